@@ -1,0 +1,2 @@
+//! The program `patroni_barman`.
+fn main() {}

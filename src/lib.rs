@@ -1,0 +1,1 @@
+//! Restore a Barman backup onto a PostgreSQL node through pg-backup-api.

@@ -1,0 +1,2 @@
+//! The scripted pg-backup-api.
+fn main() {}
