@@ -13,7 +13,7 @@
 //! The **model** answers as pg-backup-api 2.2.0 with Barman 3.19 does: status lines, headers and bodies
 //! of `tests/recordings`, ids of one-second resolution (a second create in one second is a 500 that
 //! creates nothing; `unique_ids` for tests that are not about that), operations that write into their
-//! destination (`fill`), never end (`stuck`), fail (`result`).
+//! destination (`fill`), wait in the middle of it (`hold`), never end (`stuck`), fail (`result`).
 //!
 //! The **script** replaces or spoils replies. A request takes the next step of its stage (`status`,
 //! `list`, `create`, `poll`, `diagnose`), or when that has none left the next one of `any`, or else

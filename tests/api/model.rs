@@ -92,6 +92,12 @@ impl Model {
         self
     }
 
+    /// `fill` that stops behind `PG_VERSION`, its first file, until `Api::release`.
+    pub fn hold(mut self) -> Self {
+        self.plan().fill.get_or_insert_default().hold = true;
+        self
+    }
+
     /// From here on the options are of the operations after the first (second, …) one.
     pub fn next_operation(mut self) -> Self {
         let plan = self.plan().clone();
