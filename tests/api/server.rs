@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::backend::{Backend, millis_since};
 use super::conn::Conn;
 use super::control;
-use super::http::{Reply, Request};
+use super::http::{Length, Reply, Request};
 use super::pause::Pause;
 use super::routes::{self, Stage};
 use super::script::{At, Endless, Script, Step};
@@ -167,7 +167,7 @@ impl Shared {
             let path = path.to_owned();
             let complete = request.read_body(&mut conn);
             let reply = if complete { control::answer(self, &path, &request) } else { control::incomplete() };
-            let _ = conn.write_all(&reply.render(Step::model().framing()));
+            let _ = conn.write_all(&reply.render(Length::Header, false));
             return conn.finish();
         }
         let stage = routes::stage(&request);
@@ -242,7 +242,7 @@ impl Shared {
     }
 
     fn reply(&self, mut conn: Conn, step: &Step, reply: &Reply, entry: usize) {
-        let mut bytes = step.raw.clone().unwrap_or_else(|| reply.render(step.framing()));
+        let mut bytes = step.raw.clone().unwrap_or_else(|| reply.render(step.length(), step.keep_alive));
         if let Some(byte) = step.flip.and_then(|flip| bytes.get_mut(flip.at)) {
             *byte = step.flip.map_or(0, |flip| flip.to);
         }
