@@ -27,3 +27,6 @@ pub use driver::run;
 pub use event::{Event, Level};
 pub use options::{Kind, OPTIONS, Opt, OptionSpec};
 pub use outcome::{Code, OperationState, Outcome};
+
+/// The version of this library.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,197 @@
+//! What Patroni and people type.
+
+use super::*;
+
+const NEEDED: [&str; 8] = [
+    "--api-url=http://h",
+    "recover",
+    "--barman-server=main",
+    "--ssh-command=ssh h",
+    "--datadir=/d",
+    "--scope=x",
+    "--connstring=password=secret",
+    "--no_leader=1",
+];
+
+fn ask(words: &[&str]) -> Ask {
+    ask_with(words, &[])
+}
+
+fn ask_with(words: &[&str], env: &[(&str, &str)]) -> Ask {
+    let words = std::iter::once("patroni_barman").chain(words.iter().copied()).map(OsString::from);
+    parse(words, |name| env.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.into()))
+}
+
+fn wrong_text(ask: Ask) -> String {
+    match ask {
+        Ask::Wrong(text) => text,
+        Ask::Recover(_) => panic!("accepted"),
+        Ask::Print(text) | Ask::NoCommand(text) => panic!("{text}"),
+    }
+}
+
+/// The values that were understood, as far as the options can be seen: through their effect on a wrong value.
+fn recover(words: &[&str]) -> Recover {
+    match ask(words) {
+        Ask::Recover(recover) => recover,
+        Ask::Wrong(text) | Ask::Print(text) | Ask::NoCommand(text) => panic!("{text}"),
+    }
+}
+
+fn with(more: &[&'static str]) -> Vec<&'static str> {
+    NEEDED.iter().copied().chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn the_commands_are_well_formed() {
+    command().debug_assert();
+}
+
+#[test]
+fn what_patroni_passes_is_accepted_without_a_word() {
+    let patronis = ["--role=replica", "--keep_data=True", "--no_params=True", "--no_leader", "1"];
+    assert_eq!(recover(&with(&patronis)).ignored, Vec::<String>::new());
+}
+
+#[test]
+fn mistyped_options_are_named_without_their_values() {
+    let typos = ["--loopwait=3", "--password", "secret", "-x", "--", "--=y", "stray"];
+    assert_eq!(recover(&with(&typos)).ignored, ["--loopwait", "--password", "-x", "--"]);
+}
+
+#[test]
+fn unknown_options_before_the_sub_command_are_ignored_in_both_forms() {
+    for unknown in [&["--x=y"][..], &["--x", "y"], &["--x"]] {
+        let words: Vec<&str> = unknown.iter().copied().chain(NEEDED).collect();
+        assert_eq!(recover(&words).ignored, ["--x"], "{unknown:?}");
+    }
+    assert!(wrong_text(ask(&["--api-url=http://h", "recoverr"])).contains("recoverr"));
+}
+
+#[test]
+fn global_options_are_accepted_on_both_sides_and_the_last_value_wins() {
+    for (words, fine) in [
+        (with(&["--retry-wait", "3"]), true),
+        (with(&["--loop-wait=x", "--loop-wait=4"]), true),
+        (with(&["--loop-wait=4", "--loop-wait=x"]), false),
+        (["--retry-wait=x"].into_iter().chain(with(&["--retry-wait=3"])).collect(), true),
+        (["--retry-wait=3"].into_iter().chain(with(&["--retry-wait=x"])).collect(), false),
+    ] {
+        assert_eq!(matches!(ask(&words), Ask::Recover(_)), fine, "{words:?}");
+    }
+}
+
+#[test]
+fn prefixes_mean_what_they_meant_in_python() {
+    for (prefix, name) in [
+        ("--barman-s=", "--barman-server"),
+        ("--s=", "--ssh-command"),
+        ("--l=", "--loop-wait"),
+        ("--lo=", "--loop-wait"),
+        ("--b=", "ambiguous"),
+        ("--ret=", "--retry-wait"),
+        ("--max=", "--max-retries"),
+        ("--data=", "--data-directory"),
+        ("--c=", "--cert-file"),
+        ("--connect=", "--connect-timeout"),
+        ("--dead=", "--deadline"),
+    ] {
+        let words: Vec<&str> = prefix.split(' ').collect();
+        let text = wrong_text(ask(&with(&[]).into_iter().chain(words).collect::<Vec<_>>()));
+        assert!(
+            text.contains(&format!("argument {name}: ")) || text.contains(&format!("{name} option")),
+            "{prefix}: {text}"
+        );
+    }
+}
+
+#[test]
+fn wrong_values_are_refused_by_name() {
+    for (word, says) in [
+        ("--loop-wait=abc", "argument --loop-wait: takes whole seconds"),
+        ("--loop-wait=-1", "argument --loop-wait: takes whole seconds"),
+        ("--max-retries=1.5", "argument --max-retries: takes a whole number"),
+        ("--barman-server=", "argument --barman-server: must not be empty"),
+        ("--api-url=h:80", "argument --api-url: must begin with 'http://' or 'https://'"),
+        ("--verify=maybe", "argument --verify: takes true or false"),
+        ("--log-file=", "argument --log-file: must not be empty"),
+        ("--datadir=", "argument --data-directory: must not be empty"),
+    ] {
+        let text = wrong_text(ask(&with(&[word])));
+        assert!(text.contains(says), "{word}: {text}");
+    }
+    for words in [["--loop-wait", "-1"], ["--loop-wait", "abc"]] {
+        assert!(wrong_text(ask(&with(&words))).contains("argument --loop-wait: "));
+    }
+    assert!(wrong_text(ask(&with(&["--backup-id"]))).contains("--backup-id"));
+    assert!(wrong_text(ask(&with(&["--backup-id", "--verify"]))).contains("--backup-id"));
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_refused_by_name() {
+    use std::os::unix::ffi::OsStringExt;
+    let bad = OsString::from_vec(b"--barman-server=\xff".to_vec());
+    let words = std::iter::once("patroni_barman").chain(NEEDED).map(OsString::from).chain([bad]);
+    assert!(wrong_text(parse(words, |_| None)).contains("argument --barman-server: is not UTF-8"));
+}
+
+#[test]
+fn booleans_are_accepted_as_patroni_and_people_write_them() {
+    for word in ["--verify", "--verify=true", "--verify=True", "--verify=False"] {
+        recover(&with(&[word]));
+    }
+}
+
+#[test]
+fn an_ssh_command_may_begin_with_a_dash() {
+    recover(&with(&["--ssh-command", "--weird"]));
+}
+
+#[test]
+fn missing_options_are_named_together() {
+    let text = wrong_text(ask(&["--api-url=http://h", "recover"]));
+    let says = "the following arguments are required: --barman-server, --ssh-command, --data-directory";
+    assert!(text.contains(says), "{text}");
+    assert!(wrong_text(ask(&[])).contains("the following arguments are required: --api-url"));
+    let follow = ["--api-url=http://h", "recover", "--barman-server=m", "--datadir=/d", "--operation-id=x"];
+    assert!(matches!(ask(&follow), Ask::Recover(_)));
+}
+
+#[test]
+fn no_sub_command_prints_the_help() {
+    assert!(matches!(ask(&["--api-url=http://h"]), Ask::NoCommand(text) if text.contains("recover")));
+    assert!(matches!(ask(&["--help"]), Ask::Print(text) if text.contains("--api-url")));
+    assert!(matches!(ask(&["recover", "--help"]), Ask::Print(text) if text.contains("--loop-wait")));
+    assert!(matches!(ask(&["--version"]), Ask::Print(text) if text.contains(barman_recover::VERSION)));
+}
+
+#[test]
+fn the_environment_stands_behind_the_command_line() {
+    let env = [
+        ("BARMAN_RECOVER_API_URL", "http://h"),
+        ("BARMAN_RECOVER_BARMAN_SERVER", "main"),
+        ("BARMAN_RECOVER_SSH_COMMAND", "ssh"),
+        ("BARMAN_RECOVER_DATA_DIRECTORY", "/d"),
+        ("BARMAN_RECOVER_LOOP_WAIT", "x"),
+        ("BARMAN_RECOVER_LOG_FILE", "/log"),
+    ];
+    assert!(wrong_text(ask_with(&["recover"], &env)).contains("argument BARMAN_RECOVER_LOOP_WAIT: "));
+    match ask_with(&["recover", "--loop-wait=1"], &env) {
+        Ask::Recover(recover) => assert_eq!(recover.log_file.as_deref(), Some("/log".as_ref())),
+        _ => panic!("not accepted"),
+    }
+}
+
+#[test]
+fn help_shows_every_option_with_default_and_environment() {
+    let Ask::Print(text) = ask(&["recover", "--help"]) else { panic!() };
+    for spec in OPTIONS {
+        assert!(text.contains(&format!("--{}", spec.name)), "{}", spec.name);
+        assert!(text.contains(&format!("[env: {}]", spec.env())), "{}", spec.name);
+        assert!(
+            spec.default.is_empty() || text.contains(&format!("[default: {}]", spec.default)),
+            "{}",
+            spec.name
+        );
+    }
+}
