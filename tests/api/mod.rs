@@ -195,17 +195,9 @@ impl Api {
         self.shared.pause.release();
     }
 
-    /// Until `reached` is true; a minute is only the guard against a hang.
+    /// Until `reached` is true.
     pub fn wait(&self, what: &str, reached: impl Fn(&Self) -> bool) {
-        let begun = Instant::now();
-        while !reached(self) {
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "waited in vain for {what}: {:#?}",
-                self.requests()
-            );
-            thread::sleep(Duration::from_millis(2));
-        }
+        wait_until(what, || reached(self));
     }
 
     /// Serves until the process ends.
@@ -223,5 +215,14 @@ impl Drop for Api {
             let _ = TcpStream::connect(self.address);
             let _ = accept.join();
         }
+    }
+}
+
+/// A minute is only the guard against a hang.
+pub fn wait_until(what: &str, reached: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !reached() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(2));
     }
 }
