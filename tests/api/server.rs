@@ -102,10 +102,12 @@ impl Shared {
         for (number, stream) in accepted.into_iter().enumerate() {
             let stream = Arc::new(stream);
             self.live.lock().unwrap().insert(number, Arc::downgrade(&stream));
+            // Taken here, as threads do not begin in the order of their connections.
+            let step = self.script.lock().unwrap().next_connection();
             let shared = Arc::clone(self);
             let serve = move || {
                 let _ = stream.set_nodelay(true);
-                shared.connection(stream);
+                shared.connection(step, stream);
                 shared.live.lock().unwrap().remove(&number);
             };
             if number % 64 == 0 {
@@ -121,8 +123,7 @@ impl Shared {
         }
     }
 
-    fn connection(&self, stream: Arc<TcpStream>) {
-        let step = self.script.lock().unwrap().next_connection();
+    fn connection(&self, step: Option<Step>, stream: Arc<TcpStream>) {
         if step.is_some_and(|step| !self.welcome(&step, &stream)) {
             return;
         }
