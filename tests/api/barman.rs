@@ -1,6 +1,6 @@
 //! The backend with the real Barman behind it. Operations are kept in the files of pg-backup-api, `jobs/ID.json`
 //! and `output/ID.json` below the server's directory, and run as processes of their own: a stand-in
-//! that starts again knows them all, and one whose process was killed stays IN_PROGRESS.
+//! that starts again knows them all, and one whose process was killed stays `IN_PROGRESS`.
 
 use std::collections::HashSet;
 use std::ffi::OsString;

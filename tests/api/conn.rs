@@ -89,7 +89,7 @@ impl Conn {
         }
     }
 
-    /// FIN in the middle of things: no close_notify, and what the peer still sends is swallowed.
+    /// FIN in the middle of things: no `close_notify`, and what the peer still sends is swallowed.
     pub fn close(mut self) {
         let raw = self.raw();
         let _ = raw.settle();

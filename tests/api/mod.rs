@@ -43,7 +43,8 @@
 //! U+00FF is one byte. `foreign`: `{"id": …, "after_ms": …, "duration_ms": …, "status": …}`.
 //!
 //! What happened: `requests`, `creates` and `applied` (creates that came, and that took effect),
-//! `operations`, `max_parallel`, `connections`, `tls_failures`; `wait` for a moment. Dropping the
+//! `operations`, `max_parallel`, `connections`, `tls_failures`; `wait` for a moment. `go_down` and
+//! `come_up` restart the API under a client while its operations go on. Dropping the
 //! `Api` closes the listener and every connection and ends its threads.
 //!
 //! Not modelled: operations of the whole instance (`/operations`), request bodies without a length.
@@ -69,8 +70,8 @@ mod server;
 mod tls;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -92,7 +93,12 @@ pub struct Api {
     shared: Arc<Shared>,
     address: SocketAddr,
     scheme: &'static str,
-    accept: Option<JoinHandle<()>>,
+    listening: Mutex<Option<Listening>>,
+}
+
+struct Listening {
+    thread: JoinHandle<()>,
+    closing: Arc<AtomicBool>,
 }
 
 impl Api {
@@ -126,9 +132,8 @@ impl Api {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let shared = Arc::new(Shared::new(backend, pause, config));
         shared.set_script(script);
-        let accepting = Arc::clone(&shared);
-        let accept = Some(thread::spawn(move || accepting.accept(&listener)));
-        Ok(Self { shared, address, scheme: if tls.is_some() { "https" } else { "http" }, accept })
+        let listening = Mutex::new(Some(Listening::start(&shared, listener)));
+        Ok(Self { shared, address, scheme: if tls.is_some() { "https" } else { "http" }, listening })
     }
 
     /// `http://127.0.0.1:PORT`, without a slash at the end.
@@ -195,33 +200,66 @@ impl Api {
         self.shared.pause.release();
     }
 
-    /// Until `reached` is true; a minute is only the guard against a hang.
+    /// Until `reached` is true.
     pub fn wait(&self, what: &str, reached: impl Fn(&Self) -> bool) {
-        let begun = Instant::now();
-        while !reached(self) {
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "waited in vain for {what}: {:#?}",
-                self.requests()
-            );
-            thread::sleep(Duration::from_millis(2));
+        wait_until(what, || reached(self));
+    }
+
+    /// The API goes down: connections end and new ones are refused. Operations go on.
+    pub fn go_down(&self) {
+        if let Some(listening) = self.listening.lock().unwrap().take() {
+            listening.end(self.address);
         }
     }
 
+    /// The API is there again, on the same port.
+    pub fn come_up(&self) {
+        // Meanwhile the port may have been lent to somebody's outgoing connection.
+        let bound = Mutex::new(None);
+        wait_until("the port", || {
+            let mut bound = bound.lock().unwrap();
+            *bound = TcpListener::bind(self.address).ok();
+            bound.is_some()
+        });
+        let listener = bound.into_inner().unwrap().unwrap();
+        *self.listening.lock().unwrap() = Some(Listening::start(&self.shared, listener));
+    }
+
     /// Serves until the process ends.
-    pub fn join(mut self) {
-        if let Some(accept) = self.accept.take() {
-            let _ = accept.join();
+    pub fn join(self) {
+        let listening = self.listening.lock().unwrap().take();
+        if let Some(listening) = listening {
+            let _ = listening.thread.join();
         }
     }
 }
 
 impl Drop for Api {
     fn drop(&mut self) {
-        if let Some(accept) = self.accept.take() {
-            self.shared.pause.stop();
-            let _ = TcpStream::connect(self.address);
-            let _ = accept.join();
-        }
+        self.go_down();
+        self.shared.stop();
+    }
+}
+
+impl Listening {
+    fn start(shared: &Arc<Shared>, listener: TcpListener) -> Self {
+        let closing = Arc::new(AtomicBool::new(false));
+        let (shared, told) = (Arc::clone(shared), Arc::clone(&closing));
+        Self { thread: thread::spawn(move || shared.accept(listener, &told)), closing }
+    }
+
+    fn end(self, address: SocketAddr) {
+        self.closing.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(address);
+        let _ = self.thread.join();
+    }
+}
+
+/// A minute is only the guard against a hang.
+pub fn wait_until(what: &str, reached: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !reached() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(2));
     }
 }

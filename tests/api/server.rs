@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Write as _;
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::thread;
 use std::time::Instant;
@@ -52,9 +52,10 @@ pub struct Shared {
     pub pause: Arc<Pause>,
     pub start: Instant,
     pub connections: AtomicU64,
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
     tls: Option<Arc<ServerConfig>>,
     /// Those that are open, to be shut down at the end.
-    live: Mutex<HashMap<usize, Weak<TcpStream>>>,
+    live: Mutex<HashMap<u64, Weak<TcpStream>>>,
 }
 
 impl Shared {
@@ -67,6 +68,7 @@ impl Shared {
             pause,
             start: Instant::now(),
             connections: AtomicU64::new(0),
+            threads: Mutex::default(),
             tls,
             live: Mutex::default(),
         }
@@ -80,49 +82,56 @@ impl Shared {
         *self.script.lock().unwrap() = script;
     }
 
-    /// Until `stop`, and the connection that wakes it. Threads are started beside the accepting, which
-    /// has to keep up: the queue of connections holds only 128.
-    pub fn accept(self: &Arc<Self>, listener: &TcpListener) {
+    /// Until `closing`, and the connection that wakes it; then every open connection is shut down.
+    /// Threads are started beside the accepting, which has to keep up: the queue of connections holds
+    /// only 128.
+    pub fn accept(self: &Arc<Self>, listener: TcpListener, closing: &AtomicBool) {
         let (sender, accepted) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(|| self.start_threads(accepted));
             for stream in listener.incoming() {
-                if self.pause.stopped() {
+                if closing.load(Ordering::Relaxed) {
                     break;
                 }
-                self.connections.fetch_add(1, Ordering::Relaxed);
-                let _ = stream.map(|stream| sender.send(stream));
+                let number = self.connections.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.map(|stream| sender.send((number, stream)));
             }
-            drop(sender);
+            drop((sender, listener));
         });
-    }
-
-    fn start_threads(self: &Arc<Self>, accepted: mpsc::Receiver<TcpStream>) {
-        let mut threads = Vec::new();
-        for (number, stream) in accepted.into_iter().enumerate() {
-            let stream = Arc::new(stream);
-            self.live.lock().unwrap().insert(number, Arc::downgrade(&stream));
-            let shared = Arc::clone(self);
-            let serve = move || {
-                let _ = stream.set_nodelay(true);
-                shared.connection(stream);
-                shared.live.lock().unwrap().remove(&number);
-            };
-            if number % 64 == 0 {
-                threads.retain(|thread: &thread::JoinHandle<()>| !thread.is_finished());
-            }
-            threads.extend(thread::Builder::new().stack_size(STACK).spawn(serve));
-        }
         for stream in self.live.lock().unwrap().values().filter_map(Weak::upgrade) {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        for thread in threads {
+    }
+
+    /// Ends what connections and operations wait for, and waits for the connections' end.
+    pub fn stop(&self) {
+        self.pause.stop();
+        for thread in self.threads.lock().unwrap().drain(..) {
             let _ = thread.join();
         }
     }
 
-    fn connection(&self, stream: Arc<TcpStream>) {
-        let step = self.script.lock().unwrap().next_connection();
+    fn start_threads(self: &Arc<Self>, accepted: mpsc::Receiver<(u64, TcpStream)>) {
+        for (number, stream) in accepted {
+            let mut threads = self.threads.lock().unwrap();
+            let stream = Arc::new(stream);
+            self.live.lock().unwrap().insert(number, Arc::downgrade(&stream));
+            // Taken here, as threads do not begin in the order of their connections.
+            let step = self.script.lock().unwrap().next_connection();
+            let shared = Arc::clone(self);
+            let serve = move || {
+                let _ = stream.set_nodelay(true);
+                shared.connection(step, stream);
+                shared.live.lock().unwrap().remove(&number);
+            };
+            if number.is_multiple_of(64) {
+                threads.retain(|thread| !thread.is_finished());
+            }
+            threads.extend(thread::Builder::new().stack_size(STACK).spawn(serve));
+        }
+    }
+
+    fn connection(&self, step: Option<Step>, stream: Arc<TcpStream>) {
         if step.is_some_and(|step| !self.welcome(&step, &stream)) {
             return;
         }

@@ -12,4 +12,5 @@ mod api;
 mod scratch;
 mod standin;
 mod standin_faults;
+mod standin_program;
 mod standin_tls;

@@ -164,6 +164,21 @@ fn dropping_the_api_ends_silence_at_once() {
 }
 
 #[test]
+fn a_restart_of_the_api_ends_connections_but_not_operations() {
+    let model = Model::new().server("pg").backup("20261122T101942").stuck();
+    let api = Api::start(model, Script::new().status([Step::model().hold()]));
+    let id = created_id(&ask(&api, &recovery("/data")));
+    let mut held = TcpStream::connect(api.address()).unwrap();
+    held.write_all(&get("/status")).unwrap();
+    api.wait("the request", |api| api.count(Stage::Status) == 1);
+    api.go_down();
+    assert_eq!(held.read_to_end(&mut Vec::new()).unwrap(), 0);
+    assert_eq!(TcpStream::connect(api.address()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    api.come_up();
+    assert_eq!(poll(&api, &id), "IN_PROGRESS");
+}
+
+#[test]
 fn a_create_whose_body_stops_short_is_journaled_as_incomplete() {
     let api = start(Script::new());
     let mut stream = TcpStream::connect(api.address()).unwrap();
