@@ -5,6 +5,7 @@
 # root (initdb refuses root), otherwise the caller. PostgreSQL listens on Unix sockets below $STACK only; sshd and the
 # API take free ports of 127.0.0.1. The caller sets `set -euo pipefail`, calls stack_open first and stop_all from an
 # EXIT trap.
+# shellcheck disable=SC2034  # $SSH_COMMAND, $API_URL and $API_NAME are for the callers
 
 STACK_REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BARMAN_VENV=$STACK_REPO/target/barman-venv
@@ -54,6 +55,7 @@ install_packages() {
     if ((EUID != 0)) || ! have apt-get; then
         die "missing on this machine; as root: apt-get install --no-install-recommends ${packages[*]}"
     fi
+    echo "installing: ${packages[*]}"
     (
         flock 9
         apt_install "${packages[@]}"
@@ -63,6 +65,7 @@ install_packages() {
 # Installs packages without leaving a service or a PostgreSQL cluster behind.
 apt_install() (
     local policy=/usr/sbin/policy-rc.d no_cluster=/etc/postgresql-common/createcluster.d/barman-recover.conf
+    # shellcheck disable=SC2317  # the trap calls it
     restore() {
         rm -f "$no_cluster" "$policy"
         rmdir --ignore-fail-on-non-empty "${no_cluster%/*}"
@@ -71,7 +74,7 @@ apt_install() (
     trap restore EXIT
     mkdir -p "${no_cluster%/*}"
     echo 'create_main_cluster = false' >"$no_cluster"
-    if [[ -e $policy ]]; then mv "$policy" "$policy.barman-recover"; fi
+    if [[ -e $policy && ! -e $policy.barman-recover ]]; then mv "$policy" "$policy.barman-recover"; fi
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
     export DEBIAN_FRONTEND=noninteractive
@@ -89,6 +92,7 @@ install_barman() (
     exec 9>"$BARMAN_VENV.lock"
     flock 9
     [[ -e $BARMAN_VENV/complete ]] && exit
+    echo "installing: Barman, into $BARMAN_VENV"
     rm -rf "$BARMAN_VENV"
     "$(find_python)" -m venv "$BARMAN_VENV"
     "$BARMAN_VENV/bin/python" -m pip --quiet --disable-pip-version-check install 'barman~=3.19' psycopg2-binary
@@ -153,7 +157,9 @@ wait_until() {
 }
 
 is_running() { kill -0 "$1" 2>/dev/null; }
-has_ended() { ! kill -0 -- "-$1" 2>/dev/null; }
+has_ended() { ! signal_group 0 "$1"; }
+# The group is not there yet in the first moment after spawn.
+signal_group() { kill "-$1" -- "-$2" 2>/dev/null || kill "-$1" "$2" 2>/dev/null; }
 has_no_children() { [[ -z $(cat "/proc/$1/task/$1/children" 2>/dev/null) ]]; }
 
 # Ends the process groups that were spawned, the last one first.
@@ -163,8 +169,8 @@ stop_all() {
         read -r signal pid <<<"${STACK_PROCESSES[i]}"
         # The sessions of sshd end by themselves once their clients are gone; nothing must write after us.
         if [[ $pid == "${SSHD_PID:-}" ]]; then (wait_until 10 "the ssh sessions" has_no_children "$pid") || true; fi
-        kill "-$signal" -- "-$pid" 2>/dev/null || continue
-        (wait_until 10 "process $pid" has_ended "$pid") || kill -KILL -- "-$pid" 2>/dev/null || true
+        signal_group "$signal" "$pid" || continue
+        (wait_until 10 "process $pid" has_ended "$pid") || signal_group KILL "$pid" || true
         wait "$pid" 2>/dev/null || true
     done
     STACK_PROCESSES=()
@@ -195,18 +201,22 @@ http_get() (
 
 # ---- PostgreSQL -------------------------------------------------------------------------------------------------
 
+# Prints how to connect to a server that start_postgres started: conninfo NAME
 conninfo() { printf 'host=%s/run/%s user=postgres dbname=postgres\n' "$STACK" "$1"; }
 
-# Runs SQL on a server that start_postgres started: sql NAME STATEMENT
-sql() { as_pg psql -XAtq -v ON_ERROR_STOP=1 -F ' ' -d "$(conninfo "$1")" -c "$2"; }
+# Prints the unaligned result of a statement: sql CONNINFO STATEMENT
+sql() { as_pg psql -XAtq -v ON_ERROR_STOP=1 -F ' ' -d "$1" -c "$2"; }
 
-init_postgres() { as_pg initdb --no-sync --username=postgres --auth=trust --encoding=UTF8 -D "$1" >"$STACK/log/initdb.log"; }
+# Makes a data directory: init_postgres DATADIR
+init_postgres() {
+    as_pg initdb --no-sync --username=postgres --auth=trust --encoding=UTF8 -D "$1" >"$STACK/log/initdb.log"
+}
 
 # Starts a server on its data directory and waits until it is out of recovery: start_postgres NAME DATADIR
 start_postgres() {
     local pid
     as_pg mkdir -m 700 "$STACK/run/$1"
-    # Options of the command line: the source's own settings would come back with the restored data.
+    # On the command line: as settings of the source they would come back with the restored data.
     spawn INT "$STACK/log/$1.log" postgres -D "$2" -c listen_addresses= -c "unix_socket_directories=$STACK/run/$1" \
         -c fsync=off
     pid=$SPAWNED
@@ -215,7 +225,7 @@ start_postgres() {
 
 postgres_ready() {
     is_running "$2" || die "PostgreSQL '$1' has ended: $(tail -n 3 "$STACK/log/$1.log")"
-    [[ $(sql "$1" 'SELECT pg_is_in_recovery()' 2>/dev/null) == f ]]
+    [[ $(sql "$(conninfo "$1")" 'SELECT pg_is_in_recovery()' 2>/dev/null) == f ]]
 }
 
 # ---- sshd -------------------------------------------------------------------------------------------------------
@@ -286,7 +296,7 @@ CONFIG
     spawn TERM "$STACK/log/receive-wal.log" barman receive-wal "$1"
     wait_until 60 "the WAL stream of '$1', see $STACK/log/receive-wal.log" receives_wal "$1"
     # Barman starts no backup before its archive holds a first segment.
-    archive_wal "$1"
+    archive_wal "$1" "$2"
 }
 
 receives_wal() { compgen -G "$STACK/barman/$1/streaming/*.partial" >/dev/null; }
@@ -294,8 +304,19 @@ receives_wal() { compgen -G "$STACK/barman/$1/streaming/*.partial" >/dev/null; }
 # Takes a base backup and waits for the WAL that it needs: backup SERVER
 backup() { attend barman backup --wait "$1" >>"$STACK/log/barman.out"; }
 
-# Brings everything written so far into Barman's archive: archive_wal SERVER
-archive_wal() { attend barman switch-wal --force --archive --archive-timeout 60 "$1" >>"$STACK/log/barman.out"; }
+# Brings everything written so far into Barman's archive: archive_wal SERVER CONNINFO
+archive_wal() {
+    local mark="SELECT pg_create_restore_point('archive_wal')" segment
+    segment=$(sql "$2" "$mark" >/dev/null && sql "$2" 'SELECT pg_walfile_name(pg_switch_wal())')
+    # Barman takes a segment only once the stream has begun the next one.
+    sql "$2" "$mark" >/dev/null
+    wait_until 120 "segment $segment in Barman's archive, see $STACK/log/barman.log" archived "$1" "$segment"
+}
+
+archived() {
+    as_pg barman archive-wal "$1" >>"$STACK/log/barman.out" 2>&1 || true
+    [[ -e $STACK/barman/$1/wals/${2:0:16}/$2 ]]
+}
 
 # ---- pg-backup-api ----------------------------------------------------------------------------------------------
 
