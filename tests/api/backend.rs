@@ -1,0 +1,107 @@
+//! What stands behind the API: Barman's servers, backups and operations. `model.rs` plays them in
+//! memory, `barman.rs` (the program's alone) runs the real Barman.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The status of an operation, in the API's own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    InProgress,
+    Done,
+    Failed,
+}
+
+/// The type of an operation, in the API's own words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    #[default]
+    Recovery,
+    ConfigSwitch,
+}
+
+impl Kind {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Recovery => "recovery",
+            Self::ConfigSwitch => "config_switch",
+        }
+    }
+}
+
+/// A create that passed every check: what the API would write into the job file.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub server: String,
+    pub kind: Kind,
+    pub content: Map<String, Value>,
+}
+
+/// An operation as the journal shows it. Times are milliseconds since the start of the stand-in.
+#[derive(Clone, Debug, Serialize)]
+pub struct Operation {
+    pub id: String,
+    pub server: String,
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    pub destination_directory: Option<String>,
+    pub status: Status,
+    pub started_ms: u64,
+    /// None while it is in progress.
+    pub ended_ms: Option<u64>,
+}
+
+/// An operation of another node, which the scripted client did not create.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Foreign {
+    /// The model's first server when missing.
+    pub server: Option<String>,
+    /// A free id of the recent past when missing.
+    pub id: Option<String>,
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// It appears in the list this long after the moment that names it.
+    pub after_ms: u64,
+    /// How long it is in progress; missing: for ever.
+    pub duration_ms: Option<u64>,
+    /// How it ends; DONE when missing.
+    pub status: Option<Status>,
+}
+
+pub trait Backend: Send + Sync {
+    fn has_server(&self, server: &str) -> bool;
+    fn has_backup(&self, server: &str, backup: &str) -> bool;
+    /// Registers the operation, starts it and gives its id; None when the id of this second is taken.
+    /// Without `apply` nothing happens but the answer.
+    fn create(&self, job: &Job, apply: bool) -> Option<String>;
+    /// Ids and types of every operation of the server.
+    fn list(&self, server: &str) -> Vec<(String, String)>;
+    /// None: no such operation.
+    fn status(&self, server: &str, id: &str) -> Option<Status>;
+    /// None: Barman failed.
+    fn diagnose(&self) -> Option<Value>;
+    /// Makes an operation of another node appear.
+    fn appear(&self, foreign: &Foreign);
+    /// Ends an operation by hand; false: no such operation, or it has ended.
+    fn finish(&self, id: &str, status: Status) -> bool;
+    fn operations(&self) -> Vec<Operation>;
+}
+
+/// The most operations that were in progress at one moment in one destination directory.
+pub fn max_parallel(operations: &[Operation], destination: &str) -> usize {
+    let in_directory =
+        || operations.iter().filter(|o| o.destination_directory.as_deref() == Some(destination));
+    let running_at = |at: u64| {
+        in_directory().filter(|o| o.started_ms <= at && o.ended_ms.is_none_or(|end| end > at)).count()
+    };
+    in_directory().map(|o| running_at(o.started_ms).max(1)).max().unwrap_or(0)
+}
+
+pub fn millis_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

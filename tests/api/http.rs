@@ -1,0 +1,234 @@
+//! HTTP/1.1 as far as the stand-in needs it: a request read from a stream, a reply turned into bytes.
+//! What a reply says is `routes.rs`; how a script spoils it is `server.rs`.
+
+use std::io::{self, Read};
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use super::clock;
+
+const LONGEST_HEAD: usize = 64 << 10;
+
+/// The head of a request, and its body as far as it was read.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    pub method: String,
+    /// As it came: not decoded, with the query.
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// Reads up to the empty line; what came behind it is the beginning of the body. `None`: the peer
+    /// went away before, or did not speak HTTP.
+    pub fn read_head(stream: &mut impl Read) -> Option<Self> {
+        let mut seen = Vec::new();
+        let mut buffer = [0; 4096];
+        let end = loop {
+            if let Some(at) = seen.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at;
+            }
+            match stream.read(&mut buffer) {
+                Ok(n) if n > 0 && seen.len() < LONGEST_HEAD => seen.extend_from_slice(&buffer[..n]),
+                _ => return None,
+            }
+        };
+        let head = String::from_utf8_lossy(&seen[..end]).into_owned();
+        let mut lines = head.split("\r\n");
+        let mut first = lines.next()?.split(' ');
+        let (method, target) = (first.next()?.to_owned(), first.next()?.to_owned());
+        first.next().filter(|version| version.starts_with("HTTP/1."))?;
+        let headers = lines.filter_map(header).collect();
+        Some(Self { method, target, headers, body: seen.split_off(end + 4) })
+    }
+
+    /// Reads the rest of the body, as long as Content-Length says; false when the peer stopped before.
+    pub fn read_body(&mut self, stream: &mut impl Read) -> bool {
+        let wanted = self.header("content-length").and_then(|n| n.parse().ok()).unwrap_or(0);
+        let missing = wanted - self.body.len().min(wanted);
+        let read = stream.take(missing as u64).read_to_end(&mut self.body);
+        read.is_ok_and(|n| n == missing)
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The path, each segment percent-decoded. A segment with an encoded slash matches no route: WSGI
+    /// decodes before it splits.
+    pub fn segments(&self) -> Vec<String> {
+        let path = self.target.split('?').next().unwrap_or_default();
+        path.strip_prefix('/').unwrap_or(path).split('/').map(decode).collect()
+    }
+}
+
+fn header(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.split_once(':')?;
+    Some((name.to_owned(), value.trim().to_owned()))
+}
+
+fn decode(segment: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = segment.as_bytes();
+    while let Some((&first, behind)) = rest.split_first() {
+        let code = behind.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(byte) if first == b'%' => {
+                bytes.push(byte);
+                rest = &behind[2..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A reply without the headers that every reply has: those are added by `render`.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// The reply to a HEAD: the length of the body, without the body.
+    pub head_only: bool,
+}
+
+/// How the end of the body is told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Framing {
+    pub chunked: bool,
+    pub http10: bool,
+    pub keep_alive: bool,
+    /// Only the head, and nothing about a length: the body has no end.
+    pub endless: bool,
+}
+
+impl Reply {
+    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
+        Self { status, headers, body: body.into(), head_only: false }
+    }
+
+    /// As Flask's `jsonify` writes it: no blanks, ASCII only, a line feed at the end.
+    pub fn json(status: u16, value: &Value) -> Self {
+        let mut body = String::new();
+        for c in value.to_string().chars() {
+            if c.is_ascii() {
+                body.push(c);
+            } else {
+                let units = c
+                    .encode_utf16(&mut [0; 2])
+                    .iter()
+                    .map(|unit| format!("\\u{unit:04x}"))
+                    .collect::<String>();
+                body.push_str(&units);
+            }
+        }
+        body.push('\n');
+        Self::new(status, "application/json", body)
+    }
+
+    /// The error page of werkzeug; `text` is escaped here.
+    pub fn page(status: u16, text: &str) -> Self {
+        let title = title(status);
+        let mut escaped = String::new();
+        for c in text.chars() {
+            match c {
+                '&' => escaped.push_str("&amp;"),
+                '<' => escaped.push_str("&lt;"),
+                '>' => escaped.push_str("&gt;"),
+                '"' => escaped.push_str("&#34;"),
+                '\'' => escaped.push_str("&#39;"),
+                other => escaped.push(other),
+            }
+        }
+        let body = format!(
+            "<!doctype html>\n<html lang=en>\n<title>{status} {title}</title>\n<h1>{title}</h1>\n<p>{escaped}</p>\n"
+        );
+        Self::new(status, "text/html; charset=utf-8", body)
+    }
+
+    /// The reply in a recording.
+    pub fn parse(recording: &[u8]) -> Option<Self> {
+        let end = recording.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let head = std::str::from_utf8(&recording[..end]).ok()?;
+        let mut lines = head.split("\r\n");
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let own = ["Server", "Date", "Connection", "Content-Length"];
+        let headers = lines.filter_map(header).filter(|(name, _)| !own.contains(&name.as_str())).collect();
+        Some(Self { status, headers, body: recording[end + 4..].to_vec(), head_only: false })
+    }
+
+    pub fn render(&self, framing: Framing) -> Vec<u8> {
+        use std::fmt::Write as _;
+        let version = if framing.http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+        let connection = if framing.keep_alive { "keep-alive" } else { "close" };
+        let reason = title(self.status).to_ascii_uppercase();
+        let date = clock::http_date(SystemTime::now());
+        let mut head = format!(
+            "{version} {} {reason}\r\nServer: gunicorn\r\nDate: {date}\r\nConnection: {connection}\r\n",
+            self.status
+        );
+        for (name, value) in &self.headers {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        if framing.chunked {
+            head.push_str("Transfer-Encoding: chunked\r\n");
+        } else if !framing.http10 && !framing.endless {
+            let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
+        }
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
+        if self.head_only || framing.endless {
+            return bytes;
+        }
+        if framing.chunked {
+            for part in self.body.chunks(self.body.len().div_ceil(2).max(1)) {
+                bytes.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
+                bytes.extend_from_slice(part);
+                bytes.extend_from_slice(b"\r\n");
+            }
+            bytes.extend_from_slice(b"0\r\n\r\n");
+        } else {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
+    }
+}
+
+/// The name of a status as werkzeug spells it.
+fn title(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        301 => "Moved Permanently",
+        302 => "Found",
+        307 => "Temporary Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Request Entity Too Large",
+        415 => "Unsupported Media Type",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Unknown",
+    }
+}
+
+/// Reads until the peer has nothing more to say, and forgets it.
+pub fn drain(stream: &mut impl Read) {
+    let _ = io::copy(stream, &mut io::sink());
+}

@@ -1,0 +1,361 @@
+//! Barman played in memory: which servers and backups there are, and what becomes of an operation.
+//! The writing into a data directory is `fill.rs`.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::backend::{Backend, Foreign, Job, Kind, Operation, Status, millis_since};
+use super::clock;
+use super::fill::{Fill, OnRemoval};
+use super::pause::Pause;
+
+/// The model's configuration. Options behind `server` are of that server, those of an operation are of
+/// its next operation and, unless `next_operation` follows, of all later ones.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    servers: Vec<Server>,
+    existing: Vec<Foreign>,
+    unique_ids: bool,
+    race_ms: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Server {
+    name: String,
+    backups: Vec<String>,
+    plans: Vec<Plan>,
+}
+
+#[derive(Clone, Debug)]
+struct Plan {
+    duration_ms: u64,
+    result: Status,
+    stuck: bool,
+    fill: Option<Fill>,
+}
+
+impl Model {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn server(mut self, name: &str) -> Self {
+        let plan = Plan { duration_ms: 0, result: Status::Done, stuck: false, fill: None };
+        self.servers.push(Server { name: name.to_owned(), backups: Vec::new(), plans: vec![plan] });
+        self
+    }
+
+    /// A backup of the server, oldest first.
+    pub fn backup(mut self, id: &str) -> Self {
+        self.last_server().backups.push(id.to_owned());
+        self
+    }
+
+    /// How long an operation is in progress (0 by default).
+    pub fn duration_ms(mut self, ms: u64) -> Self {
+        self.plan().duration_ms = ms;
+        self
+    }
+
+    /// How it ends (DONE by default).
+    pub fn result(mut self, status: Status) -> Self {
+        self.plan().result = status;
+        self
+    }
+
+    /// It never ends, unless by hand.
+    pub fn stuck(mut self) -> Self {
+        self.plan().stuck = true;
+        self
+    }
+
+    /// It creates a data directory at its destination, spread over its duration, `global/pg_control`
+    /// last; a destination that is not empty makes it FAILED at once.
+    pub fn fill(mut self) -> Self {
+        self.plan().fill.get_or_insert_default();
+        self
+    }
+
+    /// `fill` with this many relation files of together this many bytes.
+    pub fn size(mut self, files: u64, bytes: u64) -> Self {
+        let fill = self.plan().fill.get_or_insert_default();
+        (fill.files, fill.bytes) = (files, bytes);
+        self
+    }
+
+    /// What `fill` does when its directory is removed underneath (FAILED by default).
+    pub fn on_removal(mut self, what: OnRemoval) -> Self {
+        self.plan().fill.get_or_insert_default().on_removal = what;
+        self
+    }
+
+    /// From here on the options are of the operations after the first (second, …) one.
+    pub fn next_operation(mut self) -> Self {
+        let plan = self.plan().clone();
+        self.last_server().plans.push(plan);
+        self
+    }
+
+    /// An operation that is there from the start.
+    pub fn existing(mut self, foreign: Foreign) -> Self {
+        self.existing.push(foreign);
+        self
+    }
+
+    /// An id that is taken counts on to the next free second, for tests that are not about the conflict.
+    pub fn unique_ids(mut self) -> Self {
+        self.unique_ids = true;
+        self
+    }
+
+    /// The real API's race: creates that come within this time pass the check together, get one id, and
+    /// the operation goes to the destination of the last.
+    pub fn race_ms(mut self, ms: u64) -> Self {
+        self.race_ms = ms;
+        self
+    }
+
+    fn last_server(&mut self) -> &mut Server {
+        self.servers.last_mut().expect("name a server first: Model::new().server(…)")
+    }
+
+    fn plan(&mut self) -> &mut Plan {
+        self.last_server().plans.last_mut().expect("a server has a plan")
+    }
+
+    /// Starts to play.
+    pub(super) fn play(self, pause: Arc<Pause>) -> Arc<dyn Backend> {
+        let existing = self.existing.clone();
+        let playing = Playing(Arc::new(Inner {
+            model: self,
+            start: Instant::now(),
+            entries: Mutex::default(),
+            runners: Mutex::default(),
+            pause,
+        }));
+        for foreign in &existing {
+            playing.appear(foreign);
+        }
+        Arc::new(playing)
+    }
+}
+
+/// A row of the operations, in milliseconds since the start. It is in progress until `ended`, which may
+/// be known beforehand.
+#[derive(Clone)]
+struct Entry {
+    id: String,
+    server: String,
+    kind: Kind,
+    destination: Option<String>,
+    started_ms: u64,
+    ended: Option<(u64, Status)>,
+    foreign: bool,
+}
+
+impl Entry {
+    fn ended_at(&self, now: u64) -> Option<(u64, Status)> {
+        self.ended.filter(|(at, _)| *at <= now)
+    }
+}
+
+struct Playing(Arc<Inner>);
+
+struct Inner {
+    model: Model,
+    start: Instant,
+    entries: Mutex<Vec<Entry>>,
+    /// Operations with an action; joined at the end, so that nobody writes into a directory any more.
+    runners: Mutex<Vec<thread::JoinHandle<()>>>,
+    pause: Arc<Pause>,
+}
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        self.0.pause.stop();
+        for runner in self.0.runners.lock().unwrap().drain(..) {
+            let _ = runner.join();
+        }
+    }
+}
+
+impl Inner {
+    fn server(&self, name: &str) -> Option<&Server> {
+        self.model.servers.iter().find(|server| server.name == name)
+    }
+
+    fn now(&self) -> u64 {
+        millis_since(self.start)
+    }
+
+    /// The id of this second, or with `unique_ids` the next free one.
+    fn next_id(&self, server: &str) -> String {
+        let entries = self.entries.lock().unwrap();
+        let ids = (0..).map(|second| clock::operation_id(SystemTime::now() + Duration::from_secs(second)));
+        let mut free = ids.skip_while(|id| self.model.unique_ids && is_taken(&entries, server, id));
+        free.next().unwrap_or_default()
+    }
+
+    fn end(&self, server: &str, id: &str, status: Status) -> bool {
+        let now = self.now();
+        let mut entries = self.entries.lock().unwrap();
+        let running =
+            entries.iter_mut().find(|e| e.server == server && e.id == id && e.ended_at(now).is_none());
+        running.map(|entry| entry.ended = Some((now, status))).is_some()
+    }
+
+    /// Runs an operation with an action, to its end.
+    fn run(&self, server: &str, id: &str, plan: &Plan, fill: &Fill) {
+        // The real API's child reads the job file when it has started, after the race.
+        self.pause.sleep_ms(2 * self.model.race_ms);
+        let find = |e: &&Entry| e.server == server && e.id == id;
+        let destination = self.entries.lock().unwrap().iter().find(find).and_then(|e| e.destination.clone());
+        let done = fill.run(&destination.unwrap_or_default(), plan.duration_ms, plan.result, &self.pause);
+        let stays = plan.stuck && done;
+        if !stays && !self.pause.stopped() {
+            self.end(server, id, if done { plan.result } else { Status::Failed });
+        }
+    }
+}
+
+fn is_taken(entries: &[Entry], server: &str, id: &str) -> bool {
+    entries.iter().any(|entry| entry.server == server && entry.id == id)
+}
+
+impl Backend for Playing {
+    fn has_server(&self, server: &str) -> bool {
+        self.0.server(server).is_some()
+    }
+
+    fn has_backup(&self, server: &str, backup: &str) -> bool {
+        let backups = self.0.server(server).map(|s| s.backups.as_slice()).unwrap_or_default();
+        match backup {
+            "latest" | "last" | "oldest" | "first" => !backups.is_empty(),
+            id => backups.iter().any(|known| known == id),
+        }
+    }
+
+    fn create(&self, job: &Job, apply: bool) -> Option<String> {
+        let inner = &self.0;
+        let id = inner.next_id(&job.server);
+        let mut entries = inner.entries.lock().unwrap();
+        if is_taken(&entries, &job.server, &id) {
+            return None;
+        }
+        if !apply {
+            return Some(id);
+        }
+        if inner.model.race_ms > 0 {
+            drop(entries);
+            inner.pause.sleep_ms(inner.model.race_ms);
+            entries = inner.entries.lock().unwrap();
+        }
+        let text = |key: &str| job.content.get(key).and_then(Value::as_str).map(str::to_owned);
+        let destination = text("destination_directory");
+        if let Some(raced) = entries.iter_mut().find(|e| e.server == job.server && e.id == id) {
+            raced.destination = destination;
+            return Some(id);
+        }
+        let server = inner.server(&job.server)?;
+        let earlier = entries.iter().filter(|e| e.server == job.server && !e.foreign).count();
+        let plan = server.plans.get(earlier).or(server.plans.last())?.clone();
+        let fill = plan.fill.clone().filter(|_| job.kind == Kind::Recovery);
+        let started_ms = inner.now();
+        let ends_by_clock = fill.is_none() && !plan.stuck;
+        entries.push(Entry {
+            id: id.clone(),
+            server: job.server.clone(),
+            kind: job.kind,
+            destination,
+            started_ms,
+            ended: ends_by_clock.then_some((started_ms + plan.duration_ms, plan.result)),
+            foreign: false,
+        });
+        drop(entries);
+        if let Some(fill) = fill {
+            let (running, server, id) = (Arc::clone(inner), job.server.clone(), id.clone());
+            let runner = thread::spawn(move || running.run(&server, &id, &plan, &fill));
+            inner.runners.lock().unwrap().push(runner);
+        }
+        Some(id)
+    }
+
+    fn list(&self, server: &str) -> Vec<(String, String)> {
+        let now = self.0.now();
+        let entries = self.0.entries.lock().unwrap();
+        let visible = entries.iter().filter(|e| e.server == server && e.started_ms <= now);
+        visible.map(|e| (e.id.clone(), e.kind.word().to_owned())).collect()
+    }
+
+    fn status(&self, server: &str, id: &str) -> Option<Status> {
+        let now = self.0.now();
+        let entries = self.0.entries.lock().unwrap();
+        let entry = entries.iter().find(|e| e.server == server && e.id == id && e.started_ms <= now)?;
+        Some(entry.ended_at(now).map_or(Status::InProgress, |(_, status)| status))
+    }
+
+    fn diagnose(&self) -> Option<Value> {
+        let backup = |id: &String, bytes: u64| {
+            json!({
+                "backup_id": id, "backup_name": null, "status": "DONE", "mode": "rsync", "pgdata": "/var/lib/postgresql/data",
+                "size": bytes, "cluster_size": bytes, "tablespaces": null, "version": 150_000, "systemid": "7575757575757575757",
+            })
+        };
+        let server = |server: &Server| {
+            let fill = server.plans.first().and_then(|plan| plan.fill.clone()).unwrap_or_default();
+            let backups: serde_json::Map<_, _> =
+                server.backups.iter().map(|id| (id.clone(), backup(id, fill.bytes))).collect();
+            json!({"backups": backups, "config": {"name": server.name}, "status": {}, "wals": {"last_archived_wal_per_timeline": {}}})
+        };
+        let servers: serde_json::Map<_, _> =
+            self.0.model.servers.iter().map(|s| (s.name.clone(), server(s))).collect();
+        Some(
+            json!({"global": {"config": {}, "system_info": {"barman_ver": "3.19.1"}}, "models": {}, "servers": servers}),
+        )
+    }
+
+    fn appear(&self, foreign: &Foreign) {
+        let inner = &self.0;
+        let first = inner.model.servers.first().map(|server| server.name.clone());
+        let server = foreign.server.clone().or(first).unwrap_or_default();
+        let started_ms = inner.now() + foreign.after_ms;
+        let mut entries = inner.entries.lock().unwrap();
+        let past = (1..).map(|second| clock::operation_id(SystemTime::now() - Duration::from_secs(second)));
+        let free = past.skip_while(|id| is_taken(&entries, &server, id)).next().unwrap_or_default();
+        let id = foreign.id.clone().unwrap_or(free);
+        let status = foreign.status.unwrap_or(Status::Done);
+        let ended = foreign.duration_ms.map(|ms| (started_ms + ms, status));
+        entries.push(Entry {
+            id,
+            server,
+            kind: foreign.kind,
+            destination: None,
+            started_ms,
+            ended,
+            foreign: true,
+        });
+    }
+
+    fn finish(&self, id: &str, status: Status) -> bool {
+        let server = self.0.entries.lock().unwrap().iter().find(|e| e.id == id).map(|e| e.server.clone());
+        server.is_some_and(|server| self.0.end(&server, id, status))
+    }
+
+    fn operations(&self) -> Vec<Operation> {
+        let now = self.0.now();
+        let shown = |e: &Entry| Operation {
+            id: e.id.clone(),
+            server: e.server.clone(),
+            kind: e.kind,
+            destination_directory: e.destination.clone(),
+            status: e.ended_at(now).map_or(Status::InProgress, |(_, status)| status),
+            started_ms: e.started_ms,
+            ended_ms: e.ended_at(now).map(|(at, _)| at),
+        };
+        let entries = self.0.entries.lock().unwrap();
+        entries.iter().filter(|e| e.started_ms <= now).map(shown).collect()
+    }
+}

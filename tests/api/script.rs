@@ -1,0 +1,336 @@
+//! Scripts: which requests get another reply than the model's, and how it is spoilt. Declarative, the
+//! same in Rust and in JSON; `mod.rs` explains the words, `server.rs` carries them out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer};
+
+use super::backend::Foreign;
+use super::http::{Framing, Reply};
+use super::recordings;
+use super::routes::Stage;
+
+/// The point of a request at which the connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum At {
+    /// The head was read, the body was not.
+    Head,
+    /// The whole request was read.
+    Request,
+    /// The reply was sent, as far as `cut` lets it.
+    Reply,
+}
+
+/// What has no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endless {
+    Head,
+    Body,
+}
+
+/// One byte of the raw response is another.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flip {
+    pub at: usize,
+    pub to: u8,
+}
+
+/// What one request (or several, see `times`) gets. The default is the model's answer, not spoilt.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Step {
+    pub(super) recording: Option<String>,
+    pub(super) status: Option<u16>,
+    #[serde(deserialize_with = "pairs")]
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: String,
+    #[serde(deserialize_with = "latin1")]
+    pub(super) raw: Option<Vec<u8>>,
+    pub(super) times: Option<u32>,
+    pub(super) forever: bool,
+    pub(super) apply: Option<bool>,
+    pub(super) remove_dir: Option<PathBuf>,
+    pub(super) foreign: Vec<Foreign>,
+    pub(super) delay_ms: u64,
+    pub(super) hold: bool,
+    pub(super) hang_ms: Option<u64>,
+    pub(super) reset: Option<At>,
+    pub(super) close: Option<At>,
+    pub(super) chunked: bool,
+    pub(super) http10: bool,
+    pub(super) keep_alive: bool,
+    pub(super) endless: Option<Endless>,
+    pub(super) flip: Option<Flip>,
+    pub(super) cut: Option<usize>,
+    pub(super) drip_ms: Option<u64>,
+}
+
+impl Step {
+    /// The model's answer.
+    pub fn model() -> Self {
+        Self::default()
+    }
+
+    /// A file of `tests/recordings`, without `.http`.
+    pub fn recording(name: &str) -> Self {
+        Self { recording: Some(name.to_owned()), ..Self::default() }
+    }
+
+    /// A reply made by hand: what a proxy says, or what nobody should.
+    pub fn reply(status: u16, content_type: &str, body: &str) -> Self {
+        let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
+        Self { status: Some(status), headers, body: body.to_owned(), ..Self::default() }
+    }
+
+    /// An nginx-like error page, as a proxy in front of the API sends it.
+    pub fn proxy_error(status: u16) -> Self {
+        let page =
+            format!("<html>\r\n<head><title>{status}</title></head>\r\n<body>nginx</body>\r\n</html>\r\n");
+        Self::reply(status, "text/html", &page)
+    }
+
+    /// Bytes instead of an HTTP response.
+    pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { raw: Some(bytes.into()), ..Self::default() }
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = Some(times);
+        self
+    }
+
+    pub fn forever(mut self) -> Self {
+        self.forever = true;
+        self
+    }
+
+    pub fn apply(mut self, apply: bool) -> Self {
+        self.apply = Some(apply);
+        self
+    }
+
+    pub fn remove_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.remove_dir = Some(path.into());
+        self
+    }
+
+    pub fn foreign(mut self, foreign: Foreign) -> Self {
+        self.foreign.push(foreign);
+        self
+    }
+
+    pub fn delay_ms(mut self, ms: u64) -> Self {
+        self.delay_ms = ms;
+        self
+    }
+
+    pub fn hold(mut self) -> Self {
+        self.hold = true;
+        self
+    }
+
+    pub fn hang_ms(mut self, ms: u64) -> Self {
+        self.hang_ms = Some(ms);
+        self
+    }
+
+    pub fn reset(mut self, at: At) -> Self {
+        self.reset = Some(at);
+        self
+    }
+
+    pub fn close(mut self, at: At) -> Self {
+        self.close = Some(at);
+        self
+    }
+
+    pub fn chunked(mut self) -> Self {
+        self.chunked = true;
+        self
+    }
+
+    pub fn http10(mut self) -> Self {
+        self.http10 = true;
+        self
+    }
+
+    pub fn keep_alive(mut self) -> Self {
+        self.keep_alive = true;
+        self
+    }
+
+    pub fn endless(mut self, what: Endless) -> Self {
+        self.endless = Some(what);
+        self
+    }
+
+    pub fn flip(mut self, at: usize, to: u8) -> Self {
+        self.flip = Some(Flip { at, to });
+        self
+    }
+
+    pub fn cut(mut self, bytes: usize) -> Self {
+        self.cut = Some(bytes);
+        self
+    }
+
+    pub fn drip_ms(mut self, ms: u64) -> Self {
+        self.drip_ms = Some(ms);
+        self
+    }
+
+    /// The reply that the step names itself; None: the model's.
+    pub(super) fn own_reply(&self) -> Option<Reply> {
+        if let Some(status) = self.status {
+            let (headers, body) = (self.headers.clone(), self.body.clone().into_bytes());
+            return Some(Reply { status, headers, body, head_only: false });
+        }
+        let mut reply = Reply::parse(recordings::find(self.recording.as_deref()?)?)?;
+        reply.headers.extend(self.headers.clone());
+        Some(reply)
+    }
+
+    /// Whether the model carries a create out: by default when the reply is the model's own.
+    pub(super) fn applies(&self) -> bool {
+        self.apply.unwrap_or(self.status.is_none() && self.recording.is_none() && self.raw.is_none())
+    }
+
+    pub(super) fn framing(&self) -> Framing {
+        Framing {
+            chunked: self.chunked,
+            http10: self.http10,
+            keep_alive: self.keep_alive,
+            endless: self.endless.is_some(),
+        }
+    }
+}
+
+/// Steps per stage. A request takes the next step of its stage, or when there is none (any more) the
+/// next one of `any`, or else the model's answer.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Script {
+    connect: VecDeque<Step>,
+    status: VecDeque<Step>,
+    list: VecDeque<Step>,
+    create: VecDeque<Step>,
+    poll: VecDeque<Step>,
+    diagnose: VecDeque<Step>,
+    any: VecDeque<Step>,
+    pub(super) foreign: Vec<Foreign>,
+}
+
+impl Script {
+    /// The model answers everything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The JSON form.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let script: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        script.check()?;
+        Ok(script)
+    }
+
+    pub fn connect(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.connect.extend(steps);
+        self
+    }
+
+    pub fn status(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.status.extend(steps);
+        self
+    }
+
+    pub fn list(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.list.extend(steps);
+        self
+    }
+
+    pub fn create(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.create.extend(steps);
+        self
+    }
+
+    pub fn poll(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.poll.extend(steps);
+        self
+    }
+
+    pub fn diagnose(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.diagnose.extend(steps);
+        self
+    }
+
+    pub fn any(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.any.extend(steps);
+        self
+    }
+
+    pub fn foreign(mut self, foreign: Foreign) -> Self {
+        self.foreign.push(foreign);
+        self
+    }
+
+    /// A recording that does not exist would silently be the model's answer.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let Self { connect, status, list, create, poll, diagnose, any, foreign: _ } = self;
+        let steps = [connect, status, list, create, poll, diagnose, any].into_iter().flatten();
+        let unknown =
+            steps.filter_map(|s| s.recording.as_deref()).find(|name| recordings::find(name).is_none());
+        unknown.map_or(Ok(()), |name| Err(format!("no recording is named '{name}'")))
+    }
+
+    pub(super) fn next_connection(&mut self) -> Option<Step> {
+        take(&mut self.connect)
+    }
+
+    pub(super) fn next(&mut self, stage: Stage) -> Option<Step> {
+        let own = match stage {
+            Stage::Status => take(&mut self.status),
+            Stage::List => take(&mut self.list),
+            Stage::Create => take(&mut self.create),
+            Stage::Poll => take(&mut self.poll),
+            Stage::Diagnose => take(&mut self.diagnose),
+            Stage::Other => None,
+        };
+        own.or_else(|| take(&mut self.any))
+    }
+}
+
+fn take(steps: &mut VecDeque<Step>) -> Option<Step> {
+    while let Some(step) = steps.front_mut() {
+        if step.forever {
+            return Some(step.clone());
+        }
+        let left = step.times.get_or_insert(1);
+        if *left > 0 {
+            *left -= 1;
+            return Some(step.clone());
+        }
+        steps.pop_front();
+    }
+    None
+}
+
+/// Headers are an object in JSON.
+fn pairs<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<(String, String)>, D::Error> {
+    BTreeMap::deserialize(source).map(|map: BTreeMap<_, _>| map.into_iter().collect())
+}
+
+/// Bytes are a string in JSON, each character up to U+00FF standing for one byte.
+fn latin1<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Vec<u8>>, D::Error> {
+    let text = String::deserialize(source)?;
+    let bytes = text.chars().map(|c| u8::try_from(u32::from(c)));
+    bytes.collect::<Result<_, _>>().map(Some).map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,265 @@
+//! The server: a thread per connection, which reads one request, takes its step of the script and
+//! carries it out. What is journaled is journaled before the client can know of it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write as _;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+use std::time::Instant;
+
+use rustls::ServerConfig;
+use serde::Serialize;
+
+use super::backend::{Backend, millis_since};
+use super::conn::Conn;
+use super::control;
+use super::http::{Reply, Request};
+use super::pause::Pause;
+use super::routes::{self, Stage};
+use super::script::{At, Endless, Script, Step};
+
+/// A thousand of them wait at once; TLS in a debug build needs the most.
+const STACK: usize = 256 << 10;
+
+/// A request as the journal shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Received {
+    /// Since the start of the stand-in.
+    pub at_ms: u64,
+    pub stage: Stage,
+    pub method: String,
+    /// As it came: not decoded, with the query.
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    /// The body came as long as was said.
+    pub complete: bool,
+    /// Of the reply that was sent, or begun.
+    pub status: Option<u16>,
+    /// The operation that it created.
+    pub created: Option<String>,
+}
+
+/// What all connections share.
+pub struct Shared {
+    pub backend: Arc<dyn Backend>,
+    pub script: Mutex<Script>,
+    pub journal: Mutex<Vec<Received>>,
+    pub tls_failures: Mutex<Vec<String>>,
+    pub pause: Arc<Pause>,
+    pub start: Instant,
+    pub connections: AtomicU64,
+    tls: Option<Arc<ServerConfig>>,
+    /// Those that are open, to be shut down at the end.
+    live: Mutex<HashMap<u64, Weak<TcpStream>>>,
+}
+
+impl Shared {
+    pub fn new(backend: Arc<dyn Backend>, pause: Arc<Pause>, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self {
+            backend,
+            script: Mutex::default(),
+            journal: Mutex::default(),
+            tls_failures: Mutex::default(),
+            pause,
+            start: Instant::now(),
+            connections: AtomicU64::new(0),
+            tls,
+            live: Mutex::default(),
+        }
+    }
+
+    pub fn set_script(&self, script: Script) {
+        for foreign in &script.foreign {
+            self.backend.appear(foreign);
+        }
+        self.pause.rearm();
+        *self.script.lock().unwrap() = script;
+    }
+
+    /// Until `stop`, and the connection that wakes it.
+    pub fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        let mut threads = Vec::new();
+        for stream in listener.incoming() {
+            if self.pause.stopped() {
+                break;
+            }
+            let Ok(stream) = stream else { continue };
+            let number = self.connections.fetch_add(1, Ordering::Relaxed);
+            let stream = Arc::new(stream);
+            self.live.lock().unwrap().insert(number, Arc::downgrade(&stream));
+            let shared = Arc::clone(self);
+            let serve = move || {
+                let _ = stream.set_nodelay(true);
+                shared.connection(stream);
+                shared.live.lock().unwrap().remove(&number);
+            };
+            threads.retain(|thread: &thread::JoinHandle<()>| !thread.is_finished());
+            threads.extend(thread::Builder::new().stack_size(STACK).spawn(serve));
+        }
+        for stream in self.live.lock().unwrap().values().filter_map(Weak::upgrade) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+
+    fn connection(&self, stream: Arc<TcpStream>) {
+        let step = self.script.lock().unwrap().next_connection();
+        if step.is_some_and(|step| !self.welcome(&step, &stream)) {
+            return;
+        }
+        let conn = match &self.tls {
+            Some(config) => Conn::tls(stream, Arc::clone(config)),
+            None => Ok(Conn::plain(stream)),
+        };
+        match conn {
+            Ok(conn) => self.request(conn),
+            Err(failure) => self.tls_failures.lock().unwrap().push(failure),
+        }
+    }
+
+    /// A step before anything is read, the handshake included; false: the connection has ended with it.
+    fn welcome(&self, step: &Step, stream: &Arc<TcpStream>) -> bool {
+        if !self.wait(step) {
+            return false;
+        }
+        if step.reset.is_some() {
+            Conn::reset_unread(stream);
+        } else if let Some(bytes) = &step.raw {
+            let mut conn = Conn::plain(Arc::clone(stream));
+            let _ = conn.write_all(bytes);
+            conn.close();
+        } else if let Some(ms) = step.hang_ms {
+            self.pause.sleep_ms(ms);
+        } else if step.close.is_some() {
+            Conn::plain(Arc::clone(stream)).close();
+        } else {
+            return true;
+        }
+        false
+    }
+
+    fn wait(&self, step: &Step) -> bool {
+        self.pause.sleep_ms(step.delay_ms) && (!step.hold || self.pause.hold())
+    }
+
+    fn request(&self, mut conn: Conn) {
+        let Some(mut request) = Request::read_head(&mut conn) else { return conn.finish() };
+        if let Some(path) = request.target.strip_prefix(control::PREFIX) {
+            let path = path.to_owned();
+            let complete = request.read_body(&mut conn);
+            let reply = if complete { control::answer(self, &path, &request) } else { control::incomplete() };
+            let _ = conn.write_all(&reply.render(Step::model().framing()));
+            return conn.finish();
+        }
+        let stage = routes::stage(&request);
+        let step = self.script.lock().unwrap().next(stage).unwrap_or_default();
+        let entry = self.enter(&request, stage);
+        match (step.reset, step.close) {
+            (Some(At::Head), _) => return conn.reset(),
+            (_, Some(At::Head)) => return conn.close(),
+            _ => {}
+        }
+        let complete = request.read_body(&mut conn);
+        // One change: who sees that it is complete sees the body too.
+        self.amend(entry, |received| {
+            received.body = String::from_utf8_lossy(&request.body).into_owned();
+            received.complete = complete;
+        });
+        if !complete {
+            return;
+        }
+        let reply = self.act(&step, &request, entry);
+        if !self.wait(&step) {
+            return;
+        }
+        match (step.reset, step.close, step.hang_ms) {
+            (Some(At::Request), _, _) => conn.reset(),
+            (_, Some(At::Request), _) => conn.close(),
+            (_, _, Some(ms)) => {
+                self.pause.sleep_ms(ms);
+                conn.close();
+            }
+            _ => self.reply(conn, &step, &reply, entry),
+        }
+    }
+
+    fn enter(&self, request: &Request, stage: Stage) -> usize {
+        let mut journal = self.journal.lock().unwrap();
+        journal.push(Received {
+            at_ms: millis_since(self.start),
+            stage,
+            method: request.method.clone(),
+            path: request.target.clone(),
+            headers: request.headers.clone(),
+            body: String::new(),
+            complete: false,
+            status: None,
+            created: None,
+        });
+        journal.len() - 1
+    }
+
+    fn amend(&self, entry: usize, change: impl FnOnce(&mut Received)) {
+        change(&mut self.journal.lock().unwrap()[entry]);
+    }
+
+    /// What happens behind the reply, and the reply.
+    fn act(&self, step: &Step, request: &Request, entry: usize) -> Reply {
+        if let Some(directory) = &step.remove_dir {
+            let _ = fs::remove_dir_all(directory);
+        }
+        for foreign in &step.foreign {
+            self.backend.appear(foreign);
+        }
+        let own = step.own_reply();
+        if let Some(own) = &own
+            && !step.applies()
+        {
+            return own.clone();
+        }
+        let (answer, created) = routes::answer(&*self.backend, request, step.applies());
+        self.amend(entry, |received| received.created = created);
+        own.unwrap_or(answer)
+    }
+
+    fn reply(&self, mut conn: Conn, step: &Step, reply: &Reply, entry: usize) {
+        let mut bytes = step.raw.clone().unwrap_or_else(|| reply.render(step.framing()));
+        if let Some(byte) = step.flip.and_then(|flip| bytes.get_mut(flip.at)) {
+            *byte = step.flip.map_or(0, |flip| flip.to);
+        }
+        bytes.truncate(step.cut.unwrap_or(usize::MAX));
+        if step.endless == Some(Endless::Head) {
+            bytes.truncate(bytes.len() - 2);
+        }
+        let status = step.raw.is_none().then_some(reply.status);
+        self.amend(entry, |received| received.status = status);
+        let mut open = match step.drip_ms {
+            Some(ms) => bytes.iter().all(|byte| conn.write_all(&[*byte]).is_ok() && self.pause.sleep_ms(ms)),
+            None => conn.write_all(&bytes).is_ok(),
+        };
+        let more = match step.endless {
+            Some(Endless::Head) => b"X-Endless: and so on\r\n".repeat(512),
+            Some(Endless::Body) => b"and so on\n".repeat(1024),
+            None => return end(conn, step),
+        };
+        while open && !self.pause.stopped() {
+            open = conn.write_all(&more).is_ok();
+        }
+    }
+}
+
+fn end(conn: Conn, step: &Step) {
+    if step.reset.is_some() {
+        conn.reset();
+    } else if step.cut.is_some() || step.close.is_some() {
+        conn.close();
+    } else {
+        conn.finish();
+    }
+}

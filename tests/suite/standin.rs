@@ -1,0 +1,283 @@
+//! The stand-in's model is the real API: the same request in the same state gives the recorded reply.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::api::{
+    Api, Foreign, Model, OnRemoval, RECORDINGS, Script, Stage, Status, event_time, operation_id,
+};
+use crate::scratch::Scratch;
+
+const KNOWN: &str = "20261122T101942";
+
+/// Sends bytes over a fresh connection and reads to its end: what came, and how it ended.
+pub fn exchange(api: &Api, request: &[u8]) -> (Vec<u8>, std::io::Result<()>) {
+    let mut stream = TcpStream::connect(api.address()).unwrap();
+    let mut reply = Vec::new();
+    let end = stream.write_all(request).and_then(|()| stream.read_to_end(&mut reply)).map(drop);
+    (reply, end)
+}
+
+pub fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: api\r\n\r\n").into_bytes()
+}
+
+pub fn post(body: &str) -> Vec<u8> {
+    request("POST", "/servers/pg/operations", "Content-Type: application/json\r\n", body)
+}
+
+fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("{method} {path} HTTP/1.1\r\nHost: api\r\n{headers}Content-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+pub fn recovery(destination: &str) -> Vec<u8> {
+    post(&format!(
+        r#"{{"type":"recovery","backup_id":"latest","remote_ssh_command":"ssh node","destination_directory":"{destination}"}}"#
+    ))
+}
+
+pub fn ask(api: &Api, request: &[u8]) -> String {
+    let (reply, end) = exchange(api, request);
+    end.unwrap();
+    String::from_utf8(reply).unwrap()
+}
+
+fn pg() -> Model {
+    Model::new().server("pg").backup(KNOWN)
+}
+
+pub fn poll(api: &Api, id: &str) -> String {
+    let reply = ask(api, &get(&format!("/servers/pg/operations/{id}")));
+    let body = reply.split("\r\n\r\n").nth(1).unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    body["status"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Polls to the end of an operation.
+fn outcome(api: &Api, id: &str) -> String {
+    loop {
+        match poll(api, id) {
+            status if status == "IN_PROGRESS" => thread::sleep(Duration::from_millis(2)),
+            status => return status,
+        }
+    }
+}
+
+pub fn created_id(reply: &str) -> String {
+    reply.split("\"operation_id\":\"").nth(1).expect(reply)[..15].to_owned()
+}
+
+/// The request that the recording answers, as it was made.
+fn recorded_request(name: &str) -> Vec<u8> {
+    let body = r#""remote_ssh_command":"ssh node","destination_directory":"/data""#;
+    let create = |rest: &str| post(&format!("{{\"type\":\"recovery\",{rest}}}"));
+    match name {
+        "create-recovery" | "create-recovery-bad-ssh" | "create-recovery-same-second" => recovery("/data"),
+        "create-unknown-backup" => create(&format!(r#""backup_id":"20200101T000000",{body}"#)),
+        "create-missing-backup-id" => create(body),
+        "create-missing-argument" => create(r#""backup_id":"latest","destination_directory":"/data""#),
+        "create-unknown-server" => request(
+            "POST",
+            "/servers/nope/operations",
+            "Content-Type: application/json\r\n",
+            &format!(r#"{{"backup_id":"latest",{body}}}"#),
+        ),
+        "create-unknown-type" => post(r#"{"type":"nope"}"#),
+        "create-empty-object" => post("{}"),
+        "create-malformed-json" => post("{nope"),
+        "create-no-content-type" => request("POST", "/servers/pg/operations", "", "{}"),
+        "create-config-switch" => post(r#"{"type":"config_switch","model_name":"m"}"#),
+        "create-config-switch-reset" => post(r#"{"type":"config_switch","reset":true}"#),
+        "create-config-switch-both" => post(r#"{"type":"config_switch","model_name":"m","reset":true}"#),
+        "method-not-allowed" => request("DELETE", "/servers/pg/operations", "", ""),
+        "operation-done" => get("/servers/pg/operations/20261122T101942"),
+        "operation-failed" => get("/servers/pg/operations/20261122T102258"),
+        "operation-in-progress" => get("/servers/pg/operations/20261122T102257"),
+        "operation-unknown-id" => get("/servers/pg/operations/20200101T000000"),
+        "operation-unknown-server" => get("/servers/nope/operations/20261122T101942"),
+        "operations-list-unknown-server" => get("/servers/nope/operations"),
+        "operations-list" => get("/servers/pg/operations"),
+        "status" => get("/status"),
+        "unknown-path" => get("/nope"),
+        other => panic!("say which request the recording {other} answers"),
+    }
+}
+
+/// The state of the model in which the request was made.
+fn recorded_state(name: &str) -> Model {
+    let operation = |id: &str, duration_ms, status| Foreign {
+        id: Some(id.to_owned()),
+        duration_ms,
+        status: Some(status),
+        ..Foreign::default()
+    };
+    let first = pg().existing(operation(KNOWN, Some(0), Status::Done));
+    match name {
+        "operation-failed" => first.existing(operation("20261122T102258", Some(0), Status::Failed)),
+        "operation-in-progress" => first.existing(operation("20261122T102257", None, Status::Done)),
+        // Whichever second it is when the request arrives, its id is taken.
+        "create-recovery-same-second" => (0..60).fold(first, |model, ahead| {
+            let at = std::time::SystemTime::now() + Duration::from_secs(ahead);
+            model.existing(operation(&operation_id(at), None, Status::Done))
+        }),
+        _ => first,
+    }
+}
+
+/// Blanks what differs from one moment to the next: the date, and the id of a new operation.
+fn timeless(name: &str, reply: &str) -> String {
+    let date = reply.split("\r\n").find(|line| line.starts_with("Date: ")).unwrap();
+    let reply = reply.replace(date, "Date: -");
+    match reply.contains("202 ACCEPTED") {
+        true => reply.replace(&created_id(&reply), name),
+        false => reply,
+    }
+}
+
+#[test]
+fn the_model_answers_every_recorded_request_as_recorded() {
+    for (name, recorded) in RECORDINGS {
+        let api = Api::start(recorded_state(name), Script::new());
+        let reply = ask(&api, &recorded_request(name));
+        let recorded = std::str::from_utf8(recorded).unwrap();
+        assert_eq!(timeless(name, &reply), timeless(name, recorded), "{name}");
+    }
+}
+
+#[test]
+fn every_recording_in_the_folder_is_compiled_in() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let compiled = RECORDINGS.iter().map(|(name, _)| format!("{name}.http")).collect::<BTreeSet<_>>();
+    assert_eq!(files.collect::<BTreeSet<_>>(), compiled);
+}
+
+#[test]
+fn times_are_written_as_the_real_api_writes_them() {
+    let at = UNIX_EPOCH + Duration::from_micros(1_795_342_782_259_000);
+    assert_eq!(operation_id(at), "20261122T101942");
+    assert_eq!(event_time(at), "2026-11-22T10:19:42.259000");
+    let leap_day = UNIX_EPOCH + Duration::from_secs(1_709_251_199);
+    assert_eq!(operation_id(leap_day), "20240229T235959");
+}
+
+#[test]
+fn of_creates_at_once_only_one_takes_effect_per_second() {
+    let api = Api::start(pg().duration_ms(60_000), Script::new());
+    let replies = thread::scope(|scope| {
+        let nodes = (0..8).map(|_| scope.spawn(|| ask(&api, &recovery("/data")))).collect::<Vec<_>>();
+        nodes.into_iter().map(|node| node.join().unwrap()).collect::<Vec<_>>()
+    });
+    let ids = replies.iter().filter(|r| r.contains(" 202 ")).map(|r| created_id(r)).collect::<Vec<_>>();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an id was given twice");
+    assert!(replies.iter().all(|reply| reply.contains(" 202 ") || reply.contains(" 500 ")));
+    assert_eq!((api.creates(), api.applied()), (8, ids.len()));
+    assert_eq!(api.max_parallel("/data"), ids.len());
+}
+
+#[test]
+fn in_a_race_two_creates_share_an_id_and_the_last_destination_wins() {
+    let scratch = Scratch::new();
+    let (first, second) = (scratch.path("a"), scratch.path("b"));
+    // Long enough that both creates pass the check before the first of them has been written.
+    let api = Api::start(pg().fill().race_ms(900), Script::new());
+    let ids = thread::scope(|scope| {
+        let nodes = [&first, &second].map(|to| scope.spawn(|| created_id(&ask(&api, &recovery(to)))));
+        nodes.map(|node| node.join().unwrap())
+    });
+    if ids[0] != ids[1] {
+        // A second has passed between them: that is no race.
+        return;
+    }
+    assert_eq!(outcome(&api, &ids[0]), "DONE");
+    let filled = [&first, &second].map(|to| Path::new(to).join("global/pg_control").exists());
+    assert!(filled[0] != filled[1], "one node was told DONE and has no data: {filled:?}");
+}
+
+#[test]
+fn a_restore_fills_its_destination_and_refuses_one_that_is_not_empty() {
+    let scratch = Scratch::new();
+    let data = scratch.path("data");
+    let api = Api::start(pg().fill().size(3, 3000).unique_ids(), Script::new());
+    let first = created_id(&ask(&api, &recovery(&data)));
+    assert_eq!(outcome(&api, &first), "DONE");
+    assert_eq!(fs::read_to_string(Path::new(&data).join("PG_VERSION")).unwrap(), "15\n");
+    assert_eq!(fs::metadata(Path::new(&data).join("base/1/16384")).unwrap().len(), 1000);
+    assert!(Path::new(&data).join("global/pg_control").exists());
+    let second = created_id(&ask(&api, &recovery(&data)));
+    assert_eq!(outcome(&api, &second), "FAILED");
+}
+
+#[test]
+fn a_directory_removed_underneath_decides_the_outcome_as_configured() {
+    let cases = [
+        (OnRemoval::Fail, "FAILED", false),
+        (OnRemoval::Ignore, "DONE", false),
+        (OnRemoval::Refill, "DONE", true),
+    ];
+    for (what, expected, there) in cases {
+        let scratch = Scratch::new();
+        let data = scratch.path("data");
+        let api = Api::start(pg().fill().duration_ms(400).on_removal(what), Script::new());
+        let id = created_id(&ask(&api, &recovery(&data)));
+        api.wait("the first file", |_| Path::new(&data).join("PG_VERSION").exists());
+        fs::remove_dir_all(&data).unwrap();
+        assert_eq!(outcome(&api, &id), expected, "{what:?}");
+        assert_eq!(Path::new(&data).join("global/pg_control").exists(), there, "{what:?}");
+        assert!(!Path::new(&data).join("PG_VERSION").exists(), "{what:?}");
+    }
+}
+
+#[test]
+fn operations_take_their_own_results_and_a_stuck_one_ends_only_by_hand() {
+    let model = pg().unique_ids().result(Status::Failed).next_operation().result(Status::Done).stuck();
+    let api = Api::start(model, Script::new());
+    let ids = [(); 2].map(|()| created_id(&ask(&api, &recovery("/data"))));
+    assert_eq!(ids.clone().map(|id| poll(&api, &id)), ["FAILED", "IN_PROGRESS"]);
+    assert!(api.finish(&ids[1], Status::Done));
+    assert_eq!(poll(&api, &ids[1]), "DONE");
+    assert!(!api.finish(&ids[1], Status::Failed), "it had ended");
+}
+
+#[test]
+fn paths_are_decoded_and_an_encoded_slash_is_no_server_name() {
+    let api = Api::start(Model::new().server("pg main"), Script::new());
+    assert!(ask(&api, &get("/servers/pg%20main/operations")).contains(r#"{"operations":[]}"#));
+    assert!(ask(&api, &get("/servers/pg%2Fmain/operations")).contains("The requested URL was not found"));
+    assert!(ask(&api, &get("/servers/%C3%A4/operations")).contains(r"No barman config found for '\u00e4'."));
+}
+
+#[test]
+fn diagnose_names_the_size_of_each_backup() {
+    let api = Api::start(pg().size(1, 4096), Script::new());
+    let reply = ask(&api, &get("/diagnose"));
+    let found: serde_json::Value = serde_json::from_str(reply.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(found["servers"]["pg"]["backups"][KNOWN]["size"], 4096);
+}
+
+#[test]
+fn a_thousand_pollers_are_held_at_once() {
+    const POLLERS: usize = 1000;
+    let script = Script::new().status([crate::api::Step::model().hold().forever()]);
+    let api = Api::start(pg(), script);
+    let pollers = (0..POLLERS).map(|_| {
+        let mut stream = TcpStream::connect(api.address()).unwrap();
+        stream.write_all(&get("/status")).unwrap();
+        stream
+    });
+    let pollers = pollers.collect::<Vec<_>>();
+    api.wait("all pollers", |api| api.count(Stage::Status) == POLLERS);
+    api.release();
+    for mut stream in pollers {
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        assert!(reply.ends_with("\"OK\""));
+    }
+}
