@@ -43,6 +43,7 @@ missing_packages() {
     [[ -x /usr/sbin/sshd ]] || echo openssh-server
     have ssh || echo openssh-client
     have rsync || echo rsync
+    have file || echo file   # Barman asks it what a WAL segment is
     { python=$(find_python) && "$python" -c 'import ensurepip, venv' 2>/dev/null; } || echo python3-venv
     have cc || printf '%s\n' gcc libc6-dev
 }
@@ -95,7 +96,9 @@ install_barman() (
     echo "installing: Barman, into $BARMAN_VENV"
     rm -rf "$BARMAN_VENV"
     "$(find_python)" -m venv "$BARMAN_VENV"
-    "$BARMAN_VENV/bin/python" -m pip --quiet --disable-pip-version-check install 'barman~=3.19' psycopg2-binary
+    # Without its own dependencies: of psycopg2 there is only the source, which needs libpq's and Python's headers.
+    "$BARMAN_VENV/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps 'barman~=3.19' \
+        psycopg2-binary python-dateutil six
     touch "$BARMAN_VENV/complete"
 )
 
@@ -280,6 +283,7 @@ SCRIPT
 barman_user = $STACK_USER
 barman_home = $STACK/barman
 log_file = $STACK/log/barman.log
+cloud_staging_directory = $STACK/barman/cloud-staging
 path_prefix = $PGBIN
 
 [$1]
