@@ -79,8 +79,10 @@ apt_install() (
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
     export DEBIAN_FRONTEND=noninteractive
+    local output
     apt-get -qq update
-    apt-get -qq -y -o DPkg::Lock::Timeout=600 install --no-install-recommends "$@" </dev/null >/dev/null
+    output=$(apt-get -qq -y -o DPkg::Lock::Timeout=600 install --no-install-recommends "$@" </dev/null 2>&1) ||
+        die "apt-get: $output"
     # The package enables the service for the next boot.
     if [[ " $* " == *" openssh-server "* ]] && have systemctl; then
         systemctl --quiet disable ssh.service ssh.socket 2>/dev/null || true
