@@ -26,11 +26,13 @@ pub struct Fill {
     pub files: u64,
     pub bytes: u64,
     pub on_removal: OnRemoval,
+    /// Waits for a release behind its first file.
+    pub hold: bool,
 }
 
 impl Default for Fill {
     fn default() -> Self {
-        Self { files: 8, bytes: 64 << 10, on_removal: OnRemoval::Fail }
+        Self { files: 8, bytes: 64 << 10, on_removal: OnRemoval::Fail, hold: false }
     }
 }
 
@@ -54,8 +56,9 @@ impl Fill {
         let Ok(directory) = create_directories(destination) else { return false };
         let step_time = Duration::from_millis(duration_ms) / u32::try_from(steps.len()).unwrap_or(u32::MAX);
         let mut removed = false;
-        for (name, content) in steps {
-            if !pause.sleep(step_time) {
+        for (number, (name, content)) in steps.into_iter().enumerate() {
+            let held = self.hold && number == 1;
+            if !pause.sleep(step_time) || held && !pause.hold() {
                 return false;
             }
             removed = removed || !is_still(&directory, destination);

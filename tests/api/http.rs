@@ -1,6 +1,7 @@
 //! HTTP/1.1 as far as the stand-in needs it: a request read from a stream, a reply turned into bytes.
 //! What a reply says is `routes.rs`; how a script spoils it is `server.rs`.
 
+use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::time::SystemTime;
 
@@ -100,13 +101,15 @@ pub struct Reply {
 }
 
 /// How the end of the body is told.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Framing {
-    pub chunked: bool,
-    pub http10: bool,
-    pub keep_alive: bool,
-    /// Only the head, and nothing about a length: the body has no end.
-    pub endless: bool,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Length {
+    #[default]
+    Header,
+    Chunked,
+    /// HTTP/1.0: by the end of the connection.
+    Close,
+    /// Only the head is made: the body has no end.
+    Endless,
 }
 
 impl Reply {
@@ -122,12 +125,9 @@ impl Reply {
             if c.is_ascii() {
                 body.push(c);
             } else {
-                let units = c
-                    .encode_utf16(&mut [0; 2])
-                    .iter()
-                    .map(|unit| format!("\\u{unit:04x}"))
-                    .collect::<String>();
-                body.push_str(&units);
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(body, "\\u{unit:04x}");
+                }
             }
         }
         body.push('\n');
@@ -165,10 +165,9 @@ impl Reply {
         Some(Self { status, headers, body: recording[end + 4..].to_vec(), head_only: false })
     }
 
-    pub fn render(&self, framing: Framing) -> Vec<u8> {
-        use std::fmt::Write as _;
-        let version = if framing.http10 { "HTTP/1.0" } else { "HTTP/1.1" };
-        let connection = if framing.keep_alive { "keep-alive" } else { "close" };
+    pub fn render(&self, length: Length, keep_alive: bool) -> Vec<u8> {
+        let version = if length == Length::Close { "HTTP/1.0" } else { "HTTP/1.1" };
+        let connection = if keep_alive { "keep-alive" } else { "close" };
         let reason = title(self.status).to_ascii_uppercase();
         let date = clock::http_date(SystemTime::now());
         let mut head = format!(
@@ -178,17 +177,17 @@ impl Reply {
         for (name, value) in &self.headers {
             let _ = write!(head, "{name}: {value}\r\n");
         }
-        if framing.chunked {
-            head.push_str("Transfer-Encoding: chunked\r\n");
-        } else if !framing.http10 && !framing.endless {
-            let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
-        }
+        let _ = match length {
+            Length::Header => write!(head, "Content-Length: {}\r\n", self.body.len()),
+            Length::Chunked => write!(head, "Transfer-Encoding: chunked\r\n"),
+            Length::Close | Length::Endless => Ok(()),
+        };
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
-        if self.head_only || framing.endless {
+        if self.head_only || length == Length::Endless {
             return bytes;
         }
-        if framing.chunked {
+        if length == Length::Chunked {
             for part in self.body.chunks(self.body.len().div_ceil(2).max(1)) {
                 bytes.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
                 bytes.extend_from_slice(part);

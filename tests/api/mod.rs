@@ -13,7 +13,7 @@
 //! The **model** answers as pg-backup-api 2.2.0 with Barman 3.19 does: status lines, headers and bodies
 //! of `tests/recordings`, ids of one-second resolution (a second create in one second is a 500 that
 //! creates nothing; `unique_ids` for tests that are not about that), operations that write into their
-//! destination (`fill`), never end (`stuck`), fail (`result`).
+//! destination (`fill`), wait in the middle of it (`hold`), never end (`stuck`), fail (`result`).
 //!
 //! The **script** replaces or spoils replies. A request takes the next step of its stage (`status`,
 //! `list`, `create`, `poll`, `diagnose`), or when that has none left the next one of `any`, or else
@@ -77,7 +77,6 @@ use std::time::{Duration, Instant};
 pub use backend::{Backend, Foreign, Job, Kind, Operation, Status};
 pub use clock::{event_time, operation_id};
 pub use fill::OnRemoval;
-pub use http::{Framing, Reply, Request};
 pub use model::Model;
 pub use pause::Pause;
 pub use recordings::ALL as RECORDINGS;
@@ -99,18 +98,18 @@ pub struct Api {
 impl Api {
     /// On a free port, plain HTTP.
     pub fn start(model: Model, script: Script) -> Self {
-        Self::start_on("127.0.0.1:0", model, script, None)
+        Self::start_on("127.0.0.1:0", model, script, None).unwrap()
     }
 
     pub fn start_tls(model: Model, script: Script, tls: &Tls) -> Self {
-        Self::start_on("127.0.0.1:0", model, script, Some(tls))
+        Self::start_on("127.0.0.1:0", model, script, Some(tls)).unwrap()
     }
 
     /// On an address of its own, for instance the one that another `Api` has just left.
-    pub fn start_on(address: &str, model: Model, script: Script, tls: Option<&Tls>) -> Self {
+    pub fn start_on(address: &str, model: Model, script: Script, tls: Option<&Tls>) -> Result<Self, String> {
         let pause = Arc::new(Pause::default());
         let backend = model.play(Arc::clone(&pause));
-        Self::serve(address, backend, pause, script, tls).unwrap()
+        Self::serve(address, backend, pause, script, tls)
     }
 
     /// With any backend.

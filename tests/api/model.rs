@@ -92,6 +92,12 @@ impl Model {
         self
     }
 
+    /// `fill` that stops behind `PG_VERSION`, its first file, until `Api::release`.
+    pub fn hold(mut self) -> Self {
+        self.plan().fill.get_or_insert_default().hold = true;
+        self
+    }
+
     /// From here on the options are of the operations after the first (second, …) one.
     pub fn next_operation(mut self) -> Self {
         let plan = self.plan().clone();
@@ -323,8 +329,9 @@ impl Backend for Playing {
         let server = foreign.server.clone().or(first).unwrap_or_default();
         let started_ms = inner.now() + foreign.after_ms;
         let mut entries = inner.entries.lock().unwrap();
-        let past = (1..).map(|second| clock::operation_id(SystemTime::now() - Duration::from_secs(second)));
-        let free = past.skip_while(|id| is_taken(&entries, &server, id)).next().unwrap_or_default();
+        let mut past =
+            (1..).map(|second| clock::operation_id(SystemTime::now() - Duration::from_secs(second)));
+        let free = past.find(|id| !is_taken(&entries, &server, id)).unwrap_or_default();
         let id = foreign.id.clone().unwrap_or(free);
         let status = foreign.status.unwrap_or(Status::Done);
         let ended = foreign.duration_ms.map(|ms| (started_ms + ms, status));

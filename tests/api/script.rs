@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer};
 
 use super::backend::Foreign;
-use super::http::{Framing, Reply};
+use super::http::{Length, Reply};
 use super::recordings;
 use super::routes::Stage;
 
@@ -42,6 +42,7 @@ pub struct Flip {
 /// What one request (or several, see `times`) gets. The default is the model's answer, not spoilt.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a word of the JSON form")]
 pub struct Step {
     pub(super) recording: Option<String>,
     pub(super) status: Option<u16>,
@@ -204,12 +205,12 @@ impl Step {
         self.apply.unwrap_or(self.status.is_none() && self.recording.is_none() && self.raw.is_none())
     }
 
-    pub(super) fn framing(&self) -> Framing {
-        Framing {
-            chunked: self.chunked,
-            http10: self.http10,
-            keep_alive: self.keep_alive,
-            endless: self.endless.is_some(),
+    pub(super) fn length(&self) -> Length {
+        match self {
+            Self { endless: Some(_), .. } => Length::Endless,
+            Self { chunked: true, .. } => Length::Chunked,
+            Self { http10: true, .. } => Length::Close,
+            _ => Length::Header,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::thread;
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::backend::{Backend, millis_since};
 use super::conn::Conn;
 use super::control;
-use super::http::{Reply, Request};
+use super::http::{Length, Reply, Request};
 use super::pause::Pause;
 use super::routes::{self, Stage};
 use super::script::{At, Endless, Script, Step};
@@ -54,7 +54,7 @@ pub struct Shared {
     pub connections: AtomicU64,
     tls: Option<Arc<ServerConfig>>,
     /// Those that are open, to be shut down at the end.
-    live: Mutex<HashMap<u64, Weak<TcpStream>>>,
+    live: Mutex<HashMap<usize, Weak<TcpStream>>>,
 }
 
 impl Shared {
@@ -80,15 +80,26 @@ impl Shared {
         *self.script.lock().unwrap() = script;
     }
 
-    /// Until `stop`, and the connection that wakes it.
+    /// Until `stop`, and the connection that wakes it. Threads are started beside the accepting, which
+    /// has to keep up: the queue of connections holds only 128.
     pub fn accept(self: &Arc<Self>, listener: &TcpListener) {
-        let mut threads = Vec::new();
-        for stream in listener.incoming() {
-            if self.pause.stopped() {
-                break;
+        let (sender, accepted) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| self.start_threads(accepted));
+            for stream in listener.incoming() {
+                if self.pause.stopped() {
+                    break;
+                }
+                self.connections.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.map(|stream| sender.send(stream));
             }
-            let Ok(stream) = stream else { continue };
-            let number = self.connections.fetch_add(1, Ordering::Relaxed);
+            drop(sender);
+        });
+    }
+
+    fn start_threads(self: &Arc<Self>, accepted: mpsc::Receiver<TcpStream>) {
+        let mut threads = Vec::new();
+        for (number, stream) in accepted.into_iter().enumerate() {
             let stream = Arc::new(stream);
             self.live.lock().unwrap().insert(number, Arc::downgrade(&stream));
             let shared = Arc::clone(self);
@@ -97,7 +108,9 @@ impl Shared {
                 shared.connection(stream);
                 shared.live.lock().unwrap().remove(&number);
             };
-            threads.retain(|thread: &thread::JoinHandle<()>| !thread.is_finished());
+            if number % 64 == 0 {
+                threads.retain(|thread: &thread::JoinHandle<()>| !thread.is_finished());
+            }
             threads.extend(thread::Builder::new().stack_size(STACK).spawn(serve));
         }
         for stream in self.live.lock().unwrap().values().filter_map(Weak::upgrade) {
@@ -154,7 +167,7 @@ impl Shared {
             let path = path.to_owned();
             let complete = request.read_body(&mut conn);
             let reply = if complete { control::answer(self, &path, &request) } else { control::incomplete() };
-            let _ = conn.write_all(&reply.render(Step::model().framing()));
+            let _ = conn.write_all(&reply.render(Length::Header, false));
             return conn.finish();
         }
         let stage = routes::stage(&request);
@@ -229,7 +242,7 @@ impl Shared {
     }
 
     fn reply(&self, mut conn: Conn, step: &Step, reply: &Reply, entry: usize) {
-        let mut bytes = step.raw.clone().unwrap_or_else(|| reply.render(step.framing()));
+        let mut bytes = step.raw.clone().unwrap_or_else(|| reply.render(step.length(), step.keep_alive));
         if let Some(byte) = step.flip.and_then(|flip| bytes.get_mut(flip.at)) {
             *byte = step.flip.map_or(0, |flip| flip.to);
         }

@@ -12,3 +12,4 @@ mod api;
 mod scratch;
 mod standin;
 mod standin_faults;
+mod standin_tls;
