@@ -122,9 +122,9 @@ stack_open() {
         STACK_USER=$(id -un)
     fi
     STACK_AS=("${as[@]}" env --ignore-environment --chdir="$STACK" "HOME=$STACK/home" "USER=$STACK_USER"
-        "LOGNAME=$STACK_USER" "PATH=$STACK/bin:$PGBIN:/usr/local/bin:/usr/bin:/bin" LC_ALL=C.UTF-8
+        "LOGNAME=$STACK_USER" "TMPDIR=$STACK/tmp" "PATH=$STACK/bin:$PGBIN:/usr/local/bin:/usr/bin:/bin" LC_ALL=C.UTF-8
         "BARMAN_CONFIG_FILE=$STACK/barman.conf" "PG_BACKUP_API_BARMAN_CONF=$STACK/barman.conf")
-    mkdir "$STACK"/{bin,home,log,run,ssh}
+    mkdir "$STACK"/{bin,home,log,run,ssh,tmp}
     chown -R "$STACK_USER" "$STACK"
 }
 
@@ -132,7 +132,7 @@ stack_open() {
 as_pg() { "${STACK_AS[@]}" "$@"; }
 
 # Starts a command as $STACK_USER in the background, in a session of its own: spawn SIGNAL LOG COMMAND...
-# SIGNAL ends its process group later. Its pid is in $SPAWNED.
+# SIGNAL ends it later. Its pid is in $SPAWNED.
 spawn() {
     local signal=$1 log=$2
     shift 2
@@ -162,20 +162,37 @@ wait_until() {
 }
 
 is_running() { kill -0 "$1" 2>/dev/null; }
-has_ended() { ! signal_group 0 "$1"; }
-# The group is not there yet in the first moment after spawn.
-signal_group() { kill "-$1" -- "-$2" 2>/dev/null || kill "-$1" "$2" 2>/dev/null; }
+has_ended() { [[ -z $(session "$1") ]] && ! is_running "$1"; }
 has_no_children() { [[ -z $(cat "/proc/$1/task/$1/children" 2>/dev/null) ]]; }
 
-# Ends the process groups that were spawned, the last one first.
+# Prints the pids of a session. A process group is not enough: the API gives each operation one of its own.
+session() {
+    local stat fields
+    for stat in /proc/[0-9]*/stat; do
+        # Behind the name, which may hold anything: state, parent, group, session.
+        fields=
+        { read -r -d '' fields <"$stat" || true; } 2>/dev/null
+        read -r -a fields <<<"${fields##*) }"
+        if [[ ${fields[3]-} == "$1" ]]; then stat=${stat#/proc/} && echo "${stat%/stat}"; fi
+    done
+}
+
+# Sends a signal to all of a session, which in the first moment after spawn is not there yet: signal_session SIGNAL PID
+signal_session() {
+    local pids
+    mapfile -t pids < <(session "$2")
+    kill "-$1" "${pids[@]:-$2}" 2>/dev/null
+}
+
+# Ends what was spawned, with all that it started, the last one first.
 stop_all() {
     local i signal pid
     for ((i = ${#STACK_PROCESSES[@]} - 1; i >= 0; i--)); do
         read -r signal pid <<<"${STACK_PROCESSES[i]}"
         # The sessions of sshd end by themselves once their clients are gone; nothing must write after us.
         if [[ $pid == "${SSHD_PID:-}" ]]; then (wait_until 10 "the ssh sessions" has_no_children "$pid") || true; fi
-        signal_group "$signal" "$pid" || continue
-        (wait_until 10 "process $pid" has_ended "$pid") || signal_group KILL "$pid" || true
+        signal_session "$signal" "$pid" || continue
+        (wait_until 10 "process $pid" has_ended "$pid") || signal_session KILL "$pid" || true
         wait "$pid" 2>/dev/null || true
     done
     STACK_PROCESSES=()
