@@ -1,0 +1,201 @@
+//! Looking at the data directory. Never writes, moves or deletes anything there.
+
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+/// Which directory this is: inode numbers are reused, birth times are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inode {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    /// Nanoseconds since the epoch; 0 where the file system keeps none.
+    pub(crate) born: u64,
+}
+
+/// Tells a data directory from one that was made or filled anew at the same path: emptied in place (a mount
+/// point can't be removed), the directory stays and its `global` goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) directory: Inode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) global: Option<Inode>,
+}
+
+impl Identity {
+    /// Whether `now` is the same directory, grown since.
+    pub(crate) fn became(&self, now: &Identity) -> bool {
+        self.directory == now.directory && (self.global.is_none() || self.global == now.global)
+    }
+}
+
+/// Version of a file: changes with every write or replacement, whatever its modification time says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    inode: u64,
+    ctime: (i64, i64),
+}
+
+/// What is in the data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// It can't be seen from here: its parent is missing or can't be read.
+    Unseen,
+    Missing,
+    Empty,
+    Something,
+}
+
+/// One look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) content: Content,
+    /// Known when there is something in it.
+    pub(crate) identity: Option<Identity>,
+    pub(crate) pg_version: Option<Stamp>,
+    pub(crate) pg_control: Option<Stamp>,
+    /// Process of its `postmaster.pid`, if that process lives.
+    pub(crate) postmaster: Option<i32>,
+}
+
+impl Look {
+    const NOTHING: Look = Look {
+        content: Content::Unseen,
+        identity: None,
+        pg_version: None,
+        pg_control: None,
+        postmaster: None,
+    };
+
+    /// Whether a restore's first and last file are here, and neither is the one of `before`.
+    pub(crate) fn restored_since(&self, before: &Look) -> bool {
+        let new = |now: Option<Stamp>, then: Option<Stamp>| now.is_some() && now != then;
+        new(self.pg_version, before.pg_version) && new(self.pg_control, before.pg_control)
+    }
+
+    pub(crate) fn complete(&self) -> bool {
+        self.pg_version.is_some() && self.pg_control.is_some()
+    }
+}
+
+/// Looks at the directory; `alive` tells whether a process lives.
+pub(crate) fn look(path: &Path, alive: impl Fn(i32) -> bool) -> Look {
+    let mut look = Look::NOTHING;
+    let directory = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => found,
+        Ok(_) => return Look { content: Content::Something, ..look },
+        Err(error) => {
+            let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+            if error.kind() == ErrorKind::NotFound && parent.is_dir() {
+                look.content = Content::Missing;
+            }
+            return look;
+        }
+    };
+    look.content = match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => Content::Empty,
+        Ok(false) => Content::Something,
+        Err(_) => return look,
+    };
+    if look.content == Content::Something {
+        let global = fs::metadata(path.join("global")).ok().map(|found| inode(&found));
+        look.identity = Some(Identity { directory: inode(&directory), global });
+        look.pg_version = stamp(&path.join("PG_VERSION"));
+        look.pg_control = stamp(&path.join("global/pg_control"));
+        look.postmaster = fs::read_to_string(path.join("postmaster.pid"))
+            .ok()
+            .and_then(|text| text.lines().next().and_then(|line| line.trim().parse().ok()))
+            .filter(|pid: &i32| *pid > 0 && alive(*pid));
+    }
+    look
+}
+
+fn inode(found: &Metadata) -> Inode {
+    let born = found.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let born = born.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
+    Inode { device: found.dev(), inode: found.ino(), born }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let found = fs::metadata(path).ok().filter(|found| found.is_file() && found.len() > 0)?;
+    Some(Stamp { inode: found.ino(), ctime: (found.ctime(), found.ctime_nsec()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Scratch {
+            let path = std::env::temp_dir().join(format!("barman-recover-{}-{name}", std::process::id()));
+            fs::create_dir(&path).unwrap();
+            Scratch(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn each_state_of_a_directory_is_told_from_the_others() {
+        let scratch = Scratch::new("states");
+        let data = scratch.0.join("data");
+        let seen = |path: &Path| look(path, |_| true);
+        assert_eq!(seen(&scratch.0.join("no/data")).content, Content::Unseen);
+        assert_eq!(seen(&data).content, Content::Missing);
+        fs::create_dir(&data).unwrap();
+        assert_eq!(seen(&data).content, Content::Empty);
+        fs::write(data.join("PG_VERSION"), "15\n").unwrap();
+        fs::create_dir(data.join("global")).unwrap();
+        let pieces = seen(&data);
+        assert!(pieces.content == Content::Something && !pieces.complete());
+        fs::write(data.join("global/pg_control"), "x").unwrap();
+        let whole = seen(&data);
+        assert!(whole.complete() && whole.restored_since(&pieces).eq(&false));
+        assert!(pieces.identity.unwrap().became(&whole.identity.unwrap()));
+        fs::remove_dir_all(&data).unwrap();
+        fs::create_dir_all(data.join("global")).unwrap();
+        assert!(!whole.identity.unwrap().became(&seen(&data).identity.unwrap()), "made anew");
+    }
+
+    #[test]
+    fn only_files_that_changed_are_evidence_of_a_restore() {
+        let scratch = Scratch::new("evidence");
+        let seen = || look(&scratch.0, |_| true);
+        let empty = seen();
+        fs::create_dir(scratch.0.join("global")).unwrap();
+        for file in ["PG_VERSION", "global/pg_control"] {
+            fs::write(scratch.0.join(file), "x").unwrap();
+        }
+        let before = seen();
+        assert!(before.restored_since(&empty));
+        assert!(!seen().restored_since(&before));
+        for file in ["PG_VERSION", "global/pg_control"] {
+            // As rsync does: a new file takes the place of the old one.
+            fs::write(scratch.0.join("new"), "x").unwrap();
+            fs::rename(scratch.0.join("new"), scratch.0.join(file)).unwrap();
+        }
+        assert!(seen().restored_since(&before));
+    }
+
+    #[test]
+    fn a_postmaster_counts_only_while_it_lives() {
+        let scratch = Scratch::new("postmaster");
+        fs::write(scratch.0.join("postmaster.pid"), "4711\n/data\n").unwrap();
+        assert_eq!(look(&scratch.0, |pid| pid == 4711).postmaster, Some(4711));
+        assert_eq!(look(&scratch.0, |_| false).postmaster, None);
+        fs::write(scratch.0.join("postmaster.pid"), "-1\n").unwrap();
+        assert_eq!(look(&scratch.0, |_| true).postmaster, None);
+    }
+}

@@ -1,0 +1,3 @@
+//! The C border.
+
+pub(crate) mod sys;

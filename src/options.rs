@@ -1,0 +1,323 @@
+//! The one table of options: the program's arguments, the C setters, the environment names and the
+//! documentation are made from it or tested against it. Values are parsed in `config.rs`.
+
+/// An option of a recovery. [`OPTIONS`] describes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Opt {
+    /// `--api-url`
+    ApiUrl,
+    /// `--cert-file`
+    CertFile,
+    /// `--key-file`
+    KeyFile,
+    /// `--ca-file`
+    CaFile,
+    /// `--proxy`
+    Proxy,
+    /// `--retry-wait`
+    RetryWait,
+    /// `--max-retries`
+    MaxRetries,
+    /// `--connect-timeout`
+    ConnectTimeout,
+    /// `--request-timeout`
+    RequestTimeout,
+    /// `--create-timeout`
+    CreateTimeout,
+    /// `--barman-server`
+    BarmanServer,
+    /// `--backup-id`
+    BackupId,
+    /// `--ssh-command`
+    SshCommand,
+    /// `--data-directory`
+    DataDirectory,
+    /// `--operation-id`
+    OperationId,
+    /// `--loop-wait`
+    LoopWait,
+    /// `--max-outage`
+    MaxOutage,
+    /// `--deadline`
+    Deadline,
+    /// `--verify`
+    Verify,
+    /// `--state-file`
+    StateFile,
+    /// `--no-state-file`
+    NoStateFile,
+}
+
+/// What a value of an option looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Text that is not empty.
+    Text,
+    /// The path of a file or directory.
+    Path,
+    /// An `http://` or `https://` URL.
+    Url,
+    /// Whole seconds, 0 to 4294967295.
+    Seconds,
+    /// A whole number, 0 to 4294967295.
+    Count,
+    /// On or off; off unless given.
+    Flag,
+}
+
+impl Kind {
+    /// The word that stands for the value in help texts; empty for a flag.
+    #[must_use]
+    pub fn value_name(self) -> &'static str {
+        match self {
+            Kind::Text => "TEXT",
+            Kind::Path => "PATH",
+            Kind::Url => "URL",
+            Kind::Seconds => "SECONDS",
+            Kind::Count => "N",
+            Kind::Flag => "",
+        }
+    }
+}
+
+/// A row of [`OPTIONS`].
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct OptionSpec {
+    /// Which option.
+    pub option: Opt,
+    /// Its long name, without the dashes.
+    pub name: &'static str,
+    /// Another long name, or "".
+    pub alias: &'static str,
+    /// What its value looks like.
+    pub kind: Kind,
+    /// The default as text; "" when there is none.
+    pub default: &'static str,
+    /// Whether a recovery needs it.
+    pub required: bool,
+    /// Whether it concerns every sub-command, not only `recover`.
+    pub global: bool,
+    /// Its meaning, as `--help` prints it.
+    pub help: &'static str,
+}
+
+impl OptionSpec {
+    /// The name of the environment variable of this option: `BARMAN_RECOVER_LOOP_WAIT`.
+    #[must_use]
+    pub fn env(&self) -> String {
+        format!("BARMAN_RECOVER_{}", self.name.to_uppercase().replace('-', "_"))
+    }
+}
+
+impl Opt {
+    /// The row of this option in [`OPTIONS`].
+    #[must_use]
+    pub fn spec(self) -> &'static OptionSpec {
+        OPTIONS.iter().find(|spec| spec.option == self).unwrap_or(&OPTIONS[0]) // every option has a row: held by a test
+    }
+}
+
+const fn row(
+    option: Opt,
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    help: &'static str,
+) -> OptionSpec {
+    OptionSpec { option, name, alias: "", kind, default, required: false, global: false, help }
+}
+
+const fn global(mut spec: OptionSpec) -> OptionSpec {
+    spec.global = true;
+    spec
+}
+
+const fn required(mut spec: OptionSpec) -> OptionSpec {
+    spec.required = true;
+    spec
+}
+
+const fn alias(mut spec: OptionSpec, alias: &'static str) -> OptionSpec {
+    spec.alias = alias;
+    spec
+}
+
+/// Every option of a recovery, in the order of the help text.
+pub const OPTIONS: &[OptionSpec] = &[
+    global(required(row(
+        Opt::ApiUrl,
+        "api-url",
+        Kind::Url,
+        "",
+        "URL of pg-backup-api, for example 'http://barman:7480'; 'https://user:password@host/prefix' works too",
+    ))),
+    global(row(
+        Opt::CertFile,
+        "cert-file",
+        Kind::Path,
+        "",
+        "Client certificate for the API, in PEM; may hold the key too",
+    )),
+    global(row(
+        Opt::KeyFile,
+        "key-file",
+        Kind::Path,
+        "",
+        "Key of the client certificate, in PEM, not encrypted",
+    )),
+    global(row(
+        Opt::CaFile,
+        "ca-file",
+        Kind::Path,
+        "",
+        "Certificates to trust, in PEM, beside the system's (or SSL_CERT_FILE and SSL_CERT_DIR)",
+    )),
+    global(row(
+        Opt::Proxy,
+        "proxy",
+        Kind::Url,
+        "",
+        "HTTP proxy to reach the API through; the environment's proxy variables are ignored",
+    )),
+    global(row(
+        Opt::RetryWait,
+        "retry-wait",
+        Kind::Seconds,
+        "2",
+        "Seconds to wait before a failed request is repeated",
+    )),
+    global(row(
+        Opt::MaxRetries,
+        "max-retries",
+        Kind::Count,
+        "5",
+        "How often a request that failed and started nothing is tried",
+    )),
+    global(row(
+        Opt::ConnectTimeout,
+        "connect-timeout",
+        Kind::Seconds,
+        "10",
+        "Seconds to connect to the API, TLS handshake included",
+    )),
+    global(row(
+        Opt::RequestTimeout,
+        "request-timeout",
+        Kind::Seconds,
+        "20",
+        "Seconds until the API must have answered a question",
+    )),
+    global(row(
+        Opt::CreateTimeout,
+        "create-timeout",
+        Kind::Seconds,
+        "60",
+        "Seconds until the API must have answered the request that starts the operation",
+    )),
+    required(row(
+        Opt::BarmanServer,
+        "barman-server",
+        Kind::Text,
+        "",
+        "Name of the Barman server from which to restore",
+    )),
+    row(
+        Opt::BackupId,
+        "backup-id",
+        Kind::Text,
+        "latest",
+        "Backup to restore: an ID or what 'barman recover' accepts (latest, oldest, ...)",
+    ),
+    required(row(
+        Opt::SshCommand,
+        "ssh-command",
+        Kind::Text,
+        "",
+        "Command with which Barman reaches this node, as its '--remote-ssh-command'",
+    )),
+    required(alias(
+        row(
+            Opt::DataDirectory,
+            "data-directory",
+            Kind::Path,
+            "",
+            "Data directory of this node: where to restore",
+        ),
+        "datadir",
+    )),
+    row(
+        Opt::OperationId,
+        "operation-id",
+        Kind::Text,
+        "",
+        "Follow this operation instead of starting one (--ssh-command is not needed then)",
+    ),
+    row(
+        Opt::LoopWait,
+        "loop-wait",
+        Kind::Seconds,
+        "10",
+        "Seconds between two looks at the operation, at most",
+    ),
+    row(
+        Opt::MaxOutage,
+        "max-outage",
+        Kind::Seconds,
+        "",
+        "Seconds without a good answer about a running operation until giving up (300, or max-retries x retry-wait when one of them is given)",
+    ),
+    row(Opt::Deadline, "deadline", Kind::Seconds, "0", "Seconds for the whole run, 0 for no limit"),
+    row(
+        Opt::Verify,
+        "verify",
+        Kind::Flag,
+        "",
+        "Call the recovery failed when the data directory does not hold the data afterwards (a warning otherwise)",
+    ),
+    row(
+        Opt::StateFile,
+        "state-file",
+        Kind::Path,
+        "",
+        "File that remembers the running operation (beside the data directory: DATADIR.barman-recover.json)",
+    ),
+    row(
+        Opt::NoStateFile,
+        "no-state-file",
+        Kind::Flag,
+        "",
+        "Keep no state file: a run that was killed is then forgotten",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_has_one_row_and_a_lawful_name() {
+        let mut names: Vec<&str> =
+            OPTIONS.iter().flat_map(|s| [s.name, s.alias]).filter(|n| !n.is_empty()).collect();
+        for spec in OPTIONS {
+            assert_eq!(spec.option.spec().name, spec.name);
+            assert!(spec.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", spec.name);
+            assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.name);
+            // Patroni passes these itself; a prefix match would swallow them.
+            for patroni in ["scope", "role", "connstring", "no_leader", "keep_data"] {
+                assert!(!spec.name.starts_with(patroni), "{}", spec.name);
+            }
+        }
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert_eq!(
+            OPTIONS.iter().map(|s| s.option as usize).max(),
+            Some(OPTIONS.len() - 1),
+            "an option without a row"
+        );
+    }
+}

@@ -1,0 +1,155 @@
+//! How a recovery ended: the stable codes, the state of the operation, and the report. Pure.
+
+use std::time::Duration;
+
+/// The result of a recovery. The numbers are part of the C ABI and never change; 0, 1, 2, -1 and -2
+/// are those of Patroni's `patroni_barman`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(i32)]
+#[non_exhaustive]
+pub enum Code {
+    /// The backup was restored.
+    RecoveryDone = 0,
+    /// Barman says that the recovery failed, or the data that it reported is not there.
+    RecoveryFailed = 1,
+    /// The API refused the request, or could not be talked to any more.
+    HttpError = 2,
+    /// The program was called without a sub-command. The library never returns it.
+    NoCommand = -1,
+    /// The API is not up and running; nothing was started.
+    ApiNotOk = -2,
+    /// An option is missing or wrong; nothing was sent.
+    InvalidArgument = -3,
+    /// Ended by [`Cancel`](crate::Cancel) or by the event callback.
+    Cancelled = -4,
+    /// The overall deadline passed.
+    TimedOut = -5,
+    /// The handle is running or has run, a PostgreSQL runs in the data directory, or a state file
+    /// speaks of another recovery; nothing was started.
+    Busy = -6,
+    /// A bug in the library, caught at the C border.
+    Panic = -7,
+}
+
+impl Code {
+    /// Every code.
+    pub const ALL: [Code; 10] = [
+        Code::RecoveryDone,
+        Code::RecoveryFailed,
+        Code::HttpError,
+        Code::NoCommand,
+        Code::ApiNotOk,
+        Code::InvalidArgument,
+        Code::Cancelled,
+        Code::TimedOut,
+        Code::Busy,
+        Code::Panic,
+    ];
+
+    /// The name of the code as in the C header, without its prefix.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Code::RecoveryDone => "RECOVERY_DONE",
+            Code::RecoveryFailed => "RECOVERY_FAILED",
+            Code::HttpError => "HTTP_ERROR",
+            Code::NoCommand => "NO_COMMAND",
+            Code::ApiNotOk => "API_NOT_OK",
+            Code::InvalidArgument => "INVALID_ARGUMENT",
+            Code::Cancelled => "CANCELLED",
+            Code::TimedOut => "TIMED_OUT",
+            Code::Busy => "BUSY",
+            Code::Panic => "PANIC",
+        }
+    }
+
+    /// The status with which a program ends for this code: `code & 0xff`.
+    #[must_use]
+    pub fn exit_status(self) -> u8 {
+        (self as i32 & 0xff) as u8
+    }
+}
+
+/// What is known about the operation on the Barman host. It tells whether files may still be landing in
+/// the data directory. The numbers are part of the C ABI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(i32)]
+#[non_exhaustive]
+pub enum OperationState {
+    /// None was created.
+    #[default]
+    NotCreated = 0,
+    /// A create was sent, and its fate is unknown: a restore may be running.
+    MaybeCreated = 1,
+    /// It was running when last seen.
+    InProgress = 2,
+    /// It has ended; Barman calls it done.
+    Done = 3,
+    /// It has ended; Barman calls it failed.
+    Failed = 4,
+}
+
+impl OperationState {
+    /// Whether a restore may be writing into the data directory.
+    #[must_use]
+    pub fn may_be_running(self) -> bool {
+        matches!(self, OperationState::MaybeCreated | OperationState::InProgress)
+    }
+
+    /// The name as in the C header, without its prefix.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            OperationState::NotCreated => "NOT_CREATED",
+            OperationState::MaybeCreated => "MAYBE_CREATED",
+            OperationState::InProgress => "IN_PROGRESS",
+            OperationState::Done => "DONE",
+            OperationState::Failed => "FAILED",
+        }
+    }
+}
+
+/// The report of a recovery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// How it ended.
+    pub code: Code,
+    /// What went wrong, in one line; empty when the recovery is done.
+    pub message: String,
+    /// What to do about it, in one line; empty when there is nothing to say.
+    pub hint: String,
+    /// The operation that was created or followed, if it is known.
+    pub operation_id: Option<String>,
+    /// What is known about that operation.
+    pub operation_state: OperationState,
+    /// The last HTTP status that the API answered with.
+    pub http_status: Option<u16>,
+    /// Time from the start of the run to its end.
+    pub elapsed: Duration,
+}
+
+impl Outcome {
+    pub(crate) fn invalid(message: String) -> Outcome {
+        Outcome {
+            code: Code::InvalidArgument,
+            message,
+            hint: String::new(),
+            operation_id: None,
+            operation_state: OperationState::NotCreated,
+            http_status: None,
+            elapsed: Duration::ZERO,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_statuses_are_those_of_the_python_program() {
+        let statuses = Code::ALL.map(Code::exit_status);
+        assert_eq!(statuses, [0, 1, 2, 255, 254, 253, 252, 251, 250, 249]);
+    }
+}

@@ -1,0 +1,241 @@
+//! The state file: one lock, lines appended and synced. What the lines mean is `record.rs`'s.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::machine::Claim;
+use crate::record::{Line, Record};
+
+/// A state file holds the IDs of at most so many operations that the API can list.
+const LIMIT: u64 = 16 << 20;
+
+pub(crate) struct StateFile {
+    path: PathBuf,
+    /// Open; locked once claimed.
+    file: Option<File>,
+    /// What the run that we waited for wrote last.
+    ended: Option<Record>,
+}
+
+impl StateFile {
+    pub(crate) fn new(path: &Path) -> StateFile {
+        StateFile { path: path.into(), file: None, ended: None }
+    }
+
+    /// Locks and reads the file, made if need be. Does not wait for the lock.
+    pub(crate) fn claim(&mut self) -> Claim {
+        self.try_claim().unwrap_or_else(|error| Claim::Unavailable(error.to_string()))
+    }
+
+    fn try_claim(&mut self) -> io::Result<Claim> {
+        loop {
+            let file = match self.file.take() {
+                Some(file) => file,
+                None => open(&self.path)?,
+            };
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let record = Record::parse(&read(&file)?).ok().flatten();
+                    self.file = Some(file); // kept, to read later what the other run wrote last
+                    return Ok(Claim::Held(record));
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            let parsed = Record::parse(&read(&file)?);
+            if !same_file(&file, &self.path) {
+                // Removed by the run that had it: it has ended.
+                self.ended = parsed.ok().flatten();
+                continue;
+            }
+            let (record, garbage) = match parsed {
+                Ok(record) => (record, None),
+                Err(why) => {
+                    file.set_len(0)?;
+                    (None, Some(why))
+                }
+            };
+            repair(&file)?;
+            self.file = Some(file);
+            return Ok(Claim::Mine { record: record.or(self.ended.take()), garbage });
+        }
+    }
+
+    /// Appends lines in one write and syncs them.
+    pub(crate) fn append(&mut self, lines: &[Line]) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Err(io::Error::other("it is not open")) };
+        let end = file.seek(SeekFrom::End(0))?;
+        let bytes: Vec<u8> = lines.iter().flat_map(Line::to_bytes).collect();
+        let written = file.write_all(&bytes).and_then(|()| file.sync_data());
+        if written.is_err() {
+            let _ = file.set_len(end); // half a line would hide the next
+        }
+        written?;
+        if end == 0 { sync_parent(&self.path) } else { Ok(()) }
+    }
+
+    /// Removes the file, with a last line for a run that waits for its lock, and gives up the lock.
+    pub(crate) fn remove(&mut self, last: Option<Line>) -> io::Result<()> {
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        if let Some(line) = last {
+            file.seek(SeekFrom::End(0))?;
+            let _ = file.write_all(&line.to_bytes()); // that run judges by itself without it
+        }
+        let removed = fs::remove_file(&self.path);
+        let _ = file.unlock(); // at once even if a fork of the host holds the descriptor
+        removed
+    }
+}
+
+impl Drop for StateFile {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            let _ = file.unlock(); // likewise
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // Readable for all, as Patroni's and an operator's user may differ; it holds no secret.
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+fn read(mut file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(LIMIT).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Ends a line that a killed run has not ended.
+fn repair(mut file: &File) -> io::Result<()> {
+    let bytes = read(file)?;
+    if bytes.last().is_some_and(|last| *last != b'\n') {
+        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at as u64 + 1);
+        file.set_len(whole)?;
+        file.seek(SeekFrom::End(0))?;
+    }
+    Ok(())
+}
+
+fn same_file(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
+        _ => false,
+    }
+}
+
+/// So that the file's name survives a power cut too.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().map_or(OsString::new(), |parent| parent.as_os_str().to_os_string());
+    File::open(if parent.is_empty() { ".".into() } else { parent })?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::record::{Ended, Run};
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Scratch {
+            let path =
+                std::env::temp_dir().join(format!("barman-recover-state-{}-{name}", std::process::id()));
+            fs::create_dir(&path).unwrap();
+            Scratch(path)
+        }
+
+        fn file(&self) -> StateFile {
+            StateFile::new(&self.0.join("state.json"))
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn run() -> Line {
+        Line::Run(Run {
+            pid: 1,
+            api_url: "http://h".into(),
+            barman_server: "main".into(),
+            backup_id: "latest".into(),
+            data_directory: "/d".into(),
+            known: Some(HashSet::new()),
+        })
+    }
+
+    fn operation(claim: Claim) -> Option<String> {
+        match claim {
+            Claim::Mine { record, garbage: None } => record.and_then(|record| record.operation_id),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_run_finds_what_an_earlier_one_left() {
+        let scratch = Scratch::new("left");
+        let mut first = scratch.file();
+        assert_eq!(operation(first.claim()), None);
+        first.append(&[run(), Line::Operation("x".into())]).unwrap();
+        drop(first);
+        assert_eq!(operation(scratch.file().claim()).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn two_runs_never_hold_it_together_and_the_second_learns_the_firsts_end() {
+        let scratch = Scratch::new("two");
+        let (mut first, mut second) = (scratch.file(), scratch.file());
+        first.claim();
+        first.append(&[run(), Line::Operation("x".into())]).unwrap();
+        assert!(
+            matches!(second.claim(), Claim::Held(Some(record)) if record.operation_id.as_deref() == Some("x"))
+        );
+        first.remove(Some(Line::Ended(Ended::Done))).unwrap();
+        let Claim::Mine { record: Some(record), garbage: None } = second.claim() else { panic!() };
+        assert_eq!(record.ended, Some(Ended::Done));
+        assert!(matches!(scratch.file().claim(), Claim::Held(_)), "the file that is there is locked");
+    }
+
+    #[test]
+    fn garbage_is_told_and_replaced() {
+        let scratch = Scratch::new("garbage");
+        fs::write(scratch.0.join("state.json"), b"\xff garbage").unwrap();
+        let mut file = scratch.file();
+        assert!(matches!(file.claim(), Claim::Mine { record: None, garbage: Some(_) }));
+        file.append(&[run()]).unwrap();
+        drop(file);
+        assert!(matches!(scratch.file().claim(), Claim::Mine { record: Some(_), garbage: None }));
+    }
+
+    #[test]
+    fn a_line_cut_off_by_a_kill_does_not_hide_the_next() {
+        let scratch = Scratch::new("cut");
+        let mut bytes = run().to_bytes();
+        bytes.extend(b"{\"operati");
+        fs::write(scratch.0.join("state.json"), bytes).unwrap();
+        let mut file = scratch.file();
+        file.claim();
+        file.append(&[Line::Operation("x".into())]).unwrap();
+        drop(file);
+        assert_eq!(operation(scratch.file().claim()).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn what_cannot_be_a_state_file_is_unavailable() {
+        let scratch = Scratch::new("unavailable");
+        for path in [scratch.0.join("no/state.json"), scratch.0.clone()] {
+            assert!(matches!(StateFile::new(&path).claim(), Claim::Unavailable(_)), "{path:?}");
+        }
+    }
+}

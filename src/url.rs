@@ -1,0 +1,255 @@
+//! URLs of the API: strict parsing (an HTTP client's own is lenient: a port that is too large silently
+//! becomes 80), percent-encoded paths, and credentials that can't be printed. Pure.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What stays as it is in a path segment: the unreserved characters of RFC 3986.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// User name and password of a URL. Neither `Debug` nor `Display` shows them.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Credentials(String);
+
+impl Credentials {
+    /// `user:password`, decoded: the text that basic authentication encodes.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// A parsed `http://` or `https://` URL. `Display` leaves the credentials out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Url {
+    pub(crate) https: bool,
+    pub(crate) credentials: Option<Credentials>,
+    /// As in the URL: IPv6 addresses with their brackets. Lower case.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Path without a slash at its end: "" or "/prefix". As written, percent-encoding included.
+    pub(crate) path: String,
+    /// "" or "?query".
+    pub(crate) query: String,
+}
+
+impl Url {
+    pub(crate) fn parse(text: &str) -> Result<Url, String> {
+        let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
+        let (https, rest) = if lower.starts_with("https://") {
+            (true, &text[8..])
+        } else if lower.starts_with("http://") {
+            (false, &text[7..])
+        } else {
+            return Err("must begin with 'http://' or 'https://'".into());
+        };
+        if rest.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'"' || b == b'<' || b == b'>' || b == b'\\') {
+            return Err("holds a character that no URL has (a blank, a quote, ...)".into());
+        }
+        let rest = rest.split('#').next().unwrap_or(rest);
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, tail) = rest.split_at(end);
+        let (path, query) = tail.split_at(tail.find('?').unwrap_or(tail.len()));
+        let (credentials, address) = match authority.rsplit_once('@') {
+            Some((user, address)) => (Some(credentials(user)?), address),
+            None => (None, authority),
+        };
+        let (host, port) = host_and_port(address, https)?;
+        Ok(Url {
+            https,
+            credentials,
+            host,
+            port,
+            path: path.trim_end_matches('/').into(),
+            query: query.into(),
+        })
+    }
+
+    /// This URL with further path segments, each percent-encoded as one segment.
+    pub(crate) fn join(&self, segments: &[&str]) -> Url {
+        let mut url = self.clone();
+        for segment in segments {
+            url.path.push('/');
+            match *segment {
+                // A client or proxy would resolve these, encoded or not; encoded, fewer do.
+                "." => url.path.push_str("%2E"),
+                ".." => url.path.push_str("%2E%2E"),
+                other => url.path.extend(utf8_percent_encode(other, SEGMENT)),
+            }
+        }
+        url
+    }
+
+    /// Where a redirect from here leads, as `Location` says it: absolute, or relative to this URL.
+    pub(crate) fn follow(&self, location: &str) -> Result<Url, String> {
+        if location.contains("://") {
+            return Url::parse(location);
+        }
+        let mut base = self.clone();
+        (base.path, base.query) = (String::new(), String::new());
+        base.credentials = None;
+        if let Some(rest) = location.strip_prefix("//") {
+            return Url::parse(&format!("{}://{rest}", base.scheme()));
+        }
+        let path = if location.starts_with('/') {
+            location.to_string()
+        } else {
+            let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            format!("{folder}/{location}")
+        };
+        let mut url = Url::parse(&format!("{base}{path}"))?;
+        url.credentials.clone_from(&self.credentials);
+        Ok(url)
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+
+    /// Whether both lead to the same server.
+    pub(crate) fn same_host(&self, other: &Url) -> bool {
+        self.https == other.https && self.host == other.host && self.port == other.port
+    }
+
+    fn default_port(&self) -> bool {
+        self.port == if self.https { 443 } else { 80 }
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme(), self.host)?;
+        if !self.default_port() {
+            write!(f, ":{}", self.port)?;
+        }
+        write!(f, "{}{}", self.path, self.query)
+    }
+}
+
+fn credentials(user: &str) -> Result<Credentials, String> {
+    let decoded = percent_decode_str(user).decode_utf8();
+    let text = decoded.map_err(|_| "has credentials that are not UTF-8")?;
+    if text.chars().any(char::is_control) {
+        return Err("has credentials with control characters".into());
+    }
+    Ok(Credentials(if text.contains(':') { text.into_owned() } else { format!("{text}:") }))
+}
+
+fn host_and_port(address: &str, https: bool) -> Result<(String, u16), String> {
+    let (host, port) = if let Some(end) = address.find(']') {
+        let (host, rest) = address.split_at(end + 1);
+        let inner = host.trim_start_matches('[').trim_end_matches(']');
+        if !host.starts_with('[') || inner.parse::<std::net::Ipv6Addr>().is_err() {
+            return Err("has an IPv6 address that is none".into());
+        }
+        (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or("has a wrong port")?) })
+    } else {
+        match address.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (address, None),
+        }
+    };
+    if host.is_empty() {
+        return Err("names no host".into());
+    }
+    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    if !host.starts_with('[') && !host.bytes().all(name) {
+        return Err("has a host name with a character that no host name has".into());
+    }
+    let port = match port {
+        None => {
+            if https {
+                443
+            } else {
+                80
+            }
+        }
+        Some(digits) => match digits.parse::<u16>() {
+            Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => port,
+            _ => return Err("has a wrong port (1 to 65535)".into()),
+        },
+    };
+    Ok((host.to_ascii_lowercase(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        Url::parse(text).map_or_else(|e| format!("! {e}"), |url| url.to_string())
+    }
+
+    #[test]
+    fn urls_are_parsed_strictly() {
+        for (text, expected) in [
+            ("http://h:7480", "http://h:7480"),
+            ("HTTP://Host", "http://host"),
+            ("http://h:80/", "http://h"),
+            ("https://h:443/pre/fix/", "https://h/pre/fix"),
+            ("https://user:pa%40ss@h:8443/x#frag", "https://h:8443/x"),
+            ("http://[::1]:7480/a", "http://[::1]:7480/a"),
+            ("http://[::1]", "http://[::1]"),
+            ("h:7480", "! must begin with 'http://' or 'https://'"),
+            ("", "! must begin with 'http://' or 'https://'"),
+            ("ftp://h", "! must begin with 'http://' or 'https://'"),
+            ("http://", "! names no host"),
+            ("http://:80", "! names no host"),
+            ("http://h:99999", "! has a wrong port (1 to 65535)"),
+            ("http://h:", "! has a wrong port (1 to 65535)"),
+            ("http://h:0", "! has a wrong port (1 to 65535)"),
+            ("http://h:+5", "! has a wrong port (1 to 65535)"),
+            ("http://[::1", "! has a wrong port (1 to 65535)"),
+            ("http://[zz]", "! has an IPv6 address that is none"),
+            ("http://a b", "! holds a character that no URL has (a blank, a quote, ...)"),
+            ("http://h\r\nX: y", "! holds a character that no URL has (a blank, a quote, ...)"),
+            ("http://hé", "! has a host name with a character that no host name has"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_decoded_and_never_shown() {
+        let url = Url::parse("https://user:p%40ss@h").unwrap();
+        assert_eq!(url.credentials.as_ref().unwrap().reveal(), "user:p@ss");
+        assert!(!format!("{url} {url:?}").contains("p@ss"));
+        assert!(!format!("{url} {url:?}").contains("user"));
+    }
+
+    #[test]
+    fn a_segment_stays_one_segment() {
+        let base = Url::parse("http://h/api/").unwrap();
+        for (segment, path) in [
+            ("main", "/api/servers/main"),
+            ("a/b?c#d", "/api/servers/a%2Fb%3Fc%23d"),
+            ("..", "/api/servers/%2E%2E"),
+            ("ä b", "/api/servers/%C3%A4%20b"),
+            ("20261122T101942", "/api/servers/20261122T101942"),
+        ] {
+            assert_eq!(base.join(&["servers", segment]).path, path);
+        }
+    }
+
+    #[test]
+    fn redirects_are_resolved() {
+        let from = Url::parse("https://u:p@h/a/b").unwrap();
+        for (location, to) in [
+            ("https://other/x", "https://other/x"),
+            ("http://h/x", "http://h/x"),
+            ("/x/y?z=1", "https://h/x/y?z=1"),
+            ("c", "https://h/a/c"),
+            ("//other:8/x", "https://other:8/x"),
+        ] {
+            assert_eq!(from.follow(location).unwrap().to_string(), to);
+        }
+        assert!(from.follow("/x").unwrap().credentials.is_some());
+        assert!(from.follow("https://other/x").unwrap().credentials.is_none());
+    }
+}
