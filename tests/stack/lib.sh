@@ -1,0 +1,387 @@
+# shellcheck shell=bash
+# A real stack on loopback for the demo and the cluster tests: PostgreSQL, sshd, Barman and pg-backup-api.
+#
+# Everything lives in one scratch directory, $STACK, and runs as one user, $STACK_USER: PostgreSQL's own user for
+# root (initdb refuses root), otherwise the caller. PostgreSQL listens on Unix sockets below $STACK only; sshd and the
+# API take free ports of 127.0.0.1. The caller sets `set -euo pipefail`, calls stack_open first and stop_all from an
+# EXIT trap.
+# shellcheck disable=SC2034  # $SSH_COMMAND, $API_URL and $API_NAME are for the callers
+
+STACK_REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+BARMAN_VENV=$STACK_REPO/target/barman-venv
+STACK_PROCESSES=()   # "signal pid", in the order of their start
+
+die() {
+    printf 'ERROR: %s\n' "$*" >&2
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null; }
+
+# ---- What has to be installed -----------------------------------------------------------------------------------
+
+# Prints the directory of the newest complete PostgreSQL: Debian's layout first, then the one on PATH.
+find_pgbin() {
+    local dir
+    while read -r dir; do
+        if [[ -x $dir/postgres && -x $dir/initdb && -x $dir/pgbench ]]; then
+            printf '%s\n' "$dir"
+            return
+        fi
+    done < <(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV; have pg_config && pg_config --bindir)
+    return 1
+}
+
+# Debian's Python where there is one: another user's (pyenv in a home directory) may be out of $STACK_USER's reach.
+find_python() {
+    if [[ -x /usr/bin/python3 ]]; then echo /usr/bin/python3; else command -v python3; fi
+}
+
+missing_packages() {
+    local python
+    find_pgbin >/dev/null || echo postgresql
+    [[ -x /usr/sbin/sshd ]] || echo openssh-server
+    have ssh || echo openssh-client
+    have rsync || echo rsync
+    have file || echo file   # Barman asks it what a WAL segment is
+    { python=$(find_python) && "$python" -c 'import ensurepip, venv' 2>/dev/null; } || echo python3-venv
+    have cc || printf '%s\n' gcc libc6-dev
+}
+
+# Installs what is missing when root; an ordinary user is told what to install.
+install_packages() {
+    local packages
+    mapfile -t packages < <(missing_packages)
+    ((${#packages[@]})) || return 0
+    if ((EUID != 0)) || ! have apt-get; then
+        die "missing on this machine; as root: apt-get install --no-install-recommends ${packages[*]}"
+    fi
+    echo "installing: ${packages[*]}"
+    (
+        flock 9
+        apt_install "${packages[@]}"
+    ) 9>/run/lock/barman-recover-install.lock
+}
+
+# Installs packages without leaving a service or a PostgreSQL cluster behind.
+apt_install() (
+    local policy=/usr/sbin/policy-rc.d no_cluster=/etc/postgresql-common/createcluster.d/barman-recover.conf
+    # shellcheck disable=SC2317  # the trap calls it
+    restore() {
+        rm -f "$no_cluster" "$policy"
+        rmdir --ignore-fail-on-non-empty "${no_cluster%/*}"
+        if [[ -e $policy.barman-recover ]]; then mv "$policy.barman-recover" "$policy"; fi
+    }
+    trap restore EXIT
+    mkdir -p "${no_cluster%/*}"
+    echo 'create_main_cluster = false' >"$no_cluster"
+    if [[ -e $policy && ! -e $policy.barman-recover ]]; then mv "$policy" "$policy.barman-recover"; fi
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    export DEBIAN_FRONTEND=noninteractive
+    local output
+    apt-get -qq update
+    output=$(apt-get -qq -y -o DPkg::Lock::Timeout=600 install --no-install-recommends "$@" </dev/null 2>&1) ||
+        die "apt-get: $output"
+    # The package enables the service for the next boot.
+    if [[ " $* " == *" openssh-server "* ]] && have systemctl; then
+        systemctl --quiet disable ssh.service ssh.socket 2>/dev/null || true
+    fi
+)
+
+# Barman from PyPI, in a virtual environment below target/.
+install_barman() (
+    mkdir -p "$STACK_REPO/target"
+    exec 9>"$BARMAN_VENV.lock"
+    flock 9
+    [[ -e $BARMAN_VENV/complete ]] && exit
+    echo "installing: Barman, into $BARMAN_VENV"
+    rm -rf "$BARMAN_VENV"
+    "$(find_python)" -m venv "$BARMAN_VENV"
+    # Without its own dependencies: of psycopg2 there is only the source, which needs libpq's and Python's headers.
+    "$BARMAN_VENV/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps 'barman~=3.19' \
+        psycopg2-binary python-dateutil six
+    touch "$BARMAN_VENV/complete"
+)
+
+# ---- Scratch directory and processes ----------------------------------------------------------------------------
+
+# Makes the scratch directory and settles who runs the stack.
+stack_open() {
+    local base=${TMPDIR:-/tmp}
+    # Unix sockets allow about 100 characters, and an ssh command is split at white space.
+    if [[ $base =~ [[:space:]] || ${#base} -gt 40 ]]; then base=/tmp; fi
+    PGBIN=$(find_pgbin) || die "PostgreSQL is not installed"
+    STACK=$(mktemp -d "$base/barman-recover.XXXXXX")
+    local as=()
+    if ((EUID == 0)); then
+        STACK_USER=postgres
+        id "$STACK_USER" >/dev/null || die "PostgreSQL refuses root, and there is no user '$STACK_USER' to run it"
+        as=(setpriv "--reuid=$STACK_USER" "--regid=$(id -g "$STACK_USER")" --init-groups)
+    else
+        STACK_USER=$(id -un)
+    fi
+    STACK_AS=("${as[@]}" env --ignore-environment --chdir="$STACK" "HOME=$STACK/home" "USER=$STACK_USER"
+        "LOGNAME=$STACK_USER" "TMPDIR=$STACK/tmp" "PATH=$STACK/bin:$PGBIN:/usr/local/bin:/usr/bin:/bin" LC_ALL=C.UTF-8
+        "BARMAN_CONFIG_FILE=$STACK/barman.conf" "PG_BACKUP_API_BARMAN_CONF=$STACK/barman.conf")
+    mkdir "$STACK"/{bin,home,log,run,ssh,tmp}
+    chown -R "$STACK_USER" "$STACK"
+}
+
+# Runs a command as $STACK_USER, with a clean environment.
+as_pg() { "${STACK_AS[@]}" "$@"; }
+
+# Starts a command as $STACK_USER in the background, in a session of its own: spawn SIGNAL LOG COMMAND...
+# SIGNAL ends it later. Its pid is in $SPAWNED.
+spawn() {
+    local signal=$1 log=$2
+    shift 2
+    setsid "${STACK_AS[@]}" "$@" </dev/null >>"$log" 2>&1 &
+    SPAWNED=$!
+    STACK_PROCESSES+=("$signal $SPAWNED")
+}
+
+# Like as_pg for what takes long: a signal to this shell is handled at once, and ends the command too.
+attend() {
+    local status=0
+    setsid "${STACK_AS[@]}" "$@" </dev/null &
+    STACK_PROCESSES+=("TERM $!")
+    wait "$!" || status=$?
+    unset 'STACK_PROCESSES[-1]'
+    return "$status"
+}
+
+# Waits until a command succeeds: wait_until SECONDS WHAT COMMAND...
+wait_until() {
+    local deadline=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@"; do
+        ((SECONDS < deadline)) || die "gave up waiting for $what"
+        sleep 0.1
+    done
+}
+
+is_running() { kill -0 "$1" 2>/dev/null; }
+has_ended() { [[ -z $(session "$1") ]] && ! is_running "$1"; }
+has_no_children() { [[ -z $(cat "/proc/$1/task/$1/children" 2>/dev/null) ]]; }
+
+# Prints the pids of a session. A process group is not enough: the API gives each operation one of its own.
+session() {
+    local stat fields
+    for stat in /proc/[0-9]*/stat; do
+        # Behind the name, which may hold anything: state, parent, group, session.
+        fields=
+        { read -r -d '' fields <"$stat" || true; } 2>/dev/null
+        read -r -a fields <<<"${fields##*) }"
+        if [[ ${fields[3]-} == "$1" ]]; then stat=${stat#/proc/} && echo "${stat%/stat}"; fi
+    done
+}
+
+# Sends a signal to all of a session, which in the first moment after spawn is not there yet: signal_session SIGNAL PID
+signal_session() {
+    local pids
+    mapfile -t pids < <(session "$2")
+    kill "-$1" "${pids[@]:-$2}" 2>/dev/null
+}
+
+# Ends what was spawned, with all that it started, the last one first.
+stop_all() {
+    local i signal pid
+    for ((i = ${#STACK_PROCESSES[@]} - 1; i >= 0; i--)); do
+        read -r signal pid <<<"${STACK_PROCESSES[i]}"
+        # The sessions of sshd end by themselves once their clients are gone; nothing must write after us.
+        if [[ $pid == "${SSHD_PID:-}" ]]; then (wait_until 10 "the ssh sessions" has_no_children "$pid") || true; fi
+        signal_session "$signal" "$pid" || continue
+        (wait_until 10 "process $pid" has_ended "$pid") || signal_session KILL "$pid" || true
+        wait "$pid" 2>/dev/null || true
+    done
+    STACK_PROCESSES=()
+}
+
+# Makes a program executable for $STACK_USER, by a copy where it is out of reach, and prints its path.
+reachable() {
+    if as_pg test -x "$1"; then
+        printf '%s\n' "$1"
+    else
+        install -m 755 "$1" "$STACK/bin/${1##*/}"
+        printf '%s\n' "$STACK/bin/${1##*/}"
+    fi
+}
+
+# ---- Network ----------------------------------------------------------------------------------------------------
+
+free_port() {
+    "$(find_python)" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# Prints the body of a GET: http_get PORT PATH
+http_get() (
+    exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
+    printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$2" >&3
+    sed '1,/^\r*$/d' <&3
+) 2>/dev/null
+
+# ---- PostgreSQL -------------------------------------------------------------------------------------------------
+
+# Prints how to connect to a server that start_postgres started: conninfo NAME
+conninfo() { printf 'host=%s/run/%s user=postgres dbname=postgres\n' "$STACK" "$1"; }
+
+# Prints the unaligned result of a statement: sql CONNINFO STATEMENT
+sql() { as_pg psql -XAtq -v ON_ERROR_STOP=1 -F ' ' -d "$1" -c "$2"; }
+
+# Makes a data directory: init_postgres DATADIR
+init_postgres() {
+    as_pg initdb --no-sync --username=postgres --auth=trust --encoding=UTF8 -D "$1" >"$STACK/log/initdb.log"
+}
+
+# Starts a server on its data directory and waits until it is out of recovery: start_postgres NAME DATADIR
+start_postgres() {
+    local pid
+    as_pg mkdir -m 700 "$STACK/run/$1"
+    # On the command line: as settings of the source they would come back with the restored data.
+    spawn INT "$STACK/log/$1.log" postgres -D "$2" -c listen_addresses= -c "unix_socket_directories=$STACK/run/$1" \
+        -c fsync=off
+    pid=$SPAWNED
+    wait_until 300 "PostgreSQL '$1', see $STACK/log/$1.log" postgres_ready "$1" "$pid"
+}
+
+postgres_ready() {
+    is_running "$2" || die "PostgreSQL '$1' has ended: $(tail -n 3 "$STACK/log/$1.log")"
+    [[ $(sql "$(conninfo "$1")" 'SELECT pg_is_in_recovery()' 2>/dev/null) == f ]]
+}
+
+# ---- sshd -------------------------------------------------------------------------------------------------------
+
+# Starts an sshd that lets $STACK_USER log in with a key made for it; sets $SSH_COMMAND.
+# It runs as that user, so it needs neither PAM, /run/sshd nor a password entry that is not locked.
+start_sshd() {
+    local dir=$STACK/ssh port
+    as_pg ssh-keygen -q -t ed25519 -N '' -f "$dir/host_key"
+    as_pg ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
+    port=$(free_port)
+    as_pg tee "$dir/sshd_config" >/dev/null <<CONFIG
+ListenAddress 127.0.0.1:$port
+HostKey $dir/host_key
+AuthorizedKeysFile $dir/key.pub
+PidFile none
+UsePAM no
+StrictModes no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+MaxStartups 100
+CONFIG
+    printf '[127.0.0.1]:%s %s\n' "$port" "$(cat "$dir/host_key.pub")" | as_pg tee "$dir/known_hosts" >/dev/null
+    spawn TERM "$STACK/log/sshd.log" /usr/sbin/sshd -D -e -f "$dir/sshd_config"
+    SSHD_PID=$SPAWNED
+    SSH_COMMAND="ssh -F none -p $port -i $dir/key -o BatchMode=yes -o IdentitiesOnly=yes"
+    SSH_COMMAND+=" -o UserKnownHostsFile=$dir/known_hosts -o StrictHostKeyChecking=yes $STACK_USER@127.0.0.1"
+    wait_until 30 "sshd, see $STACK/log/sshd.log" sshd_ready
+}
+
+sshd_ready() {
+    is_running "$SSHD_PID" || die "sshd has ended: $(tail -n 3 "$STACK/log/sshd.log")"
+    grep -q 'Server listening' "$STACK/log/sshd.log"
+}
+
+# ---- Barman -----------------------------------------------------------------------------------------------------
+
+# Sets up Barman for one server and streams its WAL from now on: make_barman SERVER CONNINFO
+make_barman() {
+    local venv=$BARMAN_VENV
+    if ! as_pg test -x "$venv/bin/python"; then
+        venv=$STACK/barman-venv
+        cp -r "$BARMAN_VENV" "$venv"
+    fi
+    as_pg tee "$STACK/bin/barman" >/dev/null <<SCRIPT
+#!/bin/sh
+exec "$venv/bin/python" -m barman.cli "\$@"
+SCRIPT
+    chmod 755 "$STACK/bin/barman"
+    as_pg tee "$STACK/barman.conf" >/dev/null <<CONFIG
+[barman]
+barman_user = $STACK_USER
+barman_home = $STACK/barman
+log_file = $STACK/log/barman.log
+cloud_staging_directory = $STACK/barman/cloud-staging
+path_prefix = $PGBIN
+
+[$1]
+description = source of the demo
+conninfo = $2
+streaming_conninfo = $2
+backup_method = postgres
+streaming_archiver = on
+slot_name = barman
+immediate_checkpoint = true
+CONFIG
+    as_pg mkdir "$STACK/barman"
+    as_pg barman -q receive-wal --create-slot "$1" >>"$STACK/log/barman.out" 2>&1
+    spawn TERM "$STACK/log/receive-wal.log" barman receive-wal "$1"
+    wait_until 60 "the WAL stream of '$1', see $STACK/log/receive-wal.log" receives_wal "$1"
+    # Barman starts no backup before its archive holds a first segment.
+    archive_wal "$1" "$2"
+}
+
+receives_wal() { compgen -G "$STACK/barman/$1/streaming/*.partial" >/dev/null; }
+
+# Takes a base backup and waits for the WAL that it needs: backup SERVER
+backup() { attend barman backup --wait "$1" >>"$STACK/log/barman.out"; }
+
+# Brings everything written so far into Barman's archive: archive_wal SERVER CONNINFO
+archive_wal() {
+    local mark="SELECT pg_create_restore_point('archive_wal')" segment
+    segment=$(sql "$2" "$mark" >/dev/null && sql "$2" 'SELECT pg_walfile_name(pg_switch_wal())')
+    # Barman takes a segment only once the stream has begun the next one.
+    sql "$2" "$mark" >/dev/null
+    wait_until 120 "segment $segment in Barman's archive, see $STACK/log/barman.log" archived "$1" "$segment"
+}
+
+archived() {
+    as_pg barman archive-wal "$1" >>"$STACK/log/barman.out" 2>&1 || true
+    [[ -e $STACK/barman/$1/wals/${2:0:16}/$2 ]]
+}
+
+# ---- pg-backup-api ----------------------------------------------------------------------------------------------
+
+# Starts pg-backup-api where it is installed (or $PG_BACKUP_API names it), else the stand-in; sets $API_PORT,
+# $API_URL and $API_NAME: start_api STANDIN
+start_api() {
+    local program
+    program=${PG_BACKUP_API:-$(command -v pg-backup-api || true)}
+    if [[ -n $program ]]; then
+        start_pg_backup_api "$program"
+    else
+        start_standin_api "$1"
+    fi
+    API_URL=http://127.0.0.1:$API_PORT
+    wait_until 60 "the API, see $STACK/log/api.log" api_ready
+}
+
+start_pg_backup_api() {
+    local program=$1
+    API_NAME=pg-backup-api
+    API_PORT=$(free_port)
+    # It starts its operations by the name of the command.
+    as_pg ln -s "$program" "$STACK/bin/pg-backup-api"
+    spawn TERM "$STACK/log/api.log" pg-backup-api serve --port "$API_PORT"
+    API_PID=$SPAWNED
+}
+
+start_standin_api() {
+    API_NAME="the stand-in for pg-backup-api"
+    spawn TERM "$STACK/log/api.log" "$(reachable "$1")" --listen 127.0.0.1:0 --port-file "$STACK/run/api.port" \
+        --barman "$STACK/bin/barman" --barman-config "$STACK/barman.conf" --barman-home "$STACK/barman"
+    API_PID=$SPAWNED
+    wait_until 60 "the API's port, see $STACK/log/api.log" api_port_known
+    API_PORT=$(<"$STACK/run/api.port")
+}
+
+api_port_known() {
+    is_running "$API_PID" || die "the API has ended: $(tail -n 3 "$STACK/log/api.log")"
+    [[ -s $STACK/run/api.port ]]
+}
+
+api_ready() {
+    is_running "$API_PID" || die "the API has ended: $(tail -n 3 "$STACK/log/api.log")"
+    [[ $(http_get "$API_PORT" /status) == *OK* ]]
+}
