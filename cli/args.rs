@@ -77,11 +77,13 @@ fn wrong(command: &Command, why: &str) -> Ask {
 
 /// The commands, made from the table of options.
 pub fn command() -> Command {
-    let globals = OPTIONS.iter().filter(|spec| spec.global).map(|spec| arg(spec).global(true));
+    let globals =
+        OPTIONS.iter().filter(|spec| spec.global).map(|spec| arg(spec).global(true).help_heading(GLOBAL));
     let log_file = Arg::new(LOG_FILE)
         .long(LOG_FILE)
         .value_name("PATH")
         .global(true)
+        .help_heading(GLOBAL)
         .num_args(1)
         .overrides_with(LOG_FILE)
         .value_parser(clap::value_parser!(OsString))
@@ -112,6 +114,8 @@ fn version() -> String {
         std::env::consts::OS,
     )
 }
+
+const GLOBAL: &str = "Options of every sub-command";
 
 const EXIT_STATUS: &str = "Exit status: 0 the backup was restored; 1 the recovery failed; 2 HTTP error, or wrong usage; \
 254 the API is not OK, nothing was started; 255 no sub-command; 251 the deadline passed; 250 the data directory or \
