@@ -264,11 +264,8 @@ impl Machine {
 
     /// Keeps in mind which directory the operation writes into, and whether that was removed meanwhile.
     fn note(&mut self, look: &Look) -> Option<Line> {
-        let gone = match (&self.identity, &look.identity) {
-            (Some(then), Some(now)) => !then.became(now),
-            (Some(_), None) => matches!(look.content, Content::Missing | Content::Empty),
-            (None, _) => false,
-        };
+        let gone =
+            self.identity.is_some() && look.content != Content::Unseen && look.identity != self.identity;
         if gone && !self.removed {
             self.removed = true;
             self.log(
@@ -280,9 +277,9 @@ impl Machine {
             );
             return Some(Line::Removed(true));
         }
-        let grown = look.identity.filter(|_| !gone && self.identity != look.identity)?;
-        self.identity = Some(grown);
-        Some(Line::Identity(grown))
+        let found = look.identity.filter(|_| self.identity.is_none())?;
+        self.identity = Some(found);
+        Some(Line::Identity(found))
     }
 
     // The end

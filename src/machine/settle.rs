@@ -354,7 +354,7 @@ impl Machine {
         let done = |(id, status): &(String, Option<Status>)| {
             Some(id) == record.operation_id.as_ref() && *status == Some(Status::Done)
         };
-        let same = matches!((&record.identity, &look.identity), (Some(then), Some(now)) if then.became(now));
+        let same = record.identity.is_some() && record.identity == look.identity;
         settle.ended.iter().any(done) && same && !self.removed && look.complete()
     }
 }
