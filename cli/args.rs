@@ -30,7 +30,7 @@ pub enum Ask {
     NoCommand(String),
     /// Something is wrong with them: text for standard error.
     Wrong(String),
-    Recover(Recover),
+    Recover(Box<Recover>),
 }
 
 /// A recovery.
@@ -64,7 +64,7 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>, env: impl Fn(&str) -> Opt
     };
     let sub = root.find_subcommand(RECOVER).unwrap_or(&root);
     match options(recover, env) {
-        Ok((config, log_file)) => Ask::Recover(Recover { config, log_file, ignored }),
+        Ok((config, log_file)) => Ask::Recover(Box::new(Recover { config, log_file, ignored })),
         Err(why) => wrong(sub, &why),
     }
 }
@@ -128,9 +128,9 @@ fn arg(spec: &OptionSpec) -> Arg {
         help.push_str(" (required)");
     }
     if !spec.default.is_empty() {
-        help.push_str(&format!(" [default: {}]", spec.default));
+        help = format!("{help} [default: {}]", spec.default);
     }
-    help.push_str(&format!(" [env: {}]", spec.env()));
+    help = format!("{help} [env: {}]", spec.env());
     let arg = Arg::new(spec.name)
         .long(spec.name)
         .help(help)

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Ask::Print(text) => print(&text, ExitCode::SUCCESS),
         Ask::NoCommand(help) => print(&help, ExitCode::from(Code::NoCommand.exit_status())),
         Ask::Wrong(text) => wrong(&text),
-        Ask::Recover(recover) => self::recover(recover),
+        Ask::Recover(ask) => recover(*ask),
     }
 }
 

@@ -41,7 +41,9 @@ fn drive(mut machine: Machine, transport: &Transport, host: &Host) -> Outcome {
     let mut seen = Seen::Start;
     loop {
         let (events, step) = machine.advance(seen, started.elapsed());
-        events.into_iter().for_each(|event| host.tell(event));
+        for event in events {
+            host.tell(event);
+        }
         host.tick();
         // What has been seen must not be lost; what takes time need not begin.
         let takes_time = matches!(step, Step::Claim | Step::Send(..) | Step::Wait(_));

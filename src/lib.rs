@@ -1,4 +1,43 @@
-//! Restore a Barman backup onto a PostgreSQL node through pg-backup-api.
+//! Restores a [Barman] backup onto a PostgreSQL node through [pg-backup-api], the REST server beside Barman:
+//! asks it to start `barman recover` towards this node, follows the operation to its end, and tells how it
+//! ended. It is the library behind Patroni's hook `patroni_barman`, and has a C ABI (`barman_recover.h`).
+//!
+//! ```no_run
+//! use barman_recover::{Cancel, Code, Config, Event, Opt, run};
+//!
+//! # fn main() -> Result<(), barman_recover::ConfigError> {
+//! let mut config = Config::new();
+//! config
+//!     .set(Opt::ApiUrl, "http://barman:7480")?
+//!     .set(Opt::BarmanServer, "main")?
+//!     .set(Opt::SshCommand, "ssh postgres@this-node")?
+//!     .set(Opt::DataDirectory, "/var/lib/postgresql/15/main")?
+//!     .set(Opt::LoopWait, 5)?;
+//! let cancel = Cancel::new(); // a clone of it ends the run from another thread
+//! let outcome = run(&config, &cancel, |event| {
+//!     if let Event::Log { level, message } = event {
+//!         eprintln!("{level}: {message}");
+//!     }
+//! });
+//! if outcome.code != Code::RecoveryDone {
+//!     eprintln!("{} {}", outcome.message, outcome.hint);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it promises:
+//!
+//! - Never two restores into one data directory: a second operation is created only when the first provably
+//!   started nothing, or when everything that it may have started has ended. A state file beside the data
+//!   directory carries this over a kill.
+//! - [`Code::RecoveryDone`] means that the data is there.
+//! - It gives up late while a restore may be running, and at once where none can.
+//! - It prints nothing, installs no signal handler and keeps no state of the process. It starts a thread only
+//!   to look up a host name.
+//!
+//! [Barman]: https://pgbarman.org
+//! [pg-backup-api]: https://github.com/EnterpriseDB/pg-backup-api
 
 #![deny(unsafe_code)]
 

@@ -66,7 +66,8 @@ impl Code {
     /// The status with which a program ends for this code: `code & 0xff`.
     #[must_use]
     pub fn exit_status(self) -> u8 {
-        (self as i32 & 0xff) as u8
+        let [lowest, ..] = (self as i32).to_le_bytes();
+        lowest
     }
 }
 

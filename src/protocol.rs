@@ -104,7 +104,7 @@ pub(crate) enum Created {
     /// Nothing was started, and asking again gives the same answer.
     Refused(String),
     /// Nothing was started; the API failed before it (two creates in one second, for example).
-    NotCreated(String),
+    Failed(String),
     /// An operation may have been started.
     Unknown(String),
 }
@@ -143,7 +143,7 @@ impl Reply {
                 None => self.says(),
             }),
             (400..=499, Err(_)) => Created::Refused(self.says()),
-            (500, Err(_)) => Created::NotCreated(self.says()),
+            (500, Err(_)) => Created::Failed(self.says()),
             _ => Created::Unknown(self.says()),
         }
     }
@@ -287,7 +287,7 @@ mod tests {
             assert!(matches!(reply(status, "{}").created(), Created::Refused(_)), "{status}");
             assert!(matches!(reply(status, id).created(), Created::Unknown(_)), "{status}");
         }
-        assert!(matches!(reply(500, "<p>x</p>").created(), Created::NotCreated(_)));
+        assert!(matches!(reply(500, "<p>x</p>").created(), Created::Failed(_)));
         for (status, body) in [
             (502, ""),
             (503, ""),

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn garbage_is_told_from_emptiness() {
-        for garbage in [&b"x"[..], b"{}\n", b"\xff\xfe\n", b"{\"operation\":\"x\"}\n", &[b'['; 100_000]] {
+        for garbage in [&b"x"[..], b"{}\n", b"\xff\xfe\n", b"{\"operation\":\"x\"}\n", &vec![b'['; 100_000]] {
             assert!(Record::parse(garbage).is_err());
         }
     }

@@ -355,7 +355,7 @@ impl<In: Wire> Connector<In> for SocketConnector {
                     return Ok(Some(Either::B(Socket { stream, buffers, host: self.host.clone() })));
                 }
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    last = Error::Timeout(ureq::Timeout::Connect)
+                    last = Error::Timeout(ureq::Timeout::Connect);
                 }
                 Err(error) => last = error.into(),
             }

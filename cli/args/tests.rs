@@ -33,7 +33,7 @@ fn wrong_text(ask: Ask) -> String {
 /// The values that were understood, as far as the options can be seen: through their effect on a wrong value.
 fn recover(words: &[&str]) -> Recover {
     match ask(words) {
-        Ask::Recover(recover) => recover,
+        Ask::Recover(recover) => *recover,
         Ask::Wrong(text) | Ask::Print(text) | Ask::NoCommand(text) => panic!("{text}"),
     }
 }

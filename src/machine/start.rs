@@ -109,10 +109,8 @@ impl Machine {
 
     fn after_claim(&mut self, record: Option<Record>) -> Step {
         self.told_progress = None;
-        if let Some(record) = &record {
-            if let Some(busy) = self.another_recovery(record) {
-                return busy;
-            }
+        if let Some(busy) = record.as_ref().and_then(|record| self.another_recovery(record)) {
+            return busy;
         }
         match (self.settings.operation_id.clone(), record) {
             (Some(id), Some(record)) => {
@@ -259,7 +257,7 @@ impl Machine {
             Seen::Reply(reply) => match reply.created() {
                 Created::Operation(id) => self.created(id),
                 Created::Refused(why) => self.refused(&why, String::new()),
-                Created::NotCreated(why) => {
+                Created::Failed(why) => {
                     self.state = OperationState::NotCreated;
                     self.send(Request::List, Phase::Collision { why, retry_after })
                 }
@@ -286,7 +284,7 @@ impl Machine {
 
     fn refused(&mut self, why: &str, hint: String) -> Step {
         self.state = OperationState::NotCreated;
-        let hint = if hint.is_empty() { self.refusal_hint(why) } else { hint };
+        let hint = if hint.is_empty() { Self::refusal_hint(why) } else { hint };
         let message = format!(
             "An issue was faced while trying to create a recovery operation: server {} at {}: {why}",
             self.settings.barman_server, self.settings.api_url
@@ -294,7 +292,7 @@ impl Machine {
         self.finish(Code::HttpError, message, hint)
     }
 
-    fn refusal_hint(&self, why: &str) -> String {
+    fn refusal_hint(why: &str) -> String {
         let hint = if why.contains("HTTP 404") && why.contains("Backup '") {
             "--backup-id must be a backup that 'barman list-backups' names on the Barman host, or latest"
         } else if why.contains("HTTP 404") {
