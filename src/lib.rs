@@ -53,6 +53,7 @@ mod host;
 mod machine;
 mod options;
 mod outcome;
+mod progress;
 mod protocol;
 mod record;
 mod state_file;
