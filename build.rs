@@ -1,5 +1,6 @@
 //! Makes the C header in `OUT_DIR` (a test compares it with `include/barman_recover.h`) and tells the linker
 //! what a C library needs: a SONAME, and to stay mapped.
+#![allow(clippy::expect_used, reason = "a panic is how a build script fails")]
 
 use std::path::Path;
 use std::{env, fs};

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use crate::api::{Api, At, Model, Script, Step};
-use crate::c_tools::{built, c_program, library, output, said, soname, tool};
+use crate::c_tools::{c_program, example, library, output, said, soname, tool};
 use crate::scratch::Scratch;
 
 fn api(model: impl Fn(Model) -> Model, script: Script) -> Api {
@@ -73,7 +73,7 @@ fn a_short_c_program_restores_and_returns_the_code() {
 #[test]
 fn the_examples_in_c_and_rust_restore() {
     let scratch = Scratch::new();
-    let programs = [c_program("examples/recover.c", &scratch), Some(built("examples/recover"))];
+    let programs = [c_program("examples/recover.c", &scratch), Some(example("recover"))];
     for (number, program) in programs.into_iter().enumerate() {
         let Some(program) = program else { continue };
         let api = api(|model| model, Script::new());

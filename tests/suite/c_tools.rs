@@ -33,17 +33,21 @@ pub fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// What cargo built beside this test.
-pub fn built(name: &str) -> PathBuf {
-    let test = env::current_exe().unwrap(); // target/PROFILE/deps/suite-...
-    let built = test.ancestors().nth(2).unwrap().join(name);
-    assert!(built.exists(), "{} is missing", built.display());
-    built
-}
-
-/// The shared library of this build.
+/// The shared library of this build. Cargo puts it beside the test; the one a folder up is that of the last
+/// `cargo build`.
 pub fn library() -> PathBuf {
     built("libbarman_recover.so")
+}
+
+/// An example of this build.
+pub fn example(name: &str) -> PathBuf {
+    built(&format!("../examples/{name}"))
+}
+
+fn built(name: &str) -> PathBuf {
+    let built = env::current_exe().unwrap().with_file_name(name);
+    assert!(built.exists(), "{} is missing", built.display());
+    built
 }
 
 pub fn version() -> String {
