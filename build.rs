@@ -1,2 +1,62 @@
-//! Build script.
-fn main() {}
+//! Makes the C header in `OUT_DIR` (a test compares it with `include/barman_recover.h`) and tells the linker
+//! what a C library needs: a SONAME, and to stay mapped.
+#![allow(clippy::expect_used, reason = "a panic is how a build script fails")]
+
+use std::path::Path;
+use std::{env, fs};
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=include/cbindgen.toml");
+    println!("cargo::rerun-if-changed=src/ffi");
+    let [major, minor, patch] = ["MAJOR", "MINOR", "PATCH"].map(|part| {
+        let number = env::var(format!("CARGO_PKG_VERSION_{part}")).expect("set by cargo");
+        number.parse::<u32>().expect("a number")
+    });
+    let header = Path::new(&env::var_os("OUT_DIR").expect("set by cargo")).join("barman_recover.h");
+    fs::write(&header, c_header(major, minor, patch)).expect("OUT_DIR is writable");
+    println!("cargo::rustc-env=BARMAN_RECOVER_HEADER={}", header.display());
+
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+        // nodelete: code of a library that has had threads and thread-locals must not be unmapped by dlclose.
+        for argument in ["-z,nodelete", "-z,defs", "-z,relro,-z,now"] {
+            println!("cargo::rustc-cdylib-link-arg=-Wl,{argument}");
+        }
+        // cargo-c sets the feature, and the SONAME itself.
+        if env::var_os("CARGO_FEATURE_CAPI").is_none() {
+            let soname = soname(major, minor, patch);
+            println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{soname}");
+        }
+    }
+}
+
+/// As cargo-c does: what Cargo calls compatible has one SONAME.
+fn soname(major: u32, minor: u32, patch: u32) -> String {
+    let version = match (major, minor) {
+        (0, 0) => format!("0.0.{patch}"),
+        (0, _) => format!("0.{minor}"),
+        _ => major.to_string(),
+    };
+    format!("libbarman_recover.so.{version}")
+}
+
+fn c_header(major: u32, minor: u32, patch: u32) -> String {
+    let mut config = cbindgen::Config::from_file("include/cbindgen.toml").expect("a correct cbindgen.toml");
+    let number = major << 16 | minor << 8 | patch;
+    let version = env::var("CARGO_PKG_VERSION").expect("set by cargo");
+    config.after_includes = Some(format!(
+        "
+/** The version of this header; compare with barman_recover_version_number(). */
+#define BARMAN_RECOVER_VERSION_MAJOR {major}
+#define BARMAN_RECOVER_VERSION_MINOR {minor}
+#define BARMAN_RECOVER_VERSION_PATCH {patch}
+/** MAJOR << 16 | MINOR << 8 | PATCH */
+#define BARMAN_RECOVER_VERSION_NUMBER 0x{number:06x}
+#define BARMAN_RECOVER_VERSION \"{version}\""
+    ));
+    let builder = cbindgen::Builder::new().with_config(config).with_src("src/ffi/mod.rs");
+    let mut text = Vec::new();
+    builder.generate().expect("src/ffi can be read").write(&mut text);
+    let text = String::from_utf8(text).expect("src/ffi is UTF-8");
+    text.replace("// __cplusplus", "/* __cplusplus */").replace("// extern \"C\"", "/* extern \"C\" */")
+}

@@ -9,6 +9,9 @@
 #[path = "../api/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the program `standin_api`, which uses other parts")]
 mod api;
+mod c_abi;
+mod c_tools;
+mod header;
 mod scratch;
 mod standin;
 mod standin_faults;

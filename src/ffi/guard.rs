@@ -1,0 +1,127 @@
+//! What stands at every entry point: a panic ends here, a NULL handle is an answer, a text is UTF-8.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, c_char};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::{Arc, Once};
+
+use super::handle::Handle;
+use crate::event::one_line;
+
+thread_local! {
+    /// How many guards this thread is inside of: a callback calls back into the library.
+    static GUARDS: Cell<u32> = const { Cell::new(0) };
+    /// What the last panic inside of a guard said.
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The result of `body`, or `on_panic`.
+pub(super) fn guard<T>(on_panic: T, body: impl FnOnce() -> T) -> T {
+    catch(body).unwrap_or(on_panic)
+}
+
+/// Calls `body` with what is behind the handle; a panic in it breaks the handle.
+pub(super) fn with<T>(
+    handle: *const Handle,
+    on_null: T,
+    on_panic: T,
+    body: impl FnOnce(&Arc<Handle>) -> T,
+) -> T {
+    if handle.is_null() {
+        return on_null;
+    }
+    // SAFETY: as the header asks, the handle came from `barman_recover_new`, whose pointer is that of
+    // `Arc::into_raw`, and its count of that time is still there, as it was not freed.
+    let handle = unsafe {
+        Arc::increment_strong_count(handle);
+        Arc::from_raw(handle)
+    };
+    // Our own count: even if the callback frees the handle, it is there until the end of this call.
+    catch(|| body(&handle)).unwrap_or_else(|why| {
+        handle.break_down(&why);
+        on_panic
+    })
+}
+
+/// A text of the host's. The lifetime is that of the variable that holds the pointer.
+pub(super) fn text(pointer: &*const c_char) -> Result<&str, &'static str> {
+    if pointer.is_null() {
+        return Err("must not be NULL");
+    }
+    // SAFETY: as the header asks, it points to a text with a NUL at its end, unchanged during the call.
+    let text = unsafe { CStr::from_ptr(*pointer) };
+    text.to_str().map_err(|_| "is not valid UTF-8")
+}
+
+/// The result of `body`, or what its panic said.
+fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+    let depth = GUARDS.replace(GUARDS.get().saturating_add(1));
+    let result = panic::catch_unwind(AssertUnwindSafe(|| {
+        install_hook();
+        body()
+    }));
+    GUARDS.set(depth);
+    result.map_err(|payload| {
+        // None when it was resumed: that does not call the hook.
+        let said = PANIC.try_with(RefCell::take).ok().flatten();
+        said.unwrap_or_else(|| message(payload.as_ref()))
+    })
+}
+
+/// Keeps what a panic says instead of printing it: stderr is the host's. The hook is private to the shared
+/// library, which has a std of its own; Rust programs, whose hook it would be, don't come by here.
+fn install_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if GUARDS.get() == 0 {
+                return previous(info);
+            }
+            let said = said(info);
+            let _ = PANIC.try_with(|last| last.replace(Some(said))); // an error means that the thread ends
+        }));
+    });
+}
+
+fn said(info: &PanicHookInfo) -> String {
+    let message = message(info.payload());
+    info.location().map_or(message.clone(), |location| format!("{message} ({location})"))
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    one_line(text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_the_default_and_says_where() {
+        assert_eq!(guard(7, || panic!("lost")), 7);
+        let why = catch(|| panic!("lost {}", 1)).unwrap_err();
+        assert!(why.starts_with("lost 1 (src/ffi/guard.rs:"), "{why}");
+    }
+
+    #[test]
+    fn a_resumed_panic_is_caught_too() {
+        let why = catch(|| panic::resume_unwind(Box::new("resumed"))).unwrap_err();
+        assert_eq!(why, "resumed");
+        let why = catch(|| panic::resume_unwind(Box::new(1))).unwrap_err();
+        assert_eq!(why, "panic");
+    }
+
+    #[test]
+    fn a_panic_in_an_inner_guard_is_not_the_outer_ones() {
+        let outer = catch(|| {
+            assert_eq!(guard(1, || panic!("inner")), 1);
+            assert_eq!(catch(|| panic!("inner")).map_err(|why| why.starts_with("inner")), Err::<(), _>(true));
+            2
+        });
+        assert_eq!(outer, Ok(2));
+        assert_eq!(GUARDS.get(), 0);
+    }
+}

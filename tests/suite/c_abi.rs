@@ -1,0 +1,158 @@
+//! The shared library as C programs meet it: what it exports, and that it keeps what its header promises.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::{Command, Output};
+
+use crate::api::{Api, At, Model, Script, Step};
+use crate::c_tools::{c_program, example, library, output, said, soname, tool};
+use crate::scratch::Scratch;
+
+fn api(model: impl Fn(Model) -> Model, script: Script) -> Api {
+    Api::start(model(Model::new().server("main").backup("20261122T101942")).fill(), script)
+}
+
+/// Runs one of the promises; its directories are gone afterwards.
+fn promise(name: &str, api: Option<&Api>) -> Option<Output> {
+    let scratch = Scratch::new();
+    let mut program = Command::new(c_program("tests/c/promises.c", &scratch)?);
+    program.arg(name);
+    if let Some(api) = api {
+        program.args([api.url(), scratch.path("data")]);
+    }
+    let output = program.output().unwrap();
+    assert!(output.status.success(), "{name}: {}", said(&output));
+    Some(output)
+}
+
+#[test]
+fn exactly_the_functions_of_the_header_are_exported() {
+    let Some(mut nm) = tool("nm") else { return };
+    let listed = output(nm.args(["-D", "--defined-only"]).arg(library()));
+    let exported: BTreeSet<&str> = listed.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+    let header = fs::read_to_string(env!("BARMAN_RECOVER_HEADER")).unwrap();
+    let declared: BTreeSet<&str> = header
+        .lines()
+        .filter(|line| !line.starts_with([' ', '/', '#', '}']) && !line.starts_with("typedef"))
+        .filter_map(|line| line.split_once('(')?.0.rsplit([' ', '*']).next())
+        .collect();
+    assert!(declared.len() > 30, "{declared:?}");
+    assert_eq!(exported, declared);
+}
+
+#[test]
+fn the_library_is_linked_as_a_c_library_should_be() {
+    let Some(mut readelf) = tool("readelf") else { return };
+    let listed = output(readelf.args(["-W", "-d", "-l"]).arg(library()));
+    let line = |what: &str| {
+        let found = listed.lines().find(|line| line.contains(what));
+        found.unwrap_or_else(|| panic!("no {what} in {listed}")).to_owned()
+    };
+    assert!(line("(SONAME)").contains(&format!("[{}]", soname())), "{}", line("(SONAME)"));
+    assert!(line("(FLAGS_1)").contains("NODELETE"), "{}", line("(FLAGS_1)"));
+    assert!(line("(FLAGS_1)").contains("NOW"), "{}", line("(FLAGS_1)"));
+    assert!(!line("GNU_STACK").contains("RWE"), "{}", line("GNU_STACK"));
+    line("GNU_RELRO");
+}
+
+#[test]
+fn a_short_c_program_restores_and_returns_the_code() {
+    let scratch = Scratch::new();
+    let Some(program) = c_program("tests/c/recover.c", &scratch) else { return };
+    let api = api(|model| model, Script::new());
+    let data = scratch.path("data");
+    let done = Command::new(&program).args([&api.url(), &data]).output().unwrap();
+    assert_eq!((done.status.code(), api.applied()), (Some(0), 1), "{}", said(&done));
+    assert!(fs::exists(format!("{data}/global/pg_control")).unwrap());
+
+    let wrong = Command::new(&program).args(["no-url", &data]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(253));
+    assert!(said(&wrong).contains("INVALID_ARGUMENT --api-url: "), "{}", said(&wrong));
+}
+
+#[test]
+fn the_examples_in_c_and_rust_restore() {
+    let scratch = Scratch::new();
+    let programs = [c_program("examples/recover.c", &scratch), Some(example("recover"))];
+    for (number, program) in programs.into_iter().enumerate() {
+        let Some(program) = program else { continue };
+        let api = api(|model| model, Script::new());
+        let data = scratch.path(&format!("data{number}"));
+        let done = Command::new(program).args([&api.url(), "main", "ssh node", &data]).output().unwrap();
+        assert_eq!((done.status.code(), api.applied()), (Some(0), 1), "{}", said(&done));
+        assert!(said(&done).contains(": DONE"), "{}", said(&done));
+    }
+}
+
+#[test]
+fn null_is_an_answer_everywhere() {
+    promise("null", None);
+}
+
+#[test]
+fn refused_values_are_explained() {
+    promise("refused", None);
+}
+
+#[test]
+fn library_and_header_have_one_version() {
+    promise("version", None);
+}
+
+#[test]
+fn a_run_tells_and_reports() {
+    let api = api(|model| model.duration_ms(2500), Script::new());
+    if let Some(output) = promise("run", Some(&api)) {
+        assert_eq!(api.applied(), 1);
+        assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{}", said(&output));
+    }
+}
+
+#[test]
+fn cancelled_before_the_run_nothing_is_sent() {
+    let api = api(|model| model, Script::new());
+    promise("cancelled-before", Some(&api));
+    assert_eq!(api.connections(), 0);
+}
+
+#[test]
+fn the_callback_cancels() {
+    let api = api(Model::stuck, Script::new());
+    promise("callback-cancels", Some(&api));
+}
+
+#[test]
+fn another_thread_cancels_while_the_operation_runs() {
+    let api = api(Model::stuck, Script::new());
+    promise("thread-cancels-operation", Some(&api));
+}
+
+#[test]
+fn another_thread_cancels_while_the_api_is_silent() {
+    let api = api(|model| model, Script::new().any([Step::model().hold().forever()]));
+    promise("thread-cancels-request", Some(&api));
+    assert_eq!(api.creates(), 0);
+}
+
+#[test]
+fn signals_do_no_harm() {
+    let script = Script::new()
+        .status([Step::model().reset(At::Head), Step::model().delay_ms(200)])
+        .create([Step::model().reset(At::Head), Step::model().reset(At::Request)])
+        .poll([Step::model().reset(At::Request), Step::model().delay_ms(200)]);
+    let api = api(|model| model.duration_ms(300), script);
+    if promise("signals", Some(&api)).is_some() {
+        assert_eq!(api.applied(), 1);
+    }
+}
+
+/// `cargo test --features panic-test`
+#[cfg(feature = "panic-test")]
+#[test]
+fn a_panic_is_caught_and_prints_nothing() {
+    let api = api(|model| model, Script::new());
+    if let Some(output) = promise("panic", Some(&api)) {
+        assert_eq!(api.applied(), 1);
+        assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{}", said(&output));
+    }
+}

@@ -1,0 +1,97 @@
+//! The C compiler and its company, for the tests that need them. Without them such a test passes and says so,
+//! unless `BARMAN_RECOVER_TESTS_COMPLETE=1` is set.
+
+use std::env;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::scratch::Scratch;
+
+/// The program, if it is there. `CC` and `CXX` name others.
+pub fn tool(name: &str) -> Option<Command> {
+    let program = match name {
+        "cc" => env::var("CC"),
+        "c++" => env::var("CXX"),
+        _ => Err(env::VarError::NotPresent),
+    };
+    let program = program.unwrap_or_else(|_| name.to_owned());
+    let there = Command::new(&program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if there.is_ok_and(|status| status.success()) {
+        return Some(Command::new(program));
+    }
+    assert!(
+        env::var_os("BARMAN_RECOVER_TESTS_COMPLETE").is_none_or(|set| set != "1"),
+        "{program} is missing"
+    );
+    println!("left out, as {program} is missing");
+    None
+}
+
+/// A file of this package.
+pub fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The shared library of this build. Cargo puts it beside the test; the one a folder up is that of the last
+/// `cargo build`.
+pub fn library() -> PathBuf {
+    built("libbarman_recover.so")
+}
+
+/// An example of this build.
+pub fn example(name: &str) -> PathBuf {
+    built(&format!("../examples/{name}"))
+}
+
+fn built(name: &str) -> PathBuf {
+    let built = env::current_exe().unwrap().with_file_name(name);
+    assert!(built.exists(), "{} is missing", built.display());
+    built
+}
+
+pub fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+/// The name that programs record, by the rule of Cargo's compatible versions.
+pub fn soname() -> String {
+    let version = version();
+    let parts: Vec<&str> = version.split(['.', '-', '+']).collect();
+    let kept = match parts[..] {
+        ["0", "0", patch, ..] => format!("0.0.{patch}"),
+        ["0", minor, ..] => format!("0.{minor}"),
+        _ => parts[0].to_owned(),
+    };
+    format!("libbarman_recover.so.{kept}")
+}
+
+/// Output of a tool that has to succeed.
+pub fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", said(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub fn said(output: &Output) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    format!("{} {}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+/// Compiles a C program and links it as a user does: `-lbarman_recover`, found at run time by its SONAME.
+pub fn c_program(path: &str, scratch: &Scratch) -> Option<PathBuf> {
+    let mut cc = tool("cc")?;
+    for name in ["libbarman_recover.so", &soname()] {
+        symlink(library(), scratch.path(name)).unwrap();
+    }
+    let program = PathBuf::from(scratch.path("program"));
+    let directory = scratch.path("");
+    cc.args(["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]);
+    cc.arg(Path::new(env!("BARMAN_RECOVER_HEADER")).parent().unwrap())
+        .arg(source(path))
+        .arg("-o")
+        .arg(&program);
+    cc.arg(format!("-L{directory}")).arg("-lbarman_recover").arg(format!("-Wl,-rpath,{directory}"));
+    output(&mut cc);
+    Some(program)
+}
