@@ -180,6 +180,15 @@ mod tests {
     }
 
     #[test]
+    fn the_real_barmans_answer_is_understood() {
+        let recording = include_bytes!("../tests/recordings/diagnose.http");
+        let at = recording.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let backup = backup_size(&recording[at + 4..], "pg", "latest").unwrap();
+        assert!(backup.is_complete());
+        assert_eq!((backup.id.as_str(), backup.bytes), ("20261122T133430", Some(54_678_649)));
+    }
+
+    #[test]
     fn what_is_missing_is_named_with_what_is_there() {
         let unknown = |server, backup| backup_size(BODY.as_bytes(), server, backup).unwrap_err();
         assert!(matches!(unknown("nope", "latest"), Unknown::Server(text) if text.contains("main")));
