@@ -45,6 +45,7 @@ mod backoff;
 mod cancel;
 mod config;
 mod data_directory;
+mod diagnose;
 mod driver;
 mod event;
 #[allow(unsafe_code)] // the border to C, and nothing else

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Settings;
+use crate::diagnose::{self, Backup, Unknown};
 use crate::event::one_line;
 
 /// A question to the API, or the one request that changes something.
@@ -15,6 +16,8 @@ pub(crate) enum Request {
     List,
     Create,
     Poll(String),
+    /// Everything that Barman knows; see `diagnose.rs`.
+    Diagnose,
 }
 
 /// A body of more than this is no status, operation or error.
@@ -27,6 +30,7 @@ impl Request {
     pub(crate) fn segments<'a>(&'a self, settings: &'a Settings) -> Vec<&'a str> {
         match self {
             Request::Status => vec!["status"],
+            Request::Diagnose => vec!["diagnose"],
             Request::List | Request::Create => vec!["servers", &settings.barman_server, "operations"],
             Request::Poll(id) => vec!["servers", &settings.barman_server, "operations", id],
         }
@@ -53,7 +57,8 @@ impl Request {
 
     pub(crate) fn timeout(&self, settings: &Settings) -> Duration {
         match self {
-            Request::Create => settings.create_timeout,
+            // Barman connects to every PostgreSQL for it.
+            Request::Create | Request::Diagnose => settings.create_timeout,
             _ => settings.request_timeout,
         }
     }
@@ -61,6 +66,7 @@ impl Request {
     pub(crate) fn body_limit(&self) -> usize {
         match self {
             Request::List => LIST,
+            Request::Diagnose => diagnose::LIMIT,
             _ => SMALL,
         }
     }
@@ -184,6 +190,15 @@ impl Reply {
         let body: Body = self.json().map_err(|why| format!("an answer that is not understood ({why})"))?;
         let other = |t: &Option<String>| matches!(t.as_deref(), Some("config_switch" | "config_update"));
         Ok(body.operations.into_iter().filter(|op| !other(&op.r#type)).map(|op| op.id).collect())
+    }
+
+    /// The backup of this ID or alias, from the reply to `Diagnose`.
+    pub(crate) fn backup(&self, server: &str, backup: &str) -> Result<Backup, Unknown> {
+        match (self.status, &self.cut) {
+            (200, None) => diagnose::backup_size(&self.body, server, backup),
+            (200, Some(why)) => Err(Unknown::Answer(why.clone())),
+            _ => Err(Unknown::Answer(self.says())),
+        }
     }
 
     fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, String> {
