@@ -53,6 +53,18 @@ pub(crate) struct Look {
     pub(crate) pg_control: Option<Stamp>,
     /// Process of its `postmaster.pid`, if that process lives.
     pub(crate) postmaster: Option<i32>,
+    /// What a restore has brought, while one may be running and where the directory can be seen.
+    pub(crate) arrived: Option<Arrived>,
+}
+
+/// How much is in the data directory, its tablespaces and its WAL directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Arrived {
+    pub(crate) bytes: u64,
+    /// How often the whole directory has been counted through.
+    pub(crate) passes: u32,
+    /// Size of the backup, once known.
+    pub(crate) total: Option<u64>,
 }
 
 impl Look {
@@ -62,6 +74,7 @@ impl Look {
         pg_version: None,
         pg_control: None,
         postmaster: None,
+        arrived: None,
     };
 
     /// Whether a restore's first and last file are here, and neither is the one of `before`.

@@ -57,6 +57,7 @@ mod outcome;
 mod progress;
 mod protocol;
 mod record;
+mod sizer;
 mod state_file;
 mod tls;
 mod transport;
@@ -65,7 +66,7 @@ mod url;
 pub use cancel::Cancel;
 pub use config::{Config, ConfigError, Value};
 pub use driver::run;
-pub use event::{Event, Level};
+pub use event::{Event, Level, Progress};
 pub use options::{Kind, OPTIONS, Opt, OptionSpec};
 pub use outcome::{Code, OperationState, Outcome};
 

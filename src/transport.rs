@@ -65,6 +65,11 @@ impl Transport {
         })
     }
 
+    /// The same for another host, to be used beside this one.
+    pub(crate) fn with_host(&self, host: Host) -> Transport {
+        Transport { host, tls: self.tls.clone(), proxy: self.proxy.clone(), lookup: Arc::default(), ..*self }
+    }
+
     /// Sends one request and reads its reply; follows redirects of a GET.
     pub(crate) fn send(
         &self,

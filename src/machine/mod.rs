@@ -15,6 +15,7 @@ mod settle;
 mod start;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -22,10 +23,11 @@ use std::time::Duration;
 use crate::backoff::{self, Outage, Random, SHORTEST};
 use crate::config::Settings;
 use crate::data_directory::{Content, Identity, Look};
-use crate::event::{Event, Level};
+use crate::event::{Event, Level, size};
 use crate::outcome::{Code, OperationState, Outcome};
 use crate::protocol::{NoReply, Reply, Request};
 use crate::record::{Ended, Line, Record};
+use watch::Watch;
 
 /// What the driver does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,14 @@ pub(crate) enum Seen {
     Cancelled,
 }
 
+/// See [`Machine::counting`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counting {
+    Nothing,
+    Some,
+    All,
+}
+
 /// The state file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Claim {
@@ -71,6 +81,9 @@ pub(crate) enum Claim {
     /// It can't be had; why.
     Unavailable(String),
 }
+
+/// While an operation runs, the data directory is looked at this often.
+const LOOKS: Duration = Duration::from_secs(1);
 
 enum Phase {
     FirstLook,
@@ -130,6 +143,7 @@ pub(crate) struct Machine {
     /// When the operation was created, or first heard of.
     began: Duration,
     told_progress: Option<Duration>,
+    watch: Watch,
     /// Whether an answer about the operation has been good.
     answered: bool,
     unknown: u32,
@@ -156,6 +170,7 @@ impl Machine {
             outage: Outage::default(),
             began: Duration::ZERO,
             told_progress: None,
+            watch: Watch::default(),
             answered: false,
             unknown: 0,
         }
@@ -163,6 +178,15 @@ impl Machine {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What of the data directory's bytes a look is to count: nothing, some, or at the end all.
+    pub(crate) fn counting(&self) -> Counting {
+        match self.state {
+            OperationState::Done => Counting::All,
+            state if state.may_be_running() => Counting::Some,
+            _ => Counting::Nothing,
+        }
     }
 
     /// Takes what was seen at `now` (time since the start) and tells what to do. Events come before the step.
@@ -251,15 +275,46 @@ impl Machine {
 
     fn pausing(&mut self, wait: Duration, then: Box<Phase>, seen: Seen) -> Step {
         match seen {
-            Seen::Looked(look) => match self.note(&look) {
-                Some(line) => self.save(vec![line], Phase::Pause { wait, then }),
-                None => self.wait(wait, *then),
-            },
-            seen => {
-                self.saved(&seen);
-                self.wait(wait, *then)
+            Seen::Waited => return self.look(Phase::Pause { wait, then }),
+            Seen::Looked(look) => {
+                if let Some(end) = self.watch(&look) {
+                    return end;
+                }
+                if let Some(line) = self.note(&look) {
+                    return self.save(vec![line], Phase::Pause { wait, then });
+                }
             }
+            seen => self.saved(&seen),
         }
+        // A long wait has several looks, for the figures.
+        let slice = wait.min(LOOKS);
+        let rest = wait.saturating_sub(slice);
+        self.wait(slice, if rest.is_zero() { *then } else { Phase::Pause { wait: rest, then } })
+    }
+
+    /// Keeps the figures, tells them, and ends the run when nothing has arrived for too long.
+    fn watch(&mut self, look: &Look) -> Option<Step> {
+        self.watch.see(look.arrived?, self.now);
+        self.events.extend(self.watch.progress(self.now).map(Event::Progress));
+        let id = self.operation_id.clone()?;
+        let stalled = self.watch.stalled(self.now)?;
+        let directory = self.settings.data_directory.clone();
+        let what = format!("nothing new has arrived in {directory} for {}", seconds(stalled));
+        let server = &self.settings.barman_server;
+        let hint = format!(
+            "see on the Barman host whether 'barman recover' of server {server} still runs: an operation whose process died stays in progress for ever"
+        );
+        if self.settings.stall_timeout.is_some_and(|limit| stalled >= limit) {
+            let message = format!(
+                "Recovery operation failed. {what}, and operation {id} is in progress (--stall-timeout)"
+            );
+            return Some(self.finish(Code::RecoveryFailed, message, hint));
+        }
+        if self.watch.warns(stalled) {
+            self.log(Level::Warning, format!("{what}, while operation {id} is in progress"));
+            self.log(Level::Warning, format!("HINT: {hint}"));
+        }
+        None
     }
 
     /// Keeps in mind which directory the operation writes into, and whether that was removed meanwhile.
@@ -299,11 +354,15 @@ impl Machine {
             (Some(id), state) => format!("; operation {id}: {}", state.name()),
             (None, state) => format!("; operation: {}", state.name()),
         };
+        let restored = match self.watch.arrived() {
+            Some(arrived) if self.state == OperationState::Done => format!(", {}", size(arrived.bytes)),
+            _ => String::new(),
+        };
         if code != Code::Cancelled {
             self.log(
                 Level::Info,
                 format!(
-                    "Ended with {} ({}) after {}{operation}",
+                    "Ended with {} ({}) after {}{operation}{restored}",
                     code.name(),
                     code as i32,
                     seconds(self.now)
@@ -318,6 +377,8 @@ impl Machine {
             operation_state: self.state,
             http_status: self.http_status,
             elapsed: self.now,
+            bytes: self.watch.arrived().map(|arrived| arrived.bytes),
+            total_bytes: self.watch.arrived().and_then(|arrived| arrived.total),
         };
         if !self.claimed || self.state.may_be_running() {
             return Step::Finish(outcome);
@@ -398,7 +459,11 @@ impl Machine {
     fn tell_progress(&mut self, id: &str) {
         if self.told_progress.is_none_or(|told| self.now.saturating_sub(told) >= self.settings.loop_wait) {
             self.told_progress = Some(self.now);
-            self.log(Level::Info, format!("Recovery operation {id} is still in progress"));
+            let figures = self.watch.progress(self.now).map(|progress| format!(": {progress}"));
+            self.log(
+                Level::Info,
+                format!("Recovery operation {id} is still in progress{}", figures.unwrap_or_default()),
+            );
         }
     }
 

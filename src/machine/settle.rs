@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use super::watch::Watch;
 use super::{Machine, Phase, Seen, Step};
 use crate::backoff::{SHORTEST, poll_wait};
 use crate::data_directory::{Content, Look};
@@ -86,6 +87,7 @@ impl Machine {
         self.known.clone_from(&record.run.known);
         self.operation_id.clone_from(&record.operation_id);
         self.began = self.now;
+        self.watch = Watch::new(self.now);
         let operation = match &record.operation_id {
             Some(id) => format!("its operation {id}"),
             None => "an operation that it may have started".into(),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::settle::Settle;
+use super::watch::Watch;
 use super::{Claim, Machine, Phase, Seen, Step, seconds};
 use crate::backoff::{SHORTEST, retry_wait};
 use crate::data_directory::{Content, Look};
@@ -278,6 +279,7 @@ impl Machine {
         self.set_state(OperationState::InProgress);
         self.began = self.now;
         (self.answered, self.unknown, self.told_progress) = (false, 0, None);
+        self.watch = Watch::new(self.now);
         self.log(Level::Info, format!("Created the recovery operation with ID {id}"));
         self.save(vec![Line::Operation(id)], Phase::SaveOperation)
     }
