@@ -444,7 +444,9 @@ impl Machine {
         let (first, cap) = (self.settings.retry_wait, self.settings.loop_wait);
         let wait = backoff::retry_wait(misses, first, cap, retry_after, &mut self.random);
         let left = budget.saturating_sub(spent);
-        let wait = if left.is_zero() { wait } else { wait.min(left).max(SHORTEST) };
+        // The tries that it takes at least are to fit into the budget; those that don't follow fast.
+        let tries = self.settings.min_misses.saturating_sub(misses).max(1);
+        let wait = wait.min(if left.is_zero() { first } else { left / tries }).max(SHORTEST);
         self.pause(wait, then)
     }
 
