@@ -67,6 +67,17 @@ impl Settle {
         self.ended.push((id.into(), status));
     }
 
+    /// What became of the candidates, as all have ended.
+    fn fate(&self) -> OperationState {
+        if self.ended.is_empty() {
+            OperationState::NotCreated
+        } else if self.ended.iter().any(|(_, status)| *status == Some(Status::Done)) {
+            OperationState::Done
+        } else {
+            OperationState::Failed
+        }
+    }
+
     /// The IDs of all candidates, for messages.
     fn names(&self) -> String {
         let mut names: Vec<&str> = self.ended.iter().map(|(id, _)| id.as_str()).collect();
@@ -247,6 +258,9 @@ impl Machine {
 
     fn judge(&mut self, settle: Settle, look: &Look) -> Step {
         let _ = self.note(look); // the record ends here
+        if look.postmaster.is_some() {
+            self.set_state(settle.fate());
+        }
         if let Some(busy) = self.postgres_runs(look) {
             return busy;
         }
