@@ -36,8 +36,8 @@ impl Identity {
 /// Version of a file: changes with every write or replacement, whatever its modification time says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    inode: u64,
-    ctime: (i64, i64),
+    pub(crate) inode: u64,
+    pub(crate) ctime: (i64, i64),
 }
 
 /// What is in the data directory.
