@@ -130,6 +130,7 @@ pub(crate) struct Machine {
     /// When the operation was created, or first heard of.
     began: Duration,
     told_progress: Option<Duration>,
+    told_unsaved: bool,
     /// Whether an answer about the operation has been good.
     answered: bool,
     unknown: u32,
@@ -156,6 +157,7 @@ impl Machine {
             outage: Outage::default(),
             began: Duration::ZERO,
             told_progress: None,
+            told_unsaved: false,
             answered: false,
             unknown: 0,
         }
@@ -235,8 +237,9 @@ impl Machine {
     }
 
     fn saved(&mut self, seen: &Seen) {
-        if let Seen::Saved(Some(why)) = seen {
-            self.claimed = false;
+        if let Seen::Saved(Some(why)) = seen
+            && !std::mem::replace(&mut self.told_unsaved, true)
+        {
             self.log(
                 Level::Warning,
                 format!("the state file can't be written ({why}): going on without it, a run after a kill won't know of this one"),
