@@ -354,7 +354,8 @@ impl Machine {
         }
         self.set_state(OperationState::Failed);
         let message = format!(
-            "Recovery operation failed. The rest of an earlier restore (operation {names}) lies in {directory}, and nothing tells that it is whole"
+            "Recovery operation failed. The rest of an earlier restore (operation {names}) lies in {directory}, and nothing tells that it is the whole of backup {}",
+            self.settings.backup_id
         );
         self.finish(
             Code::RecoveryFailed,
@@ -363,12 +364,13 @@ impl Machine {
         )
     }
 
-    /// Whether the earlier run's operation is done, and nobody has touched the directory that it wrote into.
+    /// Whether the earlier run's operation is done, it was of the backup that is asked for now, and nobody has touched the directory that it wrote into.
     fn completed_by(&self, record: &Record, settle: &Settle, look: &Look) -> bool {
         let done = |(id, status): &(String, Option<Status>)| {
             Some(id) == record.operation_id.as_ref() && *status == Some(Status::Done)
         };
         let same = matches!((&record.identity, &look.identity), (Some(then), Some(now)) if then.became(now));
-        settle.ended.iter().any(done) && same && !self.removed && look.complete()
+        let wanted = record.run.backup_id == self.settings.backup_id;
+        wanted && settle.ended.iter().any(done) && same && !self.removed && look.complete()
     }
 }
