@@ -114,6 +114,8 @@ pub(crate) struct Machine {
     phase: Phase,
     /// Whether the state file is ours.
     claimed: bool,
+    /// Whether it tells of an earlier run, which this one does not settle.
+    inherited: bool,
     operation_id: Option<String>,
     state: OperationState,
     http_status: Option<u16>,
@@ -145,6 +147,7 @@ impl Machine {
             events: Vec::new(),
             phase: Phase::FirstLook,
             claimed: false,
+            inherited: false,
             operation_id: None,
             state: OperationState::NotCreated,
             http_status: None,
