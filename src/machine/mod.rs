@@ -294,7 +294,7 @@ impl Machine {
     // The end
 
     fn finish(&mut self, code: Code, message: impl Into<String>, hint: impl Into<String>) -> Step {
-        let (message, hint) = (message.into(), hint.into());
+        let (message, hint) = (printable(&message.into()), printable(&hint.into()));
         if code == Code::Cancelled {
             self.log(Level::Warning, message.clone());
         } else if code != Code::RecoveryDone {
@@ -393,7 +393,7 @@ impl Machine {
     // What several phases share
 
     fn log(&mut self, level: Level, message: String) {
-        self.events.push(Event::Log { level, message });
+        self.events.push(Event::Log { level, message: printable(&message) });
     }
 
     fn set_state(&mut self, state: OperationState) {
@@ -471,6 +471,11 @@ impl Machine {
             _ => Err("no answer".into()),
         }
     }
+}
+
+/// In one line: an option, a state file or an ID may hold what is none.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// `12.3 s`

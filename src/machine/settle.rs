@@ -364,7 +364,8 @@ impl Machine {
         )
     }
 
-    /// Whether the earlier run's operation is done, it was of the backup that is asked for now, and nobody has touched the directory that it wrote into.
+    /// Whether the earlier run's operation restored the backup that is asked for now, and nobody has touched
+    /// the directory that it wrote into.
     fn completed_by(&self, record: &Record, settle: &Settle, look: &Look) -> bool {
         let done = |(id, status): &(String, Option<Status>)| {
             Some(id) == record.operation_id.as_ref() && *status == Some(Status::Done)
