@@ -9,6 +9,7 @@
 mod barman;
 mod cluster;
 mod cuts;
+mod left_over;
 mod random;
 mod table;
 
