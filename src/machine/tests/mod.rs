@@ -384,6 +384,8 @@ impl World {
             ensure(!may_run, "done, and running")?;
             ensure(outcome.operation_state == OperationState::Done, "done, and not so called")?;
             ensure(outcome.message.is_empty(), "done, and a message")?;
+            let seen = !self.barman.hidden() && self.barman.plan != Plan::Elsewhere;
+            ensure(!seen || self.barman.is_whole(), "law 2: done, and the data is not there")?;
         } else {
             ensure(!outcome.message.is_empty(), "not done, and no message")?;
         }
