@@ -167,6 +167,7 @@ impl Barman {
                 self.create();
             }
             Happening::Ends(id, status) => self.end(&id, status),
+            Happening::Other(id, ..) if self.operations.iter().any(|operation| operation.id == id) => {}
             Happening::Other(id, length, status) => {
                 self.add(id.clone(), "recovery", Status::InProgress);
                 self.at(self.now + length, Happening::Ends(id, status));
@@ -250,7 +251,7 @@ impl Barman {
     /// Whether one restore has written all of what is in the directory.
     pub(super) fn is_whole(&self) -> bool {
         self.tree.as_ref().is_some_and(|tree| {
-            let all = [Stage::Start, Stage::Version, Stage::Global, Stage::Control];
+            let all = [Stage::Version, Stage::Global, Stage::Control];
             let by_one = |id: &String| all.iter().all(|stage| tree.stages.contains(&(id.clone(), *stage)));
             tree.stages.iter().any(|(id, _)| by_one(id))
         })

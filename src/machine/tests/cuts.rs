@@ -45,7 +45,11 @@ const BETWEEN: [Option<Happening>; 3] = [None, Some(Happening::Remove), Some(Hap
 
 /// Calls again and again, the directory wiped after each failure, until the node has its data.
 fn call_again(name: &str, mut world: World, first: &Ran, wipe: Option<&Happening>) {
-    let mut story = first.story();
+    let mut runs: Vec<Ran> = Vec::new();
+    let story = |runs: &[Ran]| {
+        let later: Vec<String> = runs.iter().map(Ran::story).collect();
+        format!("wiped between: {wipe:?}\n{}--- next run\n{}", first.story(), later.join("--- next run\n"))
+    };
     world.interrupt = None;
     world.deadline = None;
     for run in 2..=6 {
@@ -57,14 +61,15 @@ fn call_again(name: &str, mut world: World, first: &Ran, wipe: Option<&Happening
             None => {}
         }
         let ran = world.run();
-        story = format!("{story}--- run {run}, wiped: {wipe:?}\n{}", ran.story());
         let checked = world.check(&ran).and_then(|()| world.check_file(&ran));
-        assert!(checked.is_ok(), "{name}: {checked:?}\n{story}");
-        if ran.code() == Some(Code::RecoveryDone) {
+        let done = ran.code() == Some(Code::RecoveryDone);
+        runs.push(ran);
+        assert!(checked.is_ok(), "{name}: {checked:?}\n{}", story(&runs));
+        if done {
             return;
         }
     }
-    panic!("{name}: no data after 6 runs\n{story}");
+    panic!("{name}: no data after 6 runs\n{}", story(&runs));
 }
 
 /// Every run of this scenario that is interrupted in this way, then called again.

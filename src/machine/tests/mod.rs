@@ -109,6 +109,8 @@ struct Ran {
     /// What was sent, and when (time since the start of the run).
     requests: Vec<(Duration, Request)>,
     waits: Vec<Duration>,
+    /// Whether it got the state file.
+    claimed: bool,
     /// Steps that take time.
     timed: usize,
     steps: usize,
@@ -240,7 +242,11 @@ impl World {
             }
             seen = match step {
                 Step::Look => Seen::Looked(self.barman.look()),
-                Step::Claim => Seen::Claimed(self.claim()),
+                Step::Claim => {
+                    let claim = self.claim();
+                    ran.claimed |= matches!(claim, Claim::Mine { .. });
+                    Seen::Claimed(claim)
+                }
                 Step::Save(lines) => Seen::Saved(self.save(&lines)),
                 Step::Forget(_) if self.forget_fails => Seen::Forgotten(Some("read-only".into())),
                 Step::Forget(_) => {
@@ -377,7 +383,7 @@ impl World {
         ensure(!SECRETS.iter().any(|secret| file.contains(secret)), "a secret in the state file")?;
         let Some(outcome) = &ran.outcome else { return Ok(()) };
         let may_run = outcome.operation_state.may_be_running();
-        if self.barman.may_run() {
+        if self.barman.may_run() && (ran.claimed || ran.creates() > 0) {
             ensure(may_run, "one of ours runs, and the outcome does not say so")?;
         }
         if outcome.code == Code::RecoveryDone {
@@ -394,7 +400,7 @@ impl World {
 
     /// The state file is there if and only if something may be running.
     fn check_file(&self, ran: &Ran) -> Result<(), String> {
-        let Some(outcome) = &ran.outcome else { return Ok(()) };
+        let Some(outcome) = ran.outcome.as_ref().filter(|_| ran.claimed) else { return Ok(()) };
         match (outcome.operation_state.may_be_running(), &self.file) {
             (true, Some(bytes)) if !bytes.is_empty() => Ok(()),
             (true, _) => Err("something may be running, and no state file tells".into()),
