@@ -106,6 +106,7 @@ enum Phase {
 }
 
 /// One recovery.
+#[allow(clippy::struct_excessive_bools)] // facts that don't depend on each other
 pub(crate) struct Machine {
     settings: Settings,
     random: Random,

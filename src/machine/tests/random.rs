@@ -153,9 +153,9 @@ fn anything_at_all() {
         let deadline = secs(1 + dice.below(100));
         world.deadline = Some(deadline);
         let mut machine = Machine::new(world.settings(), seed);
-        let (mut now, mut seen, mut cancelled, mut done) = (Duration::ZERO, Seen::Start, false, false);
+        let (mut now, mut next, mut cancelled, mut said_done) = (Duration::ZERO, Seen::Start, false, false);
         for _ in 0..5_000 {
-            let (events, step) = machine.advance(seen, now);
+            let (events, step) = machine.advance(next, now);
             for event in events {
                 if let Event::Log { message, .. } = event {
                     assert!(!message.contains(char::is_control), "seed {seed}: {message:?}");
@@ -165,16 +165,16 @@ fn anything_at_all() {
             if matches!(step, Step::Claim | Step::Send(..) | Step::Wait(_)) {
                 cancelled |= dice.one_in(500);
                 if cancelled {
-                    seen = Seen::Cancelled;
+                    next = Seen::Cancelled;
                     continue;
                 }
             }
             let trouble = dice.one_in(20).then(|| "no\nspace".to_string());
-            seen = match step {
+            next = match step {
                 Step::Look => Seen::Looked(any_look(dice)),
                 Step::Claim => {
                     let claim = any_claim(dice, &world);
-                    done |=
+                    said_done |=
                         matches!(&claim, Claim::Mine { record: Some(record), .. } if record.ended.is_some());
                     Seen::Claimed(claim)
                 }
@@ -190,7 +190,7 @@ fn anything_at_all() {
                         Seen::NoReply(NoReply { lasting: dice.one_in(3), ..none })
                     } else {
                         let reply = any_reply(dice);
-                        done |= reply.operation() == Ok(Status::Done);
+                        said_done |= reply.operation() == Ok(Status::Done);
                         Seen::Reply(reply)
                     }
                 }
@@ -203,7 +203,7 @@ fn anything_at_all() {
                     let text = format!("{}{}", outcome.message, outcome.hint);
                     assert!(!text.contains(char::is_control), "seed {seed}: {text:?}");
                     assert!(outcome.elapsed <= deadline, "seed {seed}: {:?}", outcome.elapsed);
-                    assert!(outcome.code != Code::RecoveryDone || done, "seed {seed}: nobody said DONE");
+                    assert!(outcome.code != Code::RecoveryDone || said_done, "seed {seed}: nobody said DONE");
                     assert!(outcome.code != Code::Cancelled || cancelled, "seed {seed}");
                     return;
                 }
