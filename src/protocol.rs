@@ -133,9 +133,7 @@ impl Reply {
         }
         let named = self.json::<Body>().map(|body| body.operation_id);
         match (self.status, named) {
-            (200..=299, Ok(id)) if !id.is_empty() && id.len() <= 200 && !id.chars().any(char::is_control) => {
-                Created::Operation(id)
-            }
+            (200..=299, Ok(id)) if is_id(&id) => Created::Operation(id),
             (200..=299, Ok(_)) => {
                 Created::Unknown(format!("HTTP {} with an operation ID that is none", self.status))
             }
@@ -189,7 +187,9 @@ impl Reply {
         }
         let body: Body = self.json().map_err(|why| format!("an answer that is not understood ({why})"))?;
         let other = |t: &Option<String>| matches!(t.as_deref(), Some("config_switch" | "config_update"));
-        Ok(body.operations.into_iter().filter(|op| !other(&op.r#type)).map(|op| op.id).collect())
+        let recoveries = body.operations.into_iter().filter(|op| !other(&op.r#type)).map(|op| op.id);
+        let ids: Vec<String> = recoveries.collect();
+        if ids.iter().all(|id| is_id(id)) { Ok(ids) } else { Err("an operation ID that is none".into()) }
     }
 
     /// The backup of this ID or alias, from the reply to `Diagnose`.
@@ -227,6 +227,11 @@ impl Reply {
             .map_or(words.as_str(), |w| w.1);
         if words.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {words}") }
     }
+}
+
+/// Whether this can be asked about and logged.
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= 200 && !id.chars().any(char::is_control)
 }
 
 /// The text of the first `<p>` (or else `<title>`) of a page, tags removed and entities decoded.
@@ -352,6 +357,10 @@ mod tests {
             r#"{"operations":[{"id":"a","type":"recovery"},{"id":"b","type":"config_switch"},{"id":"c","type":"recoverx"},{"id":"d"}]}"#,
         );
         assert_eq!(list.recoveries().unwrap(), ["a", "c", "d"]);
+        for id in ["", "a\\nb", &"x".repeat(201)] {
+            let list = reply(200, &format!("{{\"operations\":[{{\"id\":\"{id}\"}}]}}"));
+            assert!(list.recoveries().is_err(), "{id}");
+        }
     }
 
     #[test]

@@ -119,6 +119,7 @@ enum Phase {
 }
 
 /// One recovery.
+#[allow(clippy::struct_excessive_bools)] // facts that don't depend on each other
 pub(crate) struct Machine {
     settings: Settings,
     random: Random,
@@ -127,6 +128,8 @@ pub(crate) struct Machine {
     phase: Phase,
     /// Whether the state file is ours.
     claimed: bool,
+    /// Whether it tells of an earlier run, which this one does not settle.
+    inherited: bool,
     operation_id: Option<String>,
     state: OperationState,
     http_status: Option<u16>,
@@ -144,6 +147,7 @@ pub(crate) struct Machine {
     began: Duration,
     told_progress: Option<Duration>,
     watch: Watch,
+    told_unsaved: bool,
     /// Whether an answer about the operation has been good.
     answered: bool,
     unknown: u32,
@@ -158,6 +162,7 @@ impl Machine {
             events: Vec::new(),
             phase: Phase::FirstLook,
             claimed: false,
+            inherited: false,
             operation_id: None,
             state: OperationState::NotCreated,
             http_status: None,
@@ -171,6 +176,7 @@ impl Machine {
             began: Duration::ZERO,
             told_progress: None,
             watch: Watch::default(),
+            told_unsaved: false,
             answered: false,
             unknown: 0,
         }
@@ -259,8 +265,9 @@ impl Machine {
     }
 
     fn saved(&mut self, seen: &Seen) {
-        if let Seen::Saved(Some(why)) = seen {
-            self.claimed = false;
+        if let Seen::Saved(Some(why)) = seen
+            && !std::mem::replace(&mut self.told_unsaved, true)
+        {
             self.log(
                 Level::Warning,
                 format!("the state file can't be written ({why}): going on without it, a run after a kill won't know of this one"),
@@ -319,8 +326,11 @@ impl Machine {
 
     /// Keeps in mind which directory the operation writes into, and whether that was removed meanwhile.
     fn note(&mut self, look: &Look) -> Option<Line> {
-        let gone =
-            self.identity.is_some() && look.content != Content::Unseen && look.identity != self.identity;
+        let gone = match (&self.identity, &look.identity) {
+            (Some(then), Some(now)) => !then.became(now),
+            (Some(_), None) => look.content != Content::Unseen,
+            (None, _) => false,
+        };
         if gone && !self.removed {
             self.removed = true;
             self.log(
@@ -332,7 +342,8 @@ impl Machine {
             );
             return Some(Line::Removed(true));
         }
-        let found = look.identity.filter(|_| self.identity.is_none())?;
+        let grown = look.content == Content::Something && !gone && self.identity != look.identity;
+        let found = look.identity.filter(|_| grown)?;
         self.identity = Some(found);
         Some(Line::Identity(found))
     }
@@ -340,7 +351,7 @@ impl Machine {
     // The end
 
     fn finish(&mut self, code: Code, message: impl Into<String>, hint: impl Into<String>) -> Step {
-        let (message, hint) = (message.into(), hint.into());
+        let (message, hint) = (printable(&message.into()), printable(&hint.into()));
         if code == Code::Cancelled {
             self.log(Level::Warning, message.clone());
         } else if code != Code::RecoveryDone {
@@ -445,7 +456,7 @@ impl Machine {
     // What several phases share
 
     fn log(&mut self, level: Level, message: String) {
-        self.events.push(Event::Log { level, message });
+        self.events.push(Event::Log { level, message: printable(&message) });
     }
 
     fn set_state(&mut self, state: OperationState) {
@@ -506,7 +517,9 @@ impl Machine {
         let (first, cap) = (self.settings.retry_wait, self.settings.loop_wait);
         let wait = backoff::retry_wait(misses, first, cap, retry_after, &mut self.random);
         let left = budget.saturating_sub(spent);
-        let wait = if left.is_zero() { wait } else { wait.min(left).max(SHORTEST) };
+        // The tries that it takes at least are to fit into the budget; those that don't follow fast.
+        let tries = self.settings.min_misses.saturating_sub(misses).max(1);
+        let wait = wait.min(if left.is_zero() { first } else { left / tries }).max(SHORTEST);
         self.pause(wait, then)
     }
 
@@ -525,6 +538,11 @@ impl Machine {
             _ => Err("no answer".into()),
         }
     }
+}
+
+/// In one line: an option, a state file or an ID may hold what is none.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// `12.3 s`

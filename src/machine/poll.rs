@@ -81,6 +81,7 @@ impl Machine {
             return self.miss(why, retry_after, Phase::Polling);
         }
         self.set_state(OperationState::NotCreated);
+        self.claimed &= !self.inherited; // what the earlier run started may be running
         let (server, url) = (&self.settings.barman_server, &self.settings.api_url);
         let message =
             format!("operation {id} is unknown to the API at {url} as a recovery of server {server}: {why}");

@@ -68,6 +68,17 @@ impl Settle {
         self.ended.push((id.into(), status));
     }
 
+    /// What became of the candidates, as all have ended.
+    fn fate(&self) -> OperationState {
+        if self.ended.is_empty() {
+            OperationState::NotCreated
+        } else if self.ended.iter().any(|(_, status)| *status == Some(Status::Done)) {
+            OperationState::Done
+        } else {
+            OperationState::Failed
+        }
+    }
+
     /// The IDs of all candidates, for messages.
     fn names(&self) -> String {
         let mut names: Vec<&str> = self.ended.iter().map(|(id, _)| id.as_str()).collect();
@@ -249,6 +260,9 @@ impl Machine {
 
     fn judge(&mut self, settle: Settle, look: &Look) -> Step {
         let _ = self.note(look); // the record ends here
+        if look.postmaster.is_some() {
+            self.set_state(settle.fate());
+        }
         if let Some(busy) = self.postgres_runs(look) {
             return busy;
         }
@@ -342,7 +356,8 @@ impl Machine {
         }
         self.set_state(OperationState::Failed);
         let message = format!(
-            "Recovery operation failed. The rest of an earlier restore (operation {names}) lies in {directory}, and nothing tells that it is whole"
+            "Recovery operation failed. The rest of an earlier restore (operation {names}) lies in {directory}, and nothing tells that it is the whole of backup {}",
+            self.settings.backup_id
         );
         self.finish(
             Code::RecoveryFailed,
@@ -351,12 +366,14 @@ impl Machine {
         )
     }
 
-    /// Whether the earlier run's operation is done, and nobody has touched the directory that it wrote into.
+    /// Whether the earlier run's operation restored the backup that is asked for now, and nobody has touched
+    /// the directory that it wrote into.
     fn completed_by(&self, record: &Record, settle: &Settle, look: &Look) -> bool {
         let done = |(id, status): &(String, Option<Status>)| {
             Some(id) == record.operation_id.as_ref() && *status == Some(Status::Done)
         };
-        let same = record.identity.is_some() && record.identity == look.identity;
-        settle.ended.iter().any(done) && same && !self.removed && look.complete()
+        let same = matches!((&record.identity, &look.identity), (Some(then), Some(now)) if then.became(now));
+        let wanted = record.run.backup_id == self.settings.backup_id;
+        wanted && settle.ended.iter().any(done) && same && !self.removed && look.complete()
     }
 }

@@ -116,6 +116,7 @@ impl Machine {
         match (self.settings.operation_id.clone(), record) {
             (Some(id), Some(record)) => {
                 (self.identity, self.removed) = (record.identity, record.removed);
+                self.inherited = true;
                 self.follow(vec![Line::Operation(id)])
             }
             (Some(id), None) => self.follow(vec![self.run_line(), Line::Operation(id)]),
