@@ -35,6 +35,8 @@ pub(crate) struct Transport {
     host: Host,
     tls: Arc<Tls>,
     proxy: Option<Proxy>,
+    /// For messages: " (through the proxy HOST:PORT)".
+    through: String,
     connect_timeout: Duration,
     lookup: Arc<Mutex<Option<Lookup>>>,
 }
@@ -56,10 +58,12 @@ impl Transport {
             }
             None => None,
         };
+        let through = settings.proxy.as_ref();
         Ok(Transport {
             host: host.clone(),
             tls: Arc::new(Tls::new(&settings.tls)?),
             proxy,
+            through: through.map_or(String::new(), |p| format!(" (through the proxy {}:{})", p.host, p.port)),
             connect_timeout: settings.connect_timeout,
             lookup: Arc::default(),
         })
@@ -93,13 +97,12 @@ impl Transport {
 
     /// Where to go on. Never for a POST, never to where our credentials would leak.
     fn redirect(&self, from: &Url, reply: &Reply, is_post: bool) -> Option<Url> {
-        let location = reply
-            .location
-            .as_deref()
-            .filter(|_| matches!(reply.status, 301 | 302 | 303 | 307 | 308) && !is_post)?;
-        let to = from.follow(location).ok()?;
+        let to = reply.location.clone()?;
+        if is_post || !matches!(reply.status, 301 | 302 | 303 | 307 | 308) {
+            return None;
+        }
         let has_credentials = from.credentials.is_some() || self.tls.has_client_certificate();
-        let leaks = (from.https && !to.https) || (has_credentials && !from.same_host(&to));
+        let leaks = (from.https && !to.https) || (has_credentials && !from.same_server(&to));
         (!leaks).then_some(to)
     }
 
@@ -115,7 +118,7 @@ impl Transport {
         let sent = self.call(url, body.is_some(), &mut counted, timeout);
         let reached = counted.touched && counted.data.is_empty();
         match sent {
-            Ok(response) => Ok(self.read(response, limit)),
+            Ok(response) => Ok(self.read(url, response, limit)),
             Err(error) => Err(self.no_reply(url, &error, reached, whole)),
         }
     }
@@ -141,8 +144,9 @@ impl Transport {
             .timeout_connect(Some(connect))
             .timeout_global(Some(timeout))
             .build();
-        let socket = SocketConnector { host: self.host.clone() };
-        let tls = TlsConnector { tls: self.tls.clone(), end: Instant::now() + connect };
+        let now = Instant::now();
+        let socket = SocketConnector { host: self.host.clone(), end: now + timeout };
+        let tls = TlsConnector { tls: self.tls.clone(), end: now + connect };
         let connector = ().chain(ConnectProxyConnector::default()).chain(socket).chain(tls);
         let resolver = HostResolver { host: self.host.clone(), lookup: self.lookup.clone() };
         let agent = Agent::with_parts(config, connector, resolver);
@@ -166,11 +170,11 @@ impl Transport {
         }
     }
 
-    fn read(&self, mut response: Response<Body>, limit: usize) -> Reply {
+    fn read(&self, url: &Url, mut response: Response<Body>, limit: usize) -> Reply {
         let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_string());
         let retry_after =
             header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        let location = header("location");
+        let location = header("location").and_then(|to| url.follow(&to).ok());
         let status = response.status().as_u16();
         let (mut body, mut cut) = (Vec::new(), None);
         let mut reader = response.body_mut().as_reader();
@@ -213,11 +217,22 @@ impl Transport {
             Error::Timeout(ureq::Timeout::Connect) => format!("no connection within {connect} s"),
             Error::Timeout(_) if self.host.cancel.is_cancelled() => CANCELLED.into(),
             Error::Timeout(_) => format!("no answer within {whole} s"),
-            Error::ConnectProxyFailed(why) => format!("the proxy refused: {}", crate::event::one_line(why)),
+            Error::ConnectProxyFailed(why) => {
+                // ureq's text: "proxy server responded 407/407", or another without a status.
+                let status = why.rsplit_once('/').map_or("", |(_, status)| status);
+                none.lasting = status.starts_with('4');
+                if none.lasting {
+                    none.hint = PROXY_HINT.into();
+                }
+                match status {
+                    "" => format!("the proxy failed: {}", crate::event::one_line(why)),
+                    status => format!("the proxy refused with HTTP {status}"),
+                }
+            }
             Error::HostNotFound => "the host name has no address".into(),
             other => format!("no HTTP that is understood ({})", crate::event::one_line(&other.to_string())),
         };
-        none.text = format!("{url}: {text}");
+        none.text = format!("{url}{}: {text}", self.through);
         none
     }
 
@@ -228,12 +243,15 @@ impl Transport {
         match (error.kind(), error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())) {
             (_, Some(Error::Timeout(_))) => "it took too long".into(),
             (ErrorKind::ConnectionRefused, _) => "connection refused (nothing listens there)".into(),
+            (ErrorKind::TimedOut, None) => "the server is silent in the TLS handshake".into(),
             (ErrorKind::UnexpectedEof, _) => "the server closed the connection early".into(),
             _ => crate::event::one_line(&error.to_string()),
         }
     }
 }
 
+const PROXY_HINT: &str =
+    "check --proxy ('http://user:password@host:port'), and whether the proxy may connect to the API";
 const CANCELLED: &str = "interrupted, as the run was cancelled";
 
 /// A request body that tells whether ureq has taken it whole: it does so only after connecting and after
@@ -329,6 +347,8 @@ fn start_lookup(name: &str) -> io::Result<Lookup> {
 #[derive(Debug)]
 struct SocketConnector {
     host: Host,
+    /// When all must be over: ureq gives a proxy that answers in drops the whole time for each drop.
+    end: Instant,
 }
 
 impl<In: Wire> Connector<In> for SocketConnector {
@@ -352,7 +372,8 @@ impl<In: Wire> Connector<In> for SocketConnector {
                         return Err(Error::Timeout(details.timeout.reason));
                     }
                     let buffers = LazyBuffers::new(BUFFER, BUFFER);
-                    return Ok(Some(Either::B(Socket { stream, buffers, host: self.host.clone() })));
+                    let (host, end, is_first) = (self.host.clone(), self.end, !details.needs_tls());
+                    return Ok(Some(Either::B(Socket { stream, buffers, host, end, is_first })));
                 }
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
                     last = Error::Timeout(ureq::Timeout::Connect)
@@ -371,6 +392,9 @@ struct Socket {
     stream: Arc<TcpStream>,
     buffers: LazyBuffers,
     host: Host,
+    end: Instant,
+    /// Nothing was read yet, and it must be HTTP.
+    is_first: bool,
 }
 
 impl std::fmt::Debug for Socket {
@@ -387,7 +411,7 @@ impl Socket {
         set: impl Fn(&TcpStream, Option<Duration>) -> io::Result<()>,
         mut io: impl FnMut(&TcpStream, &mut LazyBuffers) -> io::Result<T>,
     ) -> Result<T, Error> {
-        let end = Instant::now() + *timeout.after;
+        let end = self.end.min(Instant::now() + *timeout.after);
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -412,6 +436,10 @@ impl Socket {
     }
 }
 
+fn is_broken(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+}
+
 impl Wire for Socket {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
@@ -420,13 +448,23 @@ impl Wire for Socket {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let mut sent = 0;
         while sent < amount {
-            sent += self.sliced(timeout, TcpStream::set_write_timeout, |mut stream, buffers| {
+            let written = self.sliced(timeout, TcpStream::set_write_timeout, |mut stream, buffers| {
                 let rest = buffers.output().get(sent..amount).unwrap_or_default();
                 match stream.write(rest)? {
                     0 => Err(ErrorKind::WriteZero.into()),
                     count => Ok(count),
                 }
-            })?;
+            });
+            match written {
+                Ok(count) => sent += count,
+                // Before it closed the peer has said why: an early reply, a TLS alert.
+                Err(Error::Io(error))
+                    if is_broken(&error) && self.stream.peek(&mut [0]).is_ok_and(|n| n > 0) =>
+                {
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -437,6 +475,10 @@ impl Wire for Socket {
             buffers.input_appended(count);
             Ok(count)
         })?;
+        // A TLS record: an alert (21) or a handshake (22).
+        if std::mem::take(&mut self.is_first) && matches!(self.buffers.input().first(), Some(21 | 22)) {
+            return Err(io::Error::other(tls::speaks_tls()).into());
+        }
         Ok(count > 0)
     }
 
@@ -471,7 +513,10 @@ impl<In: Wire> Connector<In> for TlsConnector {
         let mut timeout = details.timeout;
         timeout.after = left.min(*timeout.after).into();
         socket.set_timeout(timeout);
-        session.complete_io(&mut socket)?;
+        session.complete_io(&mut socket).map_err(|error| match error.into() {
+            Error::Timeout(_) => io::Error::from(ErrorKind::TimedOut).into(),
+            other => other,
+        })?;
         let buffers = LazyBuffers::new(BUFFER, BUFFER);
         Ok(Some(Either::B(TlsWire { stream: StreamOwned { conn: session, sock: socket }, buffers })))
     }
