@@ -243,7 +243,9 @@ impl Transport {
         match (error.kind(), error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())) {
             (_, Some(Error::Timeout(_))) => "it took too long".into(),
             (ErrorKind::ConnectionRefused, _) => "connection refused (nothing listens there)".into(),
-            (ErrorKind::TimedOut, None) => "the server is silent in the TLS handshake".into(),
+            (ErrorKind::TimedOut, None) => {
+                "the server is silent in the TLS handshake: does it speak TLS?".into()
+            }
             (ErrorKind::UnexpectedEof, _) => "the server closed the connection early".into(),
             _ => crate::event::one_line(&error.to_string()),
         }
@@ -376,7 +378,7 @@ impl<In: Wire> Connector<In> for SocketConnector {
                     return Ok(Some(Either::B(Socket { stream, buffers, host, end, is_first })));
                 }
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    last = Error::Timeout(ureq::Timeout::Connect)
+                    last = Error::Timeout(ureq::Timeout::Connect);
                 }
                 Err(error) => last = error.into(),
             }

@@ -9,8 +9,11 @@
 #[path = "../api/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the program `standin_api`, which uses other parts")]
 mod api;
+mod network;
+mod run;
 mod scratch;
 mod standin;
 mod standin_faults;
 mod standin_program;
 mod standin_tls;
+mod tls;
