@@ -10,6 +10,8 @@
 #[allow(dead_code, unused_imports, reason = "shared with the program `standin_api`, which uses other parts")]
 mod api;
 mod network;
+mod openssl;
+mod proxy;
 mod run;
 mod scratch;
 mod standin;

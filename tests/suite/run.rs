@@ -69,10 +69,6 @@ impl Run {
         self
     }
 
-    pub fn data_directory(&self) -> String {
-        self.scratch.path("data")
-    }
-
     pub fn end(mut self) -> Ended {
         let Output { status, stdout, stderr } = self.command.output().unwrap();
         let text = String::from_utf8([stdout, stderr].concat()).unwrap();
