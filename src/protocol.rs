@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Settings;
 use crate::diagnose::{self, Backup, Unknown};
 use crate::event::one_line;
+use crate::url::Url;
 
 /// A question to the API, or the one request that changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +81,8 @@ pub(crate) struct Reply {
     /// Why the body is not whole, if it isn't.
     pub(crate) cut: Option<String>,
     pub(crate) retry_after: Option<Duration>,
-    pub(crate) location: Option<String>,
+    /// Where a redirect leads.
+    pub(crate) location: Option<Url>,
 }
 
 /// No answer came.
@@ -142,11 +144,7 @@ impl Reply {
             }
             // A refusal names no operation: this reply contradicts itself.
             (_, Ok(_)) => Created::Unknown(format!("HTTP {} with an operation ID", self.status)),
-            (300..=399, Err(_)) => Created::Refused(match &self.location {
-                Some(to) => format!("HTTP {}: the API has moved to {}", self.status, one_line(to)),
-                None => self.says(),
-            }),
-            (400..=499, Err(_)) => Created::Refused(self.says()),
+            (300..=499, Err(_)) => Created::Refused(self.says()),
             (500, Err(_)) => Created::Failed(self.says()),
             _ => Created::Unknown(self.says()),
         }
@@ -209,11 +207,15 @@ impl Reply {
         })
     }
 
-    /// Status and the server's own words: `error` of a JSON reply, or the text of an HTML page's `<p>`.
+    /// Status and the server's own words: where it sends us, `error` of a JSON reply, or the text of an HTML
+    /// page's `<p>`.
     pub(crate) fn says(&self) -> String {
         #[derive(Deserialize)]
         struct Body {
             error: String,
+        }
+        if let (300..=399, Some(to)) = (self.status, &self.location) {
+            return format!("HTTP {}: the API has moved to {}", self.status, one_line(&to.to_string()));
         }
         let words = match self.json::<Body>() {
             Ok(body) => one_line(&body.error),

@@ -84,7 +84,7 @@ fn any_reply(dice: &mut Dice) -> Reply {
     Reply {
         cut: dice.one_in(20).then(|| "its body is cut off".into()),
         retry_after: dice.one_in(5).then(|| Duration::from_secs(dice.pick(&[0, 1, 60, u64::MAX]))),
-        location: dice.one_in(5).then(|| "https://other/\u{7f}\n".into()),
+        location: dice.one_in(5).then(|| crate::url::Url::parse("https://other/x").unwrap()),
         ..reply(status, body)
     }
 }

@@ -22,7 +22,7 @@ fn is_poll(request: &Request) -> bool {
 }
 
 fn moved(status: u16) -> Reply {
-    Reply { location: Some("https://other/".into()), ..reply(status, "") }
+    Reply { location: Some(crate::url::Url::parse("https://other/").unwrap()), ..reply(status, "") }
 }
 
 fn later(reply: Reply, wait: u64) -> Reply {
