@@ -393,3 +393,13 @@ fn a_wrong_id_does_not_make_an_earlier_run_forgotten() {
     assert_eq!(row.ran.code(), Some(HttpError));
     row.ensure(row.world.record().is_some(), "the earlier run's state file stays");
 }
+
+#[test]
+fn a_removal_that_was_seen_is_noted_for_the_next_run() {
+    let row = row("removed, then given up", |w| {
+        w.barman.at(secs(30), Happening::Remove);
+        w.deadline = Some(secs(45));
+    })
+    .ends(TimedOut, InProgress);
+    assert!(row.world.record().unwrap().removed);
+}

@@ -341,6 +341,22 @@ fn a_lost_create_while_other_nodes_restore() {
 }
 
 #[test]
+fn what_has_ended_is_no_candidate_of_the_next_create() {
+    for unlisted in [0..0, 0..1] {
+        let row = row("dropped twice", |w| {
+            w.fault(Kind::Create, 0..2, Fault::Dropped);
+            w.fault(Kind::List, unlisted, Fault::Refused);
+            w.barman.at(secs(30), other_node(30, 5));
+        })
+        .ends(RecoveryDone, Done)
+        .creates(3);
+        let other = Request::Poll(id_at(secs(30)));
+        let asked = row.ran.requests.iter().filter(|(_, request)| *request == other).count();
+        row.ensure(asked == 1, "asked about again");
+    }
+}
+
+#[test]
 fn a_lost_create_is_judged_only_by_what_has_changed() {
     // A whole data directory from before: Barman refuses it, and what is there proves nothing.
     let old = |w: &mut World| {
