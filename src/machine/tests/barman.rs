@@ -47,6 +47,8 @@ pub(super) enum Plan {
     Whole,
     /// Writes a little, and fails.
     Pieces,
+    /// Writes everything, and fails.
+    Unfinished,
     /// Fails without writing.
     Nothing,
     /// Writes to another host, or where the directory of another node is.

@@ -147,6 +147,14 @@ fn an_earlier_run_whose_operation_has_ended() {
     .ends(RecoveryFailed, Failed)
     .creates(0)
     .says("the whole of backup 20260101T000000");
+    row("done, and pieces are left", |w| {
+        w.barman.add(EARLIER.into(), "recovery", Status::Done);
+        w.barman.fill(EARLIER, &[Stage::Start, Stage::Version]);
+        let identity = identity(&w.barman);
+        left(w, &[operation(), identity]);
+    })
+    .ends(RecoveryFailed, Failed)
+    .creates(0);
     row("another directory", |w| {
         with_identity(w);
         w.barman.happen(Happening::Replace);
@@ -199,6 +207,16 @@ fn an_earlier_operation_that_the_api_does_not_know() {
     })
     .ends(RecoveryFailed, Failed)
     .creates(0)
+    .took(secs(20), secs(30));
+    row("a blip, and not in the list either", |w| {
+        running(w);
+        left(w, &[operation()]);
+        w.fault(Kind::Poll, 0..1, Fault::Answer(recording!("operation-unknown-id")));
+        w.fault(Kind::List, 0..1, Fault::Answer(recording!("operations-list")));
+    })
+    .ends(RecoveryFailed, Failed)
+    .creates(0)
+    .silent("is unknown to the API")
     .took(secs(20), secs(30));
     row("a blip", |w| {
         running(w);
@@ -374,4 +392,14 @@ fn a_wrong_id_does_not_make_an_earlier_run_forgotten() {
     });
     assert_eq!(row.ran.code(), Some(HttpError));
     row.ensure(row.world.record().is_some(), "the earlier run's state file stays");
+}
+
+#[test]
+fn a_removal_that_was_seen_is_noted_for_the_next_run() {
+    let row = row("removed, then given up", |w| {
+        w.barman.at(secs(30), Happening::Remove);
+        w.deadline = Some(secs(45));
+    })
+    .ends(TimedOut, InProgress);
+    assert!(row.world.record().unwrap().removed);
 }

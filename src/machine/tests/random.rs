@@ -343,5 +343,5 @@ fn worlds_full_of_faults() {
             }
         }
     }
-    all(CASES / 4, one); // each is several runs
+    all(CASES / 5, one); // each is several runs
 }

@@ -196,12 +196,16 @@ fn another_nodes_create_in_the_same_second_is_no_failed_attempt() {
             // It takes the ID of the second in which each of our creates arrives.
             w.fault(Kind::Create, n..n + 1, Fault::Answer(recording!("create-recovery-same-second")));
         }
+        w.fault(Kind::Create, 8..9, Fault::Refused); // the one attempt that counts
         for second in 0..400 {
-            w.barman.at(secs(second), Happening::Other(format!("other-{second}"), secs(1), Status::Done));
+            w.barman.at(
+                secs(second) + ms(25),
+                Happening::Other(format!("other-{second}"), secs(1), Status::Done),
+            );
         }
     })
     .ends(RecoveryDone, Done)
-    .creates(9)
+    .creates(10)
     .says("another node's recovery was created in the same second");
     let gaps = gaps(&row.ran, is_create);
     assert!(gaps.iter().all(|gap| *gap >= secs(2)), "{gaps:?}");
@@ -317,7 +321,13 @@ fn a_lost_create_while_other_nodes_restore() {
     row("another's is done, ours left pieces", |w| {
         w.plan(Plan::Pieces, secs(20));
         w.fault(Kind::Create, 0..1, Fault::Lost);
-        w.barman.at(ms(10), Happening::Other("other".into(), secs(50), Status::Done));
+        w.barman.at(ms(25), Happening::Other("other".into(), secs(50), Status::Done));
+    })
+    .ends(RecoveryFailed, Failed)
+    .creates(1);
+    row("ours fails when all is written", |w| {
+        w.plan(Plan::Unfinished, secs(20));
+        w.fault(Kind::Create, 0..1, Fault::Lost);
     })
     .ends(RecoveryFailed, Failed)
     .creates(1);
@@ -331,12 +341,28 @@ fn a_lost_create_while_other_nodes_restore() {
 }
 
 #[test]
+fn what_has_ended_is_no_candidate_of_the_next_create() {
+    for unlisted in [0..0, 0..1] {
+        let row = row("dropped twice", |w| {
+            w.fault(Kind::Create, 0..2, Fault::Dropped);
+            w.fault(Kind::List, unlisted, Fault::Refused);
+            w.barman.at(secs(30), other_node(30, 5));
+        })
+        .ends(RecoveryDone, Done)
+        .creates(3);
+        let other = Request::Poll(id_at(secs(30)));
+        let asked = row.ran.requests.iter().filter(|(_, request)| *request == other).count();
+        row.ensure(asked == 1, "asked about again");
+    }
+}
+
+#[test]
 fn a_lost_create_is_judged_only_by_what_has_changed() {
     // A whole data directory from before: Barman refuses it, and what is there proves nothing.
     let old = |w: &mut World| {
         w.barman.fill("before", &[Stage::Start, Stage::Version, Stage::Global, Stage::Control]);
         w.fault(Kind::Create, 0..1, Fault::Lost);
-        w.barman.at(ms(10), Happening::Other("other".into(), secs(50), Status::Done));
+        w.barman.at(ms(25), Happening::Other("other".into(), secs(50), Status::Done));
     };
     row("as it was", old).ends(RecoveryFailed, Failed).creates(1).says("is not empty: Barman 3.15");
 }
@@ -627,6 +653,11 @@ fn the_deadline_ends_a_run_and_nothing_else() {
     after("refused", secs(3), |w| w.fault(Kind::Create, ALWAYS, Fault::Refused))
         .ends(TimedOut, NotCreated)
         .says("no recovery operation was started");
+    after("collision", secs(5), |w| {
+        w.fault(Kind::Create, ALWAYS, Fault::Answer(recording!("create-recovery-same-second")));
+        w.fault(Kind::List, 1..9, Fault::Dropped);
+    })
+    .ends(TimedOut, NotCreated);
     after("an outage", secs(100), |w| w.fault(Kind::Poll, ALWAYS, Fault::Refused)).ends(TimedOut, InProgress);
     row("not reached", |w| w.deadline = Some(secs(100))).ends(RecoveryDone, Done);
 }
