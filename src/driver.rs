@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::machine::{Claim, Counting, Machine, Seen, Step};
 use crate::outcome::Outcome;
 use crate::progress::Counter;
+use crate::protocol::Request;
 use crate::sizer::Sizer;
 use crate::state_file::StateFile;
 use crate::transport::Transport;
@@ -65,11 +66,15 @@ fn drive(mut machine: Machine, transport: &Transport, host: &Host) -> Outcome {
                 Seen::Saved(saved.err().map(|error| error.to_string()))
             }
             Step::Forget(last) => {
-                let removed = state_file.as_mut().map_or(Ok(()), |file| file.remove(last));
+                let removed = state_file.as_mut().map_or(Ok(()), |file| file.remove(&last));
                 Seen::Forgotten(removed.err().map(|error| error.to_string()))
             }
             Step::Send(request, timeout) => match transport.send(&request, machine.settings(), timeout) {
                 Ok(reply) => Seen::Reply(reply),
+                // Whether a create got through must be told; any other failure is the host's own doing.
+                Err(none) if host.cancel.is_cancelled() && !(none.reached && request == Request::Create) => {
+                    Seen::Cancelled
+                }
                 Err(none) => Seen::NoReply(none),
             },
             Step::Wait(wait) => {

@@ -39,7 +39,7 @@ pub(crate) enum Step {
     /// Append to the state file, in one write, and sync it.
     Save(Vec<Line>),
     /// Append to the state file, remove it and give up its lock.
-    Forget(Option<Line>),
+    Forget(Vec<Line>),
     /// Send a request and wait for the reply at most this long.
     Send(Request, Duration),
     Wait(Duration),
@@ -394,13 +394,15 @@ impl Machine {
         if !self.claimed || self.state.may_be_running() {
             return Step::Finish(outcome);
         }
+        // For a run that waits for the lock.
         let ended = match self.state {
             OperationState::Done => Some(Line::Ended(Ended::Done)),
             OperationState::Failed => Some(Line::Ended(Ended::Failed)),
             _ => None,
         };
+        let operation = self.operation_id.clone().map(Line::Operation).filter(|_| ended.is_some());
         self.phase = Phase::Finishing(Box::new(outcome));
-        Step::Forget(ended)
+        Step::Forget(operation.into_iter().chain(ended).collect())
     }
 
     /// Ends a run that was told to end or whose time is up.
@@ -492,7 +494,12 @@ impl Machine {
         let (budget, misses) = (self.settings.max_outage, self.outage.misses);
         let operation = match &self.operation_id {
             Some(id) => format!("operation {id}"),
-            None => "a recovery operation".into(),
+            None => match &then {
+                Phase::Settling(settle) if settle.has_candidates() => {
+                    format!("one of the operations {}", settle.names())
+                }
+                _ => "a recovery operation".into(),
+            },
         };
         if spent >= budget && misses >= self.settings.min_misses {
             let server = &self.settings.barman_server;

@@ -79,8 +79,12 @@ impl Settle {
         }
     }
 
+    pub(super) fn has_candidates(&self) -> bool {
+        !(self.open.is_empty() && self.ended.is_empty())
+    }
+
     /// The IDs of all candidates, for messages.
-    fn names(&self) -> String {
+    pub(super) fn names(&self) -> String {
         let mut names: Vec<&str> = self.ended.iter().map(|(id, _)| id.as_str()).collect();
         names.extend(self.open.iter().map(String::as_str));
         match names.len() {
@@ -189,12 +193,17 @@ impl Machine {
         for id in list {
             let old = self.known.as_ref().is_some_and(|known| known.contains(&id));
             if !old && settle.seen.insert(id.clone()) {
-                self.log(Level::Info, format!("operation {id} is new: it may be the one"));
+                self.log(self.about_candidates(), format!("operation {id} is new: it may be the one"));
                 settle.open.push_back(id);
                 settle.looks = 1; // its end is followed by another look
             }
         }
         self.settle(settle)
+    }
+
+    /// When the list before the create failed, every operation ever is a candidate: nobody wants to read that.
+    fn about_candidates(&self) -> Level {
+        if self.known.is_some() { Level::Info } else { Level::Debug }
     }
 
     fn candidate(&mut self, mut settle: Settle, id: String, seen: Seen) -> Step {
@@ -220,7 +229,7 @@ impl Machine {
             Ok(ended) => {
                 self.good_answer();
                 let word = if ended == Status::Done { "done" } else { "failed" };
-                self.log(Level::Info, format!("operation {id} has ended: {word}"));
+                self.log(self.about_candidates(), format!("operation {id} has ended: {word}"));
                 settle.close(&id, Some(ended));
                 self.settle(settle)
             }

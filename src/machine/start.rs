@@ -67,6 +67,8 @@ impl Machine {
         match seen {
             Seen::Claimed(Claim::Mine { record, garbage }) => {
                 self.claimed = true;
+                self.operation_id = None;
+                self.set_state(OperationState::NotCreated);
                 if let Some(why) = garbage {
                     let path = self.state_file_name();
                     self.log(
@@ -90,6 +92,12 @@ impl Machine {
     }
 
     fn wait_for_other_run(&mut self, record: Option<Record>) -> Step {
+        // What the other run has started is what may be running, for whoever ends this one meanwhile.
+        if let Some(record) = &record {
+            self.operation_id.clone_from(&record.operation_id);
+            let known = record.operation_id.is_some();
+            self.set_state(if known { OperationState::InProgress } else { OperationState::MaybeCreated });
+        }
         if self.told_progress.is_none_or(|told| self.now.saturating_sub(told) >= self.settings.loop_wait) {
             self.told_progress = Some(self.now);
             let (pid, operation) = match record {

@@ -135,7 +135,7 @@ fn a_refused_create_ends_at_once_with_the_servers_words() {
         (reply(401, ""), "HTTP 401", "authentication"),
         (reply(403, "\u{1b}[31mno"), "HTTP 403", "authentication"),
         (reply(429, ""), "HTTP 429", ""),
-        (moved(307), "has moved to https://other/", "set --api-url to it"),
+        (moved(307), "has moved to https://other", "set --api-url to it"),
         (moved(301), "HTTP 301", "set --api-url to it"),
     ] {
         row("refused", |w| w.fault(Kind::Create, ALWAYS, Fault::Answer(answer)))
