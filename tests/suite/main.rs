@@ -9,6 +9,10 @@
 #[path = "../api/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the program `standin_api`, which uses other parts")]
 mod api;
+mod faults;
+mod faults_replies;
+mod faults_restores;
+mod program;
 mod scratch;
 mod standin;
 mod standin_faults;
