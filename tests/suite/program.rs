@@ -65,9 +65,15 @@ impl Node {
     }
 
     /// Starts a command with its standard error in a file of its own.
-    pub fn spawn(&self, mut command: Command) -> Run {
+    pub fn spawn(&self, command: Command) -> Run {
+        self.spawn_with(command, None)
+    }
+
+    /// Starts a command with another standard error, if one is given.
+    pub fn spawn_with(&self, mut command: Command, stderr: Option<Stdio>) -> Run {
         let log = self.path(&format!("log-{}", self.runs.fetch_add(1, Ordering::Relaxed)));
-        let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
+        let file = File::create(&log).unwrap();
+        let child = command.stderr(stderr.unwrap_or_else(|| file.into())).spawn().unwrap();
         Run { child, log }
     }
 
@@ -131,7 +137,8 @@ impl Run {
 
     /// Sends a signal, by its name without `SIG`.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        let kill = format!("kill -s {name} {}", self.pid());
+        let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
         assert!(status.success(), "the run has ended before its signal: {}", self.log());
     }
 
