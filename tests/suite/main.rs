@@ -10,6 +10,7 @@
 #[allow(dead_code, unused_imports, reason = "shared with the program `standin_api`, which uses other parts")]
 mod api;
 mod faults;
+mod faults_bytes;
 mod faults_replies;
 mod faults_restores;
 mod kills;
