@@ -257,6 +257,9 @@ impl Machine {
         let retry_after = Self::retry_after(&seen);
         match seen {
             Seen::Reply(reply) => match reply.created() {
+                Created::Operation(id) if self.was_there(&id) => {
+                    self.lost(format!("it names operation {id}, which was there before"))
+                }
                 Created::Operation(id) => self.created(id),
                 Created::Refused(why) => self.refused(&why, String::new()),
                 Created::NotCreated(why) => {
@@ -273,6 +276,10 @@ impl Machine {
             }
             _ => self.lost("no answer".into()),
         }
+    }
+
+    fn was_there(&self, id: &str) -> bool {
+        self.known.as_ref().is_some_and(|known| known.contains(id))
     }
 
     fn created(&mut self, id: String) -> Step {
