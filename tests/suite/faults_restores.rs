@@ -164,6 +164,20 @@ fn lost_creates() -> Vec<Row> {
                 Step::reply(202, "application/json", "{\"operation_id\":\"20200101T000000\"}").apply(true),
             ]))
             .says("which the API does not know"),
+        row("lost create", "an ID that was there before the create is not ours: the new one is followed")
+            .model(
+                restore()
+                    .existing(Foreign { id: Some(BACKUP.to_owned()), ..other_node(Some(0), Status::Done) }),
+            )
+            .script(
+                Script::new().create([Step::reply(
+                    202,
+                    "application/json",
+                    &format!("{{\"operation_id\":\"{BACKUP}\"}}"),
+                )
+                .apply(true)]),
+            )
+            .says("the reply to the create is lost"),
         row("lost create", "404 blips while looking for it do not hide it").script(
             Script::new().create([lost(true)]).poll([Step::recording("operation-unknown-id").times(3)]),
         ),
