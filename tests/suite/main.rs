@@ -15,6 +15,7 @@ mod faults_replies;
 mod faults_restores;
 mod kills;
 mod log_and_memory;
+mod parity;
 mod program;
 mod scratch;
 mod signals;
