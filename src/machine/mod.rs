@@ -101,6 +101,10 @@ enum Phase {
         retry_after: Option<Duration>,
     },
     CreateAgain,
+    /// The reply to the create named an operation that was there before.
+    OldName {
+        id: String,
+    },
     SaveOperation,
     Polling,
     /// A 404 for an operation that never gave a good answer: does the list have it?
@@ -223,6 +227,7 @@ impl Machine {
             Phase::Creating => self.creating(seen),
             Phase::Collision { why, retry_after } => self.collision(&why, retry_after, &seen),
             Phase::CreateAgain => self.create(),
+            Phase::OldName { id } => self.old_name(id, &seen),
             Phase::SaveOperation => {
                 self.saved(&seen);
                 self.pause(SHORTEST, Phase::Polling)

@@ -265,6 +265,9 @@ impl Machine {
         let retry_after = Self::retry_after(&seen);
         match seen {
             Seen::Reply(reply) => match reply.created() {
+                Created::Operation(id) if self.known.as_ref().is_some_and(|known| known.contains(&id)) => {
+                    self.send(Request::List, Phase::OldName { id })
+                }
                 Created::Operation(id) => self.created(id),
                 Created::Refused(why) => self.refused(&why, String::new()),
                 Created::Failed(why) => {
@@ -280,6 +283,17 @@ impl Machine {
                 self.create_failed(&none.text, retry_after)
             }
             _ => self.lost("no answer".into()),
+        }
+    }
+
+    /// The API named an operation that was there before the create. When the list has one that it did not
+    /// name, that may be ours.
+    pub(super) fn old_name(&mut self, id: String, seen: &Seen) -> Step {
+        let known = self.known.as_ref();
+        let new = |id: &String| !known.is_some_and(|known| known.contains(id));
+        match Self::recoveries(seen) {
+            Ok(list) if !list.iter().any(new) => self.created(id),
+            _ => self.lost(format!("it names operation {id}, which was there before")),
         }
     }
 
