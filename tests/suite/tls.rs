@@ -243,14 +243,14 @@ fn a_file_that_is_none_is_named_before_anything_is_sent() {
     assert_eq!(api.connections(), 0);
 }
 
-/// Root may read every file.
 #[test]
 fn an_unreadable_file_is_named() {
     let scratch = Scratch::new();
     let path = scratch.path("ca.pem");
     fs::write(&path, CA).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&path).is_ok() {
+        println!("skipped: root reads every file");
         return;
     }
     let ended = Run::new("http://127.0.0.1:1").args(["--ca-file", &path]).end();
