@@ -69,6 +69,8 @@ fn ends_at_once(tls: &Tls, run: impl Fn(&str) -> Run, why: &str) {
         let api = tls_api(&tls.clone().versions(versions));
         let ended = run(&api.url()).end();
         ended.fails(API_NOT_OK, why);
+        // A client that ends without a word may have ended before it was counted.
+        api.wait("the connection", |api| api.connections() > 0);
         assert_eq!((api.connections(), api.requests().len()), (1, 0), "{}", ended.text);
     }
 }
