@@ -2,7 +2,7 @@
 //! while one lasts.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,34 +32,36 @@ impl<In: Wire> Connector<In> for SocketConnector {
         if let Some(proxied) = chained {
             return Ok(Some(Either::A(proxied)));
         }
-        let end = Instant::now() + *details.timeout.after;
-        let mut last = Error::ConnectionFailed;
-        for (at, address) in details.addrs.iter().enumerate() {
-            // The first of several addresses may be dead: each gets its share of the time.
-            let left = end.saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(details.addrs.len() - at).unwrap_or(1);
-            match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    let stream = Arc::new(stream);
-                    if self.host.cancel.watch(&stream) {
-                        return Err(Error::Timeout(details.timeout.reason));
-                    }
-                    let buffers = LazyBuffers::new(BUFFER, BUFFER);
-                    let (host, end, is_first) = (self.host.clone(), self.end, !details.needs_tls());
-                    return Ok(Some(Either::B(Socket { stream, buffers, host, end, is_first })));
-                }
-                Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    last = Error::Timeout(ureq::Timeout::Connect);
-                }
-                Err(error) => last = error.into(),
-            }
-            if self.host.cancel.is_cancelled() {
-                break;
-            }
+        let stream = Arc::new(dial(&details.addrs, *details.timeout.after, &self.host)?);
+        stream.set_nodelay(true)?;
+        if self.host.cancel.watch(&stream) {
+            return Err(Error::Timeout(details.timeout.reason));
         }
-        Err(last)
+        let buffers = LazyBuffers::new(BUFFER, BUFFER);
+        let (host, end, is_first) = (self.host.clone(), self.end, !details.needs_tls());
+        Ok(Some(Either::B(Socket { stream, buffers, host, end, is_first })))
     }
+}
+
+/// Connects to the first address that answers. One that is dead costs its share of the time.
+fn dial(addresses: &[SocketAddr], limit: Duration, host: &Host) -> Result<TcpStream, Error> {
+    let end = Instant::now() + limit;
+    let mut last = Error::ConnectionFailed;
+    for (at, address) in addresses.iter().enumerate() {
+        let left = end.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - at).unwrap_or(1);
+        match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
+            Ok(stream) => return Ok(stream),
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                last = Error::Timeout(ureq::Timeout::Connect);
+            }
+            Err(error) => last = error.into(),
+        }
+        if host.cancel.is_cancelled() {
+            break;
+        }
+    }
+    Err(last)
 }
 
 pub(super) struct Socket {
@@ -239,6 +241,17 @@ mod tests {
 
     use super::*;
     use crate::cancel::Cancel;
+
+    #[test]
+    fn the_next_address_is_tried_when_one_is_dead() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let live = listener.local_addr().unwrap();
+        let dead = SocketAddr::from(([127, 0, 0, 77], live.port()));
+        let host = Host::new(|_| (), Cancel::new());
+        let stream = dial(&[dead, live], Duration::from_secs(60), &host).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), live);
+        assert!(dial(&[dead, dead], Duration::from_secs(60), &host).is_err());
+    }
 
     /// A server that answers before it has read everything resets the connection: its words are not lost.
     #[test]

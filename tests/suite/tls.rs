@@ -69,6 +69,8 @@ fn ends_at_once(tls: &Tls, run: impl Fn(&str) -> Run, why: &str) {
         let api = tls_api(&tls.clone().versions(versions));
         let ended = run(&api.url()).end();
         ended.fails(API_NOT_OK, why);
+        // A client that ends without a word may have ended before it was counted.
+        api.wait("the connection", |api| api.connections() > 0);
         assert_eq!((api.connections(), api.requests().len()), (1, 0), "{}", ended.text);
     }
 }
@@ -243,14 +245,14 @@ fn a_file_that_is_none_is_named_before_anything_is_sent() {
     assert_eq!(api.connections(), 0);
 }
 
-/// Root may read every file.
 #[test]
 fn an_unreadable_file_is_named() {
     let scratch = Scratch::new();
     let path = scratch.path("ca.pem");
     fs::write(&path, CA).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&path).is_ok() {
+        println!("skipped: root reads every file");
         return;
     }
     let ended = Run::new("http://127.0.0.1:1").args(["--ca-file", &path]).end();
