@@ -177,7 +177,9 @@ impl Machine {
             Seen::Waited => return self.ask_status(attempt),
             Seen::Reply(reply) => match reply.api_ok() {
                 Ok(()) => return self.send(Request::List, Phase::Baseline),
-                Err((again, why)) => (again, why, String::new()),
+                Err((again, why)) => {
+                    (again, format!("{}: {why}", self.settings.api_url.join(&["status"])), String::new())
+                }
             },
             Seen::NoReply(none) => (!none.lasting, none.text, none.hint),
             _ => (true, "no answer".into(), String::new()),
@@ -191,8 +193,7 @@ impl Machine {
             } else {
                 hint
             };
-            let url = &self.settings.api_url;
-            let message = format!("pg-backup-api is not working: {url}/status: {why}{tries}");
+            let message = format!("pg-backup-api is not working: {why}{tries}");
             return self.finish(Code::ApiNotOk, message, hint);
         }
         self.log(
