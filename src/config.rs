@@ -1,11 +1,11 @@
-//! The options of one recovery, parsed as they are set, so that nothing behind this file can meet a
+//! The options of one run, parsed as they are set, so that nothing behind this file can meet a
 //! wrong one. Defaults come from the table in `options.rs`. Pure.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::options::{Kind, OPTIONS, Opt};
+use crate::options::{Command, Kind, Opt};
 use crate::url::Url;
 
 /// A value for an option.
@@ -56,7 +56,7 @@ impl ConfigError {
     }
 }
 
-/// The options of one recovery.
+/// The options of one run.
 #[derive(Clone, Default)]
 pub struct Config {
     api_url: Option<Url>,
@@ -80,6 +80,9 @@ pub struct Config {
     verify: Option<bool>,
     state_file: Option<PathBuf>,
     no_state_file: Option<bool>,
+    barman_model: Option<String>,
+    reset: Option<bool>,
+    switch_when: Option<When>,
 }
 
 impl fmt::Debug for Config {
@@ -134,6 +137,11 @@ impl Config {
             },
             Value::Number(_) => Err(refuse("takes true or false")),
         };
+        let word = || match (value, option.spec().kind) {
+            (Value::Text(word), Kind::Word(words)) if words.contains(&word) => Ok(word),
+            (_, Kind::Word(words)) => Err(refuse(&format!("takes one of {}", words.join(", ")))),
+            _ => Err(refuse("takes a text")),
+        };
         match option {
             Opt::ApiUrl => self.api_url = Some(api_url(url()?).map_err(refuse)?),
             Opt::CertFile => self.cert_file = Some(path()?),
@@ -156,18 +164,22 @@ impl Config {
             Opt::Verify => self.verify = Some(flag()?),
             Opt::StateFile => self.state_file = Some(path()?),
             Opt::NoStateFile => self.no_state_file = Some(flag()?),
+            Opt::BarmanModel => self.barman_model = Some(text()?),
+            Opt::Reset => self.reset = Some(flag()?),
+            Opt::SwitchWhen => self.switch_when = Some(When::named(word()?)),
         }
         Ok(self)
     }
 
     /// Checks that the options fit together, and fills in the defaults.
-    pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
-        for spec in OPTIONS.iter().filter(|spec| spec.required) {
+    pub(crate) fn settings(&self, command: Command) -> Result<Settings, ConfigError> {
+        for spec in command.options().filter(|spec| spec.required) {
             let missing = match spec.option {
                 Opt::ApiUrl => self.api_url.is_none(),
                 Opt::BarmanServer => self.barman_server.is_none(),
                 Opt::DataDirectory => self.data_directory.is_none(),
                 Opt::SshCommand => self.ssh_command.is_none() && self.operation_id.is_none(),
+                Opt::SwitchWhen => self.switch_when.is_none(),
                 _ => false,
             };
             if missing {
@@ -178,9 +190,7 @@ impl Config {
             value.or_else(|| option.spec().default.parse().ok()).unwrap_or(0)
         };
         let seconds = |value, option| Duration::from_secs(number(value, option).into());
-        let (Some(api_url), Some(barman_server), Some(data_directory)) =
-            (self.api_url.clone(), self.barman_server.clone(), self.data_directory.clone())
-        else {
+        let (Some(api_url), Some(barman_server)) = (self.api_url.clone(), self.barman_server.clone()) else {
             return Err(ConfigError::new("a required option is missing"));
         };
         let retry_wait = seconds(self.retry_wait, Opt::RetryWait);
@@ -195,7 +205,7 @@ impl Config {
         let state_file = match (&self.state_file, self.no_state_file) {
             (_, Some(true)) => None,
             (Some(path), _) => Some(path.clone()),
-            (None, _) => Some(beside(&data_directory)),
+            (None, _) => self.data_directory.as_deref().map(beside),
         };
         if self.key_file.is_some() && self.cert_file.is_none() {
             return Err(ConfigError::new("--key-file: needs --cert-file too"));
@@ -216,7 +226,7 @@ impl Config {
             barman_server,
             backup_id: self.backup_id.clone().unwrap_or_else(|| Opt::BackupId.spec().default.into()),
             ssh_command: self.ssh_command.clone().unwrap_or_default(),
-            data_directory,
+            data_directory: self.data_directory.clone().unwrap_or_default(),
             operation_id: self.operation_id.clone(),
             loop_wait: seconds(self.loop_wait, Opt::LoopWait),
             max_outage,
@@ -225,6 +235,61 @@ impl Config {
             verify: self.verify.unwrap_or(false),
             state_file,
         })
+    }
+
+    /// Which change a config switch makes, and when.
+    pub(crate) fn switch(&self) -> Result<(Change, When), ConfigError> {
+        let when = self.switch_when.ok_or_else(|| ConfigError::new("--switch-when: is required"))?;
+        match (&self.barman_model, self.reset.unwrap_or(false)) {
+            (Some(model), false) => Ok((Change::Model(model.clone()), when)),
+            (None, true) => Ok((Change::Reset, when)),
+            (model, reset) => Err(ConfigError::new(format!(
+                "One, and only one among 'barman_model' ('{}') and 'reset' ('{}') should be given",
+                model.as_deref().unwrap_or("None"),
+                if reset { "True" } else { "False" }
+            ))),
+        }
+    }
+}
+
+/// The change of a config switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    Model(String),
+    Reset,
+}
+
+/// At which new roles of the node a config switch is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    Promoted,
+    Demoted,
+    Always,
+}
+
+impl When {
+    fn named(word: &str) -> When {
+        match word {
+            "promoted" => When::Promoted,
+            "demoted" => When::Demoted,
+            _ => When::Always,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            When::Promoted => "promoted",
+            When::Demoted => "demoted",
+            When::Always => "always",
+        }
+    }
+
+    pub(crate) fn applies_to(self, role: &str) -> bool {
+        match self {
+            When::Promoted => matches!(role, "primary" | "promoted"),
+            When::Demoted => matches!(role, "replica" | "demoted"),
+            When::Always => true,
+        }
     }
 }
 
@@ -255,7 +320,7 @@ pub(crate) struct TlsFiles {
     pub(crate) ca_file: Option<PathBuf>,
 }
 
-/// Options that fit together, defaults filled in.
+/// Options that fit together, defaults filled in; empty what the command has no use for.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) api_url: Url,
@@ -283,6 +348,7 @@ pub(crate) struct Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::OPTIONS;
 
     fn config() -> Config {
         let mut config = Config::new();
@@ -299,7 +365,7 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_table() {
-        let settings = config().settings().unwrap();
+        let settings = config().settings(Command::Recover).unwrap();
         assert_eq!(settings.backup_id, "latest");
         assert_eq!(settings.retry_wait, Duration::from_secs(2));
         assert_eq!(settings.max_retries, 5);
@@ -327,6 +393,7 @@ mod tests {
                     Value::Flag(true),
                 ],
                 Kind::Flag => &[Value::Text("maybe"), Value::Text(""), Value::Number(1)],
+                Kind::Word(_) => &[Value::Text(""), Value::Text("Always"), Value::Flag(true)],
             };
             for value in wrong {
                 let error = Config::new().set(spec.option, *value).unwrap_err().to_string();
@@ -340,18 +407,18 @@ mod tests {
         let mut config = config();
         assert!(config.set(Opt::LoopWait, 3).is_ok());
         assert!(config.set(Opt::LoopWait, "x").is_err());
-        assert_eq!(config.settings().unwrap().loop_wait, Duration::from_secs(3));
+        assert_eq!(config.settings(Command::Recover).unwrap().loop_wait, Duration::from_secs(3));
     }
 
     #[test]
     fn missing_options_are_named() {
         let mut config = Config::new();
         for option in [Opt::ApiUrl, Opt::BarmanServer, Opt::SshCommand, Opt::DataDirectory] {
-            let error = config.settings().err().unwrap().to_string();
+            let error = config.settings(Command::Recover).err().unwrap().to_string();
             assert_eq!(error, format!("--{}: is required", option.spec().name));
             config.set(option, "http://x").unwrap();
         }
-        assert!(config.settings().is_ok());
+        assert!(config.settings(Command::Recover).is_ok());
     }
 
     #[test]
@@ -360,7 +427,7 @@ mod tests {
         for option in [Opt::ApiUrl, Opt::BarmanServer, Opt::OperationId, Opt::DataDirectory] {
             config.set(option, "http://x").unwrap();
         }
-        assert!(config.settings().is_ok());
+        assert!(config.settings(Command::Recover).is_ok());
     }
 
     #[test]
@@ -370,10 +437,53 @@ mod tests {
             for (option, number) in sets {
                 config.set(*option, *number).unwrap();
             }
-            config.settings().unwrap().max_outage.as_secs()
+            config.settings(Command::Recover).unwrap().max_outage.as_secs()
         };
         assert_eq!(outage(&[(Opt::RetryWait, 3)]), 15);
         assert_eq!(outage(&[(Opt::MaxRetries, 7)]), 14);
         assert_eq!(outage(&[(Opt::MaxRetries, 7), (Opt::MaxOutage, 60)]), 60);
+    }
+
+    #[test]
+    fn a_command_needs_its_own_options_only() {
+        let mut config = Config::new();
+        config.set(Opt::ApiUrl, "http://h").unwrap().set(Opt::BarmanServer, "main").unwrap();
+        assert!(config.settings(Command::Operations).is_ok());
+        let error = config.settings(Command::ConfigSwitch).err().unwrap().to_string();
+        assert_eq!(error, "--switch-when: is required");
+    }
+
+    #[test]
+    fn a_switch_applies_a_model_or_resets() {
+        let switch = |model: Option<&str>, reset: Option<bool>| {
+            let mut config = Config::new();
+            config.set(Opt::SwitchWhen, "always").unwrap();
+            if let Some(model) = model {
+                config.set(Opt::BarmanModel, model).unwrap();
+            }
+            if let Some(reset) = reset {
+                config.set(Opt::Reset, reset).unwrap();
+            }
+            config.switch().map(|(change, _)| change).map_err(|error| error.to_string())
+        };
+        assert_eq!(switch(Some("m"), None), Ok(Change::Model("m".into())));
+        assert_eq!(switch(Some("m"), Some(false)), Ok(Change::Model("m".into())));
+        assert_eq!(switch(None, Some(true)), Ok(Change::Reset));
+        let refused = |model, reset| {
+            format!(
+                "One, and only one among 'barman_model' ('{model}') and 'reset' ('{reset}') should be given"
+            )
+        };
+        assert_eq!(switch(None, None), Err(refused("None", "False")));
+        assert_eq!(switch(Some("m"), Some(true)), Err(refused("m", "True")));
+    }
+
+    #[test]
+    fn roles_are_those_of_the_python_program() {
+        let roles = ["primary", "promoted", "standby_leader", "replica", "demoted"];
+        let applied = |when: When| roles.map(|role| when.applies_to(role));
+        assert_eq!(applied(When::Promoted), [true, true, false, false, false]);
+        assert_eq!(applied(When::Demoted), [false, false, false, true, true]);
+        assert_eq!(applied(When::Always), [true; 5]);
     }
 }

@@ -10,6 +10,7 @@ use crate::event::{Event, Level};
 use crate::ffi::sys;
 use crate::host::Host;
 use crate::machine::{Claim, Machine, Seen, Step};
+use crate::options::Command;
 use crate::outcome::Outcome;
 use crate::state_file::StateFile;
 use crate::transport::Transport;
@@ -21,7 +22,7 @@ use crate::transport::Transport;
 /// anything is sent.
 pub fn run(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'static) -> Outcome {
     let host = Host::new(on_event, cancel.clone());
-    let settings = config.settings().map_err(|error| error.to_string());
+    let settings = config.settings(Command::Recover).map_err(|error| error.to_string());
     let ready = settings.and_then(|settings| {
         let transport = Transport::new(&settings, &host)?;
         Ok((settings, transport))

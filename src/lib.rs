@@ -65,7 +65,7 @@ pub use cancel::Cancel;
 pub use config::{Config, ConfigError, Value};
 pub use driver::run;
 pub use event::{Event, Level};
-pub use options::{Kind, OPTIONS, Opt, OptionSpec};
+pub use options::{Command, Kind, OPTIONS, Opt, OptionSpec};
 pub use outcome::{Code, OperationState, Outcome};
 
 /// The version of this library.
