@@ -1,9 +1,12 @@
-//! `patroni_barman`: Patroni's hook that restores a Barman backup. It only reads arguments and writes the
-//! log; the recovery is the library's.
+//! `patroni_barman`: Patroni's hook that restores a Barman backup. It only reads arguments, writes the log and
+//! prints; what it does is the library's.
 
 mod args;
+mod check;
 mod log;
+mod operations;
 mod signals;
+mod switch;
 mod sys;
 
 use std::io::{self, Write};
@@ -53,8 +56,11 @@ fn start(run: Run) -> ExitCode {
         let names = run.ignored.join(", ");
         log.write(Level::Warning, &format!("ignoring options that are not known (mistyped?): {names}"));
     }
-    match run.what {
+    match &run.what {
         What::Recover => recover(&run, &log),
+        What::Check => check::check(&run, &log),
+        What::ConfigSwitch { role } => switch::switch(&run, role, &log),
+        What::Operations { question, json } => operations::operations(&run, question, *json, &log),
     }
 }
 

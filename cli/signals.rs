@@ -19,7 +19,7 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Begins to watch; `kind` is the word for what may go on at the Barman host.
+    /// Begins to watch; `kind` is the word for the operation that may go on at the Barman host.
     pub fn start(log: &Log, kind: &'static str) -> Watched {
         let cancel = Cancel::new();
         let (ended, wait_for_end) = mpsc::channel();

@@ -237,12 +237,16 @@ impl Config {
         })
     }
 
-    /// Which change a config switch makes, and when.
-    pub(crate) fn switch(&self) -> Result<(Change, When), ConfigError> {
-        let when = self.switch_when.ok_or_else(|| ConfigError::new("--switch-when: is required"))?;
+    /// At which roles a config switch is made, if that is set.
+    pub(crate) fn switch_when(&self) -> Option<When> {
+        self.switch_when
+    }
+
+    /// Which change a config switch makes.
+    pub(crate) fn change(&self) -> Result<Change, ConfigError> {
         match (&self.barman_model, self.reset.unwrap_or(false)) {
-            (Some(model), false) => Ok((Change::Model(model.clone()), when)),
-            (None, true) => Ok((Change::Reset, when)),
+            (Some(model), false) => Ok(Change::Model(model.clone())),
+            (None, true) => Ok(Change::Reset),
             (model, reset) => Err(ConfigError::new(format!(
                 "One, and only one among 'barman_model' ('{}') and 'reset' ('{}') should be given",
                 model.as_deref().unwrap_or("None"),
@@ -457,14 +461,13 @@ mod tests {
     fn a_switch_applies_a_model_or_resets() {
         let switch = |model: Option<&str>, reset: Option<bool>| {
             let mut config = Config::new();
-            config.set(Opt::SwitchWhen, "always").unwrap();
             if let Some(model) = model {
                 config.set(Opt::BarmanModel, model).unwrap();
             }
             if let Some(reset) = reset {
                 config.set(Opt::Reset, reset).unwrap();
             }
-            config.switch().map(|(change, _)| change).map_err(|error| error.to_string())
+            config.change().map_err(|error| error.to_string())
         };
         assert_eq!(switch(Some("m"), None), Ok(Change::Model("m".into())));
         assert_eq!(switch(Some("m"), Some(false)), Ok(Change::Model("m".into())));

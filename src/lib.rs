@@ -43,15 +43,20 @@
 
 mod backoff;
 mod cancel;
+mod check;
+mod client;
 mod config;
+mod config_switch;
 mod data_directory;
 mod diagnose;
 mod driver;
 mod event;
 #[allow(unsafe_code)] // the border to C, and nothing else
 mod ffi;
+mod follow;
 mod host;
 mod machine;
+mod operations;
 mod options;
 mod outcome;
 mod protocol;
@@ -62,11 +67,14 @@ mod transport;
 mod url;
 
 pub use cancel::Cancel;
+pub use check::{Finding, Verdict, check};
 pub use config::{Config, ConfigError, Value};
+pub use config_switch::config_switch;
 pub use driver::run;
 pub use event::{Event, Level};
+pub use operations::{Operation, Operations, OperationsError};
 pub use options::{Command, Kind, OPTIONS, Opt, OptionSpec};
-pub use outcome::{Code, OperationState, Outcome};
+pub use outcome::{Code, OperationState, Outcome, SwitchCode};
 
 /// The version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

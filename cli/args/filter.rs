@@ -26,6 +26,7 @@ pub fn filter(
     keep.extend(words.next());
     let mut command = root;
     let mut after_unknown = false;
+    let mut strays = Vec::new();
     while let Some(word) = words.next() {
         let text = word.to_string_lossy().into_owned();
         let was_unknown = std::mem::take(&mut after_unknown);
@@ -58,8 +59,13 @@ pub fn filter(
             keep.push(word);
         } else if text.starts_with('-') && text.len() > 1 && !text.starts_with("--") {
             ignored.push("-".to_string() + &text.chars().skip(1).take(1).collect::<String>());
+        } else if !text.starts_with('-') {
+            strays.push(word);
         }
     }
+    // Patroni appends the words of a callback: those before them are values of options that are not known.
+    let wanted = command.get_positionals().count();
+    keep.extend(strays.drain(strays.len().saturating_sub(wanted)..));
     ignored.dedup();
     Ok((keep, ignored))
 }

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use barman_recover::{Command as Asked, Config};
 use clap::{ArgMatches, Command};
 
-use command::{RECOVER, command};
+use command::{ALL, CALLBACK, CHECK, CONFIG_SWITCH, FORMAT, ID, OPERATIONS, command};
 use filter::filter;
 
 pub use command::NAME;
@@ -42,6 +42,17 @@ pub struct Run {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     Recover,
+    Check,
+    ConfigSwitch { role: String },
+    Operations { question: Question, json: bool },
+}
+
+/// What is asked of operations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    List { all: bool },
+    Show(String),
+    Wait(String),
 }
 
 /// Reads the arguments; `env` looks up an environment variable.
@@ -65,17 +76,34 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>, env: impl Fn(&str) -> Opt
             wrong(&root, "the following arguments are required: --api-url")
         };
     };
-    let sub = root.find_subcommand(name).unwrap_or(&root);
-    let asked = |what, asked| -> Result<Run, String> {
-        let config = options(asked, matches, &env)?;
-        let logging = logging::logging(matches, &env)?;
-        Ok(Run { what, config, logging, ignored })
+    let mut sub = root.find_subcommand(name).unwrap_or(&root);
+    let (asked, what, matches) = match (name, matches.subcommand()) {
+        (CHECK, _) => (Asked::Check, What::Check, matches),
+        (CONFIG_SWITCH, _) => {
+            let [_, role, _] = CALLBACK;
+            (Asked::ConfigSwitch, What::ConfigSwitch { role: text(matches, role) }, matches)
+        }
+        (OPERATIONS, Some((name, matches))) => {
+            sub = sub.find_subcommand(name).unwrap_or(sub);
+            let question = match name {
+                "show" => Question::Show(text(matches, ID)),
+                "wait" => Question::Wait(text(matches, ID)),
+                _ => Question::List { all: text(matches, ALL) == "true" },
+            };
+            (Asked::Operations, What::Operations { question, json: text(matches, FORMAT) == "json" }, matches)
+        }
+        _ => (Asked::Recover, What::Recover, matches),
     };
-    let run = match name {
-        RECOVER => asked(What::Recover, Asked::Recover),
-        other => Err(format!("no such sub-command: {other}")),
-    };
-    run.map_or_else(|why| wrong(sub, &why), |run| Ask::Run(Box::new(run)))
+    let config = options(asked, matches, &env);
+    match config.and_then(|config| Ok((config, logging::logging(matches, &env)?))) {
+        Ok((config, logging)) => Ask::Run(Box::new(Run { what, config, logging, ignored })),
+        Err(why) => wrong(sub, &why),
+    }
+}
+
+/// The value of an argument that clap has checked.
+fn text(matches: &ArgMatches, name: &str) -> String {
+    matches.try_get_one::<String>(name).ok().flatten().cloned().unwrap_or_default()
 }
 
 fn wrong(command: &Command, why: &str) -> Ask {
@@ -93,7 +121,8 @@ fn options(
     let mut config = Config::new();
     let mut missing = Vec::new();
     let mut operation_given = false;
-    for spec in asked.options() {
+    let left_out = if asked == Asked::ConfigSwitch { not_chosen(matches, &env)? } else { "" };
+    for spec in asked.options().filter(|spec| spec.name != left_out) {
         let Some((value, source)) = given(matches, spec.name, &spec.env(), &env) else {
             if spec.required {
                 missing.push(spec.name);
@@ -101,6 +130,9 @@ fn options(
             continue;
         };
         operation_given |= spec.name == "operation-id";
+        if spec.name == MODEL && value.is_empty() {
+            continue; // the library finds it missing, and has the exit status of the Python program for that
+        }
         let text = value.to_str().ok_or_else(|| format!("argument {source}: is not UTF-8"))?;
         config.set(spec.option, text).map_err(|error| {
             let error = error.to_string();
@@ -114,6 +146,31 @@ fn options(
     }
     let names: Vec<String> = missing.iter().map(|name| format!("--{name}")).collect();
     Err(format!("the following arguments are required: {}", names.join(", ")))
+}
+
+const MODEL: &str = "barman-model";
+const RESET: &str = "reset";
+
+/// Of the two options that tell the change of a config switch, the one that does not count. As everywhere, the
+/// command line comes before the environment.
+fn not_chosen(matches: &ArgMatches, env: impl Fn(&str) -> Option<OsString>) -> Result<&'static str, String> {
+    let is_on = |value: &OsString| {
+        !["false", "off", "no", "0"].contains(&value.to_string_lossy().to_ascii_lowercase().as_str())
+    };
+    let chosen = |model: Option<OsString>, reset: Option<OsString>| {
+        (model.is_some(), reset.is_some_and(|value| is_on(&value)))
+    };
+    let typed = |name| matches.get_one::<OsString>(name).cloned();
+    let mut found = chosen(typed(MODEL), typed(RESET));
+    if found == (false, false) {
+        found = chosen(env("BARMAN_RECOVER_BARMAN_MODEL"), env("BARMAN_RECOVER_RESET"));
+    }
+    match found {
+        (true, false) => Ok(RESET),
+        (false, true) => Ok(MODEL),
+        (true, true) => Err(format!("argument --{RESET}: not allowed with argument --{MODEL}")),
+        (false, false) => Err(format!("one of the arguments --{MODEL} --{RESET} is required")),
+    }
 }
 
 /// The value of an option, and what to call its source.

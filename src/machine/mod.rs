@@ -27,9 +27,11 @@ use crate::outcome::{Code, OperationState, Outcome};
 use crate::protocol::{NoReply, Reply, Request};
 use crate::record::{Ended, Line, Record};
 
+pub(crate) use start::{ID_RESOLUTION, refusal_hint};
+
 /// What the driver does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum Step<C = Code> {
     /// Look at the data directory.
     Look,
     /// Lock and read the state file, without waiting for the lock.
@@ -41,7 +43,19 @@ pub(crate) enum Step {
     /// Send a request and wait for the reply at most this long.
     Send(Request, Duration),
     Wait(Duration),
-    Finish(Outcome),
+    Finish(Outcome<C>),
+}
+
+impl<C> Step<C> {
+    /// This step, ended in time; none when it would take time and none is left.
+    pub(crate) fn within(self, left: Duration) -> Option<Step<C>> {
+        match self {
+            Step::Wait(_) | Step::Send(..) | Step::Claim if left.is_zero() => None,
+            Step::Wait(wait) => Some(Step::Wait(wait.min(left))),
+            Step::Send(request, timeout) => Some(Step::Send(request, timeout.min(left))),
+            step => Some(step),
+        }
+    }
 }
 
 /// What came of the last step.
@@ -159,10 +173,6 @@ impl Machine {
             answered: false,
             unknown: 0,
         }
-    }
-
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
     }
 
     /// Takes what was seen at `now` (time since the start) and tells what to do. Events come before the step.
@@ -370,15 +380,7 @@ impl Machine {
     /// Nothing that takes time begins after the deadline, or lasts beyond it.
     fn within_deadline(&mut self, step: Step) -> Step {
         let Some(deadline) = self.settings.deadline else { return step };
-        let left = deadline.saturating_sub(self.now);
-        match step {
-            Step::Wait(_) | Step::Send(..) | Step::Claim if left.is_zero() => {
-                self.interrupted(Code::TimedOut)
-            }
-            Step::Wait(wait) => Step::Wait(wait.min(left)),
-            Step::Send(request, timeout) => Step::Send(request, timeout.min(left)),
-            step => step,
-        }
+        step.within(deadline.saturating_sub(self.now)).unwrap_or_else(|| self.interrupted(Code::TimedOut))
     }
 
     // What several phases share

@@ -14,7 +14,7 @@ use crate::record::{Line, Record, Run};
 
 /// The API's IDs have a resolution of one second: a create that failed because of another node's can't
 /// succeed before.
-const ID_RESOLUTION: Duration = Duration::from_secs(1);
+pub(crate) const ID_RESOLUTION: Duration = Duration::from_secs(1);
 /// Each collision is another node's success; so many nodes are not served by one Barman.
 const MOST_COLLISIONS: u32 = 100;
 /// Nodes spread over a window that doubles with every collision up to this.
@@ -284,27 +284,12 @@ impl Machine {
 
     fn refused(&mut self, why: &str, hint: String) -> Step {
         self.state = OperationState::NotCreated;
-        let hint = if hint.is_empty() { Self::refusal_hint(why) } else { hint };
+        let hint = if hint.is_empty() { refusal_hint(why) } else { hint };
         let message = format!(
             "An issue was faced while trying to create a recovery operation: server {} at {}: {why}",
             self.settings.barman_server, self.settings.api_url
         );
         self.finish(Code::HttpError, message, hint)
-    }
-
-    fn refusal_hint(why: &str) -> String {
-        let hint = if why.contains("HTTP 404") && why.contains("Backup '") {
-            "--backup-id must be a backup that 'barman list-backups' names on the Barman host, or latest"
-        } else if why.contains("HTTP 404") {
-            "--barman-server must be a server that 'barman list-servers' names on the Barman host; --api-url must lead to pg-backup-api"
-        } else if why.contains("HTTP 401") || why.contains("HTTP 403") {
-            "something before pg-backup-api wants authentication: a client certificate (--cert-file), or user:password@ in --api-url"
-        } else if why.contains("HTTP 3") {
-            "a create is never sent to another address: set --api-url to it"
-        } else {
-            "see the log of pg-backup-api on the Barman host"
-        };
-        hint.into()
     }
 
     /// The API's own 500. When another node's recovery is new in the list, its create took this second's ID:
@@ -381,4 +366,20 @@ impl Machine {
         }
         self.save_run()
     }
+}
+
+/// What to do about a create that was refused.
+pub(crate) fn refusal_hint(why: &str) -> String {
+    let hint = if why.contains("HTTP 404") && why.contains("Backup '") {
+        "--backup-id must be a backup that 'barman list-backups' names on the Barman host, or latest"
+    } else if why.contains("HTTP 404") {
+        "--barman-server must be a server that 'barman list-servers' names on the Barman host; --api-url must lead to pg-backup-api"
+    } else if why.contains("HTTP 401") || why.contains("HTTP 403") {
+        "something before pg-backup-api wants authentication: a client certificate (--cert-file), or user:password@ in --api-url"
+    } else if why.contains("HTTP 3") {
+        "a create is never sent to another address: set --api-url to it"
+    } else {
+        "see the log of pg-backup-api on the Barman host"
+    };
+    hint.into()
 }
