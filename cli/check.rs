@@ -18,14 +18,14 @@ pub fn check(run: &Run, log: &Log) -> ExitCode {
         return ExitCode::FAILURE;
     }
     watched.over();
-    let mut text = String::new();
+    let mut out = io::stdout().lock();
     for finding in &findings {
-        text += &format!("{:<8} {}: {}\n", finding.verdict.name(), finding.what, finding.detail);
+        // Nobody may read it.
+        let _ = writeln!(out, "{:<8} {}: {}", finding.verdict.name(), finding.what, finding.detail);
         if !finding.hint.is_empty() {
-            text += &format!("         HINT: {}\n", finding.hint);
+            let _ = writeln!(out, "         HINT: {}", finding.hint);
         }
     }
-    let _ = io::stdout().write_all(text.as_bytes()); // nobody reads it
     let failed = findings.iter().any(|finding| finding.verdict == Verdict::Failed);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -11,7 +11,7 @@ use crate::diagnose::{Backup, Unknown};
 use crate::event::Event;
 use crate::ffi::sys;
 use crate::host::Host;
-use crate::machine::{refusal_hint, seconds};
+use crate::machine::refusal_hint;
 use crate::options::Command;
 use crate::protocol::{NoReply, Reply, Request};
 use crate::state_file::StateFile;
@@ -84,8 +84,7 @@ pub fn check(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Sen
     let (mut findings, backup) = remote(&client);
     let directory = Path::new(&settings.data_directory);
     let look = data_directory::look(directory, sys::process_lives);
-    let parent = parent(directory);
-    findings.push(of_directory(settings, &look, sys::may_write(&parent)));
+    findings.push(of_directory(settings, &look, sys::may_write(&parent(directory))));
     if let Some(backup) = backup {
         findings.push(of_space(&backup, directory));
     }
@@ -102,17 +101,14 @@ pub fn check(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Sen
 fn remote(client: &Client) -> (Vec<Finding>, Option<Backup>) {
     let settings = &client.settings;
     let began = client.started.elapsed();
-    let status = of_status(settings, client.ask(&Request::Status));
-    let mut findings = vec![status];
-    if findings.iter().any(|finding| finding.verdict != Verdict::Ok) {
-        return (findings, None);
+    let mut api = of_status(settings, client.ask(&Request::Status));
+    if api.verdict != Verdict::Ok {
+        return (vec![api], None);
     }
-    if let Some(api) = findings.first_mut() {
-        api.detail = format!("{} in {}", api.detail, seconds(client.started.elapsed() - began));
-    }
+    api.detail = format!("{} in {} ms", api.detail, (client.started.elapsed() - began).as_millis());
     let server = of_server(settings, client.ask(&Request::List));
     let known = server.verdict == Verdict::Ok;
-    findings.push(server);
+    let mut findings = vec![api, server];
     if !known || settings.operation_id.is_some() {
         return (findings, None);
     }
@@ -221,18 +217,6 @@ fn of_directory(settings: &Settings, look: &Look, parent_writable: bool) -> Find
             "run this as the user that Patroni runs as; make the directory, owned by the user that ssh logs in as",
         ),
         Content::Missing => return Finding::ok(WHAT, format!("{directory} does not exist yet")),
-        Content::Empty
-            if !parent_writable
-                && settings
-                    .state_file
-                    .as_deref()
-                    .is_some_and(|file| file.parent() == Some(&parent(Path::new(directory)))) =>
-        {
-            (
-                format!("{directory} is empty, but this user can't write the state file beside it"),
-                "give a place for it with --state-file: without it, a run after a kill won't know of the one before",
-            )
-        }
         Content::Empty => return Finding::ok(WHAT, format!("{directory} is empty")),
     };
     let failed = look.content == Content::Missing;
@@ -277,7 +261,15 @@ fn of_state_file(path: &Path) -> Finding {
             .map_or(String::new(), |id| format!(" of operation {id}"))
     };
     match StateFile::peek(path) {
-        Ok(None) => Finding::ok(WHAT, format!("none is left over at {shown}")),
+        Ok(None) if sys::may_write(&parent(path)) => {
+            Finding::ok(WHAT, format!("none is left over at {shown}"))
+        }
+        Ok(None) => Finding::new(
+            Verdict::Warning,
+            WHAT,
+            format!("this user can't write {shown}: a run after a kill won't know of the one before"),
+            "run this as the user that Patroni runs as; give another place with --state-file",
+        ),
         Ok(Some((true, record))) => Finding::new(
             Verdict::Warning,
             WHAT,

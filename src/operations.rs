@@ -10,7 +10,7 @@ use crate::driver::seed;
 use crate::event::{Event, Level, one_line};
 use crate::follow::{Follow, Next};
 use crate::host::Host;
-use crate::machine::Seen;
+use crate::machine::{Seen, refusal_hint};
 use crate::options::Command;
 use crate::outcome::OperationState;
 use crate::protocol::{NoReply, Reply, Request, Status};
@@ -165,7 +165,9 @@ impl Operations {
 
     fn listed(&self) -> Result<Vec<Operation>, OperationsError> {
         let reply = self.ask(&Request::List)?;
-        let listed = reply.operations().map_err(|why| self.http(&why, &self.hint(reply.status)))?;
+        let listed = reply
+            .operations()
+            .map_err(|why| self.http(&why, &refusal_hint(&format!("HTTP {}", reply.status))))?;
         Ok(listed.into_iter().map(|op| Operation { id: op.id, kind: op.kind, state: None }).collect())
     }
 
@@ -203,10 +205,6 @@ impl Operations {
     fn http(&self, why: &str, hint: &str) -> OperationsError {
         let (server, url) = (&self.client.settings.barman_server, &self.client.settings.api_url);
         OperationsError::Http { message: format!("server {server} at {url}: {why}"), hint: hint.into() }
-    }
-
-    fn hint(&self, status: u16) -> String {
-        crate::machine::refusal_hint(&format!("HTTP {status}"))
     }
 
     fn log(&self, level: Level, message: String) {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Change, Settings};
+use crate::config::Settings;
+use crate::config_switch::Change;
 use crate::diagnose::{self, Backup, Unknown};
 use crate::event::one_line;
 

@@ -8,11 +8,21 @@ use clap::{Arg, Command};
 /// What Patroni passes by itself to each hook (`patroni/postgresql/bootstrap.py`).
 const PATRONIS: [&str; 6] = ["scope", "role", "connstring", "no_leader", "keep_data", "no_params"];
 
-/// The options of the Python program, those of `recover` first: their prefixes mean what they meant there,
-/// whatever options have come since.
-const PYTHONS: [[&str; 6]; 2] = [
-    ["barman-server", "backup-id", "ssh-command", "data-directory", "datadir", "loop-wait"],
-    ["api-url", "cert-file", "key-file", "retry-wait", "max-retries", "log-file"],
+/// The options of the Python program, those of its sub-commands first: their prefixes mean what they meant
+/// there, whatever options have come since.
+const PYTHONS: [&[&str]; 2] = [
+    &[
+        "barman-server",
+        "backup-id",
+        "ssh-command",
+        "data-directory",
+        "datadir",
+        "loop-wait",
+        "barman-model",
+        "reset",
+        "switch-when",
+    ],
+    &["api-url", "cert-file", "key-file", "retry-wait", "max-retries", "log-file"],
 ];
 
 /// Keeps what the commands know, with prefixes written out; returns the names of the other options. What

@@ -9,6 +9,11 @@
 #[path = "../api/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the program `standin_api`, which uses other parts")]
 mod api;
+mod check;
+mod commands;
+mod config_switch;
+mod logging;
+mod operations;
 mod scratch;
 mod standin;
 mod standin_faults;

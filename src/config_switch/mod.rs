@@ -2,15 +2,18 @@
 //! out. It keeps no state file: Patroni kills a callback when the next one comes, which then has the last word.
 //!
 //! A switch is not repeated blindly either. Applying a model twice would be harmless, were it not for those that
-//! may be switched to in between: after a lost reply, what is new in the list is followed first.
+//! may be switched to in between: after a lost reply, what is new in the list is followed first (`lost.rs`).
 
-use std::collections::{HashSet, VecDeque};
+mod change;
+mod lost;
+
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::backoff::{Random, SHORTEST, retry_wait};
 use crate::cancel::Cancel;
 use crate::client::Client;
-use crate::config::{Change, Config, Settings};
+use crate::config::{Config, Settings};
 use crate::driver::{Course, drive, seed};
 use crate::event::{Event, Level};
 use crate::follow::{Follow, Next};
@@ -18,7 +21,11 @@ use crate::host::Host;
 use crate::machine::{ID_RESOLUTION, Seen, Step, refusal_hint, seconds};
 use crate::options::Command;
 use crate::outcome::{OperationState, Outcome, SwitchCode};
-use crate::protocol::{Created, NoReply, Reply, Request, Status};
+use crate::protocol::{Created, NoReply, Request, Status};
+
+use lost::{Lost, switches};
+
+pub(crate) use change::{Change, When};
 
 /// Longest wait between two looks at the operation, as Python's.
 const LOOP_WAIT: Duration = Duration::from_secs(5);
@@ -69,14 +76,6 @@ enum Phase {
     Looking(Lost),
     /// Follows what is new.
     Settling(Follow, Lost),
-}
-
-/// What is known after a lost reply.
-struct Lost {
-    why: String,
-    looks: u32,
-    open: VecDeque<String>,
-    ended: Vec<(String, Status)>,
 }
 
 struct Switch {
@@ -309,83 +308,6 @@ impl Switch {
         self.finish(SwitchCode::Failed, "Config switch operation failed.", hint)
     }
 
-    // After a lost reply
-
-    fn lost(&mut self, why: String) -> Do {
-        self.state = OperationState::NotCreated; // so that the event is sent
-        self.set_state(OperationState::MaybeCreated);
-        self.log(
-            Level::Warning,
-            format!("the reply to the create is lost ({why}): the config may be switched, looking for the operation"),
-        );
-        let lost = Lost { why, looks: 0, open: VecDeque::new(), ended: Vec::new() };
-        self.send(Request::List, Phase::Looking(lost))
-    }
-
-    fn looking(&mut self, mut lost: Lost, seen: Seen) -> Do {
-        lost.looks += 1;
-        let list = match switches(seen) {
-            Ok(list) => list,
-            Err(why) if lost.looks >= self.settings.max_retries.max(2) => {
-                return self.uncertain(&lost, &format!("the operations can't be listed: {why}"));
-            }
-            Err(why) => {
-                self.log(Level::Warning, format!("the operations can't be listed: {why}"));
-                return self.look_again(lost);
-            }
-        };
-        let Some(known) = &mut self.known else {
-            return self.uncertain(&lost, "the operations could not be listed before it");
-        };
-        lost.open.extend(list.into_iter().filter(|id| known.insert(id.clone())));
-        if lost.open.is_empty() && lost.looks < 2 {
-            // A create that the API was still busy with shows up a little later.
-            return self.look_again(lost);
-        }
-        self.settle(lost)
-    }
-
-    fn look_again(&mut self, lost: Lost) -> Do {
-        self.wait(self.settings.retry_wait.max(SHORTEST), Phase::Looking(lost))
-    }
-
-    /// Follows the next of what is new; at the end of all reports it, or creates again if there was none.
-    fn settle(&mut self, mut lost: Lost) -> Do {
-        if let Some(id) = lost.open.pop_front() {
-            self.log(Level::Info, format!("operation {id} is new: it may be the one"));
-            let follow = Follow::new(id.clone(), self.now, LOOP_WAIT);
-            return self.send(Request::Poll(id), Phase::Settling(follow, lost));
-        }
-        if lost.ended.is_empty() {
-            return self.create_failed(&format!("{}; no operation was created", lost.why), None);
-        }
-        self.ended(&lost.ended)
-    }
-
-    fn settling(&mut self, mut follow: Follow, mut lost: Lost, seen: Seen) -> Do {
-        let id = follow.id.clone();
-        match follow.saw(seen, self.now, &self.settings, &mut self.random) {
-            Next::Ended(status) => {
-                lost.ended.push((id, status));
-                self.settle(lost)
-            }
-            Next::Unknown(_) => self.settle(lost),
-            next => match self.go_on(&id, next) {
-                Ok(wait) => self.wait(wait, Phase::Settling(follow, lost)),
-                Err(why) => self.given_up(&id, &why),
-            },
-        }
-    }
-
-    fn uncertain(&mut self, lost: &Lost, why: &str) -> Do {
-        let message = format!(
-            "An issue was faced while trying to create a config switch operation: its reply was lost ({}), and {why}",
-            lost.why
-        );
-        let hint = "see on the Barman host which model is active ('barman diagnose', active_model)";
-        self.finish(SwitchCode::HttpError, message, hint)
-    }
-
     // The end
 
     fn interrupted(&mut self, code: SwitchCode, what: &str) -> Do {
@@ -417,7 +339,13 @@ impl Switch {
             self.log(Level::Error, format!("HINT: {hint}"));
         }
         if code != SwitchCode::Cancelled {
-            let ended = format!("Ended with {} ({}) after {}", code.name(), code as i32, seconds(self.now));
+            let operation = match (&self.operation_id, self.state) {
+                (_, OperationState::NotCreated) => String::new(),
+                (Some(id), state) => format!("; operation {id}: {}", state.name()),
+                (None, state) => format!("; operation: {}", state.name()),
+            };
+            let (name, number, time) = (code.name(), code as i32, seconds(self.now));
+            let ended = format!("Ended with {name} ({number}) after {time}{operation}");
             self.log(Level::Info, ended);
         }
         Step::Finish(Outcome {
@@ -453,14 +381,5 @@ impl Switch {
             self.state = state;
             self.events.push(Event::State { state, operation_id: self.operation_id.clone() });
         }
-    }
-}
-
-/// The switches of a reply to `List`, or why there are none.
-fn switches(seen: Seen) -> Result<Vec<String>, String> {
-    match seen {
-        Seen::Reply(reply) => Reply::switches(&reply),
-        Seen::NoReply(none) => Err(none.text),
-        _ => Err("no answer".into()),
     }
 }
