@@ -57,7 +57,7 @@ fn each_fault_is_found_with_what_to_do_about_it() {
     let wrong_host = "--api-url=http://host.invalid:7480";
     for (api, more, what, words) in [
         (&closed, &[][..], "API", &["connection refused", "HINT: check --api-url"][..]),
-        (&plain, &[&wrong_path], "API", &["HTTP 404", "HINT: check --api-url"]),
+        (&plain, &[wrong_path.as_str()], "API", &["HTTP 404", "HINT: check --api-url"]),
         (&plain, &[wrong_host], "API", &["the host name", "HINT: check --api-url"]),
         (&locked, &[], "API", &["HTTP 401", "HINT: something before pg-backup-api wants authentication"]),
         (&plain, &["--barman-server=nope"], "server", &["'nope'", "HINT: --barman-server"]),
