@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::api_status;
 use crate::cancel::Cancel;
 use crate::client::Client;
 use crate::config::{Config, Settings};
@@ -135,11 +136,7 @@ fn of_status(settings: &Settings, answer: Result<Reply, NoReply>) -> Finding {
         },
         Err(none) => (none.text, none.hint),
     };
-    let hint = if hint.is_empty() {
-        "check --api-url, and on the Barman host whether pg-backup-api runs ('pg-backup-api status')".into()
-    } else {
-        hint
-    };
+    let hint = if hint.is_empty() { api_status::HINT.into() } else { hint };
     Finding::new(Verdict::Failed, WHAT, why, hint)
 }
 

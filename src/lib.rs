@@ -41,6 +41,7 @@
 
 #![deny(unsafe_code)]
 
+mod api_status;
 mod backoff;
 mod cancel;
 mod check;

@@ -242,3 +242,71 @@ fn the_log_is_text_on_standard_error_unless_asked_otherwise() {
     let Ask::Run(run) = ask_with(&NEEDED, &env) else { panic!("not accepted") };
     assert_eq!(run.logging, loud);
 }
+
+const SWITCH: [&str; 4] =
+    ["--api-url=http://h", "config-switch", "--barman-server=main", "--switch-when=always"];
+const CALLBACK: [&str; 3] = ["on_role_change", "replica", "demo"];
+
+fn switch(words: &[&str], env: &[(&str, &str)]) -> Ask {
+    ask_with(&[&SWITCH[..], words, &CALLBACK].concat(), env)
+}
+
+#[test]
+fn a_callback_has_its_three_words_at_the_end() {
+    for words in [&["--reset"][..], &["--reset", "--typo", "value"], &["--barman-model", "m"], &["--re"]] {
+        let Ask::Run(run) = switch(words, &[]) else { panic!("{words:?}") };
+        assert_eq!(run.what, What::ConfigSwitch { role: "replica".into() });
+    }
+    for callback in
+        [&["on_start", "replica", "demo"][..], &["on_role_change", "master", "demo"], &["on_role_change"]]
+    {
+        let words = [&SWITCH[..], &["--reset"], callback].concat();
+        assert!(matches!(ask(&words), Ask::Wrong(_)), "{callback:?}");
+    }
+}
+
+#[test]
+fn a_model_and_a_reset_exclude_each_other_unless_one_is_of_the_environment() {
+    let model = ("BARMAN_RECOVER_BARMAN_MODEL", "m");
+    let reset = ("BARMAN_RECOVER_RESET", "true");
+    for (words, env, says) in [
+        (&[][..], &[][..], "one of the arguments --barman-model --reset is required"),
+        (&["--reset=False"], &[], "one of the arguments --barman-model --reset is required"),
+        (&["--reset", "--barman-model=m"], &[], "not allowed with argument --barman-model"),
+        (&[], &[model, reset], "not allowed with argument --barman-model"),
+    ] {
+        let text = wrong_text(switch(words, env));
+        assert!(text.contains(says), "{words:?} {env:?}: {text}");
+    }
+    for (words, env) in [
+        (&["--reset"][..], &[model][..]),
+        (&["--barman-model=m"], &[reset]),
+        (&["--barman-model=m", "--reset=false"], &[]),
+        (&[], &[model]),
+        (&[], &[reset]),
+    ] {
+        assert!(matches!(switch(words, env), Ask::Run(_)), "{words:?} {env:?}");
+    }
+}
+
+#[test]
+fn the_patroni_configuration_of_a_recovery_can_be_pasted_behind_check() {
+    let words: Vec<&str> =
+        NEEDED.iter().map(|word| if *word == "recover" { "check" } else { word }).collect();
+    let Ask::Run(run) = ask(&words) else { panic!("not accepted") };
+    assert_eq!((run.what, run.ignored), (What::Check, Vec::new()));
+}
+
+#[test]
+fn operations_are_asked_for_in_three_ways() {
+    let ask = |words: &[&str]| match ask(&[&["--api-url=http://h", "operations"][..], words].concat()) {
+        Ask::Run(run) => run.what,
+        other => panic!("{}", wrong_text(other)),
+    };
+    let what = |question, json| What::Operations { question, json };
+    assert_eq!(ask(&["list", "--barman-server=m"]), what(Question::List { all: false }, false));
+    assert_eq!(ask(&["list", "--all", "--barman-server=m"]), what(Question::List { all: true }, false));
+    let wait = ["wait", "--typo", "x", "ID", "--barman-server", "m", "--format=json"];
+    assert_eq!(ask(&wait), what(Question::Wait("ID".into()), true));
+    assert_eq!(ask(&["show", "ID", "--barman-server=m"]), what(Question::Show("ID".into()), false));
+}

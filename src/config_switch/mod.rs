@@ -10,6 +10,7 @@ mod lost;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use crate::api_status::{ApiStatus, judge};
 use crate::backoff::{Random, SHORTEST, retry_wait};
 use crate::cancel::Cancel;
 use crate::client::Client;
@@ -18,7 +19,7 @@ use crate::driver::{Course, drive, seed};
 use crate::event::{Event, Level};
 use crate::follow::{Follow, Next};
 use crate::host::Host;
-use crate::machine::{ID_RESOLUTION, Seen, Step, refusal_hint, seconds};
+use crate::machine::{ID_RESOLUTION, Seen, Step, ended_line, refusal_hint};
 use crate::options::Command;
 use crate::outcome::{OperationState, Outcome, SwitchCode};
 use crate::protocol::{Created, NoReply, Request, Status};
@@ -176,24 +177,14 @@ impl Switch {
     }
 
     fn api_status(&mut self, attempt: u32, seen: Seen) -> Do {
-        let (again, why, hint) = match seen {
-            Seen::Reply(reply) => match reply.api_ok() {
-                Ok(()) => return self.send(Request::List, Phase::Baseline),
-                Err((again, why)) => (again, why, String::new()),
-            },
-            Seen::NoReply(none) => (!none.lasting, none.text, none.hint),
-            _ => (true, "no answer".into(), String::new()),
-        };
-        let most = self.settings.max_retries.max(1);
-        if !again || attempt >= most {
-            let message = format!("pg-backup-api is not working: {}/status: {why}", self.settings.api_url);
-            return self.finish(SwitchCode::ApiNotOk, message, hint);
+        match judge(seen, attempt, &self.settings, &mut self.random) {
+            ApiStatus::Up => self.send(Request::List, Phase::Baseline),
+            ApiStatus::Down(message, hint) => self.finish(SwitchCode::ApiNotOk, message, hint),
+            ApiStatus::Again(wait, line) => {
+                self.log(Level::Warning, line);
+                self.wait(wait, Phase::Status { attempt: attempt + 1 })
+            }
         }
-        self.log(
-            Level::Warning,
-            format!("Attempt {attempt} of {most} to ask for the status of the API failed: {why}"),
-        );
-        self.wait(self.settings.retry_wait.max(SHORTEST), Phase::Status { attempt: attempt + 1 })
     }
 
     // The create
@@ -339,13 +330,8 @@ impl Switch {
             self.log(Level::Error, format!("HINT: {hint}"));
         }
         if code != SwitchCode::Cancelled {
-            let operation = match (&self.operation_id, self.state) {
-                (_, OperationState::NotCreated) => String::new(),
-                (Some(id), state) => format!("; operation {id}: {}", state.name()),
-                (None, state) => format!("; operation: {}", state.name()),
-            };
-            let (name, number, time) = (code.name(), code as i32, seconds(self.now));
-            let ended = format!("Ended with {name} ({number}) after {time}{operation}");
+            let ended =
+                ended_line(code.name(), code as i32, self.now, self.operation_id.as_deref(), self.state);
             self.log(Level::Info, ended);
         }
         Step::Finish(Outcome {

@@ -304,21 +304,10 @@ impl Machine {
                 self.log(Level::Error, format!("HINT: {hint}"));
             }
         }
-        let operation = match (&self.operation_id, self.state) {
-            (_, OperationState::NotCreated) => String::new(),
-            (Some(id), state) => format!("; operation {id}: {}", state.name()),
-            (None, state) => format!("; operation: {}", state.name()),
-        };
         if code != Code::Cancelled {
-            self.log(
-                Level::Info,
-                format!(
-                    "Ended with {} ({}) after {}{operation}",
-                    code.name(),
-                    code as i32,
-                    seconds(self.now)
-                ),
-            );
+            let line =
+                ended_line(code.name(), code as i32, self.now, self.operation_id.as_deref(), self.state);
+            self.log(Level::Info, line);
         }
         let outcome = Outcome {
             code,
@@ -471,4 +460,20 @@ pub(crate) fn seconds(time: Duration) -> String {
     } else {
         format!("{:.1} s", time.as_secs_f64())
     }
+}
+
+/// The last line of a run.
+pub(crate) fn ended_line(
+    code: &str,
+    number: i32,
+    time: Duration,
+    operation_id: Option<&str>,
+    state: OperationState,
+) -> String {
+    let operation = match (operation_id, state) {
+        (_, OperationState::NotCreated) => String::new(),
+        (Some(id), state) => format!("; operation {id}: {}", state.name()),
+        (None, state) => format!("; operation: {}", state.name()),
+    };
+    format!("Ended with {code} ({number}) after {}{operation}", seconds(time))
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::settle::Settle;
 use super::{Claim, Machine, Phase, Seen, Step, seconds};
-use crate::backoff::{SHORTEST, retry_wait};
+use crate::api_status::{ApiStatus, judge};
+use crate::backoff::retry_wait;
 use crate::data_directory::{Content, Look};
 use crate::event::Level;
 use crate::outcome::{Code, OperationState};
@@ -162,37 +163,17 @@ impl Machine {
     }
 
     pub(super) fn api_status(&mut self, attempt: u32, seen: Seen) -> Step {
-        let retry_after = Self::retry_after(&seen);
-        let (again, why, hint) = match seen {
-            Seen::Waited => return self.ask_status(attempt),
-            Seen::Reply(reply) => match reply.api_ok() {
-                Ok(()) => return self.send(Request::List, Phase::Baseline),
-                Err((again, why)) => (again, why, String::new()),
-            },
-            Seen::NoReply(none) => (!none.lasting, none.text, none.hint),
-            _ => (true, "no answer".into(), String::new()),
-        };
-        let most = self.settings.max_retries.max(1);
-        if !again || attempt >= most {
-            let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
-            let hint = if hint.is_empty() {
-                "check --api-url, and on the Barman host whether pg-backup-api runs ('pg-backup-api status')"
-                    .into()
-            } else {
-                hint
-            };
-            let url = &self.settings.api_url;
-            let message = format!("pg-backup-api is not working: {url}/status: {why}{tries}");
-            return self.finish(Code::ApiNotOk, message, hint);
+        if let Seen::Waited = seen {
+            return self.ask_status(attempt);
         }
-        self.log(
-            Level::Warning,
-            format!("Attempt {attempt} of {most} to ask for the status of the API failed: {why}"),
-        );
-        let first = self.settings.retry_wait;
-        let cap = self.settings.loop_wait.max(first);
-        let wait = retry_wait(1, first, cap, retry_after, &mut self.random).min(cap.max(SHORTEST));
-        self.wait(wait, Phase::ApiStatus { attempt: attempt + 1 })
+        match judge(seen, attempt, &self.settings, &mut self.random) {
+            ApiStatus::Up => self.send(Request::List, Phase::Baseline),
+            ApiStatus::Down(message, hint) => self.finish(Code::ApiNotOk, message, hint),
+            ApiStatus::Again(wait, line) => {
+                self.log(Level::Warning, line);
+                self.wait(wait, Phase::ApiStatus { attempt: attempt + 1 })
+            }
+        }
     }
 
     pub(super) fn baseline(&mut self, seen: &Seen) -> Step {
