@@ -26,7 +26,10 @@
 //! # }
 //! ```
 //!
-//! What it promises:
+//! Beside [`run`]: [`check`] tells whether a restore could begin, [`config_switch`] switches Barman's
+//! configuration at a role change, [`Operations`] asks what the API knows.
+//!
+//! What a recovery promises:
 //!
 //! - Never two restores into one data directory: a second operation is created only when the first provably
 //!   started nothing, or when everything that it may have started has ended. A state file beside the data

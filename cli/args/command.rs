@@ -21,10 +21,11 @@ pub const ID: &str = "ID";
 
 const GLOBAL: &str = "Options of every sub-command";
 
+const IGNORED: &str = "Options that it does not know are ignored, as Patroni passes options of its own.";
+
 const EXIT_STATUS: &str = "Exit status: 0 the backup was restored; 1 the recovery failed; 2 HTTP error, or wrong usage; \
 254 the API is not OK, nothing was started; 255 no sub-command; 251 the deadline passed; 250 the data directory or \
-its state file is in use; 249 a bug. A signal ends the program by that signal.\n\
-Options that it does not know are ignored, as Patroni passes options of its own.";
+its state file is in use; 249 a bug. A signal ends the program by that signal.";
 
 const SWITCH_STATUS: &str = "Exit status: 0 the configuration was switched; 1 skipped, as the role is not one for it; \
 2 the switch failed, or wrong usage; 3 HTTP error; 4 invalid arguments; 254 the API is not OK; 251 the deadline passed. \
@@ -42,7 +43,7 @@ pub fn command() -> Command {
     let globals = OPTIONS.iter().filter(|spec| spec.is_global()).map(arg);
     let recover = sub(RECOVER, Asked::Recover)
         .about("Restore a Barman backup onto this node ('barman recover' through pg-backup-api)")
-        .after_help(EXIT_STATUS);
+        .after_help(format!("{EXIT_STATUS}\n{IGNORED}"));
     let check = sub(CHECK, Asked::Check)
         .about("Tell whether this node could restore: the API, the backup, space, the data directory")
         .after_help(CHECK_STATUS);
@@ -56,7 +57,9 @@ pub fn command() -> Command {
         .args(globals.chain(logging::args()).map(|arg| arg.global(true).help_heading(GLOBAL)))
         .subcommands([recover, check, config_switch(), operations()])
         .disable_help_subcommand(true)
-        .after_help(EXIT_STATUS)
+        .after_help(format!(
+            "The --help of a sub-command tells its exit status; 255 without a sub-command.\n{IGNORED}"
+        ))
 }
 
 /// A sub-command with its own options.
