@@ -74,34 +74,56 @@ pub fn signal_name(signal: i32) -> &'static str {
 
 /// `2026-01-31 10:20:30,123`: local time, as Python's `logging` prints it.
 pub fn local_time() -> String {
+    let (t, millis) = now();
+    format!("{} {},{millis:03}", date(&t), time(&t))
+}
+
+/// `2026-01-31T10:20:30.123+01:00`: local time with its offset.
+pub fn rfc3339_time() -> String {
+    let (t, millis) = now();
+    let minutes = t.tm_gmtoff / 60;
+    let sign = if minutes < 0 { '-' } else { '+' };
+    let (hours, minutes) = (minutes.abs() / 60, minutes.abs() % 60);
+    format!("{}T{}.{millis:03}{sign}{hours:02}:{minutes:02}", date(&t), time(&t))
+}
+
+fn date(t: &libc::tm) -> String {
+    format!("{:04}-{:02}-{:02}", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday)
+}
+
+fn time(t: &libc::tm) -> String {
+    format!("{:02}:{:02}:{:02}", t.tm_hour, t.tm_min, t.tm_sec)
+}
+
+/// Local time and its milliseconds.
+fn now() -> (libc::tm, u32) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = libc::time_t::try_from(now.as_secs()).unwrap_or(0);
     let mut parts = MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: localtime_r reads `seconds` and writes `parts`; all-zero is a valid `tm` where it fails.
-    let t = unsafe {
+    let local = unsafe {
         libc::localtime_r(&raw const seconds, parts.as_mut_ptr());
         parts.assume_init()
     };
-    format!(
-        "{:04}-{:02}-{:02} {:02}:{:02}:{:02},{:03}",
-        t.tm_year + 1900,
-        t.tm_mon + 1,
-        t.tm_mday,
-        t.tm_hour,
-        t.tm_min,
-        t.tm_sec,
-        now.subsec_millis()
-    )
+    (local, now.subsec_millis())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Every digit as a 9.
+    fn shape(text: &str) -> String {
+        text.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect()
+    }
+
     #[test]
     fn local_time_has_pythons_form() {
-        let text = local_time();
-        let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
-        assert_eq!(shape, "9999-99-99 99:99:99,999");
+        assert_eq!(shape(&local_time()), "9999-99-99 99:99:99,999");
+    }
+
+    #[test]
+    fn the_time_of_the_json_log_has_an_offset() {
+        assert_eq!(shape(&rfc3339_time()).replace('-', "+"), "9999+99+99T99:99:99.999+99:99");
     }
 }

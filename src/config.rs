@@ -1,11 +1,12 @@
-//! The options of one recovery, parsed as they are set, so that nothing behind this file can meet a
+//! The options of one run, parsed as they are set, so that nothing behind this file can meet a
 //! wrong one. Defaults come from the table in `options.rs`. Pure.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::options::{Kind, OPTIONS, Opt};
+use crate::config_switch::{Change, When};
+use crate::options::{Command, Kind, Opt};
 use crate::url::Url;
 
 /// A value for an option.
@@ -56,7 +57,7 @@ impl ConfigError {
     }
 }
 
-/// The options of one recovery.
+/// The options of one run.
 #[derive(Clone, Default)]
 pub struct Config {
     api_url: Option<Url>,
@@ -82,6 +83,9 @@ pub struct Config {
     no_state_file: Option<bool>,
     stall_timeout: Option<u32>,
     no_diagnose: Option<bool>,
+    barman_model: Option<String>,
+    reset: Option<bool>,
+    switch_when: Option<When>,
 }
 
 impl fmt::Debug for Config {
@@ -136,6 +140,11 @@ impl Config {
             },
             Value::Number(_) => Err(refuse("takes true or false")),
         };
+        let word = || match (value, option.spec().kind) {
+            (Value::Text(word), Kind::Word(words)) if words.contains(&word) => Ok(word),
+            (_, Kind::Word(words)) => Err(refuse(&format!("takes one of {}", words.join(", ")))),
+            _ => Err(refuse("takes a text")),
+        };
         match option {
             Opt::ApiUrl => self.api_url = Some(api_url(url()?).map_err(refuse)?),
             Opt::CertFile => self.cert_file = Some(path()?),
@@ -160,18 +169,22 @@ impl Config {
             Opt::NoStateFile => self.no_state_file = Some(flag()?),
             Opt::StallTimeout => self.stall_timeout = Some(number()?),
             Opt::NoDiagnose => self.no_diagnose = Some(flag()?),
+            Opt::BarmanModel => self.barman_model = Some(text()?),
+            Opt::Reset => self.reset = Some(flag()?),
+            Opt::SwitchWhen => self.switch_when = Some(When::named(word()?)),
         }
         Ok(self)
     }
 
     /// Checks that the options fit together, and fills in the defaults.
-    pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
-        for spec in OPTIONS.iter().filter(|spec| spec.required) {
+    pub(crate) fn settings(&self, command: Command) -> Result<Settings, ConfigError> {
+        for spec in command.options().filter(|spec| spec.required) {
             let missing = match spec.option {
                 Opt::ApiUrl => self.api_url.is_none(),
                 Opt::BarmanServer => self.barman_server.is_none(),
                 Opt::DataDirectory => self.data_directory.is_none(),
                 Opt::SshCommand => self.ssh_command.is_none() && self.operation_id.is_none(),
+                Opt::SwitchWhen => self.switch_when.is_none(),
                 _ => false,
             };
             if missing {
@@ -182,9 +195,7 @@ impl Config {
             value.or_else(|| option.spec().default.parse().ok()).unwrap_or(0)
         };
         let seconds = |value, option| Duration::from_secs(number(value, option).into());
-        let (Some(api_url), Some(barman_server), Some(data_directory)) =
-            (self.api_url.clone(), self.barman_server.clone(), self.data_directory.clone())
-        else {
+        let (Some(api_url), Some(barman_server)) = (self.api_url.clone(), self.barman_server.clone()) else {
             return Err(ConfigError::new("a required option is missing"));
         };
         let retry_wait = seconds(self.retry_wait, Opt::RetryWait);
@@ -199,7 +210,7 @@ impl Config {
         let state_file = match (&self.state_file, self.no_state_file) {
             (_, Some(true)) => None,
             (Some(path), _) => Some(path.clone()),
-            (None, _) => Some(beside(&data_directory)),
+            (None, _) => self.data_directory.as_deref().map(beside),
         };
         if self.key_file.is_some() && self.cert_file.is_none() {
             return Err(ConfigError::new("--key-file: needs --cert-file too"));
@@ -220,7 +231,7 @@ impl Config {
             barman_server,
             backup_id: self.backup_id.clone().unwrap_or_else(|| Opt::BackupId.spec().default.into()),
             ssh_command: self.ssh_command.clone().unwrap_or_default(),
-            data_directory,
+            data_directory: self.data_directory.clone().unwrap_or_default(),
             operation_id: self.operation_id.clone(),
             loop_wait: seconds(self.loop_wait, Opt::LoopWait),
             max_outage,
@@ -232,6 +243,24 @@ impl Config {
                 .filter(|limit| !limit.is_zero()),
             diagnose: !self.no_diagnose.unwrap_or(false),
         })
+    }
+
+    /// At which roles a config switch is made, if that is set.
+    pub(crate) fn switch_when(&self) -> Option<When> {
+        self.switch_when
+    }
+
+    /// Which change a config switch makes.
+    pub(crate) fn change(&self) -> Result<Change, ConfigError> {
+        match (&self.barman_model, self.reset.unwrap_or(false)) {
+            (Some(model), false) => Ok(Change::Model(model.clone())),
+            (None, true) => Ok(Change::Reset),
+            (model, reset) => Err(ConfigError::new(format!(
+                "One, and only one among 'barman_model' ('{}') and 'reset' ('{}') should be given",
+                model.as_deref().unwrap_or("None"),
+                if reset { "True" } else { "False" }
+            ))),
+        }
     }
 }
 
@@ -262,7 +291,7 @@ pub(crate) struct TlsFiles {
     pub(crate) ca_file: Option<PathBuf>,
 }
 
-/// Options that fit together, defaults filled in.
+/// Options that fit together, defaults filled in; empty what the command has no use for.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) api_url: Url,
@@ -290,99 +319,4 @@ pub(crate) struct Settings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config() -> Config {
-        let mut config = Config::new();
-        for (option, text) in [
-            (Opt::ApiUrl, "http://h"),
-            (Opt::BarmanServer, "main"),
-            (Opt::SshCommand, "ssh h"),
-            (Opt::DataDirectory, "/pg/data/"),
-        ] {
-            config.set(option, text).unwrap();
-        }
-        config
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_table() {
-        let settings = config().settings().unwrap();
-        assert_eq!(settings.backup_id, "latest");
-        assert_eq!(settings.retry_wait, Duration::from_secs(2));
-        assert_eq!(settings.max_retries, 5);
-        assert_eq!(settings.loop_wait, Duration::from_secs(10));
-        assert_eq!(settings.connect_timeout, Duration::from_secs(10));
-        assert_eq!(settings.request_timeout, Duration::from_secs(20));
-        assert_eq!(settings.create_timeout, Duration::from_secs(60));
-        assert_eq!(settings.max_outage, Duration::from_secs(300));
-        assert_eq!(settings.deadline, None);
-        assert_eq!(settings.state_file.unwrap(), Path::new("/pg/data.barman-recover.json"));
-    }
-
-    #[test]
-    fn every_option_refuses_what_is_not_of_its_kind() {
-        for spec in OPTIONS {
-            let wrong: &[Value] = match spec.kind {
-                Kind::Text | Kind::Path => &[Value::Text(""), Value::Text("a\0b"), Value::Number(1)],
-                Kind::Url => &[Value::Text(""), Value::Text("host:80"), Value::Flag(true)],
-                Kind::Seconds | Kind::Count => &[
-                    Value::Text(""),
-                    Value::Text("abc"),
-                    Value::Text("-1"),
-                    Value::Text("10m"),
-                    Value::Text("4294967296"),
-                    Value::Flag(true),
-                ],
-                Kind::Flag => &[Value::Text("maybe"), Value::Text(""), Value::Number(1)],
-            };
-            for value in wrong {
-                let error = Config::new().set(spec.option, *value).unwrap_err().to_string();
-                assert!(error.starts_with(&format!("--{}: ", spec.name)), "{error}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_wrong_value_leaves_the_option_as_it_was() {
-        let mut config = config();
-        assert!(config.set(Opt::LoopWait, 3).is_ok());
-        assert!(config.set(Opt::LoopWait, "x").is_err());
-        assert_eq!(config.settings().unwrap().loop_wait, Duration::from_secs(3));
-    }
-
-    #[test]
-    fn missing_options_are_named() {
-        let mut config = Config::new();
-        for option in [Opt::ApiUrl, Opt::BarmanServer, Opt::SshCommand, Opt::DataDirectory] {
-            let error = config.settings().err().unwrap().to_string();
-            assert_eq!(error, format!("--{}: is required", option.spec().name));
-            config.set(option, "http://x").unwrap();
-        }
-        assert!(config.settings().is_ok());
-    }
-
-    #[test]
-    fn following_an_operation_needs_no_ssh_command() {
-        let mut config = Config::new();
-        for option in [Opt::ApiUrl, Opt::BarmanServer, Opt::OperationId, Opt::DataDirectory] {
-            config.set(option, "http://x").unwrap();
-        }
-        assert!(config.settings().is_ok());
-    }
-
-    #[test]
-    fn retries_given_by_the_user_set_the_outage_budget() {
-        let outage = |sets: &[(Opt, u32)]| {
-            let mut config = config();
-            for (option, number) in sets {
-                config.set(*option, *number).unwrap();
-            }
-            config.settings().unwrap().max_outage.as_secs()
-        };
-        assert_eq!(outage(&[(Opt::RetryWait, 3)]), 15);
-        assert_eq!(outage(&[(Opt::MaxRetries, 7)]), 14);
-        assert_eq!(outage(&[(Opt::MaxRetries, 7), (Opt::MaxOutage, 60)]), 60);
-    }
-}
+mod tests;

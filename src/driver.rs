@@ -1,50 +1,71 @@
-//! The one loop: asks the machine what to do, does it, and tells the machine what came of it.
+//! The one loop: asks a machine what to do, does it, and tells the machine what came of it.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
+use crate::client::Client;
 use crate::config::Config;
 use crate::data_directory::{self, Content, Look};
 use crate::event::{Event, Level};
 use crate::ffi::sys;
 use crate::host::Host;
 use crate::machine::{Claim, Counting, Machine, Seen, Step};
-use crate::outcome::Outcome;
+use crate::options::Command;
+use crate::outcome::{Code, Outcome};
 use crate::progress::Counter;
-use crate::protocol::Request;
 use crate::sizer::Sizer;
 use crate::state_file::StateFile;
-use crate::transport::Transport;
+
+/// A pure state machine that leads to an outcome.
+pub(crate) trait Course {
+    /// How it can end.
+    type Code;
+
+    /// Takes what was seen at `now` (time since the start) and tells what to do. Events come before the step.
+    fn advance(&mut self, seen: Seen, now: Duration) -> (Vec<Event>, Step<Self::Code>);
+
+    /// What of the data directory's bytes the next look is to count.
+    fn counting(&self) -> Counting {
+        Counting::Nothing
+    }
+}
+
+impl Course for Machine {
+    type Code = Code;
+
+    fn advance(&mut self, seen: Seen, now: Duration) -> (Vec<Event>, Step) {
+        Machine::advance(self, seen, now)
+    }
+
+    fn counting(&self) -> Counting {
+        Machine::counting(self)
+    }
+}
 
 /// Runs one recovery to its end; blocks.
 ///
 /// `on_event` is called on this thread. `cancel` ends the run from another thread. Options that are missing,
-/// wrong or don't fit together end it with [`Code::InvalidArgument`](crate::Code::InvalidArgument) before
-/// anything is sent.
+/// wrong or don't fit together end it with [`Code::InvalidArgument`] before anything is sent.
 pub fn run(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'static) -> Outcome {
     let host = Host::new(on_event, cancel.clone());
-    let settings = config.settings().map_err(|error| error.to_string());
-    let ready = settings.and_then(|settings| {
-        let transport = Transport::new(&settings, &host)?;
-        Ok((settings, transport))
-    });
-    match ready {
-        Ok((settings, transport)) => drive(Machine::new(settings, seed()), &transport, &host),
+    match Client::open(config, Command::Recover, host.clone()) {
+        Ok(client) => drive(Machine::new(client.settings.clone(), seed()), &client),
         Err(why) => {
+            let why = why.to_string();
             host.tell(Event::Log { level: Level::Error, message: why.clone() });
             Outcome::invalid(why)
         }
     }
 }
 
-fn drive(mut machine: Machine, transport: &Transport, host: &Host) -> Outcome {
-    let started = Instant::now();
-    let mut state_file = machine.settings().state_file.as_deref().map(StateFile::new);
-    let mut arrivals = Arrivals::new(&machine.settings().data_directory);
+pub(crate) fn drive<C: Course>(mut course: C, client: &Client) -> Outcome<C::Code> {
+    let Client { settings, host, started, .. } = client;
+    let mut state_file = settings.state_file.as_deref().map(StateFile::new);
+    let mut arrivals = Arrivals::new(&settings.data_directory);
     let mut seen = Seen::Start;
     loop {
-        let (events, step) = machine.advance(seen, started.elapsed());
+        let (events, step) = course.advance(seen, started.elapsed());
         for event in events {
             host.tell(event);
         }
@@ -56,7 +77,7 @@ fn drive(mut machine: Machine, transport: &Transport, host: &Host) -> Outcome {
             continue;
         }
         seen = match step {
-            Step::Look => Seen::Looked(arrivals.look(&machine, transport)),
+            Step::Look => Seen::Looked(arrivals.look(course.counting(), client)),
             Step::Claim => Seen::Claimed(match &mut state_file {
                 Some(file) => file.claim(),
                 None => Claim::Unavailable("there is none".into()),
@@ -69,10 +90,10 @@ fn drive(mut machine: Machine, transport: &Transport, host: &Host) -> Outcome {
                 let removed = state_file.as_mut().map_or(Ok(()), |file| file.remove(&last));
                 Seen::Forgotten(removed.err().map(|error| error.to_string()))
             }
-            Step::Send(request, timeout) => match transport.send(&request, machine.settings(), timeout) {
+            Step::Send(request, timeout) => match client.send(&request, timeout) {
                 Ok(reply) => Seen::Reply(reply),
                 // Whether a create got through must be told; any other failure is the host's own doing.
-                Err(none) if host.cancel.is_cancelled() && !(none.reached && request == Request::Create) => {
+                Err(none) if host.cancel.is_cancelled() && !(none.reached && request.changes()) => {
                     Seen::Cancelled
                 }
                 Err(none) => Seen::NoReply(none),
@@ -105,9 +126,8 @@ impl Arrivals {
         Arrivals { counter: Counter::new(&path), path, counted: Instant::now(), sizer: None, asked: false }
     }
 
-    fn look(&mut self, machine: &Machine, transport: &Transport) -> Look {
+    fn look(&mut self, counting: Counting, client: &Client) -> Look {
         let mut look = data_directory::look(&self.path, sys::process_lives);
-        let counting = machine.counting();
         if look.content == Content::Unseen || counting == Counting::Nothing {
             return look;
         }
@@ -116,8 +136,8 @@ impl Arrivals {
             Counting::All => self.counter.finish(Self::LAST_COUNT),
             _ => self.counter.look(since),
         };
-        if arrived.bytes > 0 && machine.settings().diagnose && !std::mem::replace(&mut self.asked, true) {
-            self.sizer = Sizer::start(transport, machine.settings());
+        if arrived.bytes > 0 && client.settings.diagnose && !std::mem::replace(&mut self.asked, true) {
+            self.sizer = Sizer::start(client);
         }
         arrived.total = self.sizer.as_mut().and_then(Sizer::size);
         look.arrived = Some(arrived);
@@ -126,7 +146,7 @@ impl Arrivals {
 }
 
 /// Differs between nodes and runs that start together.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
 }

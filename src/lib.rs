@@ -26,7 +26,10 @@
 //! # }
 //! ```
 //!
-//! What it promises:
+//! Beside [`run`]: [`check`] tells whether a restore could begin, [`config_switch`] switches Barman's
+//! configuration at a role change, [`Operations`] asks what the API knows.
+//!
+//! What a recovery promises:
 //!
 //! - Never two restores into one data directory: a second operation is created only when the first provably
 //!   started nothing, or when everything that it may have started has ended. A state file beside the data
@@ -41,17 +44,23 @@
 
 #![deny(unsafe_code)]
 
+mod api_status;
 mod backoff;
 mod cancel;
+mod check;
+mod client;
 mod config;
+mod config_switch;
 mod data_directory;
 mod diagnose;
 mod driver;
 mod event;
 #[allow(unsafe_code)] // the border to C, and nothing else
 mod ffi;
+mod follow;
 mod host;
 mod machine;
+mod operations;
 mod options;
 mod outcome;
 mod progress;
@@ -64,11 +73,14 @@ mod transport;
 mod url;
 
 pub use cancel::Cancel;
+pub use check::{Finding, Verdict, check};
 pub use config::{Config, ConfigError, Value};
+pub use config_switch::config_switch;
 pub use driver::run;
 pub use event::{Event, Level, Progress};
-pub use options::{Kind, OPTIONS, Opt, OptionSpec};
-pub use outcome::{Code, OperationState, Outcome};
+pub use operations::{Operation, Operations, OperationsError};
+pub use options::{Command, Kind, OPTIONS, Opt, OptionSpec};
+pub use outcome::{Code, OperationState, Outcome, SwitchCode};
 
 /// The version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,7 +1,32 @@
-//! The one table of options: the program's arguments, the C setters, the environment names and the
+//! The one table of options, of every command: the program's arguments, the C setters, the environment names and the
 //! documentation are made from it or tested against it. Values are parsed in `config.rs`.
 
-/// An option of a recovery. [`OPTIONS`] describes each.
+/// What is asked for. Each has its options: the rows of [`OPTIONS`] that name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Command {
+    /// Restore a backup: [`run`](crate::run).
+    Recover,
+    /// Tell whether a restore could begin: [`check`](crate::check). Takes the options of a recovery.
+    Check,
+    /// Switch the configuration of a Barman server: [`config_switch`](crate::config_switch).
+    ConfigSwitch,
+    /// Ask for operations: [`Operations`](crate::Operations).
+    Operations,
+}
+
+impl Command {
+    /// Every command.
+    pub const ALL: &[Command] =
+        &[Command::Recover, Command::Check, Command::ConfigSwitch, Command::Operations];
+
+    /// Its options, in the order of [`OPTIONS`].
+    pub fn options(self) -> impl Iterator<Item = &'static OptionSpec> {
+        OPTIONS.iter().filter(move |spec| spec.commands.contains(&self))
+    }
+}
+
+/// An option. [`OPTIONS`] describes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Opt {
@@ -51,6 +76,12 @@ pub enum Opt {
     StallTimeout,
     /// `--no-diagnose`
     NoDiagnose,
+    /// `--barman-model`
+    BarmanModel,
+    /// `--reset`
+    Reset,
+    /// `--switch-when`
+    SwitchWhen,
 }
 
 /// What a value of an option looks like.
@@ -59,6 +90,8 @@ pub enum Opt {
 pub enum Kind {
     /// Text that is not empty.
     Text,
+    /// One of these words.
+    Word(&'static [&'static str]),
     /// The path of a file or directory.
     Path,
     /// An `http://` or `https://` URL.
@@ -77,6 +110,7 @@ impl Kind {
     pub fn value_name(self) -> &'static str {
         match self {
             Kind::Text => "TEXT",
+            Kind::Word(_) => "WORD",
             Kind::Path => "PATH",
             Kind::Url => "URL",
             Kind::Seconds => "SECONDS",
@@ -100,15 +134,21 @@ pub struct OptionSpec {
     pub kind: Kind,
     /// The default as text; "" when there is none.
     pub default: &'static str,
-    /// Whether a recovery needs it.
+    /// Whether its commands need it.
     pub required: bool,
-    /// Whether it concerns every sub-command, not only `recover`.
-    pub global: bool,
+    /// The commands that it belongs to.
+    pub commands: &'static [Command],
     /// Its meaning, as `--help` prints it.
     pub help: &'static str,
 }
 
 impl OptionSpec {
+    /// Whether it belongs to every command, so that the program takes it before the sub-command too.
+    #[must_use]
+    pub fn is_global(&self) -> bool {
+        self.commands.len() == Command::ALL.len()
+    }
+
     /// The name of the environment variable of this option: `BARMAN_RECOVER_LOOP_WAIT`.
     #[must_use]
     pub fn env(&self) -> String {
@@ -132,11 +172,18 @@ const fn row(
     default: &'static str,
     help: &'static str,
 ) -> OptionSpec {
-    OptionSpec { option, name, alias: "", kind, default, required: false, global: false, help }
+    OptionSpec { option, name, alias: "", kind, default, required: false, commands: RECOVERY, help }
 }
 
-const fn global(mut spec: OptionSpec) -> OptionSpec {
-    spec.global = true;
+/// What only a recovery needs, `check` takes too: its options are those of the Patroni configuration.
+const RECOVERY: &[Command] = &[Command::Recover, Command::Check];
+
+const fn global(spec: OptionSpec) -> OptionSpec {
+    only(Command::ALL, spec)
+}
+
+const fn only(commands: &'static [Command], mut spec: OptionSpec) -> OptionSpec {
+    spec.commands = commands;
     spec
 }
 
@@ -150,7 +197,8 @@ const fn alias(mut spec: OptionSpec, alias: &'static str) -> OptionSpec {
     spec
 }
 
-/// Every option of a recovery, in the order of the help text.
+/// Every option, in the order of the variants of [`Opt`] and of the help text. New rows come last, so that the
+/// place of a row never changes. [`Command::options`] has those of one command.
 pub const OPTIONS: &[OptionSpec] = &[
     global(required(row(
         Opt::ApiUrl,
@@ -222,13 +270,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         "60",
         "Seconds until the API must have answered the request that starts the operation",
     )),
-    required(row(
-        Opt::BarmanServer,
-        "barman-server",
-        Kind::Text,
-        "",
-        "Name of the Barman server from which to restore",
-    )),
+    global(required(row(Opt::BarmanServer, "barman-server", Kind::Text, "", "Name of the Barman server"))),
     row(
         Opt::BackupId,
         "backup-id",
@@ -260,21 +302,24 @@ pub const OPTIONS: &[OptionSpec] = &[
         "",
         "Follow this operation instead of starting one (--ssh-command is not needed then)",
     ),
-    row(
-        Opt::LoopWait,
-        "loop-wait",
-        Kind::Seconds,
-        "10",
-        "Seconds between two looks at the operation, at most",
+    only(
+        &[Command::Recover, Command::Check, Command::Operations],
+        row(
+            Opt::LoopWait,
+            "loop-wait",
+            Kind::Seconds,
+            "10",
+            "Seconds between two looks at the operation, at most",
+        ),
     ),
-    row(
+    global(row(
         Opt::MaxOutage,
         "max-outage",
         Kind::Seconds,
         "",
         "Seconds without a good answer about a running operation until giving up (300, or max-retries x retry-wait when one of them is given)",
-    ),
-    row(Opt::Deadline, "deadline", Kind::Seconds, "0", "Seconds for the whole run, 0 for no limit"),
+    )),
+    global(row(Opt::Deadline, "deadline", Kind::Seconds, "0", "Seconds for the whole run, 0 for no limit")),
     row(
         Opt::Verify,
         "verify",
@@ -309,6 +354,24 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Flag,
         "",
         "Do not ask the API for the backup's size (GET /diagnose, which has Barman look at all its servers): no percentage then",
+    ),
+    only(
+        &[Command::ConfigSwitch],
+        row(Opt::BarmanModel, "barman-model", Kind::Text, "", "Barman config model to apply to the server"),
+    ),
+    only(
+        &[Command::ConfigSwitch],
+        row(Opt::Reset, "reset", Kind::Flag, "", "Unapply the model that is active for the server, if any"),
+    ),
+    only(
+        &[Command::ConfigSwitch],
+        required(row(
+            Opt::SwitchWhen,
+            "switch-when",
+            Kind::Word(&["promoted", "demoted", "always"]),
+            "",
+            "When to switch: promoted (the new role is primary or promoted), demoted (replica or demoted), always",
+        )),
     ),
 ];
 

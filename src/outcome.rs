@@ -66,9 +66,59 @@ impl Code {
     /// The status with which a program ends for this code: `code & 0xff`.
     #[must_use]
     pub fn exit_status(self) -> u8 {
-        let [lowest, ..] = (self as i32).to_le_bytes();
-        lowest
+        lowest_byte(self as i32)
     }
+}
+
+/// The result of a config switch: the numbers of Patroni's `patroni_barman config-switch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(i32)]
+#[non_exhaustive]
+pub enum SwitchCode {
+    /// The configuration was switched.
+    Done = 0,
+    /// Nothing was to be done for this role; nothing was sent.
+    Skipped = 1,
+    /// Barman says that the switch failed.
+    Failed = 2,
+    /// The API refused the request, or could not be talked to any more.
+    HttpError = 3,
+    /// An option is missing or wrong; nothing was sent.
+    InvalidArgument = 4,
+    /// The API is not up and running; nothing was switched.
+    ApiNotOk = -2,
+    /// Ended by [`Cancel`](crate::Cancel).
+    Cancelled = -4,
+    /// The overall deadline passed.
+    TimedOut = -5,
+}
+
+impl SwitchCode {
+    /// The status with which a program ends for this code: `code & 0xff`.
+    #[must_use]
+    pub fn exit_status(self) -> u8 {
+        lowest_byte(self as i32)
+    }
+
+    /// The name of the code.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            SwitchCode::Done => "CONFIG_SWITCH_DONE",
+            SwitchCode::Skipped => "CONFIG_SWITCH_SKIPPED",
+            SwitchCode::Failed => "CONFIG_SWITCH_FAILED",
+            SwitchCode::HttpError => "HTTP_ERROR",
+            SwitchCode::InvalidArgument => "INVALID_ARGS",
+            SwitchCode::ApiNotOk => "API_NOT_OK",
+            SwitchCode::Cancelled => "CANCELLED",
+            SwitchCode::TimedOut => "TIMED_OUT",
+        }
+    }
+}
+
+fn lowest_byte(code: i32) -> u8 {
+    let [lowest, ..] = code.to_le_bytes();
+    lowest
 }
 
 /// What is known about the operation on the Barman host. It tells whether files may still be landing in
@@ -110,13 +160,13 @@ impl OperationState {
     }
 }
 
-/// The report of a recovery.
+/// The report of a run: of a recovery, or of what has codes of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Outcome {
+pub struct Outcome<C = Code> {
     /// How it ended.
-    pub code: Code,
-    /// What went wrong, in one line; empty when the recovery is done.
+    pub code: C,
+    /// What went wrong, in one line; empty when all went well.
     pub message: String,
     /// What to do about it, in one line; empty when there is nothing to say.
     pub hint: String,
@@ -136,8 +186,15 @@ pub struct Outcome {
 
 impl Outcome {
     pub(crate) fn invalid(message: String) -> Outcome {
+        Outcome::not_begun(Code::InvalidArgument, message)
+    }
+}
+
+impl<C> Outcome<C> {
+    /// Of a run that sent nothing.
+    pub(crate) fn not_begun(code: C, message: String) -> Outcome<C> {
         Outcome {
-            code: Code::InvalidArgument,
+            code,
             message,
             hint: String::new(),
             operation_id: None,

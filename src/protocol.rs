@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Settings;
+use crate::config_switch::Change;
 use crate::diagnose::{self, Backup, Unknown};
 use crate::event::one_line;
 use crate::url::Url;
@@ -17,9 +18,13 @@ pub(crate) enum Request {
     List,
     Create,
     Poll(String),
+    /// Changes the configuration of the server.
+    Switch(Change),
     /// Everything that Barman knows; see `diagnose.rs`.
     Diagnose,
 }
+
+const SWITCH: &str = "config_switch";
 
 /// A body of more than this is no status, operation or error.
 const SMALL: usize = 1 << 20;
@@ -32,7 +37,9 @@ impl Request {
         match self {
             Request::Status => vec!["status"],
             Request::Diagnose => vec!["diagnose"],
-            Request::List | Request::Create => vec!["servers", &settings.barman_server, "operations"],
+            Request::List | Request::Create | Request::Switch(_) => {
+                vec!["servers", &settings.barman_server, "operations"]
+            }
             Request::Poll(id) => vec!["servers", &settings.barman_server, "operations", id],
         }
     }
@@ -46,22 +53,44 @@ impl Request {
             remote_ssh_command: &'a str,
             destination_directory: &'a str,
         }
-        let Request::Create = self else { return None };
-        let body = Create {
-            r#type: "recovery",
-            backup_id: &settings.backup_id,
-            remote_ssh_command: &settings.ssh_command,
-            destination_directory: &settings.data_directory,
+        #[derive(Serialize)]
+        struct Switch<'a> {
+            r#type: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            model_name: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            reset: Option<bool>,
+        }
+        let body = match self {
+            Request::Create => serde_json::to_vec(&Create {
+                r#type: "recovery",
+                backup_id: &settings.backup_id,
+                remote_ssh_command: &settings.ssh_command,
+                destination_directory: &settings.data_directory,
+            }),
+            Request::Switch(change) => {
+                let (model_name, reset) = match change {
+                    Change::Model(name) => (Some(name.as_str()), None),
+                    Change::Reset => (None, Some(true)),
+                };
+                serde_json::to_vec(&Switch { r#type: SWITCH, model_name, reset })
+            }
+            _ => return None,
         };
-        Some(serde_json::to_vec(&body).unwrap_or_default()) // strings always serialize
+        Some(body.unwrap_or_default()) // strings always serialize
     }
 
     pub(crate) fn timeout(&self, settings: &Settings) -> Duration {
         match self {
             // Barman connects to every PostgreSQL for it.
-            Request::Create | Request::Diagnose => settings.create_timeout,
+            Request::Create | Request::Switch(_) | Request::Diagnose => settings.create_timeout,
             _ => settings.request_timeout,
         }
+    }
+
+    /// Whether it starts something.
+    pub(crate) fn changes(&self) -> bool {
+        matches!(self, Request::Create | Request::Switch(_))
     }
 
     pub(crate) fn body_limit(&self) -> usize {
@@ -102,6 +131,20 @@ pub(crate) enum Status {
     InProgress,
     Done,
     Failed,
+}
+
+/// An operation in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Listed {
+    pub(crate) id: String,
+    /// The API's word for what it does; "" when it doesn't say.
+    #[serde(default, rename = "type", deserialize_with = "or_empty")]
+    pub(crate) kind: String,
+}
+
+/// A `null` is as good as nothing.
+fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// What the reply to a create means.
@@ -170,24 +213,28 @@ impl Reply {
 
     /// The IDs of everything that may be a recovery.
     pub(crate) fn recoveries(&self) -> Result<Vec<String>, String> {
+        let other = |kind: &str| matches!(kind, SWITCH | "config_update");
+        Ok(self.operations()?.into_iter().filter(|op| !other(&op.kind)).map(|op| op.id).collect())
+    }
+
+    /// The IDs of everything that may be a config switch.
+    pub(crate) fn switches(&self) -> Result<Vec<String>, String> {
+        let may_be = |kind: &str| matches!(kind, SWITCH | "");
+        Ok(self.operations()?.into_iter().filter(|op| may_be(&op.kind)).map(|op| op.id).collect())
+    }
+
+    /// Every operation.
+    pub(crate) fn operations(&self) -> Result<Vec<Listed>, String> {
         #[derive(Deserialize)]
         struct Body {
-            operations: Vec<Operation>,
-        }
-        #[derive(Deserialize)]
-        struct Operation {
-            id: String,
-            #[serde(default)]
-            r#type: Option<String>,
+            operations: Vec<Listed>,
         }
         if self.status != 200 {
             return Err(self.says());
         }
         let body: Body = self.json().map_err(|why| format!("an answer that is not understood ({why})"))?;
-        let other = |t: &Option<String>| matches!(t.as_deref(), Some("config_switch" | "config_update"));
-        let recoveries = body.operations.into_iter().filter(|op| !other(&op.r#type)).map(|op| op.id);
-        let ids: Vec<String> = recoveries.collect();
-        if ids.iter().all(|id| is_id(id)) { Ok(ids) } else { Err("an operation ID that is none".into()) }
+        let sound = body.operations.iter().all(|operation| is_id(&operation.id));
+        if sound { Ok(body.operations) } else { Err("an operation ID that is none".into()) }
     }
 
     /// The backup of this ID or alias, from the reply to `Diagnose`.
@@ -356,9 +403,10 @@ mod tests {
     fn an_operation_of_unknown_type_may_be_a_recovery() {
         let list = reply(
             200,
-            r#"{"operations":[{"id":"a","type":"recovery"},{"id":"b","type":"config_switch"},{"id":"c","type":"recoverx"},{"id":"d"}]}"#,
+            r#"{"operations":[{"id":"a","type":"recovery"},{"id":"b","type":"config_switch"},{"id":"c","type":"recoverx"},{"id":"d"},{"id":"e","type":null}]}"#,
         );
-        assert_eq!(list.recoveries().unwrap(), ["a", "c", "d"]);
+        assert_eq!(list.recoveries().unwrap(), ["a", "c", "d", "e"]);
+        assert_eq!(list.switches().unwrap(), ["b", "d", "e"]);
         for id in ["", "a\\nb", &"x".repeat(201)] {
             let list = reply(200, &format!("{{\"operations\":[{{\"id\":\"{id}\"}}]}}"));
             assert!(list.recoveries().is_err(), "{id}");

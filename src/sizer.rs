@@ -6,11 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::cancel::Cancel;
-use crate::config::Settings;
+use crate::client::Client;
 use crate::ffi::sys;
 use crate::host::Host;
 use crate::protocol::Request;
-use crate::transport::Transport;
 
 /// Barman opens connections to the servers that it knows.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -26,10 +25,10 @@ pub(crate) struct Sizer {
 }
 
 impl Sizer {
-    pub(crate) fn start(transport: &Transport, settings: &Settings) -> Option<Sizer> {
+    pub(crate) fn start(client: &Client) -> Option<Sizer> {
         let cancel = Cancel::new();
-        let transport = transport.with_host(Host::new(|_| {}, cancel.clone()));
-        let settings = settings.clone();
+        let transport = client.transport.with_host(Host::new(|_| {}, cancel.clone()));
+        let settings = client.settings.clone();
         let (sender, answer) = mpsc::sync_channel(1);
         let work = move || {
             let reply = transport.send(&Request::Diagnose, &settings, TIMEOUT);

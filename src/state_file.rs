@@ -25,6 +25,17 @@ impl StateFile {
         StateFile { path: path.into(), file: None, ended: None }
     }
 
+    /// Whether a run has the file, and what it says; none where there is none. Leaves it as it is.
+    pub(crate) fn peek(path: &Path) -> io::Result<Option<(bool, Option<Record>)>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        Ok(Some((held, Record::parse(&read(&file)?).ok().flatten())))
+    }
+
     /// Locks and reads the file, made if need be. Does not wait for the lock.
     pub(crate) fn claim(&mut self) -> Claim {
         self.try_claim().unwrap_or_else(|error| Claim::Unavailable(error.to_string()))

@@ -1,5 +1,7 @@
 //! What Patroni and people type.
 
+use barman_recover::Level;
+
 use super::*;
 
 const NEEDED: [&str; 8] = [
@@ -25,15 +27,15 @@ fn ask_with(words: &[&str], env: &[(&str, &str)]) -> Ask {
 fn wrong_text(ask: Ask) -> String {
     match ask {
         Ask::Wrong(text) => text,
-        Ask::Recover(_) => panic!("accepted"),
+        Ask::Run(_) => panic!("accepted"),
         Ask::Print(text) | Ask::NoCommand(text) => panic!("{text}"),
     }
 }
 
 /// The values that were understood, as far as the options can be seen: through their effect on a wrong value.
-fn recover(words: &[&str]) -> Recover {
+fn recover(words: &[&str]) -> Run {
     match ask(words) {
-        Ask::Recover(recover) => *recover,
+        Ask::Run(run) => *run,
         Ask::Wrong(text) | Ask::Print(text) | Ask::NoCommand(text) => panic!("{text}"),
     }
 }
@@ -77,7 +79,7 @@ fn global_options_are_accepted_on_both_sides_and_the_last_value_wins() {
         (["--retry-wait=x"].into_iter().chain(with(&["--retry-wait=3"])).collect(), true),
         (["--retry-wait=3"].into_iter().chain(with(&["--retry-wait=x"])).collect(), false),
     ] {
-        assert_eq!(matches!(ask(&words), Ask::Recover(_)), fine, "{words:?}");
+        assert_eq!(matches!(ask(&words), Ask::Run(_)), fine, "{words:?}");
     }
 }
 
@@ -115,6 +117,9 @@ fn wrong_values_are_refused_by_name() {
         ("--api-url=h:80", "argument --api-url: must begin with 'http://' or 'https://'"),
         ("--verify=maybe", "argument --verify: takes true or false"),
         ("--log-file=", "argument --log-file: must not be empty"),
+        ("--log-format=xml", "argument --log-format: takes one of text, json"),
+        ("--log-level=trace", "argument --log-level: takes one of debug, info, warning, error"),
+        ("--log-stderr=maybe", "argument --log-stderr: takes one of true, false"),
         ("--datadir=", "argument --data-directory: must not be empty"),
     ] {
         let text = wrong_text(ask(&with(&[word])));
@@ -154,7 +159,7 @@ fn missing_options_are_named_together() {
     assert!(text.contains(says), "{text}");
     assert!(wrong_text(ask(&[])).contains("the following arguments are required: --api-url"));
     let follow = ["--api-url=http://h", "recover", "--barman-server=m", "--datadir=/d", "--operation-id=x"];
-    assert!(matches!(ask(&follow), Ask::Recover(_)));
+    assert!(matches!(ask(&follow), Ask::Run(_)));
 }
 
 #[test]
@@ -177,7 +182,7 @@ fn the_environment_stands_behind_the_command_line() {
     ];
     assert!(wrong_text(ask_with(&["recover"], &env)).contains("argument BARMAN_RECOVER_LOOP_WAIT: "));
     match ask_with(&["recover", "--loop-wait=1"], &env) {
-        Ask::Recover(recover) => assert_eq!(recover.log_file.as_deref(), Some("/log".as_ref())),
+        Ask::Run(run) => assert_eq!(run.logging.file.as_deref(), Some("/log".as_ref())),
         _ => panic!("not accepted"),
     }
 }
@@ -185,7 +190,7 @@ fn the_environment_stands_behind_the_command_line() {
 #[test]
 fn help_shows_every_option_with_default_and_environment() {
     let Ask::Print(text) = ask(&["recover", "--help"]) else { panic!() };
-    for spec in OPTIONS {
+    for spec in Asked::Recover.options() {
         assert!(text.contains(&format!("--{}", spec.name)), "{}", spec.name);
         assert!(text.contains(&format!("[env: {}]", spec.env())), "{}", spec.name);
         assert!(
@@ -194,4 +199,114 @@ fn help_shows_every_option_with_default_and_environment() {
             spec.name
         );
     }
+}
+
+#[test]
+fn levels_come_from_the_option_the_environment_and_the_short_options() {
+    for (words, env, level) in [
+        (&[][..], &[][..], Level::Info),
+        (&["--log-level=warning"], &[], Level::Warning),
+        (&["--log-level=ERROR"], &[("BARMAN_RECOVER_LOG_LEVEL", "debug")], Level::Error),
+        (&[], &[("BARMAN_RECOVER_LOG_LEVEL", "debug")], Level::Debug),
+        (&["-v"], &[], Level::Debug),
+        (&["-vv"], &[], Level::Debug),
+        (&["-q"], &[], Level::Warning),
+        (&["-qq"], &[], Level::Error),
+        (&["-q", "-q", "-q"], &[], Level::Error),
+        (&["-qv"], &[], Level::Info),
+        (&["-v", "--log-level=warning"], &[], Level::Info),
+    ] {
+        for front in [true, false] {
+            let all: Vec<&str> = if front {
+                words.iter().copied().chain(NEEDED).collect()
+            } else {
+                NEEDED.into_iter().chain(words.iter().copied()).collect()
+            };
+            let Ask::Run(run) = ask_with(&all, env) else { panic!("{all:?}") };
+            assert_eq!((run.logging.level, run.ignored.len()), (level, 0), "{all:?}");
+        }
+    }
+}
+
+#[test]
+fn the_log_is_text_on_standard_error_unless_asked_otherwise() {
+    let quiet = Logging { file: None, stderr: false, format: Format::Text, level: Level::Info };
+    assert_eq!(recover(&with(&[])).logging, quiet);
+    let loud = Logging { file: Some("/log".into()), stderr: true, format: Format::Json, level: Level::Info };
+    assert_eq!(recover(&with(&["--log-file=/log", "--log-stderr", "--log-format", "json"])).logging, loud);
+    let env = [
+        ("BARMAN_RECOVER_LOG_FILE", "/log"),
+        ("BARMAN_RECOVER_LOG_STDERR", "True"),
+        ("BARMAN_RECOVER_LOG_FORMAT", "json"),
+    ];
+    let Ask::Run(run) = ask_with(&NEEDED, &env) else { panic!("not accepted") };
+    assert_eq!(run.logging, loud);
+}
+
+const SWITCH: [&str; 4] =
+    ["--api-url=http://h", "config-switch", "--barman-server=main", "--switch-when=always"];
+const CALLBACK: [&str; 3] = ["on_role_change", "replica", "demo"];
+
+fn switch(words: &[&str], env: &[(&str, &str)]) -> Ask {
+    ask_with(&[&SWITCH[..], words, &CALLBACK].concat(), env)
+}
+
+#[test]
+fn a_callback_has_its_three_words_at_the_end() {
+    for words in [&["--reset"][..], &["--reset", "--typo", "value"], &["--barman-model", "m"], &["--re"]] {
+        let Ask::Run(run) = switch(words, &[]) else { panic!("{words:?}") };
+        assert_eq!(run.what, What::ConfigSwitch { role: "replica".into() });
+    }
+    for callback in
+        [&["on_start", "replica", "demo"][..], &["on_role_change", "master", "demo"], &["on_role_change"]]
+    {
+        let words = [&SWITCH[..], &["--reset"], callback].concat();
+        assert!(matches!(ask(&words), Ask::Wrong(_)), "{callback:?}");
+    }
+}
+
+#[test]
+fn a_model_and_a_reset_exclude_each_other_unless_one_is_of_the_environment() {
+    let model = ("BARMAN_RECOVER_BARMAN_MODEL", "m");
+    let reset = ("BARMAN_RECOVER_RESET", "true");
+    for (words, env, says) in [
+        (&[][..], &[][..], "one of the arguments --barman-model --reset is required"),
+        (&["--reset=False"], &[], "one of the arguments --barman-model --reset is required"),
+        (&["--reset", "--barman-model=m"], &[], "not allowed with argument --barman-model"),
+        (&[], &[model, reset], "not allowed with argument --barman-model"),
+    ] {
+        let text = wrong_text(switch(words, env));
+        assert!(text.contains(says), "{words:?} {env:?}: {text}");
+    }
+    for (words, env) in [
+        (&["--reset"][..], &[model][..]),
+        (&["--barman-model=m"], &[reset]),
+        (&["--barman-model=m", "--reset=false"], &[]),
+        (&[], &[model]),
+        (&[], &[reset]),
+    ] {
+        assert!(matches!(switch(words, env), Ask::Run(_)), "{words:?} {env:?}");
+    }
+}
+
+#[test]
+fn the_patroni_configuration_of_a_recovery_can_be_pasted_behind_check() {
+    let words: Vec<&str> =
+        NEEDED.iter().map(|word| if *word == "recover" { "check" } else { word }).collect();
+    let Ask::Run(run) = ask(&words) else { panic!("not accepted") };
+    assert_eq!((run.what, run.ignored), (What::Check, Vec::new()));
+}
+
+#[test]
+fn operations_are_asked_for_in_three_ways() {
+    let ask = |words: &[&str]| match ask(&[&["--api-url=http://h", "operations"][..], words].concat()) {
+        Ask::Run(run) => run.what,
+        other => panic!("{}", wrong_text(other)),
+    };
+    let what = |question, json| What::Operations { question, json };
+    assert_eq!(ask(&["list", "--barman-server=m"]), what(Question::List { all: false }, false));
+    assert_eq!(ask(&["list", "--all", "--barman-server=m"]), what(Question::List { all: true }, false));
+    let wait = ["wait", "--typo", "x", "ID", "--barman-server", "m", "--format=json"];
+    assert_eq!(ask(&wait), what(Question::Wait("ID".into()), true));
+    assert_eq!(ask(&["show", "ID", "--barman-server=m"]), what(Question::Show("ID".into()), false));
 }

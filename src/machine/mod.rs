@@ -29,9 +29,11 @@ use crate::protocol::{NoReply, Reply, Request};
 use crate::record::{Ended, Line, Record};
 use watch::Watch;
 
+pub(crate) use start::{ID_RESOLUTION, refusal_hint};
+
 /// What the driver does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum Step<C = Code> {
     /// Look at the data directory.
     Look,
     /// Lock and read the state file, without waiting for the lock.
@@ -43,7 +45,19 @@ pub(crate) enum Step {
     /// Send a request and wait for the reply at most this long.
     Send(Request, Duration),
     Wait(Duration),
-    Finish(Outcome),
+    Finish(Outcome<C>),
+}
+
+impl<C> Step<C> {
+    /// This step, ended in time; none when it would take time and none is left.
+    pub(crate) fn within(self, left: Duration) -> Option<Step<C>> {
+        match self {
+            Step::Wait(_) | Step::Send(..) | Step::Claim if left.is_zero() => None,
+            Step::Wait(wait) => Some(Step::Wait(wait.min(left))),
+            Step::Send(request, timeout) => Some(Step::Send(request, timeout.min(left))),
+            step => Some(step),
+        }
+    }
 }
 
 /// What came of the last step.
@@ -184,10 +198,6 @@ impl Machine {
             answered: false,
             unknown: 0,
         }
-    }
-
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
     }
 
     /// What of the data directory's bytes a look is to count: nothing, some, or at the end all.
@@ -365,25 +375,14 @@ impl Machine {
                 self.log(Level::Error, format!("HINT: {hint}"));
             }
         }
-        let operation = match (&self.operation_id, self.state) {
-            (_, OperationState::NotCreated) => String::new(),
-            (Some(id), state) => format!("; operation {id}: {}", state.name()),
-            (None, state) => format!("; operation: {}", state.name()),
-        };
-        let restored = match self.watch.arrived() {
-            Some(arrived) if self.state == OperationState::Done => format!(", {}", size(arrived.bytes)),
-            _ => String::new(),
-        };
         if code != Code::Cancelled {
-            self.log(
-                Level::Info,
-                format!(
-                    "Ended with {} ({}) after {}{operation}{restored}",
-                    code.name(),
-                    code as i32,
-                    seconds(self.now)
-                ),
-            );
+            let line =
+                ended_line(code.name(), code as i32, self.now, self.operation_id.as_deref(), self.state);
+            let restored = match self.watch.arrived() {
+                Some(arrived) if self.state == OperationState::Done => format!(", {}", size(arrived.bytes)),
+                _ => String::new(),
+            };
+            self.log(Level::Info, line + &restored);
         }
         let outcome = Outcome {
             code,
@@ -449,15 +448,7 @@ impl Machine {
     /// Nothing that takes time begins after the deadline, or lasts beyond it.
     fn within_deadline(&mut self, step: Step) -> Step {
         let Some(deadline) = self.settings.deadline else { return step };
-        let left = deadline.saturating_sub(self.now);
-        match step {
-            Step::Wait(_) | Step::Send(..) | Step::Claim if left.is_zero() => {
-                self.interrupted(Code::TimedOut)
-            }
-            Step::Wait(wait) => Step::Wait(wait.min(left)),
-            Step::Send(request, timeout) => Step::Send(request, timeout.min(left)),
-            step => step,
-        }
+        step.within(deadline.saturating_sub(self.now)).unwrap_or_else(|| self.interrupted(Code::TimedOut))
     }
 
     // What several phases share
@@ -564,4 +555,20 @@ pub(crate) fn seconds(time: Duration) -> String {
     } else {
         format!("{:.1} s", time.as_secs_f64())
     }
+}
+
+/// The last line of a run.
+pub(crate) fn ended_line(
+    code: &str,
+    number: i32,
+    time: Duration,
+    operation_id: Option<&str>,
+    state: OperationState,
+) -> String {
+    let operation = match (operation_id, state) {
+        (_, OperationState::NotCreated) => String::new(),
+        (Some(id), state) => format!("; operation {id}: {}", state.name()),
+        (None, state) => format!("; operation: {}", state.name()),
+    };
+    format!("Ended with {code} ({number}) after {}{operation}", seconds(time))
 }

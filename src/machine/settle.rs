@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use super::start::ID_RESOLUTION;
 use super::watch::Watch;
 use super::{Machine, Phase, Seen, Step};
 use crate::backoff::{SHORTEST, poll_wait};
@@ -150,7 +151,7 @@ impl Machine {
         settle.doing = Doing::List;
         if settle.looks == 1 {
             // A create that the API was still busy with shows up a little later.
-            let wait = self.settings.retry_wait.max(SHORTEST);
+            let wait = self.settings.retry_wait.max(ID_RESOLUTION);
             return self.wait(wait, Phase::Settling(settle));
         }
         self.send(Request::List, Phase::Settling(settle))

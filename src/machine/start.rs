@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::settle::Settle;
 use super::watch::Watch;
 use super::{Claim, Machine, Phase, Seen, Step, seconds};
-use crate::backoff::{SHORTEST, retry_wait};
+use crate::api_status::{ApiStatus, judge};
+use crate::backoff::retry_wait;
 use crate::data_directory::{Content, Look};
 use crate::event::Level;
 use crate::outcome::{Code, OperationState};
@@ -15,7 +16,7 @@ use crate::record::{Line, Record, Run};
 
 /// The API's IDs have a resolution of one second: a create that failed because of another node's can't
 /// succeed before.
-const ID_RESOLUTION: Duration = Duration::from_secs(1);
+pub(crate) const ID_RESOLUTION: Duration = Duration::from_secs(1);
 /// Each collision is another node's success; so many nodes are not served by one Barman.
 const MOST_COLLISIONS: u32 = 100;
 /// Nodes spread over a window that doubles with every collision up to this.
@@ -172,38 +173,17 @@ impl Machine {
     }
 
     pub(super) fn api_status(&mut self, attempt: u32, seen: Seen) -> Step {
-        let retry_after = Self::retry_after(&seen);
-        let (again, why, hint) = match seen {
-            Seen::Waited => return self.ask_status(attempt),
-            Seen::Reply(reply) => match reply.api_ok() {
-                Ok(()) => return self.send(Request::List, Phase::Baseline),
-                Err((again, why)) => {
-                    (again, format!("{}: {why}", self.settings.api_url.join(&["status"])), String::new())
-                }
-            },
-            Seen::NoReply(none) => (!none.lasting, none.text, none.hint),
-            _ => (true, "no answer".into(), String::new()),
-        };
-        let most = self.settings.max_retries.max(1);
-        if !again || attempt >= most {
-            let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
-            let hint = if hint.is_empty() {
-                "check --api-url, and on the Barman host whether pg-backup-api runs ('pg-backup-api status')"
-                    .into()
-            } else {
-                hint
-            };
-            let message = format!("pg-backup-api is not working: {why}{tries}");
-            return self.finish(Code::ApiNotOk, message, hint);
+        if let Seen::Waited = seen {
+            return self.ask_status(attempt);
         }
-        self.log(
-            Level::Warning,
-            format!("Attempt {attempt} of {most} to ask for the status of the API failed: {why}"),
-        );
-        let first = self.settings.retry_wait;
-        let cap = self.settings.loop_wait.max(first);
-        let wait = retry_wait(1, first, cap, retry_after, &mut self.random).min(cap.max(SHORTEST));
-        self.wait(wait, Phase::ApiStatus { attempt: attempt + 1 })
+        match judge(seen, attempt, &self.settings, &mut self.random) {
+            ApiStatus::Up => self.send(Request::List, Phase::Baseline),
+            ApiStatus::Down(message, hint) => self.finish(Code::ApiNotOk, message, hint),
+            ApiStatus::Again(wait, line) => {
+                self.log(Level::Warning, line);
+                self.wait(wait, Phase::ApiStatus { attempt: attempt + 1 })
+            }
+        }
     }
 
     pub(super) fn baseline(&mut self, seen: &Seen) -> Step {
@@ -310,27 +290,12 @@ impl Machine {
 
     fn refused(&mut self, why: &str, hint: String) -> Step {
         self.state = OperationState::NotCreated;
-        let hint = if hint.is_empty() { Self::refusal_hint(why) } else { hint };
+        let hint = if hint.is_empty() { refusal_hint(why) } else { hint };
         let message = format!(
             "An issue was faced while trying to create a recovery operation: server {} at {}: {why}",
             self.settings.barman_server, self.settings.api_url
         );
         self.finish(Code::HttpError, message, hint)
-    }
-
-    fn refusal_hint(why: &str) -> String {
-        let hint = if why.contains("HTTP 404") && why.contains("Backup '") {
-            "--backup-id must be a backup that 'barman list-backups' names on the Barman host, or latest"
-        } else if why.contains("HTTP 404") {
-            "--barman-server must be a server that 'barman list-servers' names on the Barman host; --api-url must lead to pg-backup-api"
-        } else if why.contains("HTTP 401") || why.contains("HTTP 403") {
-            "something before pg-backup-api wants authentication: a client certificate (--cert-file), or user:password@ in --api-url"
-        } else if why.contains("HTTP 3") {
-            "a create is never sent to another address: set --api-url to it"
-        } else {
-            "see the log of pg-backup-api on the Barman host"
-        };
-        hint.into()
     }
 
     /// The API's own 500. When another node's recovery is new in the list, its create took this second's ID:
@@ -407,4 +372,20 @@ impl Machine {
         }
         self.save_run()
     }
+}
+
+/// What to do about a create that was refused.
+pub(crate) fn refusal_hint(why: &str) -> String {
+    let hint = if why.contains("HTTP 404") && why.contains("Backup '") {
+        "--backup-id must be a backup that 'barman list-backups' names on the Barman host, or latest"
+    } else if why.contains("HTTP 404") {
+        "--barman-server must be a server that 'barman list-servers' names on the Barman host; --api-url must lead to pg-backup-api"
+    } else if why.contains("HTTP 401") || why.contains("HTTP 403") {
+        "something before pg-backup-api wants authentication: a client certificate (--cert-file), or user:password@ in --api-url"
+    } else if why.contains("HTTP 3") {
+        "a create is never sent to another address: set --api-url to it"
+    } else {
+        "see the log of pg-backup-api on the Barman host"
+    };
+    hint.into()
 }

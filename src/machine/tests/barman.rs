@@ -347,7 +347,7 @@ impl Barman {
 
     pub(super) fn answer(&mut self, request: &Request, settings: &Settings) -> Reply {
         match request {
-            Request::Diagnose => unreachable!("asked beside the machine"),
+            Request::Diagnose | Request::Switch(_) => unreachable!("not the machine's"),
             Request::Status => recording!("status"),
             Request::List => {
                 let entry = |op: &Operation| format!("{{\"id\":\"{}\",\"type\":\"{}\"}}", op.id, op.kind);

@@ -186,7 +186,7 @@ impl World {
     }
 
     fn settings(&self) -> Settings {
-        let mut settings = self.config.settings().unwrap();
+        let mut settings = self.config.settings(crate::options::Command::Recover).unwrap();
         settings.deadline = self.deadline.or(settings.deadline);
         settings
     }
@@ -323,7 +323,7 @@ impl World {
         settings: &Settings,
     ) -> Result<Reply, NoReply> {
         let kind = match request {
-            Request::Diagnose => unreachable!("asked beside the machine"),
+            Request::Diagnose | Request::Switch(_) => unreachable!("not the machine's"),
             Request::Status => Kind::Status,
             Request::List => Kind::List,
             Request::Create => Kind::Create,

@@ -1,0 +1,72 @@
+//! Ends a run by a signal, in order: cancels it, says what goes on without us, and dies by that signal.
+
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use barman_recover::{Cancel, Level};
+
+use crate::log::Log;
+use crate::sys::{self, Signals};
+
+/// How long a signalled run has to end in order: a TCP connect can't be interrupted.
+const GRACE: Duration = Duration::from_millis(700);
+
+/// A run that a signal ends.
+pub struct Watched {
+    pub cancel: Cancel,
+    ended: Sender<()>,
+}
+
+impl Watched {
+    /// Begins to watch; `kind` is the word for the operation that may go on at the Barman host.
+    pub fn start(log: &Log, kind: &'static str) -> Watched {
+        let cancel = Cancel::new();
+        let (ended, wait_for_end) = mpsc::channel();
+        let signals = Signals::block();
+        let (watched, log) = (cancel.clone(), log.clone());
+        let watch = move || {
+            let signal = signals.wait();
+            log.write(Level::Debug, &format!("{} received", sys::signal_name(signal)));
+            watched.cancel();
+            let end = wait_for_end.recv_timeout(GRACE);
+            if end.is_ok() {
+                return;
+            }
+            if end == Err(RecvTimeoutError::Timeout) {
+                log.write(Level::Warning, &goes_on(&log, kind));
+            }
+            signals.die_by(signal);
+        };
+        let started = thread::Builder::new().name("signals".into()).stack_size(128 << 10).spawn(watch);
+        if started.is_err() {
+            // Without the thread a signal would do nothing: better its default action.
+            signals.unblock();
+        }
+        Watched { cancel, ended }
+    }
+
+    /// The run has ended otherwise: a signal that comes now is too late.
+    pub fn over(self) {
+        let _ = self.ended.send(());
+    }
+
+    /// The run has been cancelled: the watching thread ends the process by the signal.
+    pub fn die(self) {
+        drop(self.ended);
+        thread::sleep(Duration::from_secs(60));
+    }
+}
+
+fn goes_on(log: &Log, kind: &str) -> String {
+    let operation = log.operation();
+    match operation.id {
+        Some(id) if operation.state.may_be_running() => {
+            format!("cancelled: {kind} operation {id} goes on at the Barman host")
+        }
+        None if operation.state.may_be_running() => {
+            format!("cancelled: a {kind} operation may have been created and goes on at the Barman host then")
+        }
+        _ => format!("cancelled: no {kind} operation was started"),
+    }
+}

@@ -1,0 +1,129 @@
+//! What options accept, and what they come to.
+
+use super::*;
+use crate::options::OPTIONS;
+
+fn config() -> Config {
+    let mut config = Config::new();
+    for (option, text) in [
+        (Opt::ApiUrl, "http://h"),
+        (Opt::BarmanServer, "main"),
+        (Opt::SshCommand, "ssh h"),
+        (Opt::DataDirectory, "/pg/data/"),
+    ] {
+        config.set(option, text).unwrap();
+    }
+    config
+}
+
+#[test]
+fn defaults_are_those_of_the_table() {
+    let settings = config().settings(Command::Recover).unwrap();
+    assert_eq!(settings.backup_id, "latest");
+    assert_eq!(settings.retry_wait, Duration::from_secs(2));
+    assert_eq!(settings.max_retries, 5);
+    assert_eq!(settings.loop_wait, Duration::from_secs(10));
+    assert_eq!(settings.connect_timeout, Duration::from_secs(10));
+    assert_eq!(settings.request_timeout, Duration::from_secs(20));
+    assert_eq!(settings.create_timeout, Duration::from_secs(60));
+    assert_eq!(settings.max_outage, Duration::from_secs(300));
+    assert_eq!(settings.deadline, None);
+    assert_eq!(settings.state_file.unwrap(), Path::new("/pg/data.barman-recover.json"));
+}
+
+#[test]
+fn every_option_refuses_what_is_not_of_its_kind() {
+    for spec in OPTIONS {
+        let wrong: &[Value] = match spec.kind {
+            Kind::Text | Kind::Path => &[Value::Text(""), Value::Text("a\0b"), Value::Number(1)],
+            Kind::Url => &[Value::Text(""), Value::Text("host:80"), Value::Flag(true)],
+            Kind::Seconds | Kind::Count => &[
+                Value::Text(""),
+                Value::Text("abc"),
+                Value::Text("-1"),
+                Value::Text("10m"),
+                Value::Text("4294967296"),
+                Value::Flag(true),
+            ],
+            Kind::Flag => &[Value::Text("maybe"), Value::Text(""), Value::Number(1)],
+            Kind::Word(_) => &[Value::Text(""), Value::Text("Always"), Value::Flag(true)],
+        };
+        for value in wrong {
+            let error = Config::new().set(spec.option, *value).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("--{}: ", spec.name)), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_value_leaves_the_option_as_it_was() {
+    let mut config = config();
+    assert!(config.set(Opt::LoopWait, 3).is_ok());
+    assert!(config.set(Opt::LoopWait, "x").is_err());
+    assert_eq!(config.settings(Command::Recover).unwrap().loop_wait, Duration::from_secs(3));
+}
+
+#[test]
+fn missing_options_are_named() {
+    let mut config = Config::new();
+    for option in [Opt::ApiUrl, Opt::BarmanServer, Opt::SshCommand, Opt::DataDirectory] {
+        let error = config.settings(Command::Recover).err().unwrap().to_string();
+        assert_eq!(error, format!("--{}: is required", option.spec().name));
+        config.set(option, "http://x").unwrap();
+    }
+    assert!(config.settings(Command::Recover).is_ok());
+}
+
+#[test]
+fn following_an_operation_needs_no_ssh_command() {
+    let mut config = Config::new();
+    for option in [Opt::ApiUrl, Opt::BarmanServer, Opt::OperationId, Opt::DataDirectory] {
+        config.set(option, "http://x").unwrap();
+    }
+    assert!(config.settings(Command::Recover).is_ok());
+}
+
+#[test]
+fn retries_given_by_the_user_set_the_outage_budget() {
+    let outage = |sets: &[(Opt, u32)]| {
+        let mut config = config();
+        for (option, number) in sets {
+            config.set(*option, *number).unwrap();
+        }
+        config.settings(Command::Recover).unwrap().max_outage.as_secs()
+    };
+    assert_eq!(outage(&[(Opt::RetryWait, 3)]), 15);
+    assert_eq!(outage(&[(Opt::MaxRetries, 7)]), 14);
+    assert_eq!(outage(&[(Opt::MaxRetries, 7), (Opt::MaxOutage, 60)]), 60);
+}
+
+#[test]
+fn a_command_needs_its_own_options_only() {
+    let mut config = Config::new();
+    config.set(Opt::ApiUrl, "http://h").unwrap().set(Opt::BarmanServer, "main").unwrap();
+    assert!(config.settings(Command::Operations).is_ok());
+    let error = config.settings(Command::ConfigSwitch).err().unwrap().to_string();
+    assert_eq!(error, "--switch-when: is required");
+}
+
+#[test]
+fn a_switch_applies_a_model_or_resets() {
+    let switch = |model: Option<&str>, reset: Option<bool>| {
+        let mut config = Config::new();
+        if let Some(model) = model {
+            config.set(Opt::BarmanModel, model).unwrap();
+        }
+        if let Some(reset) = reset {
+            config.set(Opt::Reset, reset).unwrap();
+        }
+        config.change().map_err(|error| error.to_string())
+    };
+    assert_eq!(switch(Some("m"), None), Ok(Change::Model("m".into())));
+    assert_eq!(switch(Some("m"), Some(false)), Ok(Change::Model("m".into())));
+    assert_eq!(switch(None, Some(true)), Ok(Change::Reset));
+    let refused = |model, reset| {
+        format!("One, and only one among 'barman_model' ('{model}') and 'reset' ('{reset}') should be given")
+    };
+    assert_eq!(switch(None, None), Err(refused("None", "False")));
+    assert_eq!(switch(Some("m"), Some(true)), Err(refused("m", "True")));
+}
