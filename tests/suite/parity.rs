@@ -117,7 +117,7 @@ fn cases_alike() -> Vec<Case> {
             1,
             &["Recovery operation 20", "is still in progress"],
         )
-        .model(restore().duration_ms(700)),
+        .model(restore().duration_ms(1500)),
         same(
             "an API that is not OK is 254",
             254,
