@@ -23,7 +23,7 @@ fn lost() -> Vec<Fault> {
         fault("close instead of a reply", Step::model().close(At::Request)),
         slow("silence", Step::model().hang_ms(60_000)),
         slow("a reply that drips", Step::model().drip_ms(60)),
-        fault("no HTTP", raw("\x16\x03\x01\x02\0garbage\r\n\r\n")),
+        fault("no HTTP", raw("\x05\0\x01garbage\r\n\r\n")),
         fault("HTTP of another version", raw("HTTP/9.9 200 OK\r\n\r\n")),
         fault("a status line that is cut", Step::model().cut(9)),
         fault("a head that is cut", Step::model().cut(60)),
