@@ -1,6 +1,7 @@
 //! The table of faults: what the API does to the program, and what has to come of it. A row's name is the
 //! rule that it protects. `faults_replies.rs` has the rows of single replies, stage by stage,
-//! `faults_restores.rs` those of what becomes of a restore.
+//! `faults_restores.rs` those of what becomes of a restore. With the environment variable `FAULT` only the
+//! rows that have its words in their name are run.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

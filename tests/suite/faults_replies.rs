@@ -23,7 +23,7 @@ fn lost() -> Vec<Fault> {
         fault("close instead of a reply", Step::model().close(At::Request)),
         slow("silence", Step::model().hang_ms(60_000)),
         slow("a reply that drips", Step::model().drip_ms(60)),
-        fault("no HTTP", raw("\x01\x02\0garbage\r\n\r\n")),
+        fault("no HTTP", raw("\x05\0\x01garbage\r\n\r\n")),
         fault("HTTP of another version", raw("HTTP/9.9 200 OK\r\n\r\n")),
         fault("a status line that is cut", Step::model().cut(9)),
         fault("a head that is cut", Step::model().cut(60)),
@@ -238,6 +238,12 @@ fn connections() -> Vec<Row> {
     rows
 }
 
+fn down_before_the_create(api: &Api, run: &Run) {
+    api.wait("the list", |api| api.count(Stage::List) == 1);
+    api.go_down();
+    run.wait_for("Attempt 1 of");
+}
+
 fn restarts() -> Vec<Row> {
     let at_start =
         row("restart", "an API that starts a little later is waited for").with(&["--retry-wait", "1"]);
@@ -261,11 +267,6 @@ fn restarts() -> Vec<Row> {
         api.go_down();
     });
     let for_good = for_good.code(2).keeps_state_file().says("may still be running").without_data();
-    fn down_before_the_create(api: &Api, run: &Run) {
-        api.wait("the list", |api| api.count(Stage::List) == 1);
-        api.go_down();
-        run.wait_for("Attempt 1 of");
-    }
     let list_held = || Script::new().list([Step::model().hold()]);
     let before_create = row("restart", "a create that is refused started nothing: created again");
     let before_create = before_create.script(list_held()).with(&["--max-retries", "30"]);

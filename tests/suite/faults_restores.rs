@@ -72,10 +72,10 @@ fn deadlines() -> Vec<Row> {
     vec![
         row("deadline", "an operation that never ends ends the run at the deadline, and is remembered")
             .model(stuck())
-            .with(&["--deadline", "2"])
+            .with(&["--deadline", "4"])
             .code(251)
             .keeps_state_file()
-            .says("the deadline of 2 s has passed: recovery operation 20"),
+            .says("the deadline of 4 s has passed: recovery operation 20"),
         row("deadline", "it passes before the create: nothing was started")
             .script(Script::new().status([held(Step::model())]))
             .with(&["--deadline", "1"])
@@ -85,7 +85,7 @@ fn deadlines() -> Vec<Row> {
         row("deadline", "it passes during the create: the operation may be running, and is remembered")
             .model(stuck())
             .script(Script::new().create([held(Step::model())]))
-            .with(&["--deadline", "2"])
+            .with(&["--deadline", "4"])
             .code(251)
             .keeps_state_file()
             .says("may have been created"),

@@ -125,7 +125,7 @@ fn a_left_over_operation_is_waited_for_through_an_outage() {
 fn a_left_over_operation_that_never_ends_is_left_alone_at_the_deadline() {
     let (node, api) = held(OnRemoval::Fail);
     restoring(&node, &api).kill().expect(KILLED);
-    let second = end(node.start(&api, &["--deadline", "2"]), &node, &api);
+    let second = end(node.start(&api, &["--deadline", "3"]), &node, &api);
     second.expect(251).says("goes on at the Barman host");
     assert_eq!((api.creates(), node.has_state_file()), (1, true));
 }
@@ -231,7 +231,7 @@ fn a_hook_that_outlives_patroni_is_never_told_0_for_an_emptied_directory() {
 fn a_state_file_that_cannot_be_read_is_a_warning() {
     let (node, api) = (Node::new(), Api::start(restore(), Script::new()));
     fs::write(&node.state_file, "{}\n").unwrap();
-    fs::set_permissions(&node.state_file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&node.state_file, fs::Permissions::from_mode(0o000)).unwrap();
     let is_root = fs::read(&node.state_file).is_ok();
     let words = if is_root { "is unreadable" } else { "can't be used" };
     end(node.start(&api, &[]), &node, &api).expect(0).says(words);

@@ -117,7 +117,7 @@ fn cases_alike() -> Vec<Case> {
             1,
             &["Recovery operation 20", "is still in progress"],
         )
-        .model(restore().duration_ms(700)),
+        .model(restore().duration_ms(1500)),
         same(
             "an API that is not OK is 254",
             254,
@@ -160,13 +160,11 @@ fn cases_alike() -> Vec<Case> {
             RECOVER,
             PATRONIS,
         ]),
-        same("prefixes of options mean what they meant", 0, 1, DONE).arguments(&[
-            &[
-                "--api", "URL", "--retry", "0", "--max", "3", "recover", "--barman", SERVER, "--ssh",
-                "ssh node",
-            ],
-            &["--datad", "DATA", "--loop", "1", "--backup", BACKUP],
-        ]),
+        same("prefixes of options mean what they meant, whatever options have come since", 0, 1, DONE)
+            .arguments(&[
+                &["--a", "URL", "--r", "0", "--m", "3", "recover", "--bar", SERVER, "--s", "ssh node"],
+                &["--datad", "DATA", "--l", "1", "--bac", BACKUP],
+            ]),
         same("the last of an option that is given twice wins", 0, 1, DONE).arguments(&[
             GLOBAL,
             &["recover"],
