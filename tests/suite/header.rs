@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::{env, fs};
 
-use barman_recover::{Kind, OPTIONS};
+use barman_recover::{Command, Kind};
 
 use crate::c_tools::{output, source, tool, version};
 
@@ -36,7 +36,7 @@ fn setter(header: &str, name: &str) -> (String, String) {
 #[test]
 fn every_option_has_a_setter_that_names_its_default() {
     let header = generated();
-    for spec in OPTIONS {
+    for spec in Command::Recover.options() {
         let (comment, parameter) = setter(&header, spec.name);
         let expected = match spec.kind {
             Kind::Text => "const char *value",
@@ -58,7 +58,7 @@ fn every_option_has_a_setter_that_names_its_default() {
         assert!(comment.contains(&default), "{}: {default} is not in: {comment}", spec.name);
     }
     let setters = header.matches("\nint32_t barman_recover_set_").count();
-    assert_eq!(setters, OPTIONS.len() + 1, "the other one is that of the event callback");
+    assert_eq!(setters, Command::Recover.options().count() + 1, "the other one is that of the event callback");
 }
 
 #[test]
