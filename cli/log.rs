@@ -6,10 +6,11 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use barman_recover::{Event, Level, OperationState};
+use barman_recover::{Event, Level, OperationState, Progress};
 use serde::Serialize;
 
 use crate::args::{Format, Logging};
+use crate::bar::Bar;
 use crate::sys;
 
 /// Where log lines go. Clones share it.
@@ -21,12 +22,14 @@ struct Shared {
     level: Level,
     stderr: bool,
     started: Instant,
+    bar: Bar,
     state: Mutex<State>,
 }
 
 struct State {
     file: Option<File>,
     operation: Operation,
+    progress: Option<Progress>,
 }
 
 /// What was last heard of the operation.
@@ -47,6 +50,9 @@ struct Line<'a> {
     operation_state: &'a str,
     message: &'a str,
     elapsed_ms: u128,
+    /// Bytes in the data directory, and in the backup, where known.
+    bytes: Option<u64>,
+    total_bytes: Option<u64>,
 }
 
 impl Log {
@@ -61,7 +67,8 @@ impl Log {
             level: logging.level,
             stderr: logging.stderr || file.is_none(),
             started: Instant::now(),
-            state: Mutex::new(State { file, operation: Operation::default() }),
+            bar: Bar::new(logging.progress),
+            state: Mutex::new(State { file, operation: Operation::default(), progress: None }),
         })))
     }
 
@@ -80,8 +87,17 @@ impl Log {
                     self.line("state", Level::Info, &message);
                 }
             }
+            Event::Progress(progress) => {
+                self.lock().progress = Some(progress);
+                self.0.bar.show(&progress);
+            }
             _ => {}
         }
+    }
+
+    /// Takes the progress bar away.
+    pub fn end_progress(&self) {
+        self.0.bar.clear();
     }
 
     /// Logs a line.
@@ -115,6 +131,8 @@ impl Log {
                     operation_state: state.operation.state.name(),
                     message,
                     elapsed_ms: shared.started.elapsed().as_millis(),
+                    bytes: state.progress.map(|progress| progress.bytes),
+                    total_bytes: state.progress.and_then(|progress| progress.total),
                 };
                 serde_json::to_string(&line).unwrap_or_default() + "\n" // strings and numbers always serialize
             }
@@ -124,7 +142,9 @@ impl Log {
             let _ = file.write_all(line.as_bytes());
         }
         if shared.stderr {
-            let _ = io::stderr().write_all(line.as_bytes());
+            shared.bar.above(|| {
+                let _ = io::stderr().write_all(line.as_bytes());
+            });
         }
     }
 

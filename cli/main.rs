@@ -2,6 +2,7 @@
 //! prints; what it does is the library's.
 
 mod args;
+mod bar;
 mod check;
 mod log;
 mod operations;
@@ -68,6 +69,7 @@ fn recover(run: &Run, log: &Log) -> ExitCode {
     let watched = Watched::start(log, "recovery");
     let events = log.clone();
     let outcome = barman_recover::run(&run.config, &watched.cancel, move |event| events.event(event));
+    log.end_progress();
     match outcome.code {
         Code::Cancelled => watched.die(),
         _ => watched.over(),

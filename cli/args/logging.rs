@@ -18,6 +18,16 @@ pub struct Logging {
     pub format: Format,
     /// Lines below this are left out.
     pub level: Level,
+    pub progress: Show,
+}
+
+/// Whether figures are shown beside the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// Where standard error is a terminal.
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +43,9 @@ const STDERR: &str = "log-stderr";
 const FORMAT: &str = "log-format";
 const LEVEL: &str = "log-level";
 
+const PROGRESS: &str = "progress";
+
+const SHOWS: [(&str, Show); 3] = [("auto", Show::Auto), ("always", Show::Always), ("never", Show::Never)];
 const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 const LEVELS: [(&str, Level); 4] =
     [("debug", Level::Debug), ("info", Level::Info), ("warning", Level::Warning), ("error", Level::Error)];
@@ -49,6 +62,12 @@ pub fn args() -> impl Iterator<Item = Arg> {
         flag(option(STDERR, "Log to standard error beside the file".into(), "", &variable(STDERR))),
         valued(FORMAT, "WORD", "How the log looks: text, or json for one JSON object a line", "text"),
         valued(LEVEL, "WORD", "What is logged: debug, info, warning or error, and what is worse", "info"),
+        valued(
+            PROGRESS,
+            "WORD",
+            "When to show progress beside the log: auto (a bar, on a terminal), always (elsewhere too: a line a second), never",
+            "auto",
+        ),
         counted('v', "verbose", "Log a level more than --log-level: -v for debug"),
         counted('q', "quiet", "Log a level less: -q for warning, -qq for error"),
     ]
@@ -70,11 +89,12 @@ pub fn logging(matches: &ArgMatches, env: impl Fn(&str) -> Option<OsString>) -> 
     };
     let format = given(FORMAT).map_or(Ok(Format::Text), |given| word(given, &FORMATS))?;
     let level = given(LEVEL).map_or(Ok(Level::Info), |given| word(given, &LEVELS))?;
+    let progress = given(PROGRESS).map_or(Ok(Show::Auto), |given| word(given, &SHOWS))?;
     let times = |id| usize::from(matches.get_count(id));
     let at = LEVELS.iter().position(|(_, known)| *known == level).unwrap_or(0);
     let at = (at + times("quiet")).saturating_sub(times("verbose")).min(LEVELS.len() - 1);
     let level = LEVELS.get(at).map_or(level, |(_, level)| *level);
-    Ok(Logging { file, stderr, format, level })
+    Ok(Logging { file, stderr, format, level, progress })
 }
 
 fn variable(name: &str) -> String {

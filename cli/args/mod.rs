@@ -16,7 +16,7 @@ use command::{ALL, CALLBACK, CHECK, CONFIG_SWITCH, FORMAT, ID, OPERATIONS, comma
 use filter::filter;
 
 pub use command::NAME;
-pub use logging::{Format, Logging};
+pub use logging::{Format, Logging, Show};
 
 /// What the arguments ask for.
 pub enum Ask {

@@ -58,7 +58,11 @@ fn every_option_has_a_setter_that_names_its_default() {
         assert!(comment.contains(&default), "{}: {default} is not in: {comment}", spec.name);
     }
     let setters = header.matches("\nint32_t barman_recover_set_").count();
-    assert_eq!(setters, Command::Recover.options().count() + 1, "the other one is that of the event callback");
+    assert_eq!(
+        setters,
+        Command::Recover.options().count() + 1,
+        "the other one is that of the event callback"
+    );
 }
 
 #[test]
