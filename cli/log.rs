@@ -34,6 +34,10 @@ struct State {
 pub struct Operation {
     pub id: Option<String>,
     pub state: OperationState,
+    /// What has arrived of it, where that can be seen.
+    bytes: Option<u64>,
+    /// Of how much, once that is known.
+    total_bytes: Option<u64>,
 }
 
 /// A line of the JSON log. Names and meanings stay; names may come.
@@ -47,6 +51,8 @@ struct Line<'a> {
     operation_state: &'a str,
     message: &'a str,
     elapsed_ms: u128,
+    bytes: Option<u64>,
+    total_bytes: Option<u64>,
 }
 
 impl Log {
@@ -74,11 +80,18 @@ impl Log {
                     Some(id) => format!("operation {id}: {}", state.name()),
                     None => format!("operation: {}", state.name()),
                 };
-                self.lock().operation = Operation { id: operation_id, state };
+                {
+                    let operation = &mut self.lock().operation;
+                    (operation.id, operation.state) = (operation_id, state);
+                }
                 // The text log tells it in words of its own.
                 if self.0.format == Format::Json {
                     self.line("state", Level::Info, &message);
                 }
+            }
+            Event::Progress(progress) => {
+                let operation = &mut self.lock().operation;
+                (operation.bytes, operation.total_bytes) = (Some(progress.bytes), progress.total);
             }
             _ => {}
         }
@@ -115,6 +128,8 @@ impl Log {
                     operation_state: state.operation.state.name(),
                     message,
                     elapsed_ms: shared.started.elapsed().as_millis(),
+                    bytes: state.operation.bytes,
+                    total_bytes: state.operation.total_bytes,
                 };
                 serde_json::to_string(&line).unwrap_or_default() + "\n" // strings and numbers always serialize
             }

@@ -28,6 +28,7 @@ fn messages(log: &str) -> Vec<String> {
             assert!(line[name].is_string(), "{line}");
         }
         assert!(line["elapsed_ms"].is_u64() && line.get("operation_id").is_some(), "{line}");
+        assert!(line.get("bytes").is_some() && line.get("total_bytes").is_some(), "{line}");
         line["message"].as_str().unwrap().to_owned()
     };
     log.lines().map(line).map(message).collect()
