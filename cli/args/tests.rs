@@ -230,9 +230,16 @@ fn levels_come_from_the_option_the_environment_and_the_short_options() {
 
 #[test]
 fn the_log_is_text_on_standard_error_unless_asked_otherwise() {
-    let quiet = Logging { file: None, stderr: false, format: Format::Text, level: Level::Info };
+    let quiet =
+        Logging { file: None, stderr: false, format: Format::Text, level: Level::Info, progress: Show::Auto };
     assert_eq!(recover(&with(&[])).logging, quiet);
-    let loud = Logging { file: Some("/log".into()), stderr: true, format: Format::Json, level: Level::Info };
+    let loud = Logging {
+        file: Some("/log".into()),
+        stderr: true,
+        format: Format::Json,
+        level: Level::Info,
+        progress: Show::Auto,
+    };
     assert_eq!(recover(&with(&["--log-file=/log", "--log-stderr", "--log-format", "json"])).logging, loud);
     let env = [
         ("BARMAN_RECOVER_LOG_FILE", "/log"),

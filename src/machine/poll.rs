@@ -7,7 +7,7 @@ use super::watch::Watch;
 use super::{Machine, Phase, Seen, Step};
 use crate::backoff::poll_wait;
 use crate::data_directory::{Content, Look};
-use crate::event::Level;
+use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState};
 use crate::protocol::{Request, Status};
 use crate::record::Line;
@@ -101,6 +101,7 @@ impl Machine {
         let _ = self.note(&look); // the record ends here
         if let Some(arrived) = look.arrived {
             self.watch.see(arrived, self.now);
+            self.events.extend(self.watch.progress(self.now).map(Event::Progress));
         }
         let id = self.operation_id.clone().unwrap_or_default();
         let directory = self.settings.data_directory.clone();

@@ -28,6 +28,7 @@ fn messages(log: &str) -> Vec<String> {
             assert!(line[name].is_string(), "{line}");
         }
         assert!(line["elapsed_ms"].is_u64() && line.get("operation_id").is_some(), "{line}");
+        assert!(line.get("bytes").is_some() && line.get("total_bytes").is_some(), "{line}");
         line["message"].as_str().unwrap().to_owned()
     };
     log.lines().map(line).map(message).collect()
@@ -92,5 +93,22 @@ fn nothing_that_a_server_or_an_option_says_gets_control_characters_into_the_log(
         if format == "json" {
             messages(&ran.log);
         }
+    }
+}
+
+#[test]
+fn progress_is_a_plain_line_where_there_is_no_terminal_and_only_if_asked_for() {
+    let (scratch, api) = (Scratch::new(), api());
+    for (show, lines) in [("auto", false), ("never", false), ("always", true)] {
+        let data = format!("--datadir={}", scratch.path(show));
+        let ran = restore(&scratch, &api, &[&data, &format!("--progress={show}")]);
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        assert!(!ran.log.contains(['\x1b', '\r']), "{:?}", ran.log);
+        assert_eq!(
+            ran.log.lines().any(|line| line.contains("/s, ") && !line.contains("INFO")),
+            lines,
+            "{}",
+            ran.log
+        );
     }
 }
