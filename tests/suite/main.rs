@@ -28,6 +28,7 @@ mod operations;
 mod parity;
 mod program;
 mod proxy;
+mod readme;
 mod run;
 mod scratch;
 mod signals;
