@@ -2,6 +2,8 @@
 //! log; the recovery is the library's.
 
 mod args;
+#[cfg(test)]
+mod docs;
 mod log;
 mod sys;
 

@@ -12,6 +12,7 @@ mod api;
 mod c_abi;
 mod c_tools;
 mod header;
+mod man;
 mod scratch;
 mod standin;
 mod standin_faults;
