@@ -6,12 +6,14 @@
     reason = "a panic is how a test fails"
 )]
 
+mod abi;
 #[path = "../api/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the program `standin_api`, which uses other parts")]
 mod api;
 mod c_abi;
 mod c_tools;
 mod header;
+mod install;
 mod man;
 mod scratch;
 mod standin;
