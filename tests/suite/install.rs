@@ -75,6 +75,8 @@ fn a_prefix_has_all_that_a_c_program_and_a_user_need() {
         &library,
         "lib/pkgconfig/barman_recover.pc",
         "share/bash-completion/completions/patroni_barman",
+        "share/doc/barman-recover/README.md",
+        "share/doc/barman-recover/abi.md",
         "share/fish/vendor_completions.d/patroni_barman.fish",
         "share/man/man1/patroni_barman.1",
         "share/man/man3/barman_recover.3",
