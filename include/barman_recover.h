@@ -177,6 +177,12 @@ typedef enum {
    * established there are none): level is 0, message "".
    */
   BARMAN_RECOVER_EVENT_TICK = 3,
+  /**
+   * What has arrived in the data directory; about once a second while an operation runs, where the data
+   * directory can be seen: level is the share of the backup in percent, or -1 while its size is not known,
+   * message the figures for people. barman_recover_bytes and barman_recover_total_bytes have the numbers.
+   */
+  BARMAN_RECOVER_EVENT_PROGRESS = 4,
 } barman_recover_event;
 
 /**
@@ -445,6 +451,26 @@ int32_t barman_recover_set_state_file(barman_recover *handle, const char *path);
 int32_t barman_recover_set_no_state_file(barman_recover *handle, int32_t flag);
 
 /**
+ * How long an operation may be in progress without anything new in the data directory; 0 for no limit. Then
+ * the run ends with BARMAN_RECOVER_RECOVERY_FAILED, and the state file stays. A warning comes after 300 s.
+ *
+ * seconds: whole seconds. Default: 0.
+ *
+ * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ */
+int32_t barman_recover_set_stall_timeout(barman_recover *handle, uint32_t seconds);
+
+/**
+ * Whether not to ask the API for the size of the backup (GET /diagnose, once, in a helper thread beside the
+ * polling; it has Barman look at all its servers). barman_recover_total_bytes then stays 0.
+ *
+ * flag: 0 for no, anything else for yes. Default: 0.
+ *
+ * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ */
+int32_t barman_recover_set_no_diagnose(barman_recover *handle, int32_t flag);
+
+/**
  * Sets the function that is told what happens during the run.
  *
  * function: NULL for none, which is the default. user_data: handed back to the function, otherwise not
@@ -540,6 +566,25 @@ int32_t barman_recover_http_status(const barman_recover *handle);
  * Returns 0 before the run. From any thread and in the event callback.
  */
 uint64_t barman_recover_elapsed_ms(const barman_recover *handle);
+
+/**
+ * How many bytes are in the data directory, its tablespaces and its WAL directory; counted during the run
+ * where the data directory can be seen.
+ *
+ * handle: may be NULL.
+ *
+ * Returns 0 while nothing was counted. From any thread and in the event callback.
+ */
+uint64_t barman_recover_bytes(const barman_recover *handle);
+
+/**
+ * The size of the backup in bytes, its WAL not included, as Barman tells it.
+ *
+ * handle: may be NULL.
+ *
+ * Returns 0 while it is not known. From any thread and in the event callback.
+ */
+uint64_t barman_recover_total_bytes(const barman_recover *handle);
 
 #ifdef __cplusplus
 }  /* extern "C" */

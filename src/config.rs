@@ -80,6 +80,8 @@ pub struct Config {
     verify: Option<bool>,
     state_file: Option<PathBuf>,
     no_state_file: Option<bool>,
+    stall_timeout: Option<u32>,
+    no_diagnose: Option<bool>,
 }
 
 impl fmt::Debug for Config {
@@ -156,6 +158,8 @@ impl Config {
             Opt::Verify => self.verify = Some(flag()?),
             Opt::StateFile => self.state_file = Some(path()?),
             Opt::NoStateFile => self.no_state_file = Some(flag()?),
+            Opt::StallTimeout => self.stall_timeout = Some(number()?),
+            Opt::NoDiagnose => self.no_diagnose = Some(flag()?),
         }
         Ok(self)
     }
@@ -224,6 +228,9 @@ impl Config {
             deadline: Some(seconds(self.deadline, Opt::Deadline)).filter(|limit| !limit.is_zero()),
             verify: self.verify.unwrap_or(false),
             state_file,
+            stall_timeout: Some(seconds(self.stall_timeout, Opt::StallTimeout))
+                .filter(|limit| !limit.is_zero()),
+            diagnose: !self.no_diagnose.unwrap_or(false),
         })
     }
 }
@@ -278,6 +285,8 @@ pub(crate) struct Settings {
     pub(crate) deadline: Option<Duration>,
     pub(crate) verify: bool,
     pub(crate) state_file: Option<PathBuf>,
+    pub(crate) stall_timeout: Option<Duration>,
+    pub(crate) diagnose: bool,
 }
 
 #[cfg(test)]

@@ -17,20 +17,28 @@ pub(crate) struct Inode {
     pub(crate) born: u64,
 }
 
-/// Tells a data directory that is being restored from one that was made or filled anew at the same path:
-/// emptied in place (a mount point can't be removed), the directory stays and its `global` goes. Barman makes
-/// both once; before `global` is there, it also makes and removes files to try the destination.
+/// Tells a data directory from one that was made or filled anew at the same path: emptied in place (a mount
+/// point can't be removed), the directory stays and its `global` goes, which Barman makes once. Before that it
+/// also makes and removes files to try the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) directory: Inode,
-    pub(crate) global: Inode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) global: Option<Inode>,
+}
+
+impl Identity {
+    /// Whether `now` is the same directory, grown since.
+    pub(crate) fn became(&self, now: &Identity) -> bool {
+        self.directory == now.directory && (self.global.is_none() || self.global == now.global)
+    }
 }
 
 /// Version of a file: changes with every write or replacement, whatever its modification time says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    inode: u64,
-    ctime: (i64, i64),
+    pub(crate) inode: u64,
+    pub(crate) ctime: (i64, i64),
 }
 
 /// What is in the data directory.
@@ -47,12 +55,24 @@ pub(crate) enum Content {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Look {
     pub(crate) content: Content,
-    /// Known once there is a `global` in it.
+    /// Known when it is a directory.
     pub(crate) identity: Option<Identity>,
     pub(crate) pg_version: Option<Stamp>,
     pub(crate) pg_control: Option<Stamp>,
     /// Process of its `postmaster.pid`, if that process lives.
     pub(crate) postmaster: Option<i32>,
+    /// What a restore has brought, while one may be running and where the directory can be seen.
+    pub(crate) arrived: Option<Arrived>,
+}
+
+/// How much is in the data directory, its tablespaces and its WAL directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Arrived {
+    pub(crate) bytes: u64,
+    /// How often the whole directory has been counted through.
+    pub(crate) passes: u32,
+    /// Size of the backup, once known.
+    pub(crate) total: Option<u64>,
 }
 
 impl Look {
@@ -62,6 +82,7 @@ impl Look {
         pg_version: None,
         pg_control: None,
         postmaster: None,
+        arrived: None,
     };
 
     /// Whether a restore's first and last file are here, and neither is the one of `before`.
@@ -94,10 +115,9 @@ pub(crate) fn look(path: &Path, alive: impl Fn(i32) -> bool) -> Look {
         Ok(false) => Content::Something,
         Err(_) => return look,
     };
+    let global = fs::metadata(path.join("global")).ok().map(|found| inode(&found));
+    look.identity = Some(Identity { directory: inode(&directory), global });
     if look.content == Content::Something {
-        let global = fs::metadata(path.join("global")).ok();
-        look.identity =
-            global.map(|global| Identity { directory: inode(&directory), global: inode(&global) });
         look.pg_version = stamp(&path.join("PG_VERSION"));
         look.pg_control = stamp(&path.join("global/pg_control"));
         look.postmaster = fs::read_to_string(path.join("postmaster.pid"))
@@ -151,17 +171,16 @@ mod tests {
         fs::create_dir(&data).unwrap();
         assert_eq!(seen(&data).content, Content::Empty);
         fs::write(data.join("PG_VERSION"), "15\n").unwrap();
-        assert_eq!((seen(&data).content, seen(&data).identity), (Content::Something, None));
         fs::create_dir(data.join("global")).unwrap();
         let pieces = seen(&data);
         assert!(pieces.content == Content::Something && !pieces.complete());
         fs::write(data.join("global/pg_control"), "x").unwrap();
         let whole = seen(&data);
         assert!(whole.complete() && whole.restored_since(&pieces).eq(&false));
-        assert_eq!(pieces.identity.unwrap(), whole.identity.unwrap());
+        assert!(pieces.identity.unwrap().became(&whole.identity.unwrap()));
         fs::remove_dir_all(&data).unwrap();
         fs::create_dir_all(data.join("global")).unwrap();
-        assert_ne!(whole.identity.unwrap(), seen(&data).identity.unwrap(), "made anew");
+        assert!(!whole.identity.unwrap().became(&seen(&data).identity.unwrap()), "made anew");
     }
 
     #[test]

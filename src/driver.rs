@@ -1,16 +1,19 @@
 //! The one loop: asks the machine what to do, does it, and tells the machine what came of it.
 
-use std::path::Path;
-use std::time::Instant;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::config::Config;
-use crate::data_directory;
+use crate::data_directory::{self, Content, Look};
 use crate::event::{Event, Level};
 use crate::ffi::sys;
 use crate::host::Host;
-use crate::machine::{Claim, Machine, Seen, Step};
+use crate::machine::{Claim, Counting, Machine, Seen, Step};
 use crate::outcome::Outcome;
+use crate::progress::Counter;
+use crate::protocol::Request;
+use crate::sizer::Sizer;
 use crate::state_file::StateFile;
 use crate::transport::Transport;
 
@@ -38,6 +41,7 @@ pub fn run(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send 
 fn drive(mut machine: Machine, transport: &Transport, host: &Host) -> Outcome {
     let started = Instant::now();
     let mut state_file = machine.settings().state_file.as_deref().map(StateFile::new);
+    let mut arrivals = Arrivals::new(&machine.settings().data_directory);
     let mut seen = Seen::Start;
     loop {
         let (events, step) = machine.advance(seen, started.elapsed());
@@ -52,10 +56,7 @@ fn drive(mut machine: Machine, transport: &Transport, host: &Host) -> Outcome {
             continue;
         }
         seen = match step {
-            Step::Look => {
-                let path = Path::new(&machine.settings().data_directory);
-                Seen::Looked(data_directory::look(path, sys::process_lives))
-            }
+            Step::Look => Seen::Looked(arrivals.look(&machine, transport)),
             Step::Claim => Seen::Claimed(match &mut state_file {
                 Some(file) => file.claim(),
                 None => Claim::Unavailable("there is none".into()),
@@ -65,11 +66,15 @@ fn drive(mut machine: Machine, transport: &Transport, host: &Host) -> Outcome {
                 Seen::Saved(saved.err().map(|error| error.to_string()))
             }
             Step::Forget(last) => {
-                let removed = state_file.as_mut().map_or(Ok(()), |file| file.remove(last));
+                let removed = state_file.as_mut().map_or(Ok(()), |file| file.remove(&last));
                 Seen::Forgotten(removed.err().map(|error| error.to_string()))
             }
             Step::Send(request, timeout) => match transport.send(&request, machine.settings(), timeout) {
                 Ok(reply) => Seen::Reply(reply),
+                // Whether a create got through must be told; any other failure is the host's own doing.
+                Err(none) if host.cancel.is_cancelled() && !(none.reached && request == Request::Create) => {
+                    Seen::Cancelled
+                }
                 Err(none) => Seen::NoReply(none),
             },
             Step::Wait(wait) => {
@@ -78,6 +83,45 @@ fn drive(mut machine: Machine, transport: &Transport, host: &Host) -> Outcome {
             }
             Step::Finish(outcome) => return outcome,
         };
+    }
+}
+
+/// The data directory and what arrives in it.
+struct Arrivals {
+    path: PathBuf,
+    counter: Counter,
+    /// When it was counted last.
+    counted: Instant,
+    sizer: Option<Sizer>,
+    asked: bool,
+}
+
+impl Arrivals {
+    /// How long the count at the end may take.
+    const LAST_COUNT: Duration = Duration::from_secs(1);
+
+    fn new(path: &str) -> Arrivals {
+        let path = PathBuf::from(path);
+        Arrivals { counter: Counter::new(&path), path, counted: Instant::now(), sizer: None, asked: false }
+    }
+
+    fn look(&mut self, machine: &Machine, transport: &Transport) -> Look {
+        let mut look = data_directory::look(&self.path, sys::process_lives);
+        let counting = machine.counting();
+        if look.content == Content::Unseen || counting == Counting::Nothing {
+            return look;
+        }
+        let since = std::mem::replace(&mut self.counted, Instant::now()).elapsed();
+        let mut arrived = match counting {
+            Counting::All => self.counter.finish(Self::LAST_COUNT),
+            _ => self.counter.look(since),
+        };
+        if arrived.bytes > 0 && machine.settings().diagnose && !std::mem::replace(&mut self.asked, true) {
+            self.sizer = Sizer::start(transport, machine.settings());
+        }
+        arrived.total = self.sizer.as_mut().and_then(Sizer::size);
+        look.arrived = Some(arrived);
+        look
     }
 }
 

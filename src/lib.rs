@@ -45,6 +45,7 @@ mod backoff;
 mod cancel;
 mod config;
 mod data_directory;
+mod diagnose;
 mod driver;
 mod event;
 #[allow(unsafe_code)] // the border to C, and nothing else
@@ -56,6 +57,7 @@ mod outcome;
 mod progress;
 mod protocol;
 mod record;
+mod sizer;
 mod state_file;
 mod tls;
 mod transport;
@@ -64,7 +66,7 @@ mod url;
 pub use cancel::Cancel;
 pub use config::{Config, ConfigError, Value};
 pub use driver::run;
-pub use event::{Event, Level};
+pub use event::{Event, Level, Progress};
 pub use options::{Kind, OPTIONS, Opt, OptionSpec};
 pub use outcome::{Code, OperationState, Outcome};
 

@@ -47,6 +47,10 @@ pub enum Opt {
     StateFile,
     /// `--no-state-file`
     NoStateFile,
+    /// `--stall-timeout`
+    StallTimeout,
+    /// `--no-diagnose`
+    NoDiagnose,
 }
 
 /// What a value of an option looks like.
@@ -291,6 +295,20 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Flag,
         "",
         "Keep no state file: a run that was killed is then forgotten",
+    ),
+    row(
+        Opt::StallTimeout,
+        "stall-timeout",
+        Kind::Seconds,
+        "0",
+        "Seconds without anything new in the data directory until giving up, 0 for no limit (a warning comes after 300)",
+    ),
+    row(
+        Opt::NoDiagnose,
+        "no-diagnose",
+        Kind::Flag,
+        "",
+        "Do not ask the API for the backup's size (GET /diagnose, which has Barman look at all its servers): no percentage then",
     ),
 ];
 

@@ -128,6 +128,10 @@ pub struct Outcome {
     pub http_status: Option<u16>,
     /// Time from the start of the run to its end.
     pub elapsed: Duration,
+    /// Bytes in the data directory at the end, if they were counted.
+    pub bytes: Option<u64>,
+    /// Size of the backup, if it became known.
+    pub total_bytes: Option<u64>,
 }
 
 impl Outcome {
@@ -140,6 +144,8 @@ impl Outcome {
             operation_state: OperationState::NotCreated,
             http_status: None,
             elapsed: Duration::ZERO,
+            bytes: None,
+            total_bytes: None,
         }
     }
 }

@@ -4,23 +4,17 @@
 use std::collections::HashMap;
 use std::fs::{self, ReadDir};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Entries counted per second: an entry costs about 3 microseconds, so this is half a percent of a core. A
-/// directory of 100,000 files is passed through in 50 seconds.
-const ENTRIES_PER_SECOND: f64 = 2_000.0;
+use crate::data_directory::Arrived;
+
+/// Entries counted for each millisecond since the last look: an entry costs about 3 microseconds, so this is
+/// a good half percent of a core. A directory of 100,000 files is passed through in 50 seconds.
+const ENTRIES_PER_MILLISECOND: usize = 2;
 /// Counted at each look, however soon it comes.
 const LEAST: usize = 100;
 /// Counted at one look, however late it comes.
 const MOST: usize = 20_000;
-
-/// What has been counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Counted {
-    pub(crate) bytes: u64,
-    /// How often the whole directory has been passed through.
-    pub(crate) passes: u32,
-}
 
 /// Passes through the directory again and again.
 pub(crate) struct Counter {
@@ -47,43 +41,46 @@ impl Counter {
     }
 
     /// Goes on counting; `since` is the time since the last look.
-    pub(crate) fn look(&mut self, since: Duration) -> Counted {
-        // At most MOST, so nothing is cut off.
-        let entries = (since.as_secs_f64() * ENTRIES_PER_SECOND).min(MOST as f64) as usize;
-        self.count(entries.max(LEAST))
+    pub(crate) fn look(&mut self, since: Duration) -> Arrived {
+        let entries =
+            usize::try_from(since.as_millis()).unwrap_or(MOST).saturating_mul(ENTRIES_PER_MILLISECOND);
+        self.count(entries.clamp(LEAST, MOST))
     }
 
-    /// Counts everything once more, for the figures at the end.
-    pub(crate) fn finish(&mut self) -> Counted {
-        *self = Counter { passes: self.passes, ..Counter::new(&self.root) };
-        let end = self.passes + 1;
-        while self.passes < end {
-            self.count(MOST);
+    /// Counts everything once more, for the figures at the end; what was counted before where that takes
+    /// longer than `limit`.
+    pub(crate) fn finish(&mut self, limit: Duration) -> Arrived {
+        let started = Instant::now();
+        let mut whole = Counter::new(&self.root);
+        while whole.count(MOST).passes == 0 {
+            if started.elapsed() > limit {
+                return self.counted();
+            }
         }
+        whole.passes += self.passes;
+        *self = whole;
         self.counted()
     }
 
-    fn counted(&self) -> Counted {
+    fn counted(&self) -> Arrived {
         // A large directory counts while it is being read.
         let partial = self.reading.as_ref().map_or(0, |reading| {
             let before = self.sums.get(&reading.path).map_or(0, |(bytes, _)| *bytes);
             reading.bytes.saturating_sub(before)
         });
-        Counted { bytes: self.total + partial, passes: self.passes }
+        Arrived { bytes: self.total + partial, passes: self.passes, total: None }
     }
 
     /// Counts up to `entries` directory entries, and to the end of a pass at most.
-    fn count(&mut self, entries: usize) -> Counted {
+    fn count(&mut self, entries: usize) -> Arrived {
         for _ in 0..entries {
             let Some(reading) = &mut self.reading else {
-                match self.open.pop() {
-                    Some(path) => self.start(path),
-                    None => {
-                        self.end_pass();
-                        break;
-                    }
+                if let Some(path) = self.open.pop() {
+                    self.start(path);
+                    continue;
                 }
-                continue;
+                self.end_pass();
+                break;
             };
             match reading.entries.next() {
                 Some(Ok(entry)) => {
@@ -169,7 +166,7 @@ mod tests {
         for (link, to) in [("pg_tblspc/16384", "space"), ("pg_wal", "wal"), ("base/link", "other")] {
             symlink(scratch.0.join(to), scratch.0.join("data").join(link)).unwrap();
         }
-        assert_eq!(Counter::new(&scratch.0.join("data")).finish().bytes, 1703);
+        assert_eq!(Counter::new(&scratch.0.join("data")).finish(Duration::MAX).bytes, 1703);
     }
 
     #[test]
@@ -205,6 +202,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_not_there_counts_nothing() {
-        assert_eq!(Counter::new(Path::new("/no/such/directory")).finish(), Counted { bytes: 0, passes: 1 });
+        let counted = Counter::new(Path::new("/no/such/directory")).finish(Duration::MAX);
+        assert_eq!((counted.bytes, counted.passes), (0, 1));
     }
 }

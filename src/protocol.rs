@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Settings;
+use crate::diagnose::{self, Backup, Unknown};
 use crate::event::one_line;
+use crate::url::Url;
 
 /// A question to the API, or the one request that changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub(crate) enum Request {
     List,
     Create,
     Poll(String),
+    /// Everything that Barman knows; see `diagnose.rs`.
+    Diagnose,
 }
 
 /// A body of more than this is no status, operation or error.
@@ -27,6 +31,7 @@ impl Request {
     pub(crate) fn segments<'a>(&'a self, settings: &'a Settings) -> Vec<&'a str> {
         match self {
             Request::Status => vec!["status"],
+            Request::Diagnose => vec!["diagnose"],
             Request::List | Request::Create => vec!["servers", &settings.barman_server, "operations"],
             Request::Poll(id) => vec!["servers", &settings.barman_server, "operations", id],
         }
@@ -53,7 +58,8 @@ impl Request {
 
     pub(crate) fn timeout(&self, settings: &Settings) -> Duration {
         match self {
-            Request::Create => settings.create_timeout,
+            // Barman connects to every PostgreSQL for it.
+            Request::Create | Request::Diagnose => settings.create_timeout,
             _ => settings.request_timeout,
         }
     }
@@ -61,6 +67,7 @@ impl Request {
     pub(crate) fn body_limit(&self) -> usize {
         match self {
             Request::List => LIST,
+            Request::Diagnose => diagnose::LIMIT,
             _ => SMALL,
         }
     }
@@ -74,7 +81,8 @@ pub(crate) struct Reply {
     /// Why the body is not whole, if it isn't.
     pub(crate) cut: Option<String>,
     pub(crate) retry_after: Option<Duration>,
-    pub(crate) location: Option<String>,
+    /// Where a redirect leads.
+    pub(crate) location: Option<Url>,
 }
 
 /// No answer came.
@@ -127,9 +135,7 @@ impl Reply {
         }
         let named = self.json::<Body>().map(|body| body.operation_id);
         match (self.status, named) {
-            (200..=299, Ok(id)) if !id.is_empty() && id.len() <= 200 && !id.chars().any(char::is_control) => {
-                Created::Operation(id)
-            }
+            (200..=299, Ok(id)) if is_id(&id) => Created::Operation(id),
             (200..=299, Ok(_)) => {
                 Created::Unknown(format!("HTTP {} with an operation ID that is none", self.status))
             }
@@ -138,11 +144,7 @@ impl Reply {
             }
             // A refusal names no operation: this reply contradicts itself.
             (_, Ok(_)) => Created::Unknown(format!("HTTP {} with an operation ID", self.status)),
-            (300..=399, Err(_)) => Created::Refused(match &self.location {
-                Some(to) => format!("HTTP {}: the API has moved to {}", self.status, one_line(to)),
-                None => self.says(),
-            }),
-            (400..=499, Err(_)) => Created::Refused(self.says()),
+            (300..=499, Err(_)) => Created::Refused(self.says()),
             (500, Err(_)) => Created::Failed(self.says()),
             _ => Created::Unknown(self.says()),
         }
@@ -183,7 +185,18 @@ impl Reply {
         }
         let body: Body = self.json().map_err(|why| format!("an answer that is not understood ({why})"))?;
         let other = |t: &Option<String>| matches!(t.as_deref(), Some("config_switch" | "config_update"));
-        Ok(body.operations.into_iter().filter(|op| !other(&op.r#type)).map(|op| op.id).collect())
+        let recoveries = body.operations.into_iter().filter(|op| !other(&op.r#type)).map(|op| op.id);
+        let ids: Vec<String> = recoveries.collect();
+        if ids.iter().all(|id| is_id(id)) { Ok(ids) } else { Err("an operation ID that is none".into()) }
+    }
+
+    /// The backup of this ID or alias, from the reply to `Diagnose`.
+    pub(crate) fn backup(&self, server: &str, backup: &str) -> Result<Backup, Unknown> {
+        match (self.status, &self.cut) {
+            (200, None) => diagnose::backup_size(&self.body, server, backup),
+            (200, Some(why)) => Err(Unknown::Answer(why.clone())),
+            _ => Err(Unknown::Answer(self.says())),
+        }
     }
 
     fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, String> {
@@ -194,11 +207,15 @@ impl Reply {
         })
     }
 
-    /// Status and the server's own words: `error` of a JSON reply, or the text of an HTML page's `<p>`.
+    /// Status and the server's own words: where it sends us, `error` of a JSON reply, or the text of an HTML
+    /// page's `<p>`.
     pub(crate) fn says(&self) -> String {
         #[derive(Deserialize)]
         struct Body {
             error: String,
+        }
+        if let (300..=399, Some(to)) = (self.status, &self.location) {
+            return format!("HTTP {}: the API has moved to {}", self.status, one_line(&to.to_string()));
         }
         let words = match self.json::<Body>() {
             Ok(body) => one_line(&body.error),
@@ -212,6 +229,11 @@ impl Reply {
             .map_or(words.as_str(), |w| w.1);
         if words.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {words}") }
     }
+}
+
+/// Whether this can be asked about and logged.
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= 200 && !id.chars().any(char::is_control)
 }
 
 /// The text of the first `<p>` (or else `<title>`) of a page, tags removed and entities decoded.
@@ -337,6 +359,10 @@ mod tests {
             r#"{"operations":[{"id":"a","type":"recovery"},{"id":"b","type":"config_switch"},{"id":"c","type":"recoverx"},{"id":"d"}]}"#,
         );
         assert_eq!(list.recoveries().unwrap(), ["a", "c", "d"]);
+        for id in ["", "a\\nb", &"x".repeat(201)] {
+            let list = reply(200, &format!("{{\"operations\":[{{\"id\":\"{id}\"}}]}}"));
+            assert!(list.recoveries().is_err(), "{id}");
+        }
     }
 
     #[test]

@@ -77,13 +77,12 @@ impl StateFile {
         if end == 0 { sync_parent(&self.path) } else { Ok(()) }
     }
 
-    /// Removes the file, with a last line for a run that waits for its lock, and gives up the lock.
-    pub(crate) fn remove(&mut self, last: Option<Line>) -> io::Result<()> {
+    /// Removes the file, with last lines for a run that waits for its lock, and gives up the lock.
+    pub(crate) fn remove(&mut self, last: &[Line]) -> io::Result<()> {
         let Some(mut file) = self.file.take() else { return Ok(()) };
-        if let Some(line) = last {
-            file.seek(SeekFrom::End(0))?;
-            let _ = file.write_all(&line.to_bytes()); // that run judges by itself without it
-        }
+        let bytes: Vec<u8> = last.iter().flat_map(Line::to_bytes).collect();
+        file.seek(SeekFrom::End(0))?;
+        let _ = file.write_all(&bytes); // that run judges by itself without them
         let removed = fs::remove_file(&self.path);
         let _ = file.unlock(); // at once even if a fork of the host holds the descriptor
         removed
@@ -201,7 +200,7 @@ mod tests {
         assert!(
             matches!(second.claim(), Claim::Held(Some(record)) if record.operation_id.as_deref() == Some("x"))
         );
-        first.remove(Some(Line::Ended(Ended::Done))).unwrap();
+        first.remove(&[Line::Ended(Ended::Done)]).unwrap();
         let Claim::Mine { record: Some(record), garbage: None } = second.claim() else { panic!() };
         assert_eq!(record.ended, Some(Ended::Done));
         assert!(matches!(scratch.file().claim(), Claim::Held(_)), "the file that is there is locked");

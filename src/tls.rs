@@ -60,7 +60,7 @@ impl Tls {
             return Ok(config.clone());
         }
         let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(Verifier::new(self.ca.clone(), provider.clone())?);
+        let verifier = Arc::new(Verifier::new(&self.ca, provider.clone())?);
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous() // what is ours in it: see Verifier
@@ -86,7 +86,8 @@ fn certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>
         return Err(refuse("holds no certificate (expected PEM: '-----BEGIN CERTIFICATE-----')"));
     }
     for certificate in &found {
-        ParsedCertificate::try_from(certificate)
+        // Not as strict as for a server's certificate: roots may be of version 1.
+        webpki::anchor_from_trusted_cert(certificate)
             .map_err(|error| refuse(&format!("a certificate in it is broken ({error})")))?;
     }
     Ok(found)
@@ -121,26 +122,38 @@ fn check_pair(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -
 #[derive(Debug)]
 struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
-    trusted: Vec<CertificateDer<'static>>,
+    roots: Arc<RootCertStore>,
 }
 
 impl Verifier {
-    fn new(ca: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Result<Verifier, Error> {
-        let mut trusted = ca;
-        let system = rustls_native_certs::load_native_certs(); // what can't be read there is not trusted
-        trusted.extend(system.certs);
+    fn new(ca: &[CertificateDer<'static>], provider: Arc<CryptoProvider>) -> Result<Verifier, Error> {
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(trusted.iter().cloned());
+        roots.add_parsable_certificates(ca.iter().cloned());
+        let system = rustls_native_certs::load_native_certs(); // what can't be read there is not trusted
+        roots.add_parsable_certificates(system.certs);
         if roots.is_empty() {
-            return Err(Error::General(NO_ROOTS.into()));
+            let why = system.errors.first().map_or(String::new(), |error| format!(" ({error})"));
+            return Err(Error::General(format!("{NO_ROOTS}{why}")));
         }
-        let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        let roots = Arc::new(roots);
+        let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider)
             .build()
             .map_err(|error| Error::General(error.to_string()))?;
-        Ok(Verifier { webpki, trusted })
+        Ok(Verifier { webpki, roots })
+    }
+
+    /// Whether name and key are those of a trusted certificate: who has that key could sign any other.
+    fn trusts(&self, certificate: &CertificateDer<'_>) -> bool {
+        webpki::anchor_from_trusted_cert(certificate).is_ok_and(|shown| self.roots.roots.contains(&shown))
     }
 }
 
+/// The error of a server that answers to HTTP in TLS.
+pub(crate) fn speaks_tls() -> Error {
+    Error::General(SPEAKS_TLS.into())
+}
+
+const SPEAKS_TLS: &str = "the server speaks TLS, not plain HTTP";
 const NO_ROOTS: &str = "no certificates to trust were found";
 
 /// webpki checks the dates before this.
@@ -160,7 +173,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         match self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(error) if is_ca(&error) => {
-                if !self.trusted.iter().any(|trusted| trusted == end_entity) {
+                if !self.trusts(end_entity) {
                     return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
                 }
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
@@ -217,10 +230,10 @@ pub(crate) fn trouble(error: &io::Error) -> Option<Trouble> {
             "the server does not speak TLS".into(),
             "it seems to speak plain HTTP: use http:// in --api-url, or the port where TLS is spoken",
         ),
-        Error::General(text) if text == NO_ROOTS => lasting(
-            NO_ROOTS.into(),
-            "install the package ca-certificates, set SSL_CERT_FILE, or give --ca-file",
-        ),
+        Error::General(text) if text == SPEAKS_TLS => lasting(text.clone(), "use https:// in --api-url"),
+        Error::General(text) if text.starts_with(NO_ROOTS) => {
+            lasting(text.clone(), "install the package ca-certificates, set SSL_CERT_FILE, or give --ca-file")
+        }
         Error::PeerIncompatible(why) => {
             lasting(format!("the server speaks no TLS that is safe ({why:?})"), "TLS 1.2 or 1.3 is needed")
         }

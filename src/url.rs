@@ -33,14 +33,26 @@ pub(crate) struct Url {
     /// As in the URL: IPv6 addresses with their brackets. Lower case.
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// Path without a slash at its end: "" or "/prefix". As written, percent-encoding included.
+    /// "" or "/path", as written, percent-encoding included. That of an option has no slash at its end.
     pub(crate) path: String,
     /// "" or "?query".
     pub(crate) query: String,
 }
 
 impl Url {
+    /// A URL of ours. The name of a server or API remains one, so that the slash at its end means nothing.
     pub(crate) fn parse(text: &str) -> Result<Url, String> {
+        let mut url = Url::exact(text)?;
+        let rest = text.get(8..).unwrap_or_default();
+        if rest.split_once(['/', '?', '#']).is_some_and(|(_, tail)| tail.contains('@')) {
+            // Half a password may be taken for a path, and shown.
+            return Err("has an '@' in its path (a password's '/', '?' and '#' are %2F, %3F and %23)".into());
+        }
+        url.path.truncate(url.path.trim_end_matches('/').len());
+        Ok(url)
+    }
+
+    fn exact(text: &str) -> Result<Url, String> {
         let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
         let (https, rest) = if lower.starts_with("https://") {
             (true, &text[8..])
@@ -61,14 +73,7 @@ impl Url {
             None => (None, authority),
         };
         let (host, port) = host_and_port(address, https)?;
-        Ok(Url {
-            https,
-            credentials,
-            host,
-            port,
-            path: path.trim_end_matches('/').into(),
-            query: query.into(),
-        })
+        Ok(Url { https, credentials, host, port, path: path.into(), query: query.into() })
     }
 
     /// This URL with further path segments, each percent-encoded as one segment.
@@ -86,25 +91,23 @@ impl Url {
         url
     }
 
-    /// Where a redirect from here leads, as `Location` says it: absolute, or relative to this URL.
+    /// Where a redirect from here leads, as `Location` says it: absolute, or relative to this URL. Our
+    /// credentials go with it to the same server only.
     pub(crate) fn follow(&self, location: &str) -> Result<Url, String> {
-        if location.contains("://") {
-            return Url::parse(location);
-        }
-        let mut base = self.clone();
-        (base.path, base.query) = (String::new(), String::new());
-        base.credentials = None;
-        if let Some(rest) = location.strip_prefix("//") {
-            return Url::parse(&format!("{}://{rest}", base.scheme()));
-        }
-        let path = if location.starts_with('/') {
-            location.to_string()
+        let first = location.split(['/', '?', '#']).next().unwrap_or_default();
+        let mut url = if first.ends_with(':') {
+            Url::exact(location)?
+        } else if location.starts_with("//") {
+            Url::exact(&format!("{}:{location}", self.scheme()))?
         } else {
-            let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            format!("{folder}/{location}")
+            let server = Url { path: String::new(), query: String::new(), ..self.clone() };
+            let folder = match self.path.rsplit_once('/') {
+                Some((folder, _)) if !location.starts_with('/') => format!("{folder}/"),
+                _ => String::new(),
+            };
+            Url::exact(&format!("{server}{folder}{location}"))?
         };
-        let mut url = Url::parse(&format!("{base}{path}"))?;
-        url.credentials.clone_from(&self.credentials);
+        url.credentials = self.credentials.clone().filter(|_| self.same_server(&url));
         Ok(url)
     }
 
@@ -112,8 +115,7 @@ impl Url {
         if self.https { "https" } else { "http" }
     }
 
-    /// Whether both lead to the same server.
-    pub(crate) fn same_host(&self, other: &Url) -> bool {
+    pub(crate) fn same_server(&self, other: &Url) -> bool {
         self.https == other.https && self.host == other.host && self.port == other.port
     }
 
@@ -209,6 +211,14 @@ mod tests {
             ("http://[zz]", "! has an IPv6 address that is none"),
             ("http://a b", "! holds a character that no URL has (a blank, a quote, ...)"),
             ("http://h\r\nX: y", "! holds a character that no URL has (a blank, a quote, ...)"),
+            (
+                "http://u:1/p@h",
+                "! has an '@' in its path (a password's '/', '?' and '#' are %2F, %3F and %23)",
+            ),
+            (
+                "http://u:1#p@h",
+                "! has an '@' in its path (a password's '/', '?' and '#' are %2F, %3F and %23)",
+            ),
             ("http://hé", "! has a host name with a character that no host name has"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
@@ -245,11 +255,16 @@ mod tests {
             ("http://h/x", "http://h/x"),
             ("/x/y?z=1", "https://h/x/y?z=1"),
             ("c", "https://h/a/c"),
+            ("d/", "https://h/a/d/"),
             ("//other:8/x", "https://other:8/x"),
+            ("/x?to=http://other/", "https://h/x?to=http://other/"),
         ] {
             assert_eq!(from.follow(location).unwrap().to_string(), to);
         }
         assert!(from.follow("/x").unwrap().credentials.is_some());
-        assert!(from.follow("https://other/x").unwrap().credentials.is_none());
+        assert!(from.follow("https://h/x").unwrap().credentials.is_some());
+        for other in ["https://other/x", "https://h:8/x", "http://h/x", "https://u:q@other/x"] {
+            assert!(from.follow(other).unwrap().credentials.is_none(), "{other}");
+        }
     }
 }

@@ -134,6 +134,12 @@ impl Handle {
                 state.report.operation_id = operation_id;
                 (Kind::BARMAN_RECOVER_EVENT_STATE, operation_state as i32, message)
             }
+            Event::Progress(progress) => {
+                let mut state = self.lock();
+                (state.report.bytes, state.report.total_bytes) = (Some(progress.bytes), progress.total);
+                let percent = progress.percent().and_then(|percent| i32::try_from(percent).ok());
+                (Kind::BARMAN_RECOVER_EVENT_PROGRESS, percent.unwrap_or(-1), progress.to_string())
+            }
             Event::Tick => (Kind::BARMAN_RECOVER_EVENT_TICK, 0, String::new()),
         };
         if callback.is_some_and(|callback| callback.call(kind as i32, level, &c_text(&message)) != 0) {

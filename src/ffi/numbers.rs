@@ -72,6 +72,10 @@ pub enum barman_recover_event {
     /// About a second has passed, whatever the run waits for (only while a TCP connection is being
     /// established there are none): level is 0, message "".
     BARMAN_RECOVER_EVENT_TICK = 3,
+    /// What has arrived in the data directory; about once a second while an operation runs, where the data
+    /// directory can be seen: level is the share of the backup in percent, or -1 while its size is not known,
+    /// message the figures for people. barman_recover_bytes and barman_recover_total_bytes have the numbers.
+    BARMAN_RECOVER_EVENT_PROGRESS = 4,
 }
 
 pub(super) const VERSION: &CStr =
@@ -161,7 +165,7 @@ mod tests {
         for level in [Level::Debug, Level::Info, Level::Warning, Level::Error] {
             expected.push((format!("BARMAN_RECOVER_LEVEL_{}", level.name()), level as i32));
         }
-        for (kind, number) in [("LOG", 1), ("STATE", 2), ("TICK", 3)] {
+        for (kind, number) in [("LOG", 1), ("STATE", 2), ("TICK", 3), ("PROGRESS", 4)] {
             expected.push((format!("BARMAN_RECOVER_EVENT_{kind}"), number));
         }
         assert_eq!(header(), expected);

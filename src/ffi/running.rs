@@ -99,6 +99,27 @@ pub extern "C" fn barman_recover_elapsed_ms(handle: *const Handle) -> u64 {
     with(handle, 0, 0, |handle| u64::try_from(handle.elapsed().as_millis()).unwrap_or(u64::MAX))
 }
 
+/// How many bytes are in the data directory, its tablespaces and its WAL directory; counted during the run
+/// where the data directory can be seen.
+///
+/// handle: may be NULL.
+///
+/// Returns 0 while nothing was counted. From any thread and in the event callback.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_bytes(handle: *const Handle) -> u64 {
+    with(handle, 0, 0, |handle| handle.number(|report| report.bytes.unwrap_or(0)))
+}
+
+/// The size of the backup in bytes, its WAL not included, as Barman tells it.
+///
+/// handle: may be NULL.
+///
+/// Returns 0 while it is not known. From any thread and in the event callback.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_total_bytes(handle: *const Handle) -> u64 {
+    with(handle, 0, 0, |handle| handle.number(|report| report.total_bytes.unwrap_or(0)))
+}
+
 fn text(handle: *const Handle, of: impl FnOnce(&Outcome) -> &str) -> *const c_char {
     with(handle, c"".as_ptr(), c"".as_ptr(), |handle| handle.text(of))
 }

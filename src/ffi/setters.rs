@@ -224,6 +224,28 @@ pub extern "C" fn barman_recover_set_no_state_file(handle: *mut Handle, flag: i3
     set_flag(handle, Opt::NoStateFile, flag)
 }
 
+/// How long an operation may be in progress without anything new in the data directory; 0 for no limit. Then
+/// the run ends with BARMAN_RECOVER_RECOVERY_FAILED, and the state file stays. A warning comes after 300 s.
+///
+/// seconds: whole seconds. Default: 0.
+///
+/// Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_set_stall_timeout(handle: *mut Handle, seconds: u32) -> i32 {
+    set_number(handle, Opt::StallTimeout, seconds)
+}
+
+/// Whether not to ask the API for the size of the backup (GET /diagnose, once, in a helper thread beside the
+/// polling; it has Barman look at all its servers). barman_recover_total_bytes then stays 0.
+///
+/// flag: 0 for no, anything else for yes. Default: 0.
+///
+/// Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_set_no_diagnose(handle: *mut Handle, flag: i32) -> i32 {
+    set_flag(handle, Opt::NoDiagnose, flag)
+}
+
 /// Sets the function that is told what happens during the run.
 ///
 /// function: NULL for none, which is the default. user_data: handed back to the function, otherwise not

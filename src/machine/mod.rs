@@ -15,6 +15,7 @@ mod settle;
 mod start;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -22,10 +23,11 @@ use std::time::Duration;
 use crate::backoff::{self, Outage, Random, SHORTEST};
 use crate::config::Settings;
 use crate::data_directory::{Content, Identity, Look};
-use crate::event::{Event, Level};
+use crate::event::{Event, Level, size};
 use crate::outcome::{Code, OperationState, Outcome};
 use crate::protocol::{NoReply, Reply, Request};
 use crate::record::{Ended, Line, Record};
+use watch::Watch;
 
 /// What the driver does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub(crate) enum Step {
     /// Append to the state file, in one write, and sync it.
     Save(Vec<Line>),
     /// Append to the state file, remove it and give up its lock.
-    Forget(Option<Line>),
+    Forget(Vec<Line>),
     /// Send a request and wait for the reply at most this long.
     Send(Request, Duration),
     Wait(Duration),
@@ -60,6 +62,14 @@ pub(crate) enum Seen {
     Cancelled,
 }
 
+/// See [`Machine::counting`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counting {
+    Nothing,
+    Some,
+    All,
+}
+
 /// The state file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Claim {
@@ -71,6 +81,9 @@ pub(crate) enum Claim {
     /// It can't be had; why.
     Unavailable(String),
 }
+
+/// While an operation runs, the data directory is looked at this often.
+const LOOKS: Duration = Duration::from_secs(1);
 
 enum Phase {
     FirstLook,
@@ -88,6 +101,10 @@ enum Phase {
         retry_after: Option<Duration>,
     },
     CreateAgain,
+    /// The reply to the create named an operation that was there before.
+    OldName {
+        id: String,
+    },
     SaveOperation,
     Polling,
     /// A 404 for an operation that never gave a good answer: does the list have it?
@@ -106,6 +123,7 @@ enum Phase {
 }
 
 /// One recovery.
+#[allow(clippy::struct_excessive_bools)] // facts that don't depend on each other
 pub(crate) struct Machine {
     settings: Settings,
     random: Random,
@@ -114,6 +132,8 @@ pub(crate) struct Machine {
     phase: Phase,
     /// Whether the state file is ours.
     claimed: bool,
+    /// Whether it tells of an earlier run, which this one does not settle.
+    inherited: bool,
     operation_id: Option<String>,
     state: OperationState,
     http_status: Option<u16>,
@@ -130,6 +150,8 @@ pub(crate) struct Machine {
     /// When the operation was created, or first heard of.
     began: Duration,
     told_progress: Option<Duration>,
+    watch: Watch,
+    told_unsaved: bool,
     /// Whether an answer about the operation has been good.
     answered: bool,
     unknown: u32,
@@ -144,6 +166,7 @@ impl Machine {
             events: Vec::new(),
             phase: Phase::FirstLook,
             claimed: false,
+            inherited: false,
             operation_id: None,
             state: OperationState::NotCreated,
             http_status: None,
@@ -156,6 +179,8 @@ impl Machine {
             outage: Outage::default(),
             began: Duration::ZERO,
             told_progress: None,
+            watch: Watch::default(),
+            told_unsaved: false,
             answered: false,
             unknown: 0,
         }
@@ -163,6 +188,15 @@ impl Machine {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What of the data directory's bytes a look is to count: nothing, some, or at the end all.
+    pub(crate) fn counting(&self) -> Counting {
+        match self.state {
+            OperationState::Done => Counting::All,
+            state if state.may_be_running() => Counting::Some,
+            _ => Counting::Nothing,
+        }
     }
 
     /// Takes what was seen at `now` (time since the start) and tells what to do. Events come before the step.
@@ -193,6 +227,7 @@ impl Machine {
             Phase::Creating => self.creating(seen),
             Phase::Collision { why, retry_after } => self.collision(&why, retry_after, &seen),
             Phase::CreateAgain => self.create(),
+            Phase::OldName { id } => self.old_name(id, &seen),
             Phase::SaveOperation => {
                 self.saved(&seen);
                 self.pause(SHORTEST, Phase::Polling)
@@ -235,8 +270,9 @@ impl Machine {
     }
 
     fn saved(&mut self, seen: &Seen) {
-        if let Seen::Saved(Some(why)) = seen {
-            self.claimed = false;
+        if let Seen::Saved(Some(why)) = seen
+            && !std::mem::replace(&mut self.told_unsaved, true)
+        {
             self.log(
                 Level::Warning,
                 format!("the state file can't be written ({why}): going on without it, a run after a kill won't know of this one"),
@@ -251,21 +287,55 @@ impl Machine {
 
     fn pausing(&mut self, wait: Duration, then: Box<Phase>, seen: Seen) -> Step {
         match seen {
-            Seen::Looked(look) => match self.note(&look) {
-                Some(line) => self.save(vec![line], Phase::Pause { wait, then }),
-                None => self.wait(wait, *then),
-            },
-            seen => {
-                self.saved(&seen);
-                self.wait(wait, *then)
+            Seen::Waited => return self.look(Phase::Pause { wait, then }),
+            Seen::Looked(look) => {
+                if let Some(end) = self.watch(&look) {
+                    return end;
+                }
+                if let Some(line) = self.note(&look) {
+                    return self.save(vec![line], Phase::Pause { wait, then });
+                }
             }
+            seen => self.saved(&seen),
         }
+        // A long wait has several looks, for the figures.
+        let slice = wait.min(LOOKS);
+        let rest = wait.saturating_sub(slice);
+        self.wait(slice, if rest.is_zero() { *then } else { Phase::Pause { wait: rest, then } })
+    }
+
+    /// Keeps the figures, tells them, and ends the run when nothing has arrived for too long.
+    fn watch(&mut self, look: &Look) -> Option<Step> {
+        self.watch.see(look.arrived?, self.now);
+        self.events.extend(self.watch.progress(self.now).map(Event::Progress));
+        let id = self.operation_id.clone()?;
+        let stalled = self.watch.stalled(self.now)?;
+        let directory = self.settings.data_directory.clone();
+        let what = format!("nothing new has arrived in {directory} for {}", seconds(stalled));
+        let server = &self.settings.barman_server;
+        let hint = format!(
+            "see on the Barman host whether 'barman recover' of server {server} still runs: an operation whose process died stays in progress for ever"
+        );
+        if self.settings.stall_timeout.is_some_and(|limit| stalled >= limit) {
+            let message = format!(
+                "Recovery operation failed. {what}, and operation {id} is in progress (--stall-timeout)"
+            );
+            return Some(self.finish(Code::RecoveryFailed, message, hint));
+        }
+        if self.watch.warns(stalled) {
+            self.log(Level::Warning, format!("{what}, while operation {id} is in progress"));
+            self.log(Level::Warning, format!("HINT: {hint}"));
+        }
+        None
     }
 
     /// Keeps in mind which directory the operation writes into, and whether that was removed meanwhile.
     fn note(&mut self, look: &Look) -> Option<Line> {
-        let gone =
-            self.identity.is_some() && look.content != Content::Unseen && look.identity != self.identity;
+        let gone = match (&self.identity, &look.identity) {
+            (Some(then), Some(now)) => !then.became(now),
+            (Some(_), None) => look.content != Content::Unseen,
+            (None, _) => false,
+        };
         if gone && !self.removed {
             self.removed = true;
             self.log(
@@ -277,7 +347,8 @@ impl Machine {
             );
             return Some(Line::Removed(true));
         }
-        let found = look.identity.filter(|_| self.identity.is_none())?;
+        let grown = look.content == Content::Something && !gone && self.identity != look.identity;
+        let found = look.identity.filter(|_| grown)?;
         self.identity = Some(found);
         Some(Line::Identity(found))
     }
@@ -285,7 +356,7 @@ impl Machine {
     // The end
 
     fn finish(&mut self, code: Code, message: impl Into<String>, hint: impl Into<String>) -> Step {
-        let (message, hint) = (message.into(), hint.into());
+        let (message, hint) = (printable(&message.into()), printable(&hint.into()));
         if code == Code::Cancelled {
             self.log(Level::Warning, message.clone());
         } else if code != Code::RecoveryDone {
@@ -299,11 +370,15 @@ impl Machine {
             (Some(id), state) => format!("; operation {id}: {}", state.name()),
             (None, state) => format!("; operation: {}", state.name()),
         };
+        let restored = match self.watch.arrived() {
+            Some(arrived) if self.state == OperationState::Done => format!(", {}", size(arrived.bytes)),
+            _ => String::new(),
+        };
         if code != Code::Cancelled {
             self.log(
                 Level::Info,
                 format!(
-                    "Ended with {} ({}) after {}{operation}",
+                    "Ended with {} ({}) after {}{operation}{restored}",
                     code.name(),
                     code as i32,
                     seconds(self.now)
@@ -318,17 +393,21 @@ impl Machine {
             operation_state: self.state,
             http_status: self.http_status,
             elapsed: self.now,
+            bytes: self.watch.arrived().map(|arrived| arrived.bytes),
+            total_bytes: self.watch.arrived().and_then(|arrived| arrived.total),
         };
         if !self.claimed || self.state.may_be_running() {
             return Step::Finish(outcome);
         }
+        // For a run that waits for the lock.
         let ended = match self.state {
             OperationState::Done => Some(Line::Ended(Ended::Done)),
             OperationState::Failed => Some(Line::Ended(Ended::Failed)),
             _ => None,
         };
+        let operation = self.operation_id.clone().map(Line::Operation).filter(|_| ended.is_some());
         self.phase = Phase::Finishing(Box::new(outcome));
-        Step::Forget(ended)
+        Step::Forget(operation.into_iter().chain(ended).collect())
     }
 
     /// Ends a run that was told to end or whose time is up.
@@ -384,7 +463,7 @@ impl Machine {
     // What several phases share
 
     fn log(&mut self, level: Level, message: String) {
-        self.events.push(Event::Log { level, message });
+        self.events.push(Event::Log { level, message: printable(&message) });
     }
 
     fn set_state(&mut self, state: OperationState) {
@@ -398,7 +477,11 @@ impl Machine {
     fn tell_progress(&mut self, id: &str) {
         if self.told_progress.is_none_or(|told| self.now.saturating_sub(told) >= self.settings.loop_wait) {
             self.told_progress = Some(self.now);
-            self.log(Level::Info, format!("Recovery operation {id} is still in progress"));
+            let figures = self.watch.progress(self.now).map(|progress| format!(": {progress}"));
+            self.log(
+                Level::Info,
+                format!("Recovery operation {id} is still in progress{}", figures.unwrap_or_default()),
+            );
         }
     }
 
@@ -416,7 +499,12 @@ impl Machine {
         let (budget, misses) = (self.settings.max_outage, self.outage.misses);
         let operation = match &self.operation_id {
             Some(id) => format!("operation {id}"),
-            None => "a recovery operation".into(),
+            None => match &then {
+                Phase::Settling(settle) if settle.has_candidates() => {
+                    format!("one of the operations {}", settle.names())
+                }
+                _ => "a recovery operation".into(),
+            },
         };
         if spent >= budget && misses >= self.settings.min_misses {
             let server = &self.settings.barman_server;
@@ -441,7 +529,9 @@ impl Machine {
         let (first, cap) = (self.settings.retry_wait, self.settings.loop_wait);
         let wait = backoff::retry_wait(misses, first, cap, retry_after, &mut self.random);
         let left = budget.saturating_sub(spent);
-        let wait = if left.is_zero() { wait } else { wait.min(left).max(SHORTEST) };
+        // The tries that it takes at least are to fit into the budget; those that don't follow fast.
+        let tries = self.settings.min_misses.saturating_sub(misses).max(1);
+        let wait = wait.min(if left.is_zero() { first } else { left / tries }).max(SHORTEST);
         self.pause(wait, then)
     }
 
@@ -460,6 +550,11 @@ impl Machine {
             _ => Err("no answer".into()),
         }
     }
+}
+
+/// In one line: an option, a state file or an ID may hold what is none.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// `12.3 s`

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::watch::Watch;
 use super::{Machine, Phase, Seen, Step};
 use crate::backoff::poll_wait;
 use crate::data_directory::{Content, Look};
@@ -17,6 +18,7 @@ impl Machine {
         self.operation_id.clone_from(&self.settings.operation_id);
         self.set_state(OperationState::InProgress);
         self.began = self.now;
+        self.watch = Watch::new(self.now);
         self.save(lines, Phase::SaveOperation)
     }
 
@@ -79,6 +81,7 @@ impl Machine {
             return self.miss(why, retry_after, Phase::Polling);
         }
         self.set_state(OperationState::NotCreated);
+        self.claimed &= !self.inherited; // what the earlier run started may be running
         let (server, url) = (&self.settings.barman_server, &self.settings.api_url);
         let message =
             format!("operation {id} is unknown to the API at {url} as a recovery of server {server}: {why}");
@@ -96,6 +99,9 @@ impl Machine {
     pub(super) fn done_look(&mut self, seen: Seen) -> Step {
         let Seen::Looked(look) = seen else { return self.look(Phase::DoneLook) };
         let _ = self.note(&look); // the record ends here
+        if let Some(arrived) = look.arrived {
+            self.watch.see(arrived, self.now);
+        }
         let id = self.operation_id.clone().unwrap_or_default();
         let directory = self.settings.data_directory.clone();
         if self.removed {

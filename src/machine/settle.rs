@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use super::watch::Watch;
 use super::{Machine, Phase, Seen, Step};
 use crate::backoff::{SHORTEST, poll_wait};
 use crate::data_directory::{Content, Look};
@@ -67,8 +68,23 @@ impl Settle {
         self.ended.push((id.into(), status));
     }
 
+    /// What became of the candidates, as all have ended.
+    fn fate(&self) -> OperationState {
+        if self.ended.is_empty() {
+            OperationState::NotCreated
+        } else if self.ended.iter().any(|(_, status)| *status == Some(Status::Done)) {
+            OperationState::Done
+        } else {
+            OperationState::Failed
+        }
+    }
+
+    pub(super) fn has_candidates(&self) -> bool {
+        !(self.open.is_empty() && self.ended.is_empty())
+    }
+
     /// The IDs of all candidates, for messages.
-    fn names(&self) -> String {
+    pub(super) fn names(&self) -> String {
         let mut names: Vec<&str> = self.ended.iter().map(|(id, _)| id.as_str()).collect();
         names.extend(self.open.iter().map(String::as_str));
         match names.len() {
@@ -86,6 +102,7 @@ impl Machine {
         self.known.clone_from(&record.run.known);
         self.operation_id.clone_from(&record.operation_id);
         self.began = self.now;
+        self.watch = Watch::new(self.now);
         let operation = match &record.operation_id {
             Some(id) => format!("its operation {id}"),
             None => "an operation that it may have started".into(),
@@ -176,12 +193,17 @@ impl Machine {
         for id in list {
             let old = self.known.as_ref().is_some_and(|known| known.contains(&id));
             if !old && settle.seen.insert(id.clone()) {
-                self.log(Level::Info, format!("operation {id} is new: it may be the one"));
+                self.log(self.about_candidates(), format!("operation {id} is new: it may be the one"));
                 settle.open.push_back(id);
                 settle.looks = 1; // its end is followed by another look
             }
         }
         self.settle(settle)
+    }
+
+    /// When the list before the create failed, every operation ever is a candidate: nobody wants to read that.
+    fn about_candidates(&self) -> Level {
+        if self.known.is_some() { Level::Info } else { Level::Debug }
     }
 
     fn candidate(&mut self, mut settle: Settle, id: String, seen: Seen) -> Step {
@@ -207,7 +229,7 @@ impl Machine {
             Ok(ended) => {
                 self.good_answer();
                 let word = if ended == Status::Done { "done" } else { "failed" };
-                self.log(Level::Info, format!("operation {id} has ended: {word}"));
+                self.log(self.about_candidates(), format!("operation {id} has ended: {word}"));
                 settle.close(&id, Some(ended));
                 self.settle(settle)
             }
@@ -247,6 +269,9 @@ impl Machine {
 
     fn judge(&mut self, settle: Settle, look: &Look) -> Step {
         let _ = self.note(look); // the record ends here
+        if look.postmaster.is_some() {
+            self.set_state(settle.fate());
+        }
         if let Some(busy) = self.postgres_runs(look) {
             return busy;
         }
@@ -340,7 +365,8 @@ impl Machine {
         }
         self.set_state(OperationState::Failed);
         let message = format!(
-            "Recovery operation failed. The rest of an earlier restore (operation {names}) lies in {directory}, and nothing tells that it is whole"
+            "Recovery operation failed. The rest of an earlier restore (operation {names}) lies in {directory}, and nothing tells that it is the whole of backup {}",
+            self.settings.backup_id
         );
         self.finish(
             Code::RecoveryFailed,
@@ -349,12 +375,14 @@ impl Machine {
         )
     }
 
-    /// Whether the earlier run's operation is done, and nobody has touched the directory that it wrote into.
+    /// Whether the earlier run's operation restored the backup that is asked for now, and nobody has touched
+    /// the directory that it wrote into.
     fn completed_by(&self, record: &Record, settle: &Settle, look: &Look) -> bool {
         let done = |(id, status): &(String, Option<Status>)| {
             Some(id) == record.operation_id.as_ref() && *status == Some(Status::Done)
         };
-        let same = record.identity.is_some() && record.identity == look.identity;
-        settle.ended.iter().any(done) && same && !self.removed && look.complete()
+        let same = matches!((&record.identity, &look.identity), (Some(then), Some(now)) if then.became(now));
+        let wanted = record.run.backup_id == self.settings.backup_id;
+        wanted && settle.ended.iter().any(done) && same && !self.removed && look.complete()
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::settle::Settle;
+use super::watch::Watch;
 use super::{Claim, Machine, Phase, Seen, Step, seconds};
 use crate::backoff::{SHORTEST, retry_wait};
 use crate::data_directory::{Content, Look};
@@ -66,6 +67,8 @@ impl Machine {
         match seen {
             Seen::Claimed(Claim::Mine { record, garbage }) => {
                 self.claimed = true;
+                self.operation_id = None;
+                self.set_state(OperationState::NotCreated);
                 if let Some(why) = garbage {
                     let path = self.state_file_name();
                     self.log(
@@ -89,6 +92,12 @@ impl Machine {
     }
 
     fn wait_for_other_run(&mut self, record: Option<Record>) -> Step {
+        // What the other run has started is what may be running, for whoever ends this one meanwhile.
+        if let Some(record) = &record {
+            self.operation_id.clone_from(&record.operation_id);
+            let known = record.operation_id.is_some();
+            self.set_state(if known { OperationState::InProgress } else { OperationState::MaybeCreated });
+        }
         if self.told_progress.is_none_or(|told| self.now.saturating_sub(told) >= self.settings.loop_wait) {
             self.told_progress = Some(self.now);
             let (pid, operation) = match record {
@@ -115,6 +124,7 @@ impl Machine {
         match (self.settings.operation_id.clone(), record) {
             (Some(id), Some(record)) => {
                 (self.identity, self.removed) = (record.identity, record.removed);
+                self.inherited = true;
                 self.follow(vec![Line::Operation(id)])
             }
             (Some(id), None) => self.follow(vec![self.run_line(), Line::Operation(id)]),
@@ -167,7 +177,9 @@ impl Machine {
             Seen::Waited => return self.ask_status(attempt),
             Seen::Reply(reply) => match reply.api_ok() {
                 Ok(()) => return self.send(Request::List, Phase::Baseline),
-                Err((again, why)) => (again, why, String::new()),
+                Err((again, why)) => {
+                    (again, format!("{}: {why}", self.settings.api_url.join(&["status"])), String::new())
+                }
             },
             Seen::NoReply(none) => (!none.lasting, none.text, none.hint),
             _ => (true, "no answer".into(), String::new()),
@@ -181,8 +193,7 @@ impl Machine {
             } else {
                 hint
             };
-            let url = &self.settings.api_url;
-            let message = format!("pg-backup-api is not working: {url}/status: {why}{tries}");
+            let message = format!("pg-backup-api is not working: {why}{tries}");
             return self.finish(Code::ApiNotOk, message, hint);
         }
         self.log(
@@ -255,6 +266,9 @@ impl Machine {
         let retry_after = Self::retry_after(&seen);
         match seen {
             Seen::Reply(reply) => match reply.created() {
+                Created::Operation(id) if self.known.as_ref().is_some_and(|known| known.contains(&id)) => {
+                    self.send(Request::List, Phase::OldName { id })
+                }
                 Created::Operation(id) => self.created(id),
                 Created::Refused(why) => self.refused(&why, String::new()),
                 Created::Failed(why) => {
@@ -273,11 +287,23 @@ impl Machine {
         }
     }
 
+    /// The API named an operation that was there before the create. When the list has one that it did not
+    /// name, that may be ours.
+    pub(super) fn old_name(&mut self, id: String, seen: &Seen) -> Step {
+        let known = self.known.as_ref();
+        let new = |id: &String| !known.is_some_and(|known| known.contains(id));
+        match Self::recoveries(seen) {
+            Ok(list) if !list.iter().any(new) => self.created(id),
+            _ => self.lost(format!("it names operation {id}, which was there before")),
+        }
+    }
+
     fn created(&mut self, id: String) -> Step {
         self.operation_id = Some(id.clone());
         self.set_state(OperationState::InProgress);
         self.began = self.now;
         (self.answered, self.unknown, self.told_progress) = (false, 0, None);
+        self.watch = Watch::new(self.now);
         self.log(Level::Info, format!("Created the recovery operation with ID {id}"));
         self.save(vec![Line::Operation(id)], Phase::SaveOperation)
     }

@@ -23,6 +23,7 @@ recordings! {
     "create-unknown-backup",
     "create-unknown-server",
     "create-unknown-type",
+    "diagnose",
     "method-not-allowed",
     "operation-done",
     "operation-failed",

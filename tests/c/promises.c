@@ -62,6 +62,11 @@ static int32_t on_event(int32_t kind, int32_t level, const char *message, void *
         snprintf(operation_id, sizeof operation_id, "%s", message);
         states++;
         return level == BARMAN_RECOVER_STATE_IN_PROGRESS ? answer_to_state : 0;
+    case BARMAN_RECOVER_EVENT_PROGRESS:
+        CHECK(level >= -1 && level <= 100);
+        CHECK(message[0] != '\0');
+        CHECK(barman_recover_bytes(recovery) > 0);
+        return 0;
     default:
         CHECK(kind == BARMAN_RECOVER_EVENT_TICK && level == 0);
         CHECK_TEXT(message, "");

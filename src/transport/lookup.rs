@@ -1,0 +1,88 @@
+//! Name lookup that has a limit: by at most one helper thread, and none for an address.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ureq::Error;
+use ureq::config::Config as UreqConfig;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::NextTimeout;
+
+use crate::ffi::sys;
+use crate::host::Host;
+
+/// A lookup under way. At most one thread: one that hangs is waited for again.
+pub(super) struct Lookup {
+    name: String,
+    answer: Receiver<io::Result<Vec<SocketAddr>>>,
+}
+
+pub(super) struct HostResolver {
+    pub(super) host: Host,
+    pub(super) lookup: Arc<Mutex<Option<Lookup>>>,
+}
+
+impl std::fmt::Debug for HostResolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HostResolver")
+    }
+}
+
+impl Resolver for HostResolver {
+    fn resolve(&self, uri: &Uri, _: &UreqConfig, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let host = uri.host().ok_or(Error::HostNotFound)?;
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let mut found = self.empty();
+        if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            found.push(SocketAddr::new(address, port));
+            return Ok(found);
+        }
+        let answer = self.lookup(&format!("{host}:{port}"), *timeout.after, timeout)?;
+        for address in answer.into_iter().take(16) {
+            found.push(address);
+        }
+        if found.is_empty() { Err(Error::HostNotFound) } else { Ok(found) }
+    }
+}
+
+impl HostResolver {
+    fn lookup(&self, name: &str, limit: Duration, timeout: NextTimeout) -> Result<Vec<SocketAddr>, Error> {
+        let end = Instant::now() + limit;
+        let mut pending = self.lookup.lock().unwrap_or_else(PoisonError::into_inner);
+        let lookup = match pending.take().filter(|lookup| lookup.name == name) {
+            Some(lookup) => lookup,
+            None => start_lookup(name)?,
+        };
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match lookup.answer.recv_timeout(left.min(self.host.tick())) {
+                Ok(answer) => {
+                    return answer.map_err(|error| {
+                        io::Error::other(format!("the host name is not known ({error})")).into()
+                    });
+                }
+                Err(RecvTimeoutError::Timeout) if !left.is_zero() && !self.host.cancel.is_cancelled() => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    *pending = Some(lookup);
+                    return Err(Error::Timeout(timeout.reason));
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::HostNotFound),
+            }
+        }
+    }
+}
+
+fn start_lookup(name: &str) -> io::Result<Lookup> {
+    let (sender, answer) = mpsc::sync_channel(1);
+    let asked = name.to_string();
+    let work = move || {
+        let _ = sender.send(asked.to_socket_addrs().map(Iterator::collect)); // nobody waits any more
+    };
+    let thread = std::thread::Builder::new().name("barman-lookup".into()).stack_size(256 << 10);
+    sys::with_signals_blocked(|| thread.spawn(work))?;
+    Ok(Lookup { name: name.into(), answer })
+}

@@ -1,0 +1,223 @@
+//! Runs of the built program against an API of the test's own: a node with a data directory, and on it
+//! processes whose end, log and state file can be looked at. A run that hangs is killed and fails its test.
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::api::{Api, wait_until};
+use crate::scratch::Scratch;
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_patroni_barman");
+pub const SERVER: &str = "main";
+
+/// Only a guard: no run of a test takes half as long on a loaded machine.
+const HANGS: Duration = Duration::from_secs(90);
+
+/// Waits short, limits long: a loaded machine must not make a fault of what is none.
+const GLOBAL: [&str; 8] =
+    ["--retry-wait", "0", "--max-retries", "3", "--connect-timeout", "20", "--create-timeout", "20"];
+
+/// Where a backup is restored to.
+pub struct Node {
+    scratch: Scratch,
+    pub data: String,
+    pub state_file: String,
+    runs: AtomicU32,
+}
+
+impl Node {
+    pub fn new() -> Self {
+        let scratch = Scratch::new();
+        fs::create_dir(scratch.path("pg")).unwrap();
+        let data = scratch.path("pg/data");
+        let state_file = format!("{data}.barman-recover.json");
+        Self { scratch, data, state_file, runs: AtomicU32::new(0) }
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.scratch.path(name)
+    }
+
+    /// The arguments of a recovery into this node's data directory; `extra` come last and win.
+    pub fn arguments(&self, url: &str, extra: &[&str]) -> Vec<String> {
+        let mut arguments = vec!["--api-url", url];
+        arguments.extend(GLOBAL);
+        arguments.extend(["recover", "--barman-server", SERVER, "--ssh-command", "ssh node"]);
+        arguments.extend(["--data-directory", &self.data, "--loop-wait", "1", "--max-outage", "30"]);
+        arguments.extend(extra);
+        arguments.into_iter().map(str::to_owned).collect()
+    }
+
+    pub fn command(&self, url: &str, extra: &[&str]) -> Command {
+        let mut command = bare(PROGRAM);
+        command.args(self.arguments(url, extra));
+        command
+    }
+
+    pub fn start(&self, api: &Api, extra: &[&str]) -> Run {
+        self.spawn(self.command(&api.url(), extra))
+    }
+
+    /// Starts a command with its standard error in a file of its own.
+    pub fn spawn(&self, command: Command) -> Run {
+        self.spawn_with(command, None)
+    }
+
+    /// Starts a command with another standard error, if one is given.
+    pub fn spawn_with(&self, mut command: Command, stderr: Option<Stdio>) -> Run {
+        let log = self.path(&format!("log-{}", self.runs.fetch_add(1, Ordering::Relaxed)));
+        let file = File::create(&log).unwrap();
+        let child = command.stderr(stderr.unwrap_or_else(|| file.into())).spawn().unwrap();
+        Run { child, log }
+    }
+
+    pub fn run(&self, api: &Api, extra: &[&str]) -> Ended {
+        self.start(api, extra).end()
+    }
+
+    pub fn has_state_file(&self) -> bool {
+        Path::new(&self.state_file).exists()
+    }
+
+    /// What the state file says; empty when it is not there.
+    pub fn state(&self) -> String {
+        fs::read_to_string(&self.state_file).unwrap_or_default()
+    }
+
+    /// Whether the end of a restore is there, and its beginning.
+    pub fn is_complete(&self) -> bool {
+        ["PG_VERSION", "global/pg_control"].iter().all(|file| Path::new(&self.data).join(file).exists())
+    }
+
+    /// As Patroni does after a hook that failed. Files may still be landing in it.
+    pub fn remove_data(&self) {
+        wait_until("the data directory to be gone", || {
+            let _ = fs::remove_dir_all(&self.data);
+            !Path::new(&self.data).exists()
+        });
+    }
+}
+
+/// A command that takes nothing from the environment of the tests' caller.
+pub fn bare(program: &str) -> Command {
+    let mut command = Command::new(program);
+    let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BARMAN_RECOVER_"));
+    for (name, _) in ours {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// A living run; killed when dropped.
+pub struct Run {
+    child: Child,
+    log: String,
+}
+
+impl Run {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
+    }
+
+    /// Until its log has this.
+    pub fn wait_for(&self, words: &str) {
+        wait_until(words, || self.log().contains(words));
+    }
+
+    /// Sends a signal, by its name without `SIG`.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -s {name} {}", self.pid());
+        let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(status.success(), "the run has ended before its signal: {}", self.log());
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) -> Ended {
+        self.child.kill().unwrap();
+        self.end()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    pub fn end(self) -> Ended {
+        self.end_watched(|_| {})
+    }
+
+    /// `watch` gets the process ID again and again until the end.
+    pub fn end_watched(mut self, mut watch: impl FnMut(u32)) -> Ended {
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begun.elapsed() < HANGS, "the run hangs:\n{}", self.log());
+            watch(self.pid());
+            thread::sleep(Duration::from_millis(5));
+        };
+        Ended { status, log: self.log() }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What is left of a run.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub log: String,
+}
+
+impl Ended {
+    /// The exit status, or minus the signal that ended it.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| -self.status.signal().unwrap())
+    }
+
+    pub fn expect(&self, code: i32) -> &Self {
+        assert_eq!(self.code(), code, "{}", self.log);
+        assert!(!self.log.contains("panicked"), "{}", self.log);
+        self
+    }
+
+    pub fn says(&self, words: &str) -> &Self {
+        assert!(self.log.contains(words), "'{words}' is not in\n{}", self.log);
+        self
+    }
+}
+
+/// Runs all jobs, some at a time; panics with what all those that failed said.
+pub fn in_parallel<T: Sync>(threads: usize, jobs: &[T], job: impl Fn(&T) -> Result<(), String> + Sync) {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let failures = std::sync::Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(one) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(why) = job(one) {
+                        failures.lock().unwrap().push(why);
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{} of {} failed:\n{}", failures.len(), jobs.len(), failures.join("\n\n"));
+}
