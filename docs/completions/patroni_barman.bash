@@ -84,7 +84,7 @@ _patroni_barman() {
             return 0
             ;;
         patroni_barman__subcmd__recover)
-            opts="-h --barman-server --backup-id --ssh-command --datadir --data-directory --operation-id --loop-wait --max-outage --deadline --verify --state-file --no-state-file --api-url --cert-file --key-file --ca-file --proxy --retry-wait --max-retries --connect-timeout --request-timeout --create-timeout --log-file --help"
+            opts="-h --barman-server --backup-id --ssh-command --datadir --data-directory --operation-id --loop-wait --max-outage --deadline --verify --state-file --no-state-file --stall-timeout --no-diagnose --api-url --cert-file --key-file --ca-file --proxy --retry-wait --max-retries --connect-timeout --request-timeout --create-timeout --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -135,6 +135,14 @@ _patroni_barman() {
                     return 0
                     ;;
                 --no-state-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stall-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --no-diagnose)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

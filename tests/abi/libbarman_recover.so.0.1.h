@@ -30,6 +30,7 @@ typedef enum {
   BARMAN_RECOVER_EVENT_LOG = 1,
   BARMAN_RECOVER_EVENT_STATE = 2,
   BARMAN_RECOVER_EVENT_TICK = 3,
+  BARMAN_RECOVER_EVENT_PROGRESS = 4,
 } barman_recover_event;
 typedef struct barman_recover barman_recover;
 typedef int32_t (*barman_recover_event_fn)(int32_t kind, int32_t level, const char *message, void *user_data);
@@ -63,6 +64,8 @@ int32_t barman_recover_set_deadline(barman_recover *handle, uint32_t seconds);
 int32_t barman_recover_set_verify(barman_recover *handle, int32_t flag);
 int32_t barman_recover_set_state_file(barman_recover *handle, const char *path);
 int32_t barman_recover_set_no_state_file(barman_recover *handle, int32_t flag);
+int32_t barman_recover_set_stall_timeout(barman_recover *handle, uint32_t seconds);
+int32_t barman_recover_set_no_diagnose(barman_recover *handle, int32_t flag);
 int32_t barman_recover_set_event_callback(barman_recover *handle,
                                           barman_recover_event_fn function,
                                           void *user_data);
@@ -74,6 +77,8 @@ const char *barman_recover_operation_id(const barman_recover *handle);
 int32_t barman_recover_operation_state(const barman_recover *handle);
 int32_t barman_recover_http_status(const barman_recover *handle);
 uint64_t barman_recover_elapsed_ms(const barman_recover *handle);
+uint64_t barman_recover_bytes(const barman_recover *handle);
+uint64_t barman_recover_total_bytes(const barman_recover *handle);
 #ifdef __cplusplus
 }
 #endif
