@@ -74,9 +74,8 @@ fn manual() -> String {
     }
     page += ".SH \"OPTIONS OF EVERY COMMAND\"\n";
     page += &options(&root);
-    page += include_str!("docs/sections.roff");
     page += &environment(&root);
-    page += include_str!("docs/end.roff");
+    page += include_str!("docs/sections.roff");
     page
 }
 
@@ -127,6 +126,9 @@ fn environment(root: &Command) -> String {
     for (variable, option) in variables {
         text.control("TP", []).text([bold(variable)]).text([bold(format!("--{option}"))]);
     }
+    text.control("TP", []).text([bold("SSL_CERT_FILE"), roman(", "), bold("SSL_CERT_DIR")]);
+    text.text([roman("Certificates to trust instead of the system's.")]);
+    text.control("TP", []).text([bold("TZ")]).text([roman("The time zone of the log.")]);
     lines(&text.render(), true)
 }
 
