@@ -6,6 +6,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod abi;
 #[path = "../api/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the program `standin_api`, which uses other parts")]
 mod api;
@@ -19,9 +20,11 @@ mod faults_bytes;
 mod faults_replies;
 mod faults_restores;
 mod header;
+mod install;
 mod kills;
 mod log_and_memory;
 mod logging;
+mod man;
 mod network;
 mod openssl;
 mod operations;
