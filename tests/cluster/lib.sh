@@ -38,8 +38,8 @@ etcd_ready() {
 
 # ---- Barman's journal -------------------------------------------------------------------------------------------
 
-# Puts a wrapper around Barman that writes down when a restore begins and ends: "begin PID DIRECTORY", "end …".
-# What is written by the process itself can't be missed, as a look at the processes now and then could.
+# Puts a wrapper around Barman that writes down when a restore begins and ends: "begin PID DIRECTORY
+# TIME", "end PID DIRECTORY TIME STATUS". What is written can't be missed, as by a look at the processes now and then.
 keep_journal() {
     JOURNAL=$STACK/log/restores
     as_pg touch "$JOURNAL"
@@ -55,10 +55,10 @@ for word; do
     esac
 done
 [[ -n \$restore ]] || exec "$STACK/bin/barman.real" "\$@"
-echo "begin \$\$ \$directory" >>"$JOURNAL"
+echo "begin \$\$ \$directory \$(date +%s.%N)" >>"$JOURNAL"
 "$STACK/bin/barman.real" "\$@"
 status=\$?
-echo "end \$\$ \$directory \$status" >>"$JOURNAL"
+echo "end \$\$ \$directory \$(date +%s.%N) \$status" >>"$JOURNAL"
 exit \$status
 SCRIPT
     chmod 755 "$STACK/bin/barman"
@@ -84,6 +84,9 @@ never_two() {
 
 # Prints how many operations the API was asked for with this destination: operations DIRECTORY
 operations() { { grep -l -s -F "\"$1\"" "$STACK"/barman/pg/jobs/*.json || true; } | wc -l; }
+
+# Prints when the last restore into a directory ended, in seconds since the epoch: restore_end DIRECTORY
+restore_end() { awk -v dir="$1" '$1 == "end" && $3 == dir { end = $4 } END { print end }' "$JOURNAL"; }
 
 # Limits the restores that begin from now on: bandwidth KILOBYTES-PER-SECOND, 0 for no limit
 bandwidth() { sed -i "s/^bandwidth_limit = .*/bandwidth_limit = $1/" "$STACK/barman.conf"; }
@@ -125,7 +128,9 @@ make_node() {
 # An option of patroni_barman in the section of replicas and of the bootstrap: option KEY VALUE
 option() { printf 's|^    verify: .*|&\\n    %s: %s|' "$1" "$2"; }
 
+# Starts Patroni on a node, after a command that has to succeed: start_node NAME [COMMAND...]
 start_node() {
+    if (($# > 1)); then as_pg "${@:2}" >>"$(node_log "$1")" 2>&1; fi
     spawn TERM "$(node_log "$1")" "$PATRONI_PYTHON" -m patroni "$STACK/$1.yml"
     NODE_PID[$1]=$SPAWNED
     SHOWN_LOGS+=("$(node_log "$1")")
@@ -139,7 +144,7 @@ end_patroni() {
 
 has_stopped() { ! is_running "$1"; }
 
-patronictl() { as_pg "$PATRONI_PYTHON" -m patroni.ctl -c "$STACK/$1.yml" "${@:2}"; }
+patronictl() { as_pg "$PATRONI_PYTHON" "${PATRONI_PYTHON%/*}/patronictl" -c "$STACK/$1.yml" "${@:2}"; }
 
 # Ends a node, PostgreSQL included, and removes its data: drop_node NAME
 drop_node() {
@@ -173,7 +178,7 @@ is_streaming() {
 
 # The node has all data of the leader, a row that is written now included: has_all_data NAME
 has_all_data() {
-    sql "$(node_conninfo "$LEADER")" 'CREATE TABLE IF NOT EXISTS mark (at timestamptz); INSERT INTO mark VALUES (now())'
+    sql "$(node_conninfo "$LEADER")" 'INSERT INTO mark VALUES (now())'
     fingerprint "$(node_conninfo "$LEADER")" >"$STACK/leader.sums"
     wait_until 60 "the data of the leader on $1" has_sums "$1" leader
 }
@@ -193,15 +198,15 @@ must_not_say() { if says "$1" "$2"; then die "in the log of $1: $(grep -E -m 1 -
 
 # Prints the lines of a log that tell the story.
 story() {
-    grep -E -v -e 'INFO: (Lock owner|bootstrap|no action|Selected|establishing|waiting for|Recovery operation [^ ]+ is still)' \
-        -e '(LOG|HINT|DETAIL|FATAL|STATEMENT):  ' -e 'in progress$' "$(log_of "$1")" | cut -c 1-230
+    grep -E -v -e 'INFO: (Lock owner|bootstrap|no action|Selected|not healthy enough|Using default value|Patroni global|No PostgreSQL config|REST API|establishing|waiting for|Recovery operation [^ ]+ is still)' \
+        -e '^localhost:|server signaled' -e '(LOG|HINT|DETAIL|FATAL|STATEMENT):  ' -e '(in progress|consider doing reinitialize|for reading: No such file or directory)$' -e 'Error when calling pg_controldata' -e '^ |^$' "$(log_of "$1")" | cut -c 1-230
 }
 
-# Prints the seconds between the first line like one pattern and the first line after it like another:
+# Prints the seconds between the first line like one pattern and the first line like another:
 # seconds_between NAME PATTERN PATTERN
 seconds_between() {
     local from to
-    from=$(log_time "$1" "$2") && to=$(log_time "$1" "$3") || die "not in the log of $1: $2, or $3"
+    if ! from=$(log_time "$1" "$2") || ! to=$(log_time "$1" "$3"); then die "not in the log of $1: $2, or $3"; fi
     awk -v from="$from" -v to="$to" 'BEGIN { printf "%.1f\n", to - from }'
 }
 

@@ -27,6 +27,7 @@ need_leader() {
     start_node "$LEADER"
     wait_until 180 "the leader, see $(node_log "$LEADER")" is_leader "$LEADER"
     fingerprint "$(node_conninfo "$LEADER")" >"$STACK/bootstrapped.sums"
+    sql "$(node_conninfo "$LEADER")" 'CREATE TABLE mark (at timestamptz)'
 }
 
 timeline() { sql "$(node_conninfo "$LEADER")" "SELECT timeline_id FROM pg_control_checkpoint()"; }
@@ -116,32 +117,51 @@ scenario_sigterm() {
     drop_node term
 }
 
-# Patroni alone is killed; patroni_barman goes on.
+# Patroni alone is killed; patroni_barman goes on. Patroni then finds a data directory that is not empty, and does not
+# call us: it starts PostgreSQL as soon as there is a pg_control.
 scenario_sigkill() {
     restoring_node kill
     end_patroni kill KILL
     still_restoring kill
     start_node kill
     must_stream kill
+    wait_until 120 "the end of the restore" no_restore "$(data kill)"
+    (($(restores "$(data kill)") == 1)) || die "not one restore"
+    note "PostgreSQL was started $(awk -v end="$(restore_end "$(data kill)")" \
+        -v start="$(log_time kill 'postmaster pid=')" 'BEGIN { printf "%.1f", end - start }') s before Barman was done"
+    is_streaming kill || die "kill does not stream any more"
     drop_node kill
 }
 
-# Patroni is killed with all that it has started, as systemd and containers do.
-scenario_sigkill_all() {
-    restoring_node killall
-    signal_session KILL "${NODE_PID[killall]}"
-    wait_until 60 "the end of Patroni" has_ended "${NODE_PID[killall]}"
-    still_restoring killall
-    start_node killall
-    must_stream killall
-    drop_node killall
+# With wait-for-restore before Patroni it does not. Here all that Patroni has started is killed with it, as systemd
+# and containers do.
+scenario_sigkill_wait() {
+    restoring_node wait
+    signal_session KILL "${NODE_PID[wait]}"
+    wait_until 60 "the end of Patroni" has_ended "${NODE_PID[wait]}"
+    still_restoring wait
+    start_node wait "$STACK_REPO/examples/patroni/wait-for-restore" "$(data wait)" "$PROGRAM" --api-url "$API_URL" \
+        recover --barman-server pg
+    must_stream wait
+    (($(restores "$(data wait)") == 1)) || die "not one restore"
+    at_most "$(restore_end "$(data wait)")" "$(log_time wait 'postmaster pid=')" "PostgreSQL started before Barman was done"
+    drop_node wait
 }
 
+# An operator has the node made anew: Patroni ends us, empties the directory and calls us again. When its next cycle
+# comes within a second, it takes that call for the one that it has ended, kills it after ten seconds, and tries
+# basebackup, before it begins with what the operator wanted.
 scenario_reinit() {
     restoring_node reinit
     patronictl reinit reinit "$SCOPE" reinit --force >"$STACK/log/reinit.ctl" 2>&1 || die "$(cat "$STACK/log/reinit.ctl")"
-    still_restoring reinit
-    must_stream reinit
+    must_say "$STACK/log/reinit.ctl" '^Success: reinitialize'
+    must_say reinit 'Cancelling long running task'
+    wait_until 180 "reinit to be created" says reinit "$BARMAN_METHOD"
+    wait_until 180 "reinit to stream" is_streaming reinit
+    has_all_data reinit
+    never_two
+    (($(restores "$(data reinit)") == 2)) || die "not two restores"
+    note "2 restores, one after the other, streams; Patroni killed us by mistake: $(grep -c 'WARNING: Killed' "$(node_log reinit)")"
     drop_node reinit
 }
 
@@ -224,7 +244,7 @@ scenario_dead_host() {
     pid=$(running_restores "$(data dead)")
     kill_group "$pid"
     wait_until 180 "dead to stream" is_streaming dead
-    echo "end $pid $(data dead) killed" >>"$JOURNAL"
+    echo "end $pid $(data dead) 0 killed" >>"$JOURNAL"
     never_two
     must_say dead 'replica has been created using basebackup'
     has_all_data dead
@@ -242,5 +262,5 @@ kill_group() {
 descendants() {
     local child
     echo "$1"
-    for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do descendants "$child"; done
+    while read -r child; do descendants "$child"; done < <(ps -o pid= --ppid "$1")
 }
