@@ -133,16 +133,14 @@ start_node() {
     if (($# > 1)); then as_pg "${@:2}" >>"$(node_log "$1")" 2>&1; fi
     spawn TERM "$(node_log "$1")" "$PATRONI_PYTHON" -m patroni "$STACK/$1.yml"
     NODE_PID[$1]=$SPAWNED
-    SHOWN_LOGS+=("$(node_log "$1")")
+    if [[ " ${SHOWN_LOGS[*]} " != *" $(node_log "$1") "* ]]; then SHOWN_LOGS+=("$(node_log "$1")"); fi
 }
 
 # Sends a signal to Patroni alone and waits for its end: end_patroni NAME SIGNAL
 end_patroni() {
     kill "-$2" "${NODE_PID[$1]}"
-    wait_until 60 "the end of Patroni on $1" has_stopped "${NODE_PID[$1]}"
+    wait "${NODE_PID[$1]}" 2>/dev/null || true   # without bash's word about it
 }
-
-has_stopped() { ! is_running "$1"; }
 
 patronictl() { as_pg "$PATRONI_PYTHON" "${PATRONI_PYTHON%/*}/patronictl" -c "$STACK/$1.yml" "${@:2}"; }
 
