@@ -242,7 +242,7 @@ scenario_dead_host() {
     wait_until 120 "the restore of dead" in_the_middle "$(data dead)"
     bandwidth 0
     pid=$(running_restores "$(data dead)")
-    kill_group "$pid"
+    kill_operation "$pid"
     wait_until 180 "dead to stream" is_streaming dead
     echo "end $pid $(data dead) 0 killed" >>"$JOURNAL"
     never_two
@@ -252,15 +252,16 @@ scenario_dead_host() {
     drop_node dead
 }
 
-# Kills the processes of an operation: the groups of this process and of all that it has started.
-kill_group() {
+# Kills the processes of an operation: this one, its parent, which would note the end, and all that it has started.
+kill_operation() {
     local pids
-    mapfile -t pids < <(descendants "$1"; ps -o ppid= -p "$1" | tr -d ' ')
+    mapfile -t pids < <(awk '$1 == "PPid:" { print $2 }' "/proc/$1/status"; descendants "$1")
     kill -KILL "${pids[@]}"
 }
 
 descendants() {
-    local child
+    local children child
     echo "$1"
-    while read -r child; do descendants "$child"; done < <(ps -o pid= --ppid "$1")
+    read -r -a children < <(cat "/proc/$1/task/"*/children 2>/dev/null) || true
+    for child in "${children[@]}"; do descendants "$child"; done
 }
