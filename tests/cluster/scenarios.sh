@@ -234,6 +234,23 @@ listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # The operation is killed on the Barman host, and is in progress for ever: the deadline lets the node go on.
 scenario_dead_host() {
+    dead_host
+    drop_node dead
+}
+
+# The same, and later the node is made anew: it waits for that operation once more, up to the deadline.
+scenario_dead_host_reinit() {
+    dead_host
+    patronictl dead reinit "$SCOPE" dead --force >"$STACK/log/dead.ctl" 2>&1 || die "$(cat "$STACK/log/dead.ctl")"
+    wait_until 120 "the next call" says dead 'an earlier run .* was killed or gave up'
+    wait_until 120 "the next method" grep -q -z 'using basebackup.*using basebackup' "$(node_log dead)"
+    wait_until 120 "dead to stream again" is_streaming dead
+    has_all_data dead
+    note "made anew; the earlier run is waited for up to the deadline"
+    drop_node dead
+}
+
+dead_host() {
     local pid
     need_leader
     bandwidth "$SLOW"
@@ -249,7 +266,6 @@ scenario_dead_host() {
     must_say dead 'replica has been created using basebackup'
     has_all_data dead
     note "next method after $(seconds_between dead "$OUR_START" 'Error creating replica using method barman') s"
-    drop_node dead
 }
 
 # Kills the processes of an operation: this one, its parent, which would note the end, and all that it has started.
