@@ -384,12 +384,27 @@ start_api() {
 }
 
 start_pg_backup_api() {
-    local program=$1
+    local program=$1 gunicorn=${1%/*}/gunicorn
     API_NAME=pg-backup-api
     API_PORT=${API_PORT:-$(free_port)}
     # It starts its operations by the name of the command.
     as_pg ln -sf "$program" "$STACK/bin/pg-backup-api"
-    spawn TERM "$STACK/log/api.log" pg-backup-api serve --port "$API_PORT"
+    if [[ -x $gunicorn ]]; then
+        # As its service does. With threads, as "serve" has them, a server is now and then unknown to it. Its own
+        # application is the same, but for a log in /var/log/barman.
+        as_pg tee "$STACK/run/api_service.py" >/dev/null <<'PYTHON'
+from barman import output
+from pg_backup_api.run import app as application
+from pg_backup_api.utils import load_barman_config
+
+load_barman_config()
+output.set_output_writer(output.AVAILABLE_WRITERS["json"]())
+PYTHON
+        spawn TERM "$STACK/log/api.log" "$gunicorn" --workers 2 --timeout 60 --bind "127.0.0.1:$API_PORT" \
+            --pythonpath "$STACK/run" api_service
+    else
+        spawn TERM "$STACK/log/api.log" pg-backup-api serve --port "$API_PORT"
+    fi
     API_PID=$SPAWNED
 }
 
