@@ -138,7 +138,8 @@ mod tests {
 
     impl Scratch {
         fn new(name: &str) -> Scratch {
-            let path = std::env::temp_dir().join(format!("barman-recover-count-{}-{name}", std::process::id()));
+            let path =
+                std::env::temp_dir().join(format!("barman-recover-count-{}-{name}", std::process::id()));
             fs::create_dir(&path).unwrap();
             Scratch(path)
         }

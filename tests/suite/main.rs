@@ -11,7 +11,9 @@
 mod api;
 mod c_abi;
 mod c_tools;
+mod guest;
 mod header;
+mod hosts;
 mod scratch;
 mod standin;
 mod standin_faults;
