@@ -121,6 +121,7 @@ int main(int argc, char **argv)
     }
     check_held(before);
     printf("%d cycles: VmRSS %ld KiB after %d, %ld KiB at the end\n", count, memory, warm, status_kib("VmRSS:"));
-    CHECK(status_kib("VmRSS:") < memory + 2048);
+    if (count >= 10)
+        CHECK(status_kib("VmRSS:") < memory + 2048);
     return 0;
 }

@@ -81,10 +81,10 @@ pub fn said(output: &Output) -> String {
 }
 
 /// A directory with the shared library as it is installed, for `-L` and for the run.
-pub fn installed(scratch: &Scratch) -> String {
+pub fn installed(library: &Path, scratch: &Scratch) -> String {
     for name in ["libbarman_recover.so", &soname()] {
         if !fs::exists(scratch.path(name)).unwrap() {
-            symlink(library(), scratch.path(name)).unwrap();
+            symlink(library, scratch.path(name)).unwrap();
         }
     }
     scratch.path("")
@@ -98,19 +98,20 @@ pub fn include() -> PathBuf {
 pub fn c_program(path: &str, scratch: &Scratch) -> Option<PathBuf> {
     let mut cc = tool("cc")?;
     cc.arg("-std=c11");
-    Some(program(cc, path, scratch))
+    Some(program(cc, path, &library(), scratch))
 }
 
 /// Likewise in C++.
 pub fn cpp_program(path: &str, scratch: &Scratch) -> Option<PathBuf> {
     let mut cpp = tool("c++")?;
     cpp.arg("-std=c++17");
-    Some(program(cpp, path, scratch))
+    Some(program(cpp, path, &library(), scratch))
 }
 
-fn program(mut compiler: Command, path: &str, scratch: &Scratch) -> PathBuf {
+/// With a compiler that has its options, and any build of the library.
+pub fn program(mut compiler: Command, path: &str, library: &Path, scratch: &Scratch) -> PathBuf {
     let program = PathBuf::from(scratch.path(&path.replace(['/', '.'], "-")));
-    let directory = installed(scratch);
+    let directory = installed(library, scratch);
     compiler.args(["-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]).arg(include());
     compiler.arg(source(path)).arg("-o").arg(&program);
     compiler.arg(format!("-L{directory}")).args(["-lbarman_recover", "-ldl"]);

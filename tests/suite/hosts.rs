@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use crate::api::{Api, Model, Script, Stage};
-use crate::c_tools::{c_program, cpp_program, example, include, installed, output, said, source, tool};
+use crate::c_tools::{
+    c_program, cpp_program, example, include, installed, library, output, said, source, tool,
+};
 use crate::scratch::Scratch;
 
 fn go(scratch: &Scratch) -> Option<Command> {
     let mut go = tool("go")?;
-    let directory = installed(scratch);
+    let directory = installed(&library(), scratch);
     go.env("CGO_ENABLED", "1").env("CGO_CFLAGS", format!("-I{}", include().display()));
     go.env("CGO_LDFLAGS", format!("-L{directory} -Wl,-rpath,{directory}"));
     go.envs([("GO111MODULE", "auto"), ("GOFLAGS", ""), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local")]);
@@ -27,7 +29,7 @@ fn go_example(scratch: &Scratch) -> Option<Command> {
 
 fn python(scratch: &Scratch) -> Option<Command> {
     let mut python = tool("python3")?;
-    python.env("LD_LIBRARY_PATH", installed(scratch)).env("PYTHONPATH", source("examples"));
+    python.env("LD_LIBRARY_PATH", installed(&library(), scratch)).env("PYTHONPATH", source("examples"));
     python.env("PYTHONDONTWRITEBYTECODE", "1");
     Some(python)
 }

@@ -14,6 +14,7 @@ mod c_tools;
 mod guest;
 mod header;
 mod hosts;
+mod memory;
 mod scratch;
 mod standin;
 mod standin_faults;
