@@ -112,7 +112,12 @@ static void restores(void)
 
 /* Many recoveries side by side, on small stacks. */
 
-#define SMALL_STACK (128 << 10)
+static size_t small_stack(void)
+{
+    const char *kib = getenv("HOST_STACK_KIB");
+
+    return (size_t)(kib != NULL ? atoi(kib) : 128) << 10;
+}
 
 static int under_way;
 
@@ -141,7 +146,7 @@ static pthread_t small_thread(void *(*body)(void *), void *argument)
     pthread_t thread;
 
     CHECK(pthread_attr_init(&attributes) == 0);
-    CHECK(pthread_attr_setstacksize(&attributes, SMALL_STACK) == 0);
+    CHECK(pthread_attr_setstacksize(&attributes, small_stack()) == 0);
     CHECK(pthread_create(&thread, &attributes, body, argument) == 0);
     pthread_attr_destroy(&attributes);
     return thread;

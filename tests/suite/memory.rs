@@ -92,6 +92,8 @@ fn address_sanitizer() -> Option<Watched> {
     cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address -Clink-arg=-lasan");
     output(cargo.current_dir(source("")));
     let library = directory.join(target).join("debug/libbarman_recover.so");
+    let instrumented = fs::read(&library).unwrap().windows(13).any(|bytes| bytes == b"__asan_report");
+    assert!(instrumented, "RUSTFLAGS did not reach the library");
     let runner =
         vec!["ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1".to_owned()];
     Some(Watched { scratch: Scratch::new(), library, flags: &["-fsanitize=address"], runner })
