@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use crate::api::{Api, At, Model, Script, Step};
-use crate::c_tools::{c_program, example, said};
+use crate::c_tools::{c_program, said};
 use crate::scratch::Scratch;
 
 fn api(model: impl Fn(Model) -> Model, script: Script) -> Api {
@@ -37,20 +37,6 @@ fn a_short_c_program_restores_and_returns_the_code() {
     let wrong = Command::new(&program).args(["no-url", &data]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(253));
     assert!(said(&wrong).contains("INVALID_ARGUMENT --api-url: "), "{}", said(&wrong));
-}
-
-#[test]
-fn the_examples_in_c_and_rust_restore() {
-    let scratch = Scratch::new();
-    let programs = [c_program("examples/recover.c", &scratch), Some(example("recover"))];
-    for (number, program) in programs.into_iter().enumerate() {
-        let Some(program) = program else { continue };
-        let api = api(|model| model, Script::new());
-        let data = scratch.path(&format!("data{number}"));
-        let done = Command::new(program).args([&api.url(), "main", "ssh node", &data]).output().unwrap();
-        assert_eq!((done.status.code(), api.applied()), (Some(0), 1), "{}", said(&done));
-        assert!(said(&done).contains(": DONE"), "{}", said(&done));
-    }
 }
 
 #[test]
