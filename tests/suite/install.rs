@@ -17,7 +17,8 @@ const NEWEST_GLIBC: (u32, u32) = (2, 34);
 /// As from a shell: what `cargo test` sets would make cargo build everything anew.
 fn install(arguments: &[&str], destdir: &str) {
     let mut install = Command::new(source("install"));
-    for (name, _) in env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME") {
+    let cargos = |name: &str| name == "OUT_DIR" || (name.starts_with("CARGO_") && name != "CARGO_HOME");
+    for (name, _) in env::vars().filter(|(name, _)| cargos(name)) {
         install.env_remove(name);
     }
     output(install.args(arguments).env("DESTDIR", destdir));
