@@ -98,6 +98,12 @@ impl Look {
 
 /// Looks at the directory; `alive` tells whether a process lives.
 pub(crate) fn look(path: &Path, alive: impl Fn(i32) -> bool) -> Look {
+    let look = look_once(path, &alive);
+    // Twice, as a call that failed may work a moment later, and a restore that can't be seen is done anew.
+    if look.content == Content::Unseen { look_once(path, alive) } else { look }
+}
+
+fn look_once(path: &Path, alive: impl Fn(i32) -> bool) -> Look {
     let mut look = Look::NOTHING;
     let directory = match fs::metadata(path) {
         Ok(found) if found.is_dir() => found,

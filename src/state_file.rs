@@ -38,7 +38,10 @@ impl StateFile {
 
     /// Locks and reads the file, made if need be. Does not wait for the lock.
     pub(crate) fn claim(&mut self) -> Claim {
-        self.try_claim().unwrap_or_else(|error| Claim::Unavailable(error.to_string()))
+        // Twice, as a call that failed may work a moment later, and to go on without the file could be to
+        // restore beside the operation that it names.
+        let claimed = self.try_claim().or_else(|_| self.try_claim());
+        claimed.unwrap_or_else(|error| Claim::Unavailable(error.to_string()))
     }
 
     fn try_claim(&mut self) -> io::Result<Claim> {

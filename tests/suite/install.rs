@@ -14,8 +14,14 @@ use crate::scratch::Scratch;
 /// A host's libc: that of Debian 12 is 2.36, that of RHEL 9 is 2.34.
 const NEWEST_GLIBC: (u32, u32) = (2, 34);
 
+/// As from a shell: what `cargo test` sets would make cargo build everything anew.
 fn install(arguments: &[&str], destdir: &str) {
-    output(Command::new(source("install")).args(arguments).env("DESTDIR", destdir));
+    let mut install = Command::new(source("install"));
+    let cargos = |name: &str| name == "OUT_DIR" || (name.starts_with("CARGO_") && name != "CARGO_HOME");
+    for (name, _) in env::vars().filter(|(name, _)| cargos(name)) {
+        install.env_remove(name);
+    }
+    output(install.args(arguments).env("DESTDIR", destdir));
 }
 
 /// Installs into `prefix` below the scratch directory.

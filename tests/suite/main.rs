@@ -42,4 +42,5 @@ mod standin;
 mod standin_faults;
 mod standin_program;
 mod standin_tls;
+mod syscalls;
 mod tls;
