@@ -46,7 +46,7 @@ static barman_recover *patient(int number)
     CHECK(barman_recover_set_max_retries(recovery, 1000) == 0);
     CHECK(barman_recover_set_max_outage(recovery, 3600) == 0);
     CHECK(barman_recover_set_connect_timeout(recovery, 600) == 0);
-    CHECK(barman_recover_set_deadline(recovery, 600) == 0); /* only the guard against a hang */
+    CHECK(barman_recover_set_deadline(recovery, 300) == 0); /* only the guard against a hang */
     return recovery;
 }
 
