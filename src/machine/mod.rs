@@ -105,7 +105,10 @@ enum Phase {
     ApiStatus {
         attempt: u32,
     },
-    Baseline,
+    /// `last`: whether a list that fails is to be done without.
+    Baseline {
+        last: bool,
+    },
     LookBefore,
     SaveRun,
     Creating,
@@ -228,7 +231,7 @@ impl Machine {
             Phase::FirstLook => self.first_look(seen),
             Phase::Claiming => self.claiming(seen),
             Phase::ApiStatus { attempt } => self.api_status(attempt, seen),
-            Phase::Baseline => self.baseline(&seen),
+            Phase::Baseline { last } => self.baseline(last, &seen),
             Phase::LookBefore => self.look_before(seen),
             Phase::SaveRun => {
                 self.saved(&seen);
@@ -324,7 +327,8 @@ impl Machine {
         let what = format!("nothing new has arrived in {directory} for {}", seconds(stalled));
         let server = &self.settings.barman_server;
         let hint = format!(
-            "see on the Barman host whether 'barman recover' of server {server} still runs: an operation whose process died stays in progress for ever"
+            "see on the Barman host whether 'barman recover' of server {server} still runs: an operation whose process died stays in progress for ever{}",
+            self.forget_hint()
         );
         if self.settings.stall_timeout.is_some_and(|limit| stalled >= limit) {
             let message = format!(
@@ -434,15 +438,25 @@ impl Machine {
             _ => format!("{what}: no recovery operation was started"),
         };
         let hint = match &self.operation_id {
-            Some(id) if self.state.may_be_running() => {
-                format!(
-                    "follow it with --operation-id {id}; do not let anything else write into {} meanwhile",
-                    self.settings.data_directory
-                )
-            }
+            Some(id) if self.state.may_be_running() => format!(
+                "follow it with --operation-id {id}, and let nothing else write into {} meanwhile{}",
+                self.settings.data_directory,
+                self.forget_hint()
+            ),
             _ => String::new(),
         };
         self.finish(code, message, hint)
+    }
+
+    /// How to have an operation forgotten that never ends.
+    fn forget_hint(&self) -> String {
+        match &self.settings.state_file {
+            Some(path) if self.claimed => format!(
+                "; once it is certain that nothing of it runs on the Barman host any more, remove {}, or the next run waits for it again",
+                path.display()
+            ),
+            _ => String::new(),
+        }
     }
 
     /// Nothing that takes time begins after the deadline, or lasts beyond it.
@@ -570,5 +584,8 @@ pub(crate) fn ended_line(
         (Some(id), state) => format!("; operation {id}: {}", state.name()),
         (None, state) => format!("; operation: {}", state.name()),
     };
-    format!("Ended with {code} ({number}) after {}{operation}", seconds(time))
+    // What the program ends with, which is what Patroni logs.
+    let status =
+        if number < 0 { format!("{number}, exit status {}", number & 0xff) } else { number.to_string() };
+    format!("Ended with {code} ({status}) after {}{operation}", seconds(time))
 }
