@@ -147,29 +147,12 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
-
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Scratch {
-            let path = std::env::temp_dir().join(format!("barman-recover-{}-{name}", std::process::id()));
-            fs::create_dir(&path).unwrap();
-            Scratch(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::scratch::Scratch;
 
     #[test]
     fn each_state_of_a_directory_is_told_from_the_others() {
-        let scratch = Scratch::new("states");
+        let scratch = Scratch::new("data-states");
         let data = scratch.0.join("data");
         let seen = |path: &Path| look(path, |_| true);
         assert_eq!(seen(&scratch.0.join("no/data")).content, Content::Unseen);
@@ -191,7 +174,7 @@ mod tests {
 
     #[test]
     fn only_files_that_changed_are_evidence_of_a_restore() {
-        let scratch = Scratch::new("evidence");
+        let scratch = Scratch::new("data-evidence");
         let seen = || look(&scratch.0, |_| true);
         let empty = seen();
         fs::create_dir(scratch.0.join("global")).unwrap();
@@ -211,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_postmaster_counts_only_while_it_lives() {
-        let scratch = Scratch::new("postmaster");
+        let scratch = Scratch::new("data-postmaster");
         fs::write(scratch.0.join("postmaster.pid"), "4711\n/data\n").unwrap();
         assert_eq!(look(&scratch.0, |pid| pid == 4711).postmaster, Some(4711));
         assert_eq!(look(&scratch.0, |_| false).postmaster, None);

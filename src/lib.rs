@@ -66,6 +66,8 @@ mod outcome;
 mod progress;
 mod protocol;
 mod record;
+#[cfg(test)]
+mod scratch;
 mod sizer;
 mod state_file;
 mod tls;

@@ -105,9 +105,9 @@ enum Phase {
     ApiStatus {
         attempt: u32,
     },
-    /// `last`: whether a list that fails is to be done without.
+    /// `again`: whether it was asked for before.
     Baseline {
-        last: bool,
+        again: bool,
     },
     LookBefore,
     SaveRun,
@@ -231,7 +231,7 @@ impl Machine {
             Phase::FirstLook => self.first_look(seen),
             Phase::Claiming => self.claiming(seen),
             Phase::ApiStatus { attempt } => self.api_status(attempt, seen),
-            Phase::Baseline { last } => self.baseline(last, &seen),
+            Phase::Baseline { again } => self.baseline(again, &seen),
             Phase::LookBefore => self.look_before(seen),
             Phase::SaveRun => {
                 self.saved(&seen);

@@ -179,7 +179,7 @@ impl Machine {
             return self.ask_status(attempt);
         }
         match judge(seen, attempt, &self.settings, &mut self.random) {
-            ApiStatus::Up => self.send(Request::List, Phase::Baseline { last: false }),
+            ApiStatus::Up => self.send(Request::List, Phase::Baseline { again: false }),
             ApiStatus::Down(message, hint) => self.finish(Code::ApiNotOk, message, hint),
             ApiStatus::Again(wait, line) => {
                 self.log(Level::Warning, line);
@@ -188,12 +188,12 @@ impl Machine {
         }
     }
 
-    pub(super) fn baseline(&mut self, last: bool, seen: &Seen) -> Step {
+    pub(super) fn baseline(&mut self, again: bool, seen: &Seen) -> Step {
         match (Self::recoveries(seen), seen) {
-            (_, Seen::Waited) => return self.send(Request::List, Phase::Baseline { last }),
+            (_, Seen::Waited) => return self.send(Request::List, Phase::Baseline { again }),
             // The API's workers get in each other's way when many nodes ask at once.
-            (Err(_), Seen::Reply(reply)) if reply.status >= 500 && !last => {
-                return self.wait(LIST_AGAIN, Phase::Baseline { last: true });
+            (Err(_), Seen::Reply(reply)) if reply.status >= 500 && !again => {
+                return self.wait(LIST_AGAIN, Phase::Baseline { again: true });
             }
             (Ok(list), _) => self.known = Some(list.into_iter().collect()),
             (Err(why), _) => {
