@@ -72,6 +72,7 @@ mod sizer;
 mod state_file;
 mod tls;
 mod transport;
+mod trust;
 mod url;
 
 pub use cancel::Cancel;

@@ -1,26 +1,20 @@
-//! TLS: what is trusted, which certificate we show, and what its errors mean to an operator.
+//! TLS: which certificate we show, and what its errors mean to an operator. (Whom it trusts: `trust.rs`.)
 
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_name;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage,
-    RootCertStore, SignatureScheme,
-};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage};
 
 use crate::config::TlsFiles;
+use crate::trust::{NO_ROOTS, Verifier};
 
-/// Certificates and keys, checked before anything is sent; the trust store, read at the first https request.
+/// Certificates and keys, checked before anything is sent.
 #[derive(Debug)]
 pub(crate) struct Tls {
     ca: Vec<CertificateDer<'static>>,
@@ -60,7 +54,7 @@ impl Tls {
             return Ok(config.clone());
         }
         let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(Verifier::new(&self.ca, provider.clone())?);
+        let verifier = Arc::new(Verifier::new(self.ca.clone(), provider.clone()));
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous() // what is ours in it: see Verifier
@@ -116,95 +110,12 @@ fn check_pair(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -
     }
 }
 
-/// webpki's verification, but for one thing: a certificate that is itself trusted, made by a plain `openssl
-/// req -x509`, calls itself a CA, and webpki takes no CA's certificate for a server's. OpenSSL does, as the
-/// trust is explicit. Name and dates are checked as ever.
-#[derive(Debug)]
-struct Verifier {
-    webpki: Arc<WebPkiServerVerifier>,
-    roots: Arc<RootCertStore>,
-}
-
-impl Verifier {
-    fn new(ca: &[CertificateDer<'static>], provider: Arc<CryptoProvider>) -> Result<Verifier, Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(ca.iter().cloned());
-        let system = rustls_native_certs::load_native_certs(); // what can't be read there is not trusted
-        roots.add_parsable_certificates(system.certs);
-        if roots.is_empty() {
-            let why = system.errors.first().map_or(String::new(), |error| format!(" ({error})"));
-            return Err(Error::General(format!("{NO_ROOTS}{why}")));
-        }
-        let roots = Arc::new(roots);
-        let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider)
-            .build()
-            .map_err(|error| Error::General(error.to_string()))?;
-        Ok(Verifier { webpki, roots })
-    }
-
-    /// Whether name and key are those of a trusted certificate: who has that key could sign any other.
-    fn trusts(&self, certificate: &CertificateDer<'_>) -> bool {
-        webpki::anchor_from_trusted_cert(certificate).is_ok_and(|shown| self.roots.roots.contains(&shown))
-    }
-}
-
 /// The error of a server that answers to HTTP in TLS.
 pub(crate) fn speaks_tls() -> Error {
     Error::General(SPEAKS_TLS.into())
 }
 
 const SPEAKS_TLS: &str = "the server speaks TLS, not plain HTTP";
-const NO_ROOTS: &str = "no certificates to trust were found";
-
-/// webpki checks the dates before this.
-fn is_ca(error: &Error) -> bool {
-    let Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
-    matches!(other.0.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity))
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        match self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            Err(error) if is_ca(&error) => {
-                if !self.trusts(end_entity) {
-                    return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
-                }
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            result => result,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
-    }
-}
 
 /// A TLS error for an operator.
 pub(crate) struct Trouble {

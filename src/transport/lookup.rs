@@ -1,4 +1,5 @@
-//! Name lookup that has a limit: by at most one helper thread, and none for an address.
+//! Name lookup that has a limit: by at most one helper thread, and none for an address, nor for a name that has
+//! just been looked up.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -15,15 +16,38 @@ use ureq::unversioned::transport::NextTimeout;
 use crate::ffi::sys;
 use crate::host::Host;
 
-/// A lookup under way. At most one thread: one that hangs is waited for again.
-pub(super) struct Lookup {
+/// How long an answer is good: a run polls often at first, and a host that moves is found soon.
+const KEEP: Duration = Duration::from_secs(30);
+
+/// What is known of names.
+#[derive(Default)]
+pub(super) struct Names {
+    /// At most one thread: one that hangs is waited for again.
+    under_way: Option<Lookup>,
+    known: Option<Known>,
+}
+
+impl Names {
+    /// The server that was found does not answer: perhaps it has moved.
+    pub(super) fn forget(&mut self) {
+        self.known = None;
+    }
+}
+
+struct Known {
+    name: String,
+    addresses: Vec<SocketAddr>,
+    since: Instant,
+}
+
+struct Lookup {
     name: String,
     answer: Receiver<io::Result<Vec<SocketAddr>>>,
 }
 
 pub(super) struct HostResolver {
     pub(super) host: Host,
-    pub(super) lookup: Arc<Mutex<Option<Lookup>>>,
+    pub(super) names: Arc<Mutex<Names>>,
 }
 
 impl std::fmt::Debug for HostResolver {
@@ -52,22 +76,31 @@ impl Resolver for HostResolver {
 impl HostResolver {
     fn lookup(&self, name: &str, limit: Duration, timeout: NextTimeout) -> Result<Vec<SocketAddr>, Error> {
         let end = Instant::now() + limit;
-        let mut pending = self.lookup.lock().unwrap_or_else(PoisonError::into_inner);
-        let lookup = match pending.take().filter(|lookup| lookup.name == name) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &names.known
+            && known.name == name
+            && known.since.elapsed() < KEEP
+        {
+            return Ok(known.addresses.clone());
+        }
+        let lookup = match names.under_way.take().filter(|lookup| lookup.name == name) {
             Some(lookup) => lookup,
             None => start_lookup(name)?,
         };
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match lookup.answer.recv_timeout(left.min(self.host.tick())) {
-                Ok(answer) => {
-                    return answer.map_err(|error| {
-                        io::Error::other(format!("the host name is not known ({error})")).into()
-                    });
+                Ok(Ok(addresses)) => {
+                    let (name, since) = (name.to_string(), Instant::now());
+                    names.known = Some(Known { name, addresses: addresses.clone(), since });
+                    return Ok(addresses);
+                }
+                Ok(Err(error)) => {
+                    return Err(io::Error::other(format!("the host name is not known ({error})")).into());
                 }
                 Err(RecvTimeoutError::Timeout) if !left.is_zero() && !self.host.cancel.is_cancelled() => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    *pending = Some(lookup);
+                    names.under_way = Some(lookup);
                     return Err(Error::Timeout(timeout.reason));
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(Error::HostNotFound),
@@ -85,4 +118,28 @@ fn start_lookup(name: &str) -> io::Result<Lookup> {
     let thread = std::thread::Builder::new().name("barman-lookup".into()).stack_size(256 << 10);
     sys::with_signals_blocked(|| thread.spawn(work))?;
     Ok(Lookup { name: name.into(), answer })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+    use crate::cancel::Cancel;
+
+    #[test]
+    fn a_name_is_looked_up_once_until_its_server_fails() {
+        let resolver =
+            HostResolver { host: Host::new(|_| (), Cancel::new()), names: Arc::new(Mutex::default()) };
+        let limit = Duration::from_secs(60);
+        let timeout = || NextTimeout { after: limit.into(), ..NextTimeout::default() };
+        let found = resolver.lookup("localhost:1", limit, timeout()).unwrap();
+        assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 1));
+        let first = resolver.names.lock().unwrap().known.as_ref().unwrap().since;
+        assert_eq!(resolver.lookup("localhost:1", limit, timeout()).unwrap(), found);
+        assert_eq!(resolver.names.lock().unwrap().known.as_ref().unwrap().since, first);
+        resolver.lookup("localhost:2", limit, timeout()).unwrap();
+        assert_ne!(resolver.names.lock().unwrap().known.as_ref().unwrap().since, first);
+        resolver.names.lock().unwrap().forget();
+        assert!(resolver.names.lock().unwrap().known.is_none());
+    }
 }

@@ -5,7 +5,7 @@ mod lookup;
 mod wire;
 
 use std::io::{self, ErrorKind, Read};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -21,7 +21,7 @@ use crate::protocol::{NoReply, Reply, Request};
 use crate::tls::{self, Tls};
 use crate::url::Url;
 
-use lookup::{HostResolver, Lookup};
+use lookup::{HostResolver, Names};
 use wire::{SocketConnector, TlsConnector};
 
 /// Large enough for any head that is sent (a URL, credentials); replies of any size pass through.
@@ -35,7 +35,7 @@ pub(crate) struct Transport {
     /// For messages: " (through the proxy HOST:PORT)".
     through: String,
     connect_timeout: Duration,
-    lookup: Arc<Mutex<Option<Lookup>>>,
+    names: Arc<Mutex<Names>>,
 }
 
 impl Transport {
@@ -62,14 +62,14 @@ impl Transport {
             proxy,
             through: through.map_or(String::new(), |p| format!(" (through the proxy {}:{})", p.host, p.port)),
             connect_timeout: settings.connect_timeout,
-            lookup: Arc::default(),
+            names: Arc::default(),
         })
     }
 
     /// The same for another host, to be used beside this one.
     pub(crate) fn with_host(&self, host: Host) -> Transport {
         let (proxy, through) = (self.proxy.clone(), self.through.clone());
-        Transport { host, tls: self.tls.clone(), proxy, through, lookup: Arc::default(), ..*self }
+        Transport { host, tls: self.tls.clone(), proxy, through, names: Arc::default(), ..*self }
     }
 
     /// Sends one request and reads its reply; follows redirects of a GET.
@@ -122,7 +122,10 @@ impl Transport {
         let reached = counted.touched && counted.data.is_empty();
         match sent {
             Ok(response) => Ok(self.read(url, response, limit)),
-            Err(error) => Err(self.no_reply(url, &error, reached, whole)),
+            Err(error) => {
+                self.names.lock().unwrap_or_else(PoisonError::into_inner).forget();
+                Err(self.no_reply(url, &error, reached, whole))
+            }
         }
     }
 
@@ -151,7 +154,7 @@ impl Transport {
         let socket = SocketConnector { host: self.host.clone(), end: now + timeout };
         let tls = TlsConnector { tls: self.tls.clone(), end: now + connect };
         let connector = ().chain(ConnectProxyConnector::default()).chain(socket).chain(tls);
-        let resolver = HostResolver { host: self.host.clone(), lookup: self.lookup.clone() };
+        let resolver = HostResolver { host: self.host.clone(), names: self.names.clone() };
         let agent = Agent::with_parts(config, connector, resolver);
         let address = url.to_string();
         let authorization =

@@ -1,0 +1,210 @@
+"""The benchmark's tables, in Markdown, and its plot, in SVG. A requirement is said to hold or not; none fails a run."""
+import math
+
+CONTESTANTS = ("ours", "python", "floor")
+NAMES = {"ours": "patroni_barman", "python": "Python's patroni_barman", "floor": "C on libcurl"}
+COLORS = {"ours": "#c2410c", "python": "#2563eb", "floor": "#6b7280"}
+LOOP_WAIT_MS = 10_000   # the default of all
+
+
+def table(head, rows):
+    cells = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in cells)
+
+
+def verdict(text, holds):
+    return f"- {text}: **{'holds' if holds else 'does not hold'}**"
+
+
+def ms(value):
+    return f"{value:,.2f} ms" if value < 10 else f"{value:,.0f} ms"
+
+
+def mb(kb):
+    return f"{kb / 1024:.1f} MB"
+
+
+def seconds(length_ms):
+    return f"{length_ms / 1000:g} s"
+
+
+def times(value, other):
+    return f"{value / other:.2f}" if value < other else f"{value / other:.1f}"
+
+
+# ---- Tables -----------------------------------------------------------------------------------------------------
+
+
+def start_part(start):
+    rows = [[scheme, *[ms(of[c]) for c in CONTESTANTS], f"1/{of['python'] / of['ours']:.0f}",
+             times(of["ours"], of["floor"])] for scheme, of in start.items()]
+    lines = ["## Start", "", "From exec to the first byte of the first request (over https: inside TLS, with the "
+             "system's trust store).", "", table(["", *NAMES.values(), "of Python's", "of C's"], rows), ""]
+    for scheme, of in start.items():
+        lines += [verdict(f"{scheme}: at most 1/25 of Python's", of["ours"] * 25 <= of["python"]),
+                  verdict(f"{scheme}: at most twice the C client's", of["ours"] <= 2 * of["floor"])]
+    return lines
+
+
+def recovery_part(recovery):
+    notice, requests = recovery["notice"], recovery["requests"]
+    rows = [[seconds(length), *[f"{ms(of[c])} ({requests[length][c]:.0f})" for c in CONTESTANTS],
+             ms(recovery["longest"][length]), f"{100 * of['ours'] / length:.1f} %"] for length, of in notice.items()]
+    lines = ["## Notice", "", "From the end of the operation to the end of the program, with the defaults of each; in "
+             "brackets the requests of the whole run.", "",
+             table(["operation", *NAMES.values(), "ours, longest", "ours, of the length"], rows), ""]
+    late = [seconds(length) for length, longest in recovery["longest"].items()
+            if longest > min(length / 10, LOOP_WAIT_MS)]
+    lines += [verdict("at most a tenth of the length, never above the loop wait"
+                      + (f" (the longest of {', '.join(late)} is above)" if late else ""), not late), ""]
+    cost = [[f"{scheme}, {name}", *[unit(of[c]) for c in CONTESTANTS], f"1/{of['python'] / of['ours']:.1f}",
+             times(of["ours"], of["floor"])]
+            for scheme in ("http", "https")
+            for name, unit, of in (("CPU", ms, recovery["cpu"][scheme]), ("peak memory", mb, recovery["peak"][scheme]))]
+    lines += ["## Cost", "", "Of a whole recovery, an operation of 3 s.", "",
+              table(["", *NAMES.values(), "of Python's", "of C's"], cost), ""]
+    lines += [verdict(f"{scheme}: peak memory at most 1/3 of Python's", of["ours"] * 3 <= of["python"])
+              for scheme, of in recovery["peak"].items()]
+    http, https = recovery["peak"]["http"]["ours"], recovery["peak"]["https"]["ours"]
+    return [*lines, "", f"TLS and the trust store, which http does not load, cost {mb(https - http)}."]
+
+
+def size_part(size):
+    crates = sorted({crate for of in size.values() for crate in of["crates"]},
+                    key=lambda crate: -max(of["crates"].get(crate, 0) for of in size.values()))
+    shown = [crate for crate in crates if max(of["crates"].get(crate, 0) for of in size.values()) >= 8 << 10
+             and crate != "other"]
+    rows = [[crate, *[f"{of['crates'].get(crate, 0) / 1024:,.0f} KB" for of in size.values()]] for crate in shown]
+    rows += [["small ones; tables, strings, unwinding", *[
+        f"{(of['total'] - sum(of['crates'].get(crate, 0) for crate in shown)) / 1024:,.0f} KB"
+        for of in size.values()]]]
+    rows += [["**stripped**", *[f"**{of['total'] / 1024:,.0f} KB**" for of in size.values()]]]
+    return ["## Size", "", "By crate, from the symbols before stripping; generic code counts for the crate that "
+            "defines it.", "", table(["", *[f"`{name}`" for name in size]], rows)]
+
+
+def many_part(many, duration):
+    one = many[0]
+
+    def slope(key, low, high):
+        return (high[key] - low[key]) / (high["count"] - low["count"])
+
+    rows = [[f"{of['count']:,}", mb(of["rss_kb"]), of["threads"], of["fds"], f"{of['cpu']:.2f} s", f"{of['requests']:,}",
+             "" if of is one else f"{slope('rss_kb', one, of):.0f} KB",
+             "" if of is one else f"{1000 * slope('cpu', one, of):.1f} ms",
+             f"{1e6 * of['cpu'] / of['requests']:,.0f} µs"] for of in many]
+    lines = ["## Many", "", f"Recoveries side by side in one process through the C ABI, a thread with 128 KB of stack "
+             f"each, an operation of {duration} s, starting within 2 s; the last columns are per further recovery, and "
+             "per request.", "",
+             table(["recoveries", "peak memory", "threads", "files, at most", "CPU", "requests", "memory each",
+                    "CPU each", "CPU per request"], rows), ""]
+    before, last = many[-2], many[-1]
+    for key, name in (("rss_kb", "memory"), ("cpu", "CPU"), ("fds", "files")):
+        ratio = slope(key, before, last) / max(slope(key, one, before), 1e-9)
+        lines.append(verdict(f"{name} grows no faster than linearly (slope from {before['count']} to {last['count']:,}: "
+                             f"{ratio:.2f} of that below)", ratio <= 1.25))
+    return lines
+
+
+def markdown(figures):
+    lines = ["# Benchmark", "", "Made by `tests/bench/run" + (" --full" * figures["full"]) + "`, against one scripted "
+             f"server, on a machine with {figures['cpus']} CPUs, of which {figures['load']:.1f} were wanted by others "
+             "at the start. Medians of interleaved rounds; only the ratios mean something elsewhere.", ""]
+    if all(name in figures for name in ("start", "recovery", "many")):
+        lines += ["![the figures as a plot](benchmark.svg)", ""]
+    parts = {"start": start_part, "recovery": recovery_part, "size": size_part,
+             "many": lambda many: many_part(many, figures["seconds"])}
+    for name, part in parts.items():
+        if name in figures:
+            lines += [*part(figures[name]), ""]
+    return "\n".join(lines)
+
+
+# ---- Plot -------------------------------------------------------------------------------------------------------
+
+WIDTH, HEIGHT, PANEL_W, PANEL_H = 940, 700, 360, 240
+
+
+def line(x1, y1, x2, y2, color="#d1d5db", more=""):
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{color}" {more}/>'
+
+
+def label(x, y, text, anchor="start", more=""):
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {more}>{text}</text>'
+
+
+def place(value, low, high, start, length):
+    """On a logarithmic axis."""
+    return start + length * (math.log10(value) - math.log10(low)) / (math.log10(high) - math.log10(low))
+
+
+def decades(values):
+    return 10 ** math.floor(math.log10(min(values))), 10 ** math.ceil(math.log10(max(values)) + 1e-9)
+
+
+def curves(x0, y0, title, series, unit_x, unit_y):
+    """Both axes logarithmic: series is (name, color, dash, [(x, y)])."""
+    low_x, high_x = decades([x for *_, points in series for x, _ in points])
+    low_y, high_y = decades([y for *_, points in series for _, y in points])
+    def at(x, y):
+        return place(x, low_x, high_x, x0, PANEL_W), place(y, low_y, high_y, y0 + PANEL_H, -PANEL_H)
+
+    parts = [label(x0, y0 - 14, title, more='font-weight="bold"')]
+    tick = low_x
+    while tick <= high_x * 1.01:
+        x, _ = at(tick, low_y)
+        parts += [line(x, y0, x, y0 + PANEL_H), label(x, y0 + PANEL_H + 16, f"{tick:,g}{unit_x}", "middle")]
+        tick *= 10
+    tick = low_y
+    while tick <= high_y * 1.01:
+        _, y = at(low_x, tick)
+        parts += [line(x0, y, x0 + PANEL_W, y), label(x0 - 6, y + 4, f"{tick:,g}{unit_y}", "end")]
+        tick *= 10
+    for n, (name, color, dash, points) in enumerate(series):
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in points))
+        style = f'stroke-dasharray="{dash}"' if dash else ""
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2" {style}/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>'
+                  for x, y in (at(*point) for point in points) if not dash]
+        parts.append(label(x0 + PANEL_W - 6, y0 + PANEL_H - 8 - 16 * (len(series) - 1 - n), name, "end",
+                           f'fill="{color}"'))
+    return parts
+
+
+def bars(x0, y0, title, groups, show):
+    """On a logarithmic axis: groups is {name: {contestant: value}}."""
+    low, high = decades([value for of in groups.values() for value in of.values()])
+    parts = [label(x0, y0 - 14, title, more='font-weight="bold"')]
+    step = PANEL_H / (len(groups) * 4)
+    for g, (name, of) in enumerate(groups.items()):
+        parts.append(label(x0 - 6, y0 + step * (4 * g + 1.7), name, "end"))
+        for n, contestant in enumerate(CONTESTANTS):
+            y = y0 + step * (4 * g + n)
+            width = place(of[contestant], low, high, 0, PANEL_W - 70)
+            parts += [f'<rect x="{x0}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{step - 3:.1f}" '
+                      f'fill="{COLORS[contestant]}"/>', label(x0 + width + 5, y + step / 2 + 3, show(of[contestant]))]
+    return parts
+
+
+def svg(figures):
+    recovery = figures["recovery"]
+    notice = [(NAMES[c], COLORS[c], "", [(length / 1000, max(of[c], 1)) for length, of in recovery["notice"].items()])
+              for c in CONTESTANTS]
+    notice.append(("a tenth of the operation", "#111827", "4 4",
+                   [(length / 1000, length / 10) for length in recovery["notice"]]))
+    many = [("memory, MB", COLORS["ours"], "", [(of["count"], of["rss_kb"] / 1024) for of in figures["many"]]),
+            (f"CPU in {figures['seconds']} s, s", COLORS["python"], "",
+             [(of["count"], max(of["cpu"], 0.001)) for of in figures["many"]])]
+    parts = [
+        *curves(80, 60, "End of the operation to end of the program", notice, " s", " ms"),
+        *bars(540, 60, "Exec to first request", figures["start"], ms),
+        *bars(80, 400, "Peak memory of a recovery", recovery["peak"], mb),
+        *curves(540, 400, "Recoveries in one process", many, "", ""),
+    ]
+    legend = [part for n, c in enumerate(CONTESTANTS) for part in (
+        f'<rect x="{80 + 250 * n}" y="676" width="12" height="12" fill="{COLORS[c]}"/>',
+        label(98 + 250 * n, 686, NAMES[c]))]
+    return "\n".join([
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+        'font-size="12" fill="#111827">', f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>', *parts, *legend,
+        "</svg>", ""])
