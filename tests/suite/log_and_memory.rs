@@ -104,7 +104,7 @@ fn endless_replies_do_not_fill_the_memory() {
 /// It is asked beside the polling, which goes on.
 #[test]
 fn an_endless_diagnosis_does_not_fill_the_memory() {
-    let model = restore().duration_ms(3_000);
+    let model = restore().duration_ms(6_000);
     let (node, api) =
         (Node::new(), Api::start(model, Script::new().diagnose([Step::model().endless(Endless::Body)])));
     let mut most = 0;

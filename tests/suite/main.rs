@@ -33,6 +33,7 @@ mod openssl;
 mod operations;
 mod parity;
 mod program;
+mod progress;
 mod proxy;
 mod readme;
 mod run;
