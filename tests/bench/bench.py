@@ -60,7 +60,8 @@ class Standin:
         words = [OUT / "cargo/release/examples/standin_api", "--listen", "127.0.0.1:0", "--port-file", port_file]
         if tls:
             words += ["--tls-cert", TLS / "server.pem", "--tls-key", TLS / "server.key"]
-        self.process = subprocess.Popen([*words, "--server", "main", "--backup", BACKUP, *options])
+        self.process = subprocess.Popen([*words, "--server", "main", "--backup", BACKUP, *options],
+                                        stdout=subprocess.DEVNULL)
         end = time.monotonic() + GUARD
         while not (port := port_file.read_text()):
             if self.process.poll() is not None or time.monotonic() > end:

@@ -11,13 +11,15 @@ OURS = {"barman_recover", "patroni_barman"}
 
 def crate(symbol):
     if re.match(r"_?ring_core|bn_|p256_|p384_|ecp_|sha\d|aes_|gcm_|chacha|x25519|vpaes|bssl|CRYPTO|LIMB|limbs|k25519|kCurve"
-                r"|_?poly1305|fe_|ge_", symbol):
+                r"|_?poly1305|fe\d?_|ge_|mul4x|mulx4x|_?aesni|nistz|__ecp|_vpaes|fiat_|poly_hash|table_select", symbol):
         return "ring"
     if symbol.startswith(("barman_recover", "rust_eh")):
         return "barman-recover" if symbol.startswith("barman") else "std"
     found = re.match(r"(?:[<&*(\[]|mut |dyn |const |for<[^>]*> )*([a-z_][a-z0-9_]*)(?:\[[0-9a-f]+\])?::", symbol)
     if not found:
-        return "other"
+        found = re.match(r"<[^:>]* as ([a-z_][a-z0-9_]*)(?:\[[0-9a-f]+\])?::", symbol)   # of any type: who has the trait
+    if not found:
+        return "std" if re.match(r"<[^:>]*>::", symbol) else "other"
     name = found[1]
     return "std" if name in STD else "barman-recover" if name in OURS else name.replace("_", "-")
 

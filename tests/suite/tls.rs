@@ -55,6 +55,8 @@ fn each_source_of_trust_counts_on_both_versions() {
         trusting(&by_name(&api)).end().done();
         Run::new(&api.url()).env("SSL_CERT_FILE", &fixture("ca.pem")).end().done();
         Run::new(&api.url()).env("SSL_CERT_DIR", &directory).end().done();
+        let both = Run::new(&api.url()).env("SSL_CERT_FILE", &fixture("stranger.pem"));
+        both.env("SSL_CERT_DIR", &directory).end().done();
         // In addition to the others, be they of no use.
         trusting(&api.url()).env("SSL_CERT_FILE", &fixture("stranger.pem")).end().done();
         trusting(&api.url()).env("SSL_CERT_FILE", &scratch.path("none")).end().done();
@@ -261,13 +263,14 @@ fn an_unreadable_file_is_named() {
 
 /// A FIFO that nobody writes to would hold up whoever opens it.
 #[test]
-fn the_trust_store_is_read_only_for_https() {
+fn the_trust_store_is_read_only_where_it_is_needed() {
     let scratch = Scratch::new();
     let fifo = scratch.path("fifo");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
     assert!(made.success());
     let api = Api::start(pg(), Script::new());
     Run::new(&api.url()).env("SSL_CERT_FILE", &fifo).end().done();
+    trusting(&tls_api(&server()).url()).env("SSL_CERT_FILE", &fifo).end().done();
 }
 
 /// An alert that tells nothing of certificates or versions may heal.
