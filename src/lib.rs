@@ -50,6 +50,9 @@ mod driver;
 mod event;
 #[allow(unsafe_code)] // the border to C, and nothing else
 mod ffi;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod machine;
 mod options;
