@@ -1,4 +1,5 @@
 //! The fuzz target of the exported functions: calls in any order with any values, all but a run that sends.
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a target tells what it found")]
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
@@ -13,23 +14,22 @@ type SetText = extern "C" fn(*mut Handle, *const c_char) -> i32;
 type SetNumber = extern "C" fn(*mut Handle, u32) -> i32;
 type SetFlag = extern "C" fn(*mut Handle, i32) -> i32;
 
-const TEXTS: [SetText; 11] = [
+const TEXTS: [SetText; 6] = [
     barman_recover_set_api_url,
     barman_recover_set_proxy,
     barman_recover_set_barman_server,
     barman_recover_set_backup_id,
     barman_recover_set_ssh_command,
-    barman_recover_set_data_directory,
     barman_recover_set_operation_id,
+];
+const PATHS: [SetText; 5] = [
+    barman_recover_set_data_directory,
     barman_recover_set_state_file,
-    // Read when the run begins.
     barman_recover_set_cert_file,
     barman_recover_set_key_file,
     barman_recover_set_ca_file,
 ];
-/// The last of `TEXTS`, which get no file of the system.
-const FILES: usize = 3;
-const NUMBERS: [SetNumber; 8] = [
+const NUMBERS: [SetNumber; 9] = [
     barman_recover_set_retry_wait,
     barman_recover_set_max_retries,
     barman_recover_set_connect_timeout,
@@ -38,6 +38,7 @@ const NUMBERS: [SetNumber; 8] = [
     barman_recover_set_loop_wait,
     barman_recover_set_max_outage,
     barman_recover_set_deadline,
+    barman_recover_set_stall_timeout,
 ];
 const FLAGS: [SetFlag; 3] =
     [barman_recover_set_verify, barman_recover_set_no_state_file, barman_recover_set_no_diagnose];
@@ -65,27 +66,32 @@ pub fn setters(data: &[u8]) {
 }
 
 fn set(handle: *mut Handle, which: usize, value: &[u8]) -> i32 {
+    let set_text = |set: &SetText, text: Vec<u8>| match CString::new(text) {
+        Ok(text) => set(handle, text.as_ptr()),
+        Err(_) => set(handle, ptr::null()),
+    };
     let number = value.iter().fold(0_u32, |number, byte| number.wrapping_mul(256) + u32::from(*byte));
-    let texts = TEXTS.len();
-    let which = which % (texts + NUMBERS.len() + FLAGS.len() + 2);
+    let counts = [TEXTS.len(), PATHS.len(), NUMBERS.len(), FLAGS.len()];
+    let mut which = which % (counts.iter().sum::<usize>() + 1);
     if let Some(set) = TEXTS.get(which) {
-        let file = which + FILES >= texts;
-        match CString::new(value) {
-            Ok(text) if !(file && value.contains(&b'/')) => return set(handle, text.as_ptr()),
-            _ => return set(handle, ptr::null()),
-        }
+        return set_text(set, value.into());
     }
-    if let Some(set) = NUMBERS.get(which - texts) {
+    which -= TEXTS.len();
+    if let Some(set) = PATHS.get(which) {
+        // Nothing on this machine is to be read.
+        let nowhere: &[u8] = if value.is_empty() { b"" } else { b"/nonexistent/" };
+        return set_text(set, [nowhere, value].concat());
+    }
+    which -= PATHS.len();
+    if let Some(set) = NUMBERS.get(which) {
         return set(handle, number);
     }
-    if let Some(set) = FLAGS.get(which - texts - NUMBERS.len()) {
+    which -= NUMBERS.len();
+    if let Some(set) = FLAGS.get(which) {
         return set(handle, number.cast_signed());
     }
     let function = (number != 0).then_some(ignore as unsafe extern "C" fn(_, _, _, _) -> _);
-    if which % 2 == 0 {
-        return barman_recover_set_event_callback(handle, function, ptr::null_mut());
-    }
-    barman_recover_set_stall_timeout(handle, number)
+    barman_recover_set_event_callback(handle, function, ptr::null_mut())
 }
 
 unsafe extern "C" fn ignore(_: i32, _: i32, message: *const c_char, _: *mut c_void) -> i32 {
