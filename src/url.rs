@@ -61,7 +61,7 @@ impl Url {
         } else {
             return Err("must begin with 'http://' or 'https://'".into());
         };
-        if rest.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'"' || b == b'<' || b == b'>' || b == b'\\') {
+        if rest.chars().any(|c| c.is_control() || matches!(c, ' ' | '"' | '<' | '>' | '\\')) {
             return Err("holds a character that no URL has (a blank, a quote, ...)".into());
         }
         let rest = rest.split('#').next().unwrap_or(rest);
@@ -219,6 +219,7 @@ mod tests {
                 "http://u:1#p@h",
                 "! has an '@' in its path (a password's '/', '?' and '#' are %2F, %3F and %23)",
             ),
+            ("http://h/\u{84}", "! holds a character that no URL has (a blank, a quote, ...)"),
             ("http://hé", "! has a host name with a character that no host name has"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
