@@ -16,13 +16,15 @@ pub(crate) struct StateFile {
     path: PathBuf,
     /// Open; locked once claimed.
     file: Option<File>,
+    /// Whether it is another user's, to be read and locked but not written.
+    read_only: bool,
     /// What the run that we waited for wrote last.
     ended: Option<Record>,
 }
 
 impl StateFile {
     pub(crate) fn new(path: &Path) -> StateFile {
-        StateFile { path: path.into(), file: None, ended: None }
+        StateFile { path: path.into(), file: None, read_only: false, ended: None }
     }
 
     /// Whether a run has the file, and what it says; none where there is none. Leaves it as it is.
@@ -48,7 +50,7 @@ impl StateFile {
         loop {
             let file = match self.file.take() {
                 Some(file) => file,
-                None => open(&self.path)?,
+                None => self.open()?,
             };
             match file.try_lock() {
                 Ok(()) => {}
@@ -68,19 +70,43 @@ impl StateFile {
             let (record, garbage) = match parsed {
                 Ok(record) => (record, None),
                 Err(why) => {
-                    file.set_len(0)?;
+                    if !self.read_only {
+                        file.set_len(0)?;
+                    }
                     (None, Some(why))
                 }
             };
-            repair(&file)?;
+            if !self.read_only {
+                repair(&file)?;
+            }
             self.file = Some(file);
             return Ok(Claim::Mine { record: record.or(self.ended.take()), garbage });
         }
     }
 
+    fn open(&mut self) -> io::Result<File> {
+        self.read_only = false;
+        // Readable for all, as Patroni's and an operator's user may differ; it holds no secret.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o644);
+        let file = match options.open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                // What it says of an operation counts, whoever wrote it.
+                let file = File::open(&self.path).map_err(|_| error)?;
+                self.read_only = true;
+                file
+            }
+            opened => opened?,
+        };
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+    }
+
     /// Appends lines in one write and syncs them.
     pub(crate) fn append(&mut self, lines: &[Line]) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Err(io::Error::other("it is not open")) };
+        if self.read_only {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is another user's"));
+        }
         let end = file.seek(SeekFrom::End(0))?;
         let bytes: Vec<u8> = lines.iter().flat_map(Line::to_bytes).collect();
         let written = file.write_all(&bytes).and_then(|()| file.sync_data());
@@ -109,13 +135,6 @@ impl Drop for StateFile {
             let _ = file.unlock(); // likewise
         }
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    // Readable for all, as Patroni's and an operator's user may differ; it holds no secret.
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 fn read(mut file: &File) -> io::Result<Vec<u8>> {

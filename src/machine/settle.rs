@@ -345,7 +345,9 @@ impl Machine {
     fn judge_left_over(&mut self, record: &Record, settle: &Settle, look: &Look) -> Step {
         let directory = self.settings.data_directory.clone();
         let names = settle.names();
-        if look.content != Content::Something {
+        // A directory that was seen then and can't be now may hold anything.
+        let out_of_sight = look.content == Content::Unseen && record.identity.is_some();
+        if look.content != Content::Something && !out_of_sight {
             self.log(
                 Level::Info,
                 "nothing of the earlier run is in progress or in the data directory: starting anew".into(),
