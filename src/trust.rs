@@ -60,13 +60,13 @@ fn bundle() -> Option<PathBuf> {
     }
 }
 
-/// The certificates of a plain PEM file, an order of magnitude faster than in the constant time that keys want.
+/// The certificates of a plain PEM file, several times as fast as by the reader for keys, which takes constant time.
 /// What it does not understand is left to [`Part::All`].
 fn certificates(pem: &[u8]) -> impl Iterator<Item = CertificateDer<'static>> {
     let text = std::str::from_utf8(pem).unwrap_or_default();
     text.split("-----BEGIN CERTIFICATE-----").skip(1).filter_map(|rest| {
         let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
-        let base64: Vec<u8> = body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let base64: String = body.lines().map(str::trim).collect();
         Some(BASE64_STANDARD.decode(base64).ok()?.into())
     })
 }
