@@ -4,6 +4,8 @@
 mod args;
 mod bar;
 mod check;
+#[cfg(test)]
+mod docs;
 mod log;
 mod operations;
 mod signals;

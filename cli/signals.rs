@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use barman_recover::{Cancel, Level};
 
@@ -11,6 +11,12 @@ use crate::sys::{self, Signals};
 
 /// How long a signalled run has to end in order: a TCP connect can't be interrupted.
 const GRACE: Duration = Duration::from_millis(700);
+
+/// While an operation may be running, the process lives this long after the signal. Patroni looks once a second
+/// whether the hook that it has told to end is gone (`CancellableSubprocess.cancel`). When that one has ended at
+/// once and the next has been started meanwhile, it takes the new one for the old, kills it after ten seconds,
+/// and lets the next method write beside Barman.
+const LINGER: Duration = Duration::from_millis(750);
 
 /// A run that a signal ends.
 pub struct Watched {
@@ -27,6 +33,7 @@ impl Watched {
         let (watched, log) = (cancel.clone(), log.clone());
         let watch = move || {
             let signal = signals.wait();
+            let came = Instant::now();
             log.write(Level::Debug, &format!("{} received", sys::signal_name(signal)));
             watched.cancel();
             let end = wait_for_end.recv_timeout(GRACE);
@@ -35,6 +42,9 @@ impl Watched {
             }
             if end == Err(RecvTimeoutError::Timeout) {
                 log.write(Level::Warning, &goes_on(&log, kind));
+            }
+            if log.operation().state.may_be_running() {
+                thread::sleep(LINGER.saturating_sub(came.elapsed()));
             }
             signals.die_by(signal);
         };

@@ -98,6 +98,12 @@ impl Look {
 
 /// Looks at the directory; `alive` tells whether a process lives.
 pub(crate) fn look(path: &Path, alive: impl Fn(i32) -> bool) -> Look {
+    let look = look_once(path, &alive);
+    // Twice, as a call that failed may work a moment later, and a restore that can't be seen is done anew.
+    if look.content == Content::Unseen { look_once(path, alive) } else { look }
+}
+
+fn look_once(path: &Path, alive: impl Fn(i32) -> bool) -> Look {
     let mut look = Look::NOTHING;
     let directory = match fs::metadata(path) {
         Ok(found) if found.is_dir() => found,
@@ -141,29 +147,12 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
-
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Scratch {
-            let path = std::env::temp_dir().join(format!("barman-recover-{}-{name}", std::process::id()));
-            fs::create_dir(&path).unwrap();
-            Scratch(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::scratch::Scratch;
 
     #[test]
     fn each_state_of_a_directory_is_told_from_the_others() {
-        let scratch = Scratch::new("states");
+        let scratch = Scratch::new("data-states");
         let data = scratch.0.join("data");
         let seen = |path: &Path| look(path, |_| true);
         assert_eq!(seen(&scratch.0.join("no/data")).content, Content::Unseen);
@@ -185,7 +174,7 @@ mod tests {
 
     #[test]
     fn only_files_that_changed_are_evidence_of_a_restore() {
-        let scratch = Scratch::new("evidence");
+        let scratch = Scratch::new("data-evidence");
         let seen = || look(&scratch.0, |_| true);
         let empty = seen();
         fs::create_dir(scratch.0.join("global")).unwrap();
@@ -205,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_postmaster_counts_only_while_it_lives() {
-        let scratch = Scratch::new("postmaster");
+        let scratch = Scratch::new("data-postmaster");
         fs::write(scratch.0.join("postmaster.pid"), "4711\n/data\n").unwrap();
         assert_eq!(look(&scratch.0, |pid| pid == 4711).postmaster, Some(4711));
         assert_eq!(look(&scratch.0, |_| false).postmaster, None);

@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 
 use crate::event::one_line;
 
-/// A backup takes about 1.7 kB of the body and a server 15 kB: 32 MiB are 100 servers that keep 180 backups
-/// each, and still fit into a small process for the moment that they are looked at.
-pub(crate) const LIMIT: usize = 32 << 20;
+/// A backup takes about 1.7 kB of the body and a server 15 kB: 16 MiB are 100 servers that keep 85 backups each,
+/// and still fit into a small process for the moment that they are looked at.
+pub(crate) const LIMIT: usize = 16 << 20;
 
 /// A backup, as far as a restore is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -113,6 +113,8 @@ struct Arrivals {
     counter: Counter,
     /// When it was counted last.
     counted: Instant,
+    /// When it was counted first.
+    begun: Option<Instant>,
     sizer: Option<Sizer>,
     asked: bool,
 }
@@ -120,10 +122,19 @@ struct Arrivals {
 impl Arrivals {
     /// How long the count at the end may take.
     const LAST_COUNT: Duration = Duration::from_secs(1);
+    /// A restore that is over sooner is not worth the work that the question makes for Barman.
+    const ASK_AFTER: Duration = Duration::from_secs(2);
 
     fn new(path: &str) -> Arrivals {
         let path = PathBuf::from(path);
-        Arrivals { counter: Counter::new(&path), path, counted: Instant::now(), sizer: None, asked: false }
+        Arrivals {
+            counter: Counter::new(&path),
+            path,
+            counted: Instant::now(),
+            begun: None,
+            sizer: None,
+            asked: false,
+        }
     }
 
     fn look(&mut self, counting: Counting, client: &Client) -> Look {
@@ -136,7 +147,10 @@ impl Arrivals {
             Counting::All => self.counter.finish(Self::LAST_COUNT),
             _ => self.counter.look(since),
         };
-        if arrived.bytes > 0 && client.settings.diagnose && !std::mem::replace(&mut self.asked, true) {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        let wanted =
+            counting == Counting::Some && client.settings.diagnose && begun.elapsed() >= Self::ASK_AFTER;
+        if wanted && !std::mem::replace(&mut self.asked, true) {
             self.sizer = Sizer::start(client);
         }
         arrived.total = self.sizer.as_mut().and_then(Sizer::size);

@@ -58,6 +58,9 @@ mod event;
 #[allow(unsafe_code)] // the border to C, and nothing else
 mod ffi;
 mod follow;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod machine;
 mod operations;
@@ -66,6 +69,8 @@ mod outcome;
 mod progress;
 mod protocol;
 mod record;
+#[cfg(test)]
+mod scratch;
 mod sizer;
 mod state_file;
 mod tls;

@@ -130,38 +130,22 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::scratch::Scratch;
 
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Scratch {
-            let path =
-                std::env::temp_dir().join(format!("barman-recover-count-{}-{name}", std::process::id()));
-            fs::create_dir(&path).unwrap();
-            Scratch(path)
-        }
-
-        fn file(&self, name: &str, bytes: usize) {
-            let path = self.0.join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, vec![0; bytes]).unwrap();
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn file(scratch: &Scratch, name: &str, bytes: usize) {
+        let path = scratch.0.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, vec![0; bytes]).unwrap();
     }
 
     #[test]
     fn tablespaces_and_a_linked_wal_directory_count_and_other_links_do_not() {
-        let scratch = Scratch::new("links");
-        scratch.file("data/PG_VERSION", 3);
-        scratch.file("data/base/5/1", 1000);
-        scratch.file("space/PG_15/1", 500);
-        scratch.file("wal/0001", 200);
-        scratch.file("other/big", 9999);
+        let scratch = Scratch::new("count-links");
+        file(&scratch, "data/PG_VERSION", 3);
+        file(&scratch, "data/base/5/1", 1000);
+        file(&scratch, "space/PG_15/1", 500);
+        file(&scratch, "wal/0001", 200);
+        file(&scratch, "other/big", 9999);
         fs::create_dir(scratch.0.join("data/pg_tblspc")).unwrap();
         for (link, to) in [("pg_tblspc/16384", "space"), ("pg_wal", "wal"), ("base/link", "other")] {
             symlink(scratch.0.join(to), scratch.0.join("data").join(link)).unwrap();
@@ -171,9 +155,9 @@ mod tests {
 
     #[test]
     fn a_look_counts_a_bounded_number_of_entries_and_several_add_up() {
-        let scratch = Scratch::new("bounded");
+        let scratch = Scratch::new("count-bounded");
         for n in 0..1000 {
-            scratch.file(&format!("d{}/f{n}", n % 7), 10);
+            file(&scratch, &format!("d{}/f{n}", n % 7), 10);
         }
         let mut counter = Counter::new(&scratch.0);
         assert!(counter.look(Duration::ZERO).bytes < 10_000, "all at once");
@@ -184,8 +168,8 @@ mod tests {
 
     #[test]
     fn growth_and_removal_are_seen_in_the_next_pass() {
-        let scratch = Scratch::new("changes");
-        scratch.file("a/1", 10);
+        let scratch = Scratch::new("count-changes");
+        file(&scratch, "a/1", 10);
         let mut counter = Counter::new(&scratch.0);
         let mut pass = || {
             let before = counter.passes;
@@ -193,8 +177,8 @@ mod tests {
             counter.counted().bytes
         };
         assert_eq!(pass(), 10);
-        scratch.file("a/1", 30);
-        scratch.file("b/2", 5);
+        file(&scratch, "a/1", 30);
+        file(&scratch, "b/2", 5);
         assert_eq!(pass(), 35);
         fs::remove_dir_all(scratch.0.join("a")).unwrap();
         assert_eq!(pass(), 5);

@@ -38,7 +38,10 @@ impl StateFile {
 
     /// Locks and reads the file, made if need be. Does not wait for the lock.
     pub(crate) fn claim(&mut self) -> Claim {
-        self.try_claim().unwrap_or_else(|error| Claim::Unavailable(error.to_string()))
+        // Twice, as a call that failed may work a moment later, and to go on without the file could be to
+        // restore beside the operation that it names.
+        let claimed = self.try_claim().or_else(|_| self.try_claim());
+        claimed.unwrap_or_else(|error| Claim::Unavailable(error.to_string()))
     }
 
     fn try_claim(&mut self) -> io::Result<Claim> {
@@ -152,26 +155,10 @@ mod tests {
 
     use super::*;
     use crate::record::{Ended, Run};
+    use crate::scratch::Scratch;
 
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Scratch {
-            let path =
-                std::env::temp_dir().join(format!("barman-recover-state-{}-{name}", std::process::id()));
-            fs::create_dir(&path).unwrap();
-            Scratch(path)
-        }
-
-        fn file(&self) -> StateFile {
-            StateFile::new(&self.0.join("state.json"))
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn state_file(scratch: &Scratch) -> StateFile {
+        StateFile::new(&scratch.0.join("state.json"))
     }
 
     fn run() -> Line {
@@ -194,18 +181,18 @@ mod tests {
 
     #[test]
     fn a_run_finds_what_an_earlier_one_left() {
-        let scratch = Scratch::new("left");
-        let mut first = scratch.file();
+        let scratch = Scratch::new("state-left");
+        let mut first = state_file(&scratch);
         assert_eq!(operation(first.claim()), None);
         first.append(&[run(), Line::Operation("x".into())]).unwrap();
         drop(first);
-        assert_eq!(operation(scratch.file().claim()).as_deref(), Some("x"));
+        assert_eq!(operation(state_file(&scratch).claim()).as_deref(), Some("x"));
     }
 
     #[test]
     fn two_runs_never_hold_it_together_and_the_second_learns_the_firsts_end() {
-        let scratch = Scratch::new("two");
-        let (mut first, mut second) = (scratch.file(), scratch.file());
+        let scratch = Scratch::new("state-two");
+        let (mut first, mut second) = (state_file(&scratch), state_file(&scratch));
         first.claim();
         first.append(&[run(), Line::Operation("x".into())]).unwrap();
         assert!(
@@ -214,36 +201,36 @@ mod tests {
         first.remove(&[Line::Ended(Ended::Done)]).unwrap();
         let Claim::Mine { record: Some(record), garbage: None } = second.claim() else { panic!() };
         assert_eq!(record.ended, Some(Ended::Done));
-        assert!(matches!(scratch.file().claim(), Claim::Held(_)), "the file that is there is locked");
+        assert!(matches!(state_file(&scratch).claim(), Claim::Held(_)), "the file that is there is locked");
     }
 
     #[test]
     fn garbage_is_told_and_replaced() {
-        let scratch = Scratch::new("garbage");
+        let scratch = Scratch::new("state-garbage");
         fs::write(scratch.0.join("state.json"), b"\xff garbage").unwrap();
-        let mut file = scratch.file();
+        let mut file = state_file(&scratch);
         assert!(matches!(file.claim(), Claim::Mine { record: None, garbage: Some(_) }));
         file.append(&[run()]).unwrap();
         drop(file);
-        assert!(matches!(scratch.file().claim(), Claim::Mine { record: Some(_), garbage: None }));
+        assert!(matches!(state_file(&scratch).claim(), Claim::Mine { record: Some(_), garbage: None }));
     }
 
     #[test]
     fn a_line_cut_off_by_a_kill_does_not_hide_the_next() {
-        let scratch = Scratch::new("cut");
+        let scratch = Scratch::new("state-cut");
         let mut bytes = run().to_bytes();
         bytes.extend(b"{\"operati");
         fs::write(scratch.0.join("state.json"), bytes).unwrap();
-        let mut file = scratch.file();
+        let mut file = state_file(&scratch);
         file.claim();
         file.append(&[Line::Operation("x".into())]).unwrap();
         drop(file);
-        assert_eq!(operation(scratch.file().claim()).as_deref(), Some("x"));
+        assert_eq!(operation(state_file(&scratch).claim()).as_deref(), Some("x"));
     }
 
     #[test]
     fn what_cannot_be_a_state_file_is_unavailable() {
-        let scratch = Scratch::new("unavailable");
+        let scratch = Scratch::new("state-unavailable");
         for path in [scratch.0.join("no/state.json"), scratch.0.clone()] {
             assert!(matches!(StateFile::new(&path).claim(), Claim::Unavailable(_)), "{path:?}");
         }

@@ -12,7 +12,8 @@ use std::ffi::OsString;
 use barman_recover::{Command as Asked, Config};
 use clap::{ArgMatches, Command};
 
-use command::{ALL, CALLBACK, CHECK, CONFIG_SWITCH, FORMAT, ID, OPERATIONS, command};
+pub use command::command;
+use command::{ALL, CALLBACK, CHECK, CONFIG_SWITCH, FORMAT, ID, OPERATIONS};
 use filter::filter;
 
 pub use command::NAME;

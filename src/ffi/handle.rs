@@ -210,7 +210,7 @@ impl Callback {
     }
 }
 
-/// Without NUL, which only a server's words could hold.
+/// In one line, and without NUL: a server's words, an option or the name of a file may hold anything.
 fn c_text(text: &str) -> CString {
-    CString::new(text.replace('\0', "")).unwrap_or_default()
+    CString::new(text.replace(char::is_control, " ")).unwrap_or_default()
 }

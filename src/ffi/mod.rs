@@ -2,6 +2,8 @@
 //! `SAFETY` comments refer to. The exported functions only convert; they can't be named from Rust.
 #![allow(clippy::doc_markdown, reason = "most of these comments are the header's, whose readers read C")]
 
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod guard;
 mod handle;
 mod numbers;

@@ -10,6 +10,7 @@
 //! `start.rs` leads up to the create, `poll.rs` follows the operation, `settle.rs` finds out what became of
 //! operations whose ID or fate is unknown.
 
+mod end;
 mod poll;
 mod settle;
 mod start;
@@ -23,12 +24,13 @@ use std::time::Duration;
 use crate::backoff::{self, Outage, Random, SHORTEST};
 use crate::config::Settings;
 use crate::data_directory::{Content, Identity, Look};
-use crate::event::{Event, Level, size};
+use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome};
 use crate::protocol::{NoReply, Reply, Request};
-use crate::record::{Ended, Line, Record};
+use crate::record::{Line, Record};
 use watch::Watch;
 
+pub(crate) use end::ended_line;
 pub(crate) use start::{ID_RESOLUTION, refusal_hint};
 
 /// What the driver does next.
@@ -105,7 +107,10 @@ enum Phase {
     ApiStatus {
         attempt: u32,
     },
-    Baseline,
+    /// `again`: whether it was asked for before.
+    Baseline {
+        again: bool,
+    },
     LookBefore,
     SaveRun,
     Creating,
@@ -228,7 +233,7 @@ impl Machine {
             Phase::FirstLook => self.first_look(seen),
             Phase::Claiming => self.claiming(seen),
             Phase::ApiStatus { attempt } => self.api_status(attempt, seen),
-            Phase::Baseline => self.baseline(&seen),
+            Phase::Baseline { again } => self.baseline(again, &seen),
             Phase::LookBefore => self.look_before(seen),
             Phase::SaveRun => {
                 self.saved(&seen);
@@ -324,7 +329,8 @@ impl Machine {
         let what = format!("nothing new has arrived in {directory} for {}", seconds(stalled));
         let server = &self.settings.barman_server;
         let hint = format!(
-            "see on the Barman host whether 'barman recover' of server {server} still runs: an operation whose process died stays in progress for ever"
+            "see on the Barman host whether 'barman recover' of server {server} still runs: an operation whose process died stays in progress for ever{}",
+            self.forget_hint()
         );
         if self.settings.stall_timeout.is_some_and(|limit| stalled >= limit) {
             let message = format!(
@@ -361,94 +367,6 @@ impl Machine {
         let found = look.identity.filter(|_| grown)?;
         self.identity = Some(found);
         Some(Line::Identity(found))
-    }
-
-    // The end
-
-    fn finish(&mut self, code: Code, message: impl Into<String>, hint: impl Into<String>) -> Step {
-        let (message, hint) = (printable(&message.into()), printable(&hint.into()));
-        if code == Code::Cancelled {
-            self.log(Level::Warning, message.clone());
-        } else if code != Code::RecoveryDone {
-            self.log(Level::Error, message.clone());
-            if !hint.is_empty() {
-                self.log(Level::Error, format!("HINT: {hint}"));
-            }
-        }
-        if code != Code::Cancelled {
-            let line =
-                ended_line(code.name(), code as i32, self.now, self.operation_id.as_deref(), self.state);
-            let restored = match self.watch.arrived() {
-                Some(arrived) if self.state == OperationState::Done => format!(", {}", size(arrived.bytes)),
-                _ => String::new(),
-            };
-            self.log(Level::Info, line + &restored);
-        }
-        let outcome = Outcome {
-            code,
-            message,
-            hint,
-            operation_id: self.operation_id.clone(),
-            operation_state: self.state,
-            http_status: self.http_status,
-            elapsed: self.now,
-            bytes: self.watch.arrived().map(|arrived| arrived.bytes),
-            total_bytes: self.watch.arrived().and_then(|arrived| arrived.total),
-        };
-        if !self.claimed || self.state.may_be_running() {
-            return Step::Finish(outcome);
-        }
-        // For a run that waits for the lock.
-        let ended = match self.state {
-            OperationState::Done => Some(Line::Ended(Ended::Done)),
-            OperationState::Failed => Some(Line::Ended(Ended::Failed)),
-            _ => None,
-        };
-        let operation = self.operation_id.clone().map(Line::Operation).filter(|_| ended.is_some());
-        self.phase = Phase::Finishing(Box::new(outcome));
-        Step::Forget(operation.into_iter().chain(ended).collect())
-    }
-
-    /// Ends a run that was told to end or whose time is up.
-    fn interrupted(&mut self, code: Code) -> Step {
-        match std::mem::replace(&mut self.phase, Phase::FirstLook) {
-            Phase::Finishing(outcome) => return Step::Finish(*outcome),
-            // The create was about to be sent, and is not.
-            Phase::Creating => self.state = OperationState::NotCreated,
-            _ => {}
-        }
-        let what = if code == Code::TimedOut {
-            format!("the deadline of {} has passed", seconds(self.settings.deadline.unwrap_or_default()))
-        } else {
-            "cancelled".into()
-        };
-        let server = &self.settings.barman_server;
-        let message = match (&self.operation_id, self.state) {
-            (Some(id), state) if state.may_be_running() => {
-                format!("{what}: recovery operation {id} of server {server} goes on at the Barman host")
-            }
-            (_, state) if state.may_be_running() => format!(
-                "{what}: a recovery operation of server {server} may have been created and goes on at the Barman host then"
-            ),
-            (Some(id), state) => format!("{what}: recovery operation {id} has ended ({})", state.name()),
-            _ => format!("{what}: no recovery operation was started"),
-        };
-        let hint = match &self.operation_id {
-            Some(id) if self.state.may_be_running() => {
-                format!(
-                    "follow it with --operation-id {id}; do not let anything else write into {} meanwhile",
-                    self.settings.data_directory
-                )
-            }
-            _ => String::new(),
-        };
-        self.finish(code, message, hint)
-    }
-
-    /// Nothing that takes time begins after the deadline, or lasts beyond it.
-    fn within_deadline(&mut self, step: Step) -> Step {
-        let Some(deadline) = self.settings.deadline else { return step };
-        step.within(deadline.saturating_sub(self.now)).unwrap_or_else(|| self.interrupted(Code::TimedOut))
     }
 
     // What several phases share
@@ -555,20 +473,4 @@ pub(crate) fn seconds(time: Duration) -> String {
     } else {
         format!("{:.1} s", time.as_secs_f64())
     }
-}
-
-/// The last line of a run.
-pub(crate) fn ended_line(
-    code: &str,
-    number: i32,
-    time: Duration,
-    operation_id: Option<&str>,
-    state: OperationState,
-) -> String {
-    let operation = match (operation_id, state) {
-        (_, OperationState::NotCreated) => String::new(),
-        (Some(id), state) => format!("; operation {id}: {}", state.name()),
-        (None, state) => format!("; operation: {}", state.name()),
-    };
-    format!("Ended with {code} ({number}) after {}{operation}", seconds(time))
 }

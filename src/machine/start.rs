@@ -17,6 +17,8 @@ use crate::record::{Line, Record, Run};
 /// The API's IDs have a resolution of one second: a create that failed because of another node's can't
 /// succeed before.
 pub(crate) const ID_RESOLUTION: Duration = Duration::from_secs(1);
+/// Until a list that the API failed to make is asked for once more.
+const LIST_AGAIN: Duration = Duration::from_millis(500);
 /// Each collision is another node's success; so many nodes are not served by one Barman.
 const MOST_COLLISIONS: u32 = 100;
 /// Nodes spread over a window that doubles with every collision up to this.
@@ -177,7 +179,7 @@ impl Machine {
             return self.ask_status(attempt);
         }
         match judge(seen, attempt, &self.settings, &mut self.random) {
-            ApiStatus::Up => self.send(Request::List, Phase::Baseline),
+            ApiStatus::Up => self.send(Request::List, Phase::Baseline { again: false }),
             ApiStatus::Down(message, hint) => self.finish(Code::ApiNotOk, message, hint),
             ApiStatus::Again(wait, line) => {
                 self.log(Level::Warning, line);
@@ -186,10 +188,15 @@ impl Machine {
         }
     }
 
-    pub(super) fn baseline(&mut self, seen: &Seen) -> Step {
-        match Self::recoveries(seen) {
-            Ok(list) => self.known = Some(list.into_iter().collect()),
-            Err(why) => {
+    pub(super) fn baseline(&mut self, again: bool, seen: &Seen) -> Step {
+        match (Self::recoveries(seen), seen) {
+            (_, Seen::Waited) => return self.send(Request::List, Phase::Baseline { again }),
+            // The API's workers get in each other's way when many nodes ask at once.
+            (Err(_), Seen::Reply(reply)) if reply.status >= 500 && !again => {
+                return self.wait(LIST_AGAIN, Phase::Baseline { again: true });
+            }
+            (Ok(list), _) => self.known = Some(list.into_iter().collect()),
+            (Err(why), _) => {
                 self.known = None;
                 self.log(
                     Level::Warning,

@@ -80,6 +80,12 @@ impl std::fmt::Debug for Socket {
 }
 
 impl Socket {
+    /// Whether there is something to read, now.
+    fn has_input(&self) -> bool {
+        let at_once = Some(Duration::from_millis(1));
+        self.stream.set_read_timeout(at_once).is_ok() && self.stream.peek(&mut [0]).is_ok_and(|n| n > 0)
+    }
+
     /// Repeats `io` in slices that end with a tick, until it succeeds, fails or takes too long.
     fn sliced<T>(
         &mut self,
@@ -134,11 +140,7 @@ impl Wire for Socket {
             match written {
                 Ok(count) => sent += count,
                 // Before it closed the peer has said why: an early reply, a TLS alert.
-                Err(Error::Io(error))
-                    if is_broken(&error) && self.stream.peek(&mut [0]).is_ok_and(|n| n > 0) =>
-                {
-                    break;
-                }
+                Err(Error::Io(error)) if is_broken(&error) && self.has_input() => break,
                 Err(error) => return Err(error),
             }
         }

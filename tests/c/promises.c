@@ -3,24 +3,11 @@
  * Ends with 0, or says on stderr which line was disappointed and ends with 1.
  */
 #define _XOPEN_SOURCE 700
-#include <barman_recover.h>
+#include "host.h"
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                                  \
-    do {                                                                                  \
-        if (!(condition)) {                                                               \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);       \
-            exit(1);                                                                      \
-        }                                                                                 \
-    } while (0)
-#define CHECK_TEXT(text, expected) CHECK(strcmp((text), (expected)) == 0)
 
 static const char *api_url;
 static const char *data_directory;
@@ -31,12 +18,6 @@ static pthread_t running_thread;
 static int logs, states, ticks;
 static int answer_to_state, reenter;
 static char operation_id[64];
-
-static void sleep_a_little(void)
-{
-    struct timespec pause = {0, 2000000};
-    nanosleep(&pause, NULL);
-}
 
 static int32_t on_event(int32_t kind, int32_t level, const char *message, void *user_data)
 {
@@ -226,7 +207,7 @@ static void *other_thread(void *wait_for_operation)
         CHECK(barman_recover_error_message(recovery) != NULL);
         barman_recover_elapsed_ms(recovery);
         barman_recover_set_deadline(recovery, 3600);
-        sleep_a_little();
+        sleep_us(2000);
     }
     CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_BUSY);
     barman_recover_cancel(recovery);

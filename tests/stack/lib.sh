@@ -83,26 +83,43 @@ apt_install() (
     apt-get -qq update
     output=$(apt-get -qq -y -o DPkg::Lock::Timeout=600 install --no-install-recommends "$@" </dev/null 2>&1) ||
         die "apt-get: $output"
-    # The package enables the service for the next boot.
-    if [[ " $* " == *" openssh-server "* ]] && have systemctl; then
-        systemctl --quiet disable ssh.service ssh.socket 2>/dev/null || true
+    # The packages enable their services for the next boot.
+    if have systemctl; then
+        if [[ " $* " == *" openssh-server "* ]]; then
+            systemctl --quiet disable ssh.service ssh.socket 2>/dev/null || true
+        fi
+        if [[ " $* " == *" etcd-server "* ]]; then systemctl --quiet disable etcd.service 2>/dev/null || true; fi
     fi
 )
 
-# Barman from PyPI, in a virtual environment below target/.
-install_barman() (
+# Barman from PyPI. Without its own dependencies: of psycopg2 there is only the source, which needs libpq's and
+# Python's headers.
+install_barman() { install_venv "$BARMAN_VENV" --no-deps 'barman~=3.19' psycopg2-binary python-dateutil six; }
+
+# Makes a virtual environment below target/ with packages from PyPI: install_venv DIRECTORY PIP-ARGUMENT...
+install_venv() (
+    local venv=$1
+    shift
     mkdir -p "$STACK_REPO/target"
-    exec 9>"$BARMAN_VENV.lock"
+    exec 9>"$venv.lock"
     flock 9
-    [[ -e $BARMAN_VENV/complete ]] && exit
-    echo "installing: Barman, into $BARMAN_VENV"
-    rm -rf "$BARMAN_VENV"
-    "$(find_python)" -m venv "$BARMAN_VENV"
-    # Without its own dependencies: of psycopg2 there is only the source, which needs libpq's and Python's headers.
-    "$BARMAN_VENV/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps 'barman~=3.19' \
-        psycopg2-binary python-dateutil six
-    touch "$BARMAN_VENV/complete"
+    [[ -e $venv/complete ]] && exit
+    echo "installing: $*, into $venv"
+    rm -rf "$venv"
+    "$(find_python)" -m venv "$venv"
+    "$venv/bin/python" -m pip --quiet --disable-pip-version-check install "$@"
+    touch "$venv/complete"
 )
+
+# Prints a virtual environment that $STACK_USER can use, a copy where the given one is out of reach.
+reachable_venv() {
+    if as_pg test -x "$1/bin/python"; then
+        printf '%s\n' "$1"
+    else
+        cp -r "$1" "$STACK/${1##*/}"
+        printf '%s\n' "$STACK/${1##*/}"
+    fi
+}
 
 # ---- Scratch directory and processes ----------------------------------------------------------------------------
 
@@ -250,6 +267,18 @@ postgres_ready() {
     [[ $(sql "$(conninfo "$1")" 'SELECT pg_is_in_recovery()' 2>/dev/null) == f ]]
 }
 
+# Prints "table rows checksum" of every table: fingerprint CONNINFO
+# The checksum is the sum of the rows' hashes: it needs no order, and no memory for large tables.
+fingerprint() {
+    local table
+    sql "$1" "SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE relkind = 'r' AND nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY c.oid::regclass::text" |
+        while read -r table; do
+            printf '%s %s\n' "$table" \
+                "$(sql "$1" "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM $table t")"
+        done
+}
+
 # ---- sshd -------------------------------------------------------------------------------------------------------
 
 # Starts an sshd that lets $STACK_USER log in with a key made for it; sets $SSH_COMMAND.
@@ -287,11 +316,8 @@ sshd_ready() {
 
 # Sets up Barman for one server and streams its WAL from now on: make_barman SERVER CONNINFO
 make_barman() {
-    local venv=$BARMAN_VENV
-    if ! as_pg test -x "$venv/bin/python"; then
-        venv=$STACK/barman-venv
-        cp -r "$BARMAN_VENV" "$venv"
-    fi
+    local venv
+    venv=$(reachable_venv "$BARMAN_VENV")
     as_pg tee "$STACK/bin/barman" >/dev/null <<SCRIPT
 #!/bin/sh
 exec "$venv/bin/python" -m barman.cli "\$@"
@@ -344,7 +370,7 @@ archived() {
 # ---- pg-backup-api ----------------------------------------------------------------------------------------------
 
 # Starts pg-backup-api where it is installed (or $PG_BACKUP_API names it), else the stand-in; sets $API_PORT,
-# $API_URL and $API_NAME: start_api STANDIN
+# $API_URL and $API_NAME, and takes the same port again after stop_api: start_api STANDIN
 start_api() {
     local program
     program=${PG_BACKUP_API:-$(command -v pg-backup-api || true)}
@@ -358,23 +384,46 @@ start_api() {
 }
 
 start_pg_backup_api() {
-    local program=$1
+    local program=$1 gunicorn=${1%/*}/gunicorn
     API_NAME=pg-backup-api
-    API_PORT=$(free_port)
+    API_PORT=${API_PORT:-$(free_port)}
     # It starts its operations by the name of the command.
-    as_pg ln -s "$program" "$STACK/bin/pg-backup-api"
-    spawn TERM "$STACK/log/api.log" pg-backup-api serve --port "$API_PORT"
+    as_pg ln -sf "$program" "$STACK/bin/pg-backup-api"
+    if [[ -x $gunicorn ]]; then
+        # As its service does. With threads, as "serve" has them, a server is now and then unknown to it. Its own
+        # application is the same, but for a log in /var/log/barman.
+        as_pg tee "$STACK/run/api_service.py" >/dev/null <<'PYTHON'
+from barman import output
+from pg_backup_api.run import app as application
+from pg_backup_api.utils import load_barman_config
+
+load_barman_config()
+output.set_output_writer(output.AVAILABLE_WRITERS["json"]())
+PYTHON
+        spawn TERM "$STACK/log/api.log" "$gunicorn" --workers 2 --timeout 60 --bind "127.0.0.1:$API_PORT" \
+            --pythonpath "$STACK/run" api_service
+    else
+        spawn TERM "$STACK/log/api.log" pg-backup-api serve --port "$API_PORT"
+    fi
     API_PID=$SPAWNED
 }
 
 start_standin_api() {
     API_NAME="the stand-in for pg-backup-api"
-    spawn TERM "$STACK/log/api.log" "$(reachable "$1")" --listen 127.0.0.1:0 --port-file "$STACK/run/api.port" \
+    spawn TERM "$STACK/log/api.log" "$(reachable "$1")" --listen "127.0.0.1:${API_PORT:-0}" --port-file "$STACK/run/api.port" \
         --barman "$STACK/bin/barman" --barman-config "$STACK/barman.conf" --barman-home "$STACK/barman"
     API_PID=$SPAWNED
     wait_until 60 "the API's port, see $STACK/log/api.log" api_port_known
     API_PORT=$(<"$STACK/run/api.port")
 }
+
+# Stops the API alone: its operations go on.
+stop_api() {
+    kill "$API_PID"
+    wait_until 60 "the end of the API" api_stopped
+}
+
+api_stopped() { ! is_running "$API_PID" && ! http_get "$API_PORT" /status; }
 
 api_port_known() {
     is_running "$API_PID" || die "the API has ended: $(tail -n 3 "$STACK/log/api.log")"

@@ -1,11 +1,10 @@
-//! The shared library as C programs meet it: what it exports, and that it keeps what its header promises.
+//! The shared library as C programs meet it: that it keeps what its header promises.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Output};
 
 use crate::api::{Api, At, Model, Script, Step};
-use crate::c_tools::{c_program, example, library, output, said, soname, tool};
+use crate::c_tools::{c_program, said};
 use crate::scratch::Scratch;
 
 fn api(model: impl Fn(Model) -> Model, script: Script) -> Api {
@@ -26,36 +25,6 @@ fn promise(name: &str, api: Option<&Api>) -> Option<Output> {
 }
 
 #[test]
-fn exactly_the_functions_of_the_header_are_exported() {
-    let Some(mut nm) = tool("nm") else { return };
-    let listed = output(nm.args(["-D", "--defined-only"]).arg(library()));
-    let exported: BTreeSet<&str> = listed.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
-    let header = fs::read_to_string(env!("BARMAN_RECOVER_HEADER")).unwrap();
-    let declared: BTreeSet<&str> = header
-        .lines()
-        .filter(|line| !line.starts_with([' ', '/', '#', '}']) && !line.starts_with("typedef"))
-        .filter_map(|line| line.split_once('(')?.0.rsplit([' ', '*']).next())
-        .collect();
-    assert!(declared.len() > 30, "{declared:?}");
-    assert_eq!(exported, declared);
-}
-
-#[test]
-fn the_library_is_linked_as_a_c_library_should_be() {
-    let Some(mut readelf) = tool("readelf") else { return };
-    let listed = output(readelf.args(["-W", "-d", "-l"]).arg(library()));
-    let line = |what: &str| {
-        let found = listed.lines().find(|line| line.contains(what));
-        found.unwrap_or_else(|| panic!("no {what} in {listed}")).to_owned()
-    };
-    assert!(line("(SONAME)").contains(&format!("[{}]", soname())), "{}", line("(SONAME)"));
-    assert!(line("(FLAGS_1)").contains("NODELETE"), "{}", line("(FLAGS_1)"));
-    assert!(line("(FLAGS_1)").contains("NOW"), "{}", line("(FLAGS_1)"));
-    assert!(!line("GNU_STACK").contains("RWE"), "{}", line("GNU_STACK"));
-    line("GNU_RELRO");
-}
-
-#[test]
 fn a_short_c_program_restores_and_returns_the_code() {
     let scratch = Scratch::new();
     let Some(program) = c_program("tests/c/recover.c", &scratch) else { return };
@@ -68,20 +37,6 @@ fn a_short_c_program_restores_and_returns_the_code() {
     let wrong = Command::new(&program).args(["no-url", &data]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(253));
     assert!(said(&wrong).contains("INVALID_ARGUMENT --api-url: "), "{}", said(&wrong));
-}
-
-#[test]
-fn the_examples_in_c_and_rust_restore() {
-    let scratch = Scratch::new();
-    let programs = [c_program("examples/recover.c", &scratch), Some(example("recover"))];
-    for (number, program) in programs.into_iter().enumerate() {
-        let Some(program) = program else { continue };
-        let api = api(|model| model, Script::new());
-        let data = scratch.path(&format!("data{number}"));
-        let done = Command::new(program).args([&api.url(), "main", "ssh node", &data]).output().unwrap();
-        assert_eq!((done.status.code(), api.applied()), (Some(0), 1), "{}", said(&done));
-        assert!(said(&done).contains(": DONE"), "{}", said(&done));
-    }
 }
 
 #[test]

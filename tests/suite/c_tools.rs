@@ -2,6 +2,7 @@
 //! unless `BARMAN_RECOVER_TESTS_COMPLETE=1` is set.
 
 use std::env;
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -16,16 +17,19 @@ pub fn tool(name: &str) -> Option<Command> {
         _ => Err(env::VarError::NotPresent),
     };
     let program = program.unwrap_or_else(|_| name.to_owned());
-    let there = Command::new(&program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let version = if name == "go" { "version" } else { "--version" };
+    let there = Command::new(&program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if there.is_ok_and(|status| status.success()) {
         return Some(Command::new(program));
     }
-    assert!(
-        env::var_os("BARMAN_RECOVER_TESTS_COMPLETE").is_none_or(|set| set != "1"),
-        "{program} is missing"
-    );
-    println!("left out, as {program} is missing");
+    left_out(&format!("{program} is missing"));
     None
+}
+
+/// Says why a test passes without having tested.
+pub fn left_out(why: &str) {
+    assert!(env::var_os("BARMAN_RECOVER_TESTS_COMPLETE").is_none_or(|set| set != "1"), "{why}");
+    println!("left out: {why}");
 }
 
 /// A file of this package.
@@ -78,20 +82,42 @@ pub fn said(output: &Output) -> String {
     format!("{} {}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
 
+/// A directory with the shared library as it is installed, for `-L` and for the run.
+pub fn installed(library: &Path, scratch: &Scratch) -> String {
+    for name in ["libbarman_recover.so", &soname()] {
+        if !fs::exists(scratch.path(name)).unwrap() {
+            symlink(library, scratch.path(name)).unwrap();
+        }
+    }
+    scratch.path("")
+}
+
+pub fn include() -> PathBuf {
+    Path::new(env!("BARMAN_RECOVER_HEADER")).parent().unwrap().to_owned()
+}
+
 /// Compiles a C program and links it as a user does: `-lbarman_recover`, found at run time by its SONAME.
 pub fn c_program(path: &str, scratch: &Scratch) -> Option<PathBuf> {
     let mut cc = tool("cc")?;
-    for name in ["libbarman_recover.so", &soname()] {
-        symlink(library(), scratch.path(name)).unwrap();
-    }
-    let program = PathBuf::from(scratch.path("program"));
-    let directory = scratch.path("");
-    cc.args(["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]);
-    cc.arg(Path::new(env!("BARMAN_RECOVER_HEADER")).parent().unwrap())
-        .arg(source(path))
-        .arg("-o")
-        .arg(&program);
-    cc.arg(format!("-L{directory}")).arg("-lbarman_recover").arg(format!("-Wl,-rpath,{directory}"));
-    output(&mut cc);
-    Some(program)
+    cc.arg("-std=c11");
+    Some(program(cc, path, &library(), scratch))
+}
+
+/// Likewise in C++.
+pub fn cpp_program(path: &str, scratch: &Scratch) -> Option<PathBuf> {
+    let mut cpp = tool("c++")?;
+    cpp.arg("-std=c++17");
+    Some(program(cpp, path, &library(), scratch))
+}
+
+/// With a compiler that has its options, and any build of the library.
+pub fn program(mut compiler: Command, path: &str, library: &Path, scratch: &Scratch) -> PathBuf {
+    let program = PathBuf::from(scratch.path(&path.replace(['/', '.'], "-")));
+    let directory = installed(library, scratch);
+    compiler.args(["-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]).arg(include());
+    compiler.arg(source(path)).arg("-o").arg(&program);
+    compiler.arg(format!("-L{directory}")).args(["-lbarman_recover", "-ldl"]);
+    compiler.arg(format!("-Wl,-rpath,{directory}"));
+    output(&mut compiler);
+    program
 }

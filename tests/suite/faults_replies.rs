@@ -120,8 +120,10 @@ fn list() -> Vec<Row> {
     let mut rows = Vec::new();
     for Fault { name, step, limits } in lost() {
         let row = row("list", format!("{name}: goes on without the list")).with(limits);
-        rows.push(row.script(Script::new().list([step])).says("going on without their list"));
+        rows.push(row.script(Script::new().list([step.times(2)])).says("going on without their list"));
     }
+    let once = Script::new().list([Step::proxy_error(500)]);
+    rows.push(row("list", "500 once: asked for again").script(once));
     for status in REFUSALS.into_iter().chain([500]) {
         let row = row("list", format!("{status}: goes on without the list"));
         let script = Script::new().list([refusal(status).forever()]);

@@ -59,9 +59,13 @@ fn a_log_file_that_cannot_be_opened_stops_before_anything_is_sent() {
 
 /// The most memory that it has had, in KiB.
 fn peak(run: &Run) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("the run lives");
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    peak_of(run.pid()).expect("the run lives")
+}
+
+fn peak_of(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Steps for one stage; the request of the other stage is held, so that the run can be looked at.
@@ -95,6 +99,20 @@ fn endless_replies_do_not_fill_the_memory() {
             assert!(peak < 32 << 10, "endless {what:?} at the {name}: {peak} KiB");
         }
     }
+}
+
+/// It is asked beside the polling, which goes on.
+#[test]
+fn an_endless_diagnosis_does_not_fill_the_memory() {
+    let model = restore().duration_ms(6_000);
+    let (node, api) =
+        (Node::new(), Api::start(model, Script::new().diagnose([Step::model().endless(Endless::Body)])));
+    let mut most = 0;
+    let ended = node.start(&api, &[]).end_watched(|pid| most = peak_of(pid).unwrap_or(0).max(most));
+    ended.expect(0);
+    println!("endless diagnosis: {most} KiB");
+    assert_eq!(api.count(Stage::Diagnose), 1);
+    assert!(most < 32 << 10, "{most} KiB");
 }
 
 /// As long as a list may be: one operation an hour for twenty years.

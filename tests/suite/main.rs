@@ -6,6 +6,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod abi;
 #[path = "../api/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the program `standin_api`, which uses other parts")]
 mod api;
@@ -18,16 +19,23 @@ mod faults;
 mod faults_bytes;
 mod faults_replies;
 mod faults_restores;
+mod guest;
 mod header;
+mod hosts;
+mod install;
 mod kills;
 mod log_and_memory;
 mod logging;
+mod man;
+mod memory;
 mod network;
 mod openssl;
 mod operations;
 mod parity;
 mod program;
+mod progress;
 mod proxy;
+mod readme;
 mod run;
 mod scratch;
 mod signals;
@@ -35,4 +43,5 @@ mod standin;
 mod standin_faults;
 mod standin_program;
 mod standin_tls;
+mod syscalls;
 mod tls;

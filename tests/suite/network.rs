@@ -109,7 +109,7 @@ fn every_form_of_a_reply_is_understood() {
     ];
     for form in forms {
         let api = api(Script::new().any([form.clone().forever()]));
-        let ended = Run::new(&api.url()).end();
+        let ended = Run::new(&api.url()).arg("--no-diagnose").end();
         ended.done();
         assert_eq!((api.creates(), ended.warnings()), (1, 0), "{form:?} {}", ended.text);
         assert_eq!(api.connections(), api.requests().len() as u64, "a connection for each request");

@@ -102,7 +102,7 @@ fn a_list_that_fails_before_the_create_stops_nothing() {
     for fault in
         [Fault::Refused, Fault::Answer(reply(200, "[]")), Fault::Answer(recording!("create-unknown-type"))]
     {
-        row("no list", |w| w.fault(Kind::List, 0..1, fault))
+        row("no list", |w| w.fault(Kind::List, 0..2, fault))
             .ends(RecoveryDone, Done)
             .creates(1)
             .says("WARNING: the operations can't be listed");

@@ -1,0 +1,147 @@
+//! The manual page and the shells' completions, made from the same commands as `--help`. The committed copies in
+//! `docs/` are held equal by a test; `UPDATE_DOCS=1 cargo test --bin patroni_barman docs` makes them anew.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{env, fs, io};
+
+use barman_recover::{Code, OPTIONS};
+use clap::Command;
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::args;
+
+fn held_equal(path: &str, generated: &str) {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if env::var_os("UPDATE_DOCS").is_some_and(|set| set == "1") {
+        fs::write(&committed, generated).unwrap();
+    }
+    assert!(
+        fs::read_to_string(&committed).is_ok_and(|text| text == generated),
+        "{path}: UPDATE_DOCS=1 cargo test --bin patroni_barman docs makes it anew"
+    );
+}
+
+/// The commands, with what the generators leave out of them.
+fn documented() -> Command {
+    fn with_aliases(command: Command) -> Command {
+        command
+            .mut_args(|arg| {
+                let aliases = arg.get_visible_aliases().unwrap_or_default();
+                let Some(alias) = aliases.first().map(|alias| format!(" [alias: --{alias}]")) else {
+                    return arg;
+                };
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                arg.help(help + &alias)
+            })
+            .mut_subcommands(with_aliases)
+    }
+    // Without the machine's name.
+    with_aliases(args::command()).version(env!("CARGO_PKG_VERSION"))
+}
+
+#[test]
+fn the_completions_are_those_of_the_commands() {
+    let files = [
+        (Shell::Bash, "docs/completions/patroni_barman.bash"),
+        (Shell::Zsh, "docs/completions/_patroni_barman"),
+        (Shell::Fish, "docs/completions/patroni_barman.fish"),
+    ];
+    for (shell, path) in files {
+        let mut text = Vec::new();
+        clap_complete::generate(shell, &mut documented(), args::NAME, &mut text);
+        held_equal(path, &String::from_utf8(text).unwrap());
+    }
+}
+
+#[test]
+fn the_manual_page_is_that_of_the_commands() {
+    held_equal("docs/man/patroni_barman.1", &manual());
+}
+
+fn manual() -> String {
+    let root = documented().override_usage("patroni_barman [OPTION]... COMMAND [OPTION]...");
+    let man = Man::new(root.clone()).date("\"\"").manual("PostgreSQL backup and recovery");
+    let mut page = rendered(|page| man.render_title(page));
+    page += ".nr HY 0\n.ad l\n"; // names can be searched for and copied
+    page += &lines(&rendered(|page| man.render_name_section(page)), true);
+    page += &lines(&rendered(|page| man.render_synopsis_section(page)), true);
+    page += include_str!("docs/description.roff");
+    for command in root.get_subcommands() {
+        page += &options_of(command);
+    }
+    page += ".SH \"OPTIONS OF EVERY COMMAND\"\n";
+    page += &options(&root);
+    page += &environment(&root);
+    page += include_str!("docs/sections.roff");
+    page
+}
+
+/// A sub-command with its own options.
+fn options_of(command: &Command) -> String {
+    let title = format!("{} {}", args::NAME, command.get_name());
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let mut text = Roff::new();
+    text.control("SH", [title.as_str()]).text([roman(about + ".")]);
+    lines(&text.render(), true) + &options(&command.clone().disable_help_flag(true))
+}
+
+fn options(command: &Command) -> String {
+    let man = Man::new(command.clone());
+    lines(&rendered(|page| man.render_options_section(page)), false)
+}
+
+fn rendered(render: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String {
+    let mut page = Vec::new();
+    render(&mut page).unwrap();
+    String::from_utf8(page).unwrap()
+}
+
+/// Of a part, without the preamble that each has and the page needs once, with or without its headings.
+fn lines(part: &str, headings: bool) -> String {
+    part.split_inclusive('\n')
+        .filter(|line| !line.starts_with(".ie ") && !line.starts_with(".el "))
+        .filter(|line| headings || !line.starts_with(".SH "))
+        .collect()
+}
+
+/// The variables that the help texts name.
+fn environment(root: &Command) -> String {
+    let mut text = Roff::new();
+    text.control("SH", ["ENVIRONMENT"]);
+    text.text([roman("An option that is not on the command line is taken from the environment:")]);
+    let mut variables = BTreeMap::new();
+    for command in std::iter::once(root).chain(root.get_subcommands()) {
+        for arg in command.get_arguments() {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            let variable = help.split_once("[env: ").and_then(|(_, rest)| rest.split_once(']'));
+            if let Some((variable, _)) = variable {
+                variables.insert(variable.to_owned(), arg.get_id().to_string());
+            }
+        }
+    }
+    assert!(variables.len() >= OPTIONS.len(), "{variables:?}");
+    for (variable, option) in variables {
+        text.control("TP", []).text([bold(variable)]).text([bold(format!("--{option}"))]);
+    }
+    text.control("TP", []).text([bold("SSL_CERT_FILE"), roman(", "), bold("SSL_CERT_DIR")]);
+    text.text([roman("Certificates to trust instead of the system's.")]);
+    text.control("TP", []).text([bold("TZ")]).text([roman("The time zone of the log.")]);
+    lines(&text.render(), true)
+}
+
+#[test]
+fn every_exit_status_is_in_the_manual_page() {
+    let page = include_str!("docs/sections.roff");
+    let statuses = page.split(".SH ").find(|section| section.starts_with("\"EXIT STATUS\"")).unwrap();
+    for code in Code::ALL {
+        let status = match code {
+            Code::InvalidArgument => 2,
+            Code::Cancelled => continue, // the program ends by the signal
+            code => code.exit_status(),
+        };
+        assert!(statuses.contains(&format!(".B {status}\n")), "{status} of {}", code.name());
+    }
+}

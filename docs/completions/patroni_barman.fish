@@ -1,0 +1,235 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_patroni_barman_global_optspecs
+    string join \n api-url= cert-file= key-file= ca-file= proxy= retry-wait= max-retries= connect-timeout= request-timeout= create-timeout= barman-server= max-outage= deadline= log-file= log-stderr= log-format= log-level= progress= v q h/help V/version
+end
+
+function __fish_patroni_barman_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_patroni_barman_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_patroni_barman_using_subcommand
+    set -l cmd (__fish_patroni_barman_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l cert-file -d 'Client certificate for the API, in PEM; may hold the key too [env: BARMAN_RECOVER_CERT_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l ca-file -d 'Certificates to trust, in PEM, beside the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l max-retries -d 'How often a request that failed and started nothing is tried [default: 5] [env: BARMAN_RECOVER_MAX_RETRIES]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l connect-timeout -d 'Seconds to connect to the API, TLS handshake included [default: 10] [env: BARMAN_RECOVER_CONNECT_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l request-timeout -d 'Seconds until the API must have answered a question [default: 20] [env: BARMAN_RECOVER_REQUEST_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l create-timeout -d 'Seconds until the API must have answered the request that starts the operation [default: 60] [env: BARMAN_RECOVER_CREATE_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l max-outage -d 'Seconds without a good answer about a running operation until giving up (300, or max-retries x retry-wait when one of them is given) [env: BARMAN_RECOVER_MAX_OUTAGE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l deadline -d 'Seconds for the whole run, 0 for no limit [default: 0] [env: BARMAN_RECOVER_DEADLINE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l log-format -d 'How the log looks: text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l log-level -d 'What is logged: debug, info, warning or error, and what is worse [default: info] [env: BARMAN_RECOVER_LOG_LEVEL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l progress -d 'When to show progress beside the log: auto (a bar, on a terminal), always (elsewhere too: a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -s v -d 'Log a level more than --log-level: -v for debug'
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -s q -d 'Log a level less: -q for warning, -qq for error'
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -s h -l help -d 'Print help'
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -s V -l version -d 'Print version'
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "recover" -d 'Restore a Barman backup onto this node (\'barman recover\' through pg-backup-api)'
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "check" -d 'Tell whether this node could restore: the API, the backup, space, the data directory'
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "config-switch" -d 'Switch the configuration of a Barman server at a role change (\'barman config-switch\')'
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "operations" -d 'Ask for the operations of a Barman server'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l backup-id -d 'Backup to restore: an ID or what \'barman recover\' accepts (latest, oldest, ...) [default: latest] [env: BARMAN_RECOVER_BACKUP_ID]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l ssh-command -d 'Command with which Barman reaches this node, as its \'--remote-ssh-command\' (required) [env: BARMAN_RECOVER_SSH_COMMAND]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l data-directory -l datadir -d 'Data directory of this node: where to restore (required) [env: BARMAN_RECOVER_DATA_DIRECTORY] [alias: --datadir]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l operation-id -d 'Follow this operation instead of starting one (--ssh-command is not needed then) [env: BARMAN_RECOVER_OPERATION_ID]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l loop-wait -d 'Seconds between two looks at the operation, at most [default: 10] [env: BARMAN_RECOVER_LOOP_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l verify -d 'Call the recovery failed when the data directory does not hold the data afterwards (a warning otherwise) [env: BARMAN_RECOVER_VERIFY]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l state-file -d 'File that remembers the running operation (beside the data directory: DATADIR.barman-recover.json) [env: BARMAN_RECOVER_STATE_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l no-state-file -d 'Keep no state file: a run that was killed is then forgotten [env: BARMAN_RECOVER_NO_STATE_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l stall-timeout -d 'Seconds without anything new in the data directory until giving up, 0 for no limit (a warning comes after 300) [default: 0] [env: BARMAN_RECOVER_STALL_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l no-diagnose -d 'Do not ask the API for the backup\'s size (GET /diagnose, which has Barman look at all its servers): no percentage then [env: BARMAN_RECOVER_NO_DIAGNOSE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l cert-file -d 'Client certificate for the API, in PEM; may hold the key too [env: BARMAN_RECOVER_CERT_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l ca-file -d 'Certificates to trust, in PEM, beside the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l max-retries -d 'How often a request that failed and started nothing is tried [default: 5] [env: BARMAN_RECOVER_MAX_RETRIES]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l connect-timeout -d 'Seconds to connect to the API, TLS handshake included [default: 10] [env: BARMAN_RECOVER_CONNECT_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l request-timeout -d 'Seconds until the API must have answered a question [default: 20] [env: BARMAN_RECOVER_REQUEST_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l create-timeout -d 'Seconds until the API must have answered the request that starts the operation [default: 60] [env: BARMAN_RECOVER_CREATE_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l max-outage -d 'Seconds without a good answer about a running operation until giving up (300, or max-retries x retry-wait when one of them is given) [env: BARMAN_RECOVER_MAX_OUTAGE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l deadline -d 'Seconds for the whole run, 0 for no limit [default: 0] [env: BARMAN_RECOVER_DEADLINE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l log-format -d 'How the log looks: text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l log-level -d 'What is logged: debug, info, warning or error, and what is worse [default: info] [env: BARMAN_RECOVER_LOG_LEVEL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l progress -d 'When to show progress beside the log: auto (a bar, on a terminal), always (elsewhere too: a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -s v -d 'Log a level more than --log-level: -v for debug'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -s q -d 'Log a level less: -q for warning, -qq for error'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -s h -l help -d 'Print help'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l backup-id -d 'Backup to restore: an ID or what \'barman recover\' accepts (latest, oldest, ...) [default: latest] [env: BARMAN_RECOVER_BACKUP_ID]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l ssh-command -d 'Command with which Barman reaches this node, as its \'--remote-ssh-command\' (required) [env: BARMAN_RECOVER_SSH_COMMAND]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l data-directory -l datadir -d 'Data directory of this node: where to restore (required) [env: BARMAN_RECOVER_DATA_DIRECTORY] [alias: --datadir]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l operation-id -d 'Follow this operation instead of starting one (--ssh-command is not needed then) [env: BARMAN_RECOVER_OPERATION_ID]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l loop-wait -d 'Seconds between two looks at the operation, at most [default: 10] [env: BARMAN_RECOVER_LOOP_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l verify -d 'Call the recovery failed when the data directory does not hold the data afterwards (a warning otherwise) [env: BARMAN_RECOVER_VERIFY]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l state-file -d 'File that remembers the running operation (beside the data directory: DATADIR.barman-recover.json) [env: BARMAN_RECOVER_STATE_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l no-state-file -d 'Keep no state file: a run that was killed is then forgotten [env: BARMAN_RECOVER_NO_STATE_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l stall-timeout -d 'Seconds without anything new in the data directory until giving up, 0 for no limit (a warning comes after 300) [default: 0] [env: BARMAN_RECOVER_STALL_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l no-diagnose -d 'Do not ask the API for the backup\'s size (GET /diagnose, which has Barman look at all its servers): no percentage then [env: BARMAN_RECOVER_NO_DIAGNOSE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l cert-file -d 'Client certificate for the API, in PEM; may hold the key too [env: BARMAN_RECOVER_CERT_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l ca-file -d 'Certificates to trust, in PEM, beside the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l max-retries -d 'How often a request that failed and started nothing is tried [default: 5] [env: BARMAN_RECOVER_MAX_RETRIES]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l connect-timeout -d 'Seconds to connect to the API, TLS handshake included [default: 10] [env: BARMAN_RECOVER_CONNECT_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l request-timeout -d 'Seconds until the API must have answered a question [default: 20] [env: BARMAN_RECOVER_REQUEST_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l create-timeout -d 'Seconds until the API must have answered the request that starts the operation [default: 60] [env: BARMAN_RECOVER_CREATE_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l max-outage -d 'Seconds without a good answer about a running operation until giving up (300, or max-retries x retry-wait when one of them is given) [env: BARMAN_RECOVER_MAX_OUTAGE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l deadline -d 'Seconds for the whole run, 0 for no limit [default: 0] [env: BARMAN_RECOVER_DEADLINE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l log-format -d 'How the log looks: text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l log-level -d 'What is logged: debug, info, warning or error, and what is worse [default: info] [env: BARMAN_RECOVER_LOG_LEVEL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l progress -d 'When to show progress beside the log: auto (a bar, on a terminal), always (elsewhere too: a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -s v -d 'Log a level more than --log-level: -v for debug'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -s q -d 'Log a level less: -q for warning, -qq for error'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -s h -l help -d 'Print help'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l barman-model -d 'Barman config model to apply to the server [env: BARMAN_RECOVER_BARMAN_MODEL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l reset -d 'Unapply the model that is active for the server, if any [env: BARMAN_RECOVER_RESET]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l switch-when -d 'When to switch: promoted (the new role is primary or promoted), demoted (replica or demoted), always (required) [env: BARMAN_RECOVER_SWITCH_WHEN]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l cert-file -d 'Client certificate for the API, in PEM; may hold the key too [env: BARMAN_RECOVER_CERT_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l ca-file -d 'Certificates to trust, in PEM, beside the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l max-retries -d 'How often a request that failed and started nothing is tried [default: 5] [env: BARMAN_RECOVER_MAX_RETRIES]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l connect-timeout -d 'Seconds to connect to the API, TLS handshake included [default: 10] [env: BARMAN_RECOVER_CONNECT_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l request-timeout -d 'Seconds until the API must have answered a question [default: 20] [env: BARMAN_RECOVER_REQUEST_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l create-timeout -d 'Seconds until the API must have answered the request that starts the operation [default: 60] [env: BARMAN_RECOVER_CREATE_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l max-outage -d 'Seconds without a good answer about a running operation until giving up (300, or max-retries x retry-wait when one of them is given) [env: BARMAN_RECOVER_MAX_OUTAGE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l deadline -d 'Seconds for the whole run, 0 for no limit [default: 0] [env: BARMAN_RECOVER_DEADLINE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l log-format -d 'How the log looks: text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l log-level -d 'What is logged: debug, info, warning or error, and what is worse [default: info] [env: BARMAN_RECOVER_LOG_LEVEL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l progress -d 'When to show progress beside the log: auto (a bar, on a terminal), always (elsewhere too: a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -s v -d 'Log a level more than --log-level: -v for debug'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -s q -d 'Log a level less: -q for warning, -qq for error'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -s h -l help -d 'Print help'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l cert-file -d 'Client certificate for the API, in PEM; may hold the key too [env: BARMAN_RECOVER_CERT_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l ca-file -d 'Certificates to trust, in PEM, beside the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l max-retries -d 'How often a request that failed and started nothing is tried [default: 5] [env: BARMAN_RECOVER_MAX_RETRIES]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l connect-timeout -d 'Seconds to connect to the API, TLS handshake included [default: 10] [env: BARMAN_RECOVER_CONNECT_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l request-timeout -d 'Seconds until the API must have answered a question [default: 20] [env: BARMAN_RECOVER_REQUEST_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l create-timeout -d 'Seconds until the API must have answered the request that starts the operation [default: 60] [env: BARMAN_RECOVER_CREATE_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l max-outage -d 'Seconds without a good answer about a running operation until giving up (300, or max-retries x retry-wait when one of them is given) [env: BARMAN_RECOVER_MAX_OUTAGE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l deadline -d 'Seconds for the whole run, 0 for no limit [default: 0] [env: BARMAN_RECOVER_DEADLINE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l log-format -d 'How the log looks: text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l log-level -d 'What is logged: debug, info, warning or error, and what is worse [default: info] [env: BARMAN_RECOVER_LOG_LEVEL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -l progress -d 'When to show progress beside the log: auto (a bar, on a terminal), always (elsewhere too: a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -s v -d 'Log a level more than --log-level: -v for debug'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -s q -d 'Log a level less: -q for warning, -qq for error'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -s h -l help -d 'Print help'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -f -a "list" -d 'List the operations, with the status of each'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -f -a "show" -d 'Show one operation'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait" -f -a "wait" -d 'Wait for the end of an operation'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l loop-wait -d 'Seconds between two looks at the operation, at most [default: 10] [env: BARMAN_RECOVER_LOOP_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l format -d 'How to print' -r -f -a "table\t''
+json\t''"
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l all -d 'Every operation, not only the 20 newest' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l cert-file -d 'Client certificate for the API, in PEM; may hold the key too [env: BARMAN_RECOVER_CERT_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l ca-file -d 'Certificates to trust, in PEM, beside the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l max-retries -d 'How often a request that failed and started nothing is tried [default: 5] [env: BARMAN_RECOVER_MAX_RETRIES]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l connect-timeout -d 'Seconds to connect to the API, TLS handshake included [default: 10] [env: BARMAN_RECOVER_CONNECT_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l request-timeout -d 'Seconds until the API must have answered a question [default: 20] [env: BARMAN_RECOVER_REQUEST_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l create-timeout -d 'Seconds until the API must have answered the request that starts the operation [default: 60] [env: BARMAN_RECOVER_CREATE_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l max-outage -d 'Seconds without a good answer about a running operation until giving up (300, or max-retries x retry-wait when one of them is given) [env: BARMAN_RECOVER_MAX_OUTAGE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l deadline -d 'Seconds for the whole run, 0 for no limit [default: 0] [env: BARMAN_RECOVER_DEADLINE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l log-format -d 'How the log looks: text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l log-level -d 'What is logged: debug, info, warning or error, and what is worse [default: info] [env: BARMAN_RECOVER_LOG_LEVEL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l progress -d 'When to show progress beside the log: auto (a bar, on a terminal), always (elsewhere too: a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -s v -d 'Log a level more than --log-level: -v for debug'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -s q -d 'Log a level less: -q for warning, -qq for error'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l loop-wait -d 'Seconds between two looks at the operation, at most [default: 10] [env: BARMAN_RECOVER_LOOP_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l format -d 'How to print' -r -f -a "table\t''
+json\t''"
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l cert-file -d 'Client certificate for the API, in PEM; may hold the key too [env: BARMAN_RECOVER_CERT_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l ca-file -d 'Certificates to trust, in PEM, beside the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l max-retries -d 'How often a request that failed and started nothing is tried [default: 5] [env: BARMAN_RECOVER_MAX_RETRIES]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l connect-timeout -d 'Seconds to connect to the API, TLS handshake included [default: 10] [env: BARMAN_RECOVER_CONNECT_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l request-timeout -d 'Seconds until the API must have answered a question [default: 20] [env: BARMAN_RECOVER_REQUEST_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l create-timeout -d 'Seconds until the API must have answered the request that starts the operation [default: 60] [env: BARMAN_RECOVER_CREATE_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l max-outage -d 'Seconds without a good answer about a running operation until giving up (300, or max-retries x retry-wait when one of them is given) [env: BARMAN_RECOVER_MAX_OUTAGE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l deadline -d 'Seconds for the whole run, 0 for no limit [default: 0] [env: BARMAN_RECOVER_DEADLINE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l log-format -d 'How the log looks: text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l log-level -d 'What is logged: debug, info, warning or error, and what is worse [default: info] [env: BARMAN_RECOVER_LOG_LEVEL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l progress -d 'When to show progress beside the log: auto (a bar, on a terminal), always (elsewhere too: a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -s v -d 'Log a level more than --log-level: -v for debug'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -s q -d 'Log a level less: -q for warning, -qq for error'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l loop-wait -d 'Seconds between two looks at the operation, at most [default: 10] [env: BARMAN_RECOVER_LOOP_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l format -d 'How to print' -r -f -a "table\t''
+json\t''"
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l cert-file -d 'Client certificate for the API, in PEM; may hold the key too [env: BARMAN_RECOVER_CERT_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l ca-file -d 'Certificates to trust, in PEM, beside the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l max-retries -d 'How often a request that failed and started nothing is tried [default: 5] [env: BARMAN_RECOVER_MAX_RETRIES]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l connect-timeout -d 'Seconds to connect to the API, TLS handshake included [default: 10] [env: BARMAN_RECOVER_CONNECT_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l request-timeout -d 'Seconds until the API must have answered a question [default: 20] [env: BARMAN_RECOVER_REQUEST_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l create-timeout -d 'Seconds until the API must have answered the request that starts the operation [default: 60] [env: BARMAN_RECOVER_CREATE_TIMEOUT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l max-outage -d 'Seconds without a good answer about a running operation until giving up (300, or max-retries x retry-wait when one of them is given) [env: BARMAN_RECOVER_MAX_OUTAGE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l deadline -d 'Seconds for the whole run, 0 for no limit [default: 0] [env: BARMAN_RECOVER_DEADLINE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l log-format -d 'How the log looks: text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l log-level -d 'What is logged: debug, info, warning or error, and what is worse [default: info] [env: BARMAN_RECOVER_LOG_LEVEL]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l progress -d 'When to show progress beside the log: auto (a bar, on a terminal), always (elsewhere too: a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -s v -d 'Log a level more than --log-level: -v for debug'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -s q -d 'Log a level less: -q for warning, -qq for error'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -s h -l help -d 'Print help'

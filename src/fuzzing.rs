@@ -1,0 +1,156 @@
+//! What the fuzz targets (`tests/fuzz`) feed with bytes: everything that reads what others have written, each
+//! with the promises that must hold whatever that was. A unit test feeds them the committed corpus.
+
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a target tells what it found")]
+
+use std::fs;
+use std::path::Path;
+
+use crate::config::{Config, Value};
+use crate::machine::Claim;
+use crate::options::Opt;
+use crate::protocol::{Created, Reply};
+use crate::record::{Ended, Line, Record, Run};
+use crate::state_file::StateFile;
+use crate::url::Url;
+
+pub use crate::ffi::fuzzing::setters;
+
+/// A reply of the API: three digits of status, a byte that says whether the body is cut off (`!`), the body.
+pub fn replies(data: &[u8]) {
+    let (head, body) = data.split_at(data.len().min(4));
+    let digits = head.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+    let status = digits.and_then(|digits| digits.parse().ok()).unwrap_or(200);
+    let cut = (head.last() == Some(&b'!')).then(|| "cut off".to_string());
+    let reply = Reply { status, body: body.into(), cut, retry_after: None, location: None };
+
+    is_one_line(&reply.says());
+    match reply.api_ok() {
+        Ok(()) => assert_eq!(status, 200),
+        Err((_, why)) => is_one_line(&why),
+    }
+    match reply.created() {
+        Created::Operation(id) => assert!((200..300).contains(&status) && is_loggable(&id)),
+        Created::Refused(why) => {
+            assert!((300..500).contains(&status));
+            is_one_line(&why);
+        }
+        Created::Failed(why) => {
+            assert_eq!(status, 500);
+            is_one_line(&why);
+        }
+        Created::Unknown(why) => is_one_line(&why),
+    }
+    match reply.operation() {
+        Ok(_) => assert_eq!(status, 200),
+        Err(why) => is_one_line(&why),
+    }
+    match reply.recoveries() {
+        Ok(ids) => assert!(status == 200 && ids.iter().all(|id| is_loggable(id))),
+        Err(why) => is_one_line(&why),
+    }
+    for backup in ["latest", "oldest", "last-failed", "20261122T133430"] {
+        match reply.backup("pg", backup) {
+            Ok(_) => assert!(status == 200 && reply.cut.is_none()),
+            Err(why) => is_one_line(&why.to_string()),
+        }
+    }
+}
+
+/// The content of a state file. Whatever it is, what is written behind it is read back.
+pub fn state_file(data: &[u8]) {
+    let parsed = Record::parse(data);
+    let whole = data.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    if let Ok(Some(record)) = &parsed {
+        assert_eq!(Record::parse(data.get(..whole).unwrap_or_default()).as_ref(), Ok(&Some(record.clone())));
+    }
+
+    let memory = Path::new("/dev/shm");
+    let directory = if memory.is_dir() { memory.into() } else { std::env::temp_dir() };
+    let path = directory.join(format!("barman-recover-fuzz-{}", std::process::id()));
+    assert!(fs::write(&path, data).is_ok());
+    let mut file = StateFile::new(&path);
+    let Claim::Mine { record, garbage } = file.claim() else { panic!("a regular file can be claimed") };
+    assert_eq!(garbage.clone().map_or(Ok(record.clone()), Err), parsed);
+    let mut lines = vec![Line::Operation("new".into()), Line::Ended(Ended::Done)];
+    if record.is_none() {
+        lines.insert(0, Line::Run(run()));
+    }
+    assert!(file.append(&lines).is_ok());
+    drop(file);
+
+    let mut expected = record.unwrap_or_else(|| Record::new(run()));
+    for line in lines {
+        expected.add(line);
+    }
+    let mut file = StateFile::new(&path);
+    let Claim::Mine { record, garbage: None } = file.claim() else { panic!("what we wrote is understood") };
+    assert_eq!(record, Some(expected));
+    assert!(file.remove(&[]).is_ok() && !path.exists());
+}
+
+/// Lines: a URL; then redirects that lead on from it, which may name path segments too.
+pub fn url(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut lines = text.split('\n');
+    let first = lines.next().unwrap_or_default();
+    for option in [Opt::ApiUrl, Opt::Proxy] {
+        let _ = Config::new().set(option, Value::Text(first));
+    }
+    let Ok(url) = Url::parse(first) else { return };
+    let shown = is_printable(&url);
+    assert!(
+        Url::parse(&shown).is_ok_and(|again| Url { credentials: url.credentials.clone(), ..again } == url)
+    );
+    for line in lines {
+        let joined = url.join(&["servers", line]);
+        assert_eq!(joined.path.matches('/').count(), url.path.matches('/').count() + 2);
+        is_printable(&joined);
+        if let Ok(to) = url.follow(line) {
+            is_printable(&to);
+            let kept = to.credentials.is_some();
+            assert!(!kept || (to.same_server(&url) && to.credentials == url.credentials));
+        }
+    }
+}
+
+fn run() -> Run {
+    let text = String::new;
+    let (api_url, barman_server, backup_id, data_directory) = (text(), text(), text(), text());
+    Run { pid: 1, api_url, barman_server, backup_id, data_directory, known: None }
+}
+
+fn is_loggable(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(char::is_control)
+}
+
+fn is_one_line(text: &str) {
+    assert!(is_loggable(text), "{text:?}");
+}
+
+fn is_printable(url: &Url) -> String {
+    let shown = url.to_string();
+    assert!(is_loggable(&shown) && !shown.contains(' ') && !shown.contains('#'), "{shown:?}");
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_corpus_finds_nothing() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
+        let targets = [
+            ("replies", replies as fn(&[u8])),
+            ("setters", setters),
+            ("state_file", state_file),
+            ("url", url),
+        ];
+        for (target, feed) in targets {
+            let inputs = fs::read_dir(corpus.join(target)).unwrap();
+            let count = inputs.map(|input| feed(&fs::read(input.unwrap().path()).unwrap())).count();
+            assert!(count > 10, "{target}: {count}");
+        }
+    }
+}

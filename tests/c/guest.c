@@ -1,0 +1,345 @@
+/*
+ * A host that watches its guest: guest NAME API_URL DIRECTORY COUNT. Every recovery goes into a directory of its
+ * own below DIRECTORY. HOST_CA names a certificate to trust. SIGPIPE is at its default.
+ * Ends with 0, or says on stderr what was not so and ends with 1.
+ */
+#define _GNU_SOURCE
+#include "host.h"
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *api_url, *directory;
+static int count;
+
+static void numbered(char *path, size_t size, int number)
+{
+    snprintf(path, size, "%s/%d", directory, number);
+}
+
+static barman_recover *ready_numbered(int number)
+{
+    char path[4096];
+
+    numbered(path, sizeof path, number);
+    return ready(api_url, path);
+}
+
+static int by_size(const void *left, const void *right)
+{
+    const long a = *(const long *)left, b = *(const long *)right;
+
+    return (a > b) - (a < b);
+}
+
+/* Several recoveries, one after the other. */
+
+static barman_recover *patient(int number)
+{
+    barman_recover *recovery = ready_numbered(number);
+
+    CHECK(barman_recover_set_retry_wait(recovery, 0) == 0);
+    CHECK(barman_recover_set_max_retries(recovery, 1000) == 0);
+    CHECK(barman_recover_set_max_outage(recovery, 3600) == 0);
+    CHECK(barman_recover_set_connect_timeout(recovery, 600) == 0);
+    CHECK(barman_recover_set_deadline(recovery, 300) == 0); /* only the guard against a hang */
+    return recovery;
+}
+
+static void restore(int number)
+{
+    barman_recover *recovery = patient(number);
+
+    expect(barman_recover_run(recovery), BARMAN_RECOVER_RECOVERY_DONE, recovery);
+    CHECK(barman_recover_operation_state(recovery) == BARMAN_RECOVER_STATE_DONE);
+    barman_recover_free(recovery);
+}
+
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    alarms++;
+}
+
+/* A signal each millisecond. */
+static void interrupt_often(int flags)
+{
+    struct itimerval often = {{0, 1000}, {0, 1000}};
+    struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_alarm;
+    action.sa_flags = flags;
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+    CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
+}
+
+static void restores(void)
+{
+    static struct sigaction before[32], after;
+    sigset_t mask_before, mask_after;
+    struct held at_first = {0, 0};
+    long memory = 0;
+    int number, warm = count / 4 > 2 ? count / 4 : 1;
+
+    for (number = 1; number < 32; number++)
+        sigaction(number, NULL, &before[number]);
+    pthread_sigmask(SIG_SETMASK, NULL, &mask_before);
+    for (number = 0; number < count; number++) {
+        restore(number);
+        if (number + 1 == warm) {
+            at_first = held();
+            memory = status_kib("VmRSS:");
+        }
+    }
+    check_held(at_first);
+    pthread_sigmask(SIG_SETMASK, NULL, &mask_after);
+    for (number = 1; number < 32; number++) {
+        sigaction(number, NULL, &after);
+        CHECK(after.sa_handler == before[number].sa_handler && after.sa_flags == before[number].sa_flags);
+        CHECK(sigismember(&mask_before, number) == sigismember(&mask_after, number));
+    }
+    printf("%d runs: VmRSS %ld KiB after %d, %ld KiB at the end\n", count, memory, warm, status_kib("VmRSS:"));
+    if (count >= 10)
+        CHECK(status_kib("VmRSS:") < memory + 2048);
+}
+
+/* Many recoveries side by side, on small stacks. */
+
+static size_t small_stack(void)
+{
+    const char *kib = getenv("HOST_STACK_KIB");
+
+    return (size_t)(kib != NULL ? atoi(kib) : 128) << 10;
+}
+
+static int under_way;
+
+static int32_t count_operations(int32_t kind, int32_t level, const char *message, void *user_data)
+{
+    (void)message;
+    (void)user_data;
+    if (kind == BARMAN_RECOVER_EVENT_STATE && level == BARMAN_RECOVER_STATE_IN_PROGRESS)
+        __atomic_add_fetch(&under_way, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static void *restore_beside_others(void *number)
+{
+    barman_recover *recovery = patient((int)(intptr_t)number);
+
+    CHECK(barman_recover_set_event_callback(recovery, count_operations, NULL) == 0);
+    expect(barman_recover_run(recovery), BARMAN_RECOVER_RECOVERY_DONE, recovery);
+    barman_recover_free(recovery);
+    return NULL;
+}
+
+static pthread_t small_thread(void *(*body)(void *), void *argument)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+
+    CHECK(pthread_attr_init(&attributes) == 0);
+    CHECK(pthread_attr_setstacksize(&attributes, small_stack()) == 0);
+    CHECK(pthread_create(&thread, &attributes, body, argument) == 0);
+    pthread_attr_destroy(&attributes);
+    return thread;
+}
+
+/* For the difference: threads that wait, without a recovery. */
+static pthread_barrier_t gate;
+
+static void *wait_at_the_gate(void *unused)
+{
+    pthread_barrier_wait(&gate);
+    return unused;
+}
+
+static void side_by_side(void)
+{
+    pthread_t *threads = calloc((size_t)count, sizeof *threads);
+    long memory, of_threads;
+    struct held before;
+    struct rlimit files;
+    int number;
+
+    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    files.rlim_cur = files.rlim_max;
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    barman_recover_free(ready_numbered(0));
+    memory = status_kib("VmRSS:");
+    CHECK(pthread_barrier_init(&gate, NULL, (unsigned)count + 1) == 0);
+    for (number = 0; number < count; number++)
+        threads[number] = small_thread(wait_at_the_gate, NULL);
+    sleep_us(100000);
+    of_threads = status_kib("VmRSS:") - memory;
+    pthread_barrier_wait(&gate);
+    for (number = 0; number < count; number++)
+        pthread_join(threads[number], NULL);
+
+    memory = status_kib("VmRSS:");
+    before = held();
+    for (number = 0; number < count; number++)
+        threads[number] = small_thread(restore_beside_others, (void *)(intptr_t)number);
+    while (__atomic_load_n(&under_way, __ATOMIC_RELAXED) < count)
+        sleep_us(1000);
+    sleep_us(300000); /* polling */
+    printf("%d in progress: %ld KiB each (threads alone %ld), %d threads, %d descriptors\n", count,
+           (status_kib("VmRSS:") - memory) / count, of_threads / count, held().threads - before.threads,
+           held().descriptors - before.descriptors);
+    fflush(stdout);
+    for (number = 0; number < count; number++)
+        pthread_join(threads[number], NULL);
+    check_held(before);
+    free(threads);
+}
+
+/* Cancelling from another thread, at random moments. */
+
+static long cancelled_at;
+
+static void *cancel_later(void *recovery)
+{
+    static unsigned seed = 1;
+
+    sleep_us(rand_r(&seed) % 150000);
+    __atomic_store_n(&cancelled_at, now_us(), __ATOMIC_RELEASE);
+    barman_recover_cancel(recovery);
+    return NULL;
+}
+
+static void cancels(void)
+{
+    long *took = calloc((size_t)count, sizeof *took);
+    struct held before = held();
+    int number, late = 0;
+
+    for (number = 0; number < count; number++) {
+        barman_recover *recovery = ready_numbered(number);
+        pthread_t thread = small_thread(cancel_later, recovery);
+
+        CHECK(barman_recover_set_max_retries(recovery, 1000) == 0);
+        CHECK(barman_recover_set_retry_wait(recovery, 3600) == 0);
+        CHECK(barman_recover_set_request_timeout(recovery, 3600) == 0);
+        expect(barman_recover_run(recovery), BARMAN_RECOVER_CANCELLED, recovery);
+        took[number] = now_us() - __atomic_load_n(&cancelled_at, __ATOMIC_ACQUIRE);
+        pthread_join(thread, NULL);
+        barman_recover_free(recovery);
+        late += took[number] > 200000;
+    }
+    check_held(before);
+    qsort(took, (size_t)count, sizeof *took, by_size);
+    printf("%d cancels: median %ld us, 90%% %ld us, 99%% %ld us, longest %ld us, %d over 200 ms\n", count,
+           took[count / 2], took[count * 9 / 10], took[count * 99 / 100], took[count - 1], late);
+    CHECK(took[count - 1] < 60000000); /* far from the hours that it would have waited */
+    CHECK(getenv("HOST_PROMPT") == NULL || late <= count / 100);
+    free(took);
+}
+
+/* Forks of the host: between runs, and during one. */
+
+static pid_t child;
+
+static int32_t fork_in_progress(int32_t kind, int32_t level, const char *message, void *recovery)
+{
+    (void)message;
+    if (kind != BARMAN_RECOVER_EVENT_STATE || level != BARMAN_RECOVER_STATE_IN_PROGRESS)
+        return 0;
+    child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pause(); /* holds a copy of every descriptor */
+        _exit(0);
+    }
+    CHECK(child > 0);
+    barman_recover_cancel(recovery);
+    return 0;
+}
+
+static void *fork_often(void *stop)
+{
+    while (!__atomic_load_n((int *)stop, __ATOMIC_ACQUIRE)) {
+        pid_t other = fork();
+
+        if (other == 0)
+            _exit(0);
+        CHECK(other > 0 && waitpid(other, NULL, 0) == other);
+        other = fork();
+        if (other == 0) {
+            execlp("true", "true", (char *)NULL);
+            _exit(1);
+        }
+        CHECK(other > 0 && waitpid(other, NULL, 0) == other);
+    }
+    return NULL;
+}
+
+static void forks(void)
+{
+    struct held before = held();
+    barman_recover *recovery = ready_numbered(0);
+    pthread_t thread;
+    int stop = 0, status, number;
+
+    /* The child that is left holds neither the lock on the state file nor the connection. */
+    CHECK(barman_recover_set_event_callback(recovery, fork_in_progress, recovery) == 0);
+    expect(barman_recover_run(recovery), BARMAN_RECOVER_CANCELLED, recovery);
+    CHECK(barman_recover_operation_state(recovery) == BARMAN_RECOVER_STATE_IN_PROGRESS);
+    barman_recover_free(recovery);
+    puts("forked");
+    fflush(stdout);
+    restore(0); /* follows that operation */
+    CHECK(waitpid(child, &status, WNOHANG) == 0);
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child);
+
+    CHECK(pthread_create(&thread, NULL, fork_often, &stop) == 0);
+    for (number = 1; number <= count; number++)
+        restore(number);
+    __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+
+    /* A child that makes a handle of its own is a host like any other. */
+    child = fork();
+    if (child == 0) {
+        restore(count + 1);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    restore(count + 2);
+    check_held(before);
+}
+
+int main(int argc, char **argv)
+{
+    CHECK(argc == 5);
+    api_url = argv[2];
+    directory = argv[3];
+    count = atoi(argv[4]);
+    CHECK(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+    if (strcmp(argv[1], "restores") == 0) {
+        restores();
+    } else if (strcmp(argv[1], "interrupted") == 0) {
+        interrupt_often(0);
+        restores();
+        CHECK(alarms > 100);
+    } else if (strcmp(argv[1], "restarted") == 0) {
+        interrupt_often(SA_RESTART);
+        restores();
+        CHECK(alarms > 100);
+    } else if (strcmp(argv[1], "side-by-side") == 0) {
+        side_by_side();
+    } else if (strcmp(argv[1], "cancels") == 0) {
+        cancels();
+    } else if (strcmp(argv[1], "forks") == 0) {
+        forks();
+    } else {
+        CHECK(!"a known name");
+    }
+    return 0;
+}

@@ -1,0 +1,113 @@
+/* What the hosts of the tests share: checks, a recovery that is ready to run, and what a process holds. */
+#ifndef HOST_H
+#define HOST_H
+
+#include <barman_recover.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CHECK(condition)                                                                  \
+    do {                                                                                  \
+        if (!(condition)) {                                                               \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);       \
+            exit(1);                                                                      \
+        }                                                                                 \
+    } while (0)
+#define CHECK_TEXT(text, expected) CHECK(strcmp((text), (expected)) == 0)
+
+static inline void sleep_us(long us)
+{
+    struct timespec left = {us / 1000000, us % 1000000 * 1000};
+
+    while (nanosleep(&left, &left) != 0)
+        ;
+}
+
+static inline long now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000L + now.tv_nsec / 1000;
+}
+
+static inline barman_recover *ready(const char *api_url, const char *data_directory)
+{
+    barman_recover *recovery = barman_recover_new();
+    const char *ca = getenv("HOST_CA");
+
+    CHECK(recovery != NULL);
+    CHECK(barman_recover_set_api_url(recovery, api_url) == 0);
+    CHECK(barman_recover_set_barman_server(recovery, "main") == 0);
+    CHECK(barman_recover_set_ssh_command(recovery, "ssh node") == 0);
+    CHECK(barman_recover_set_data_directory(recovery, data_directory) == 0);
+    CHECK(ca == NULL || barman_recover_set_ca_file(recovery, ca) == 0);
+    return recovery;
+}
+
+static inline void expect(int32_t code, int32_t expected, const barman_recover *recovery)
+{
+    if (code == expected)
+        return;
+    fprintf(stderr, "%s (%s) instead of %s\n", barman_recover_code_name(code),
+            barman_recover_error_message(recovery), barman_recover_code_name(expected));
+    exit(1);
+}
+
+static inline int entries(const char *path)
+{
+    DIR *directory = opendir(path);
+    int count = 0;
+
+    CHECK(directory != NULL);
+    while (readdir(directory) != NULL)
+        count++;
+    closedir(directory);
+    return count;
+}
+
+/* Of "VmRSS:" and the like, in KiB. */
+static inline long status_kib(const char *field)
+{
+    FILE *status = fopen("/proc/self/status", "r");
+    char line[256];
+    long value = -1;
+
+    CHECK(status != NULL);
+    while (fgets(line, sizeof line, status) != NULL)
+        if (strncmp(line, field, strlen(field)) == 0)
+            value = strtol(line + strlen(field), NULL, 10);
+    fclose(status);
+    CHECK(value >= 0);
+    return value;
+}
+
+struct held {
+    int descriptors, threads;
+};
+
+static inline struct held held(void)
+{
+    struct held held = {entries("/proc/self/fd"), entries("/proc/self/task")};
+
+    return held;
+}
+
+/* A thread that has been joined, or that has given its answer, takes a moment to disappear. */
+static inline void check_held(struct held before)
+{
+    struct held after = held();
+    int patience;
+
+    for (patience = 0; patience < 5000 && after.threads != before.threads; patience++) {
+        sleep_us(1000);
+        after = held();
+    }
+    CHECK(after.threads == before.threads);
+    CHECK(after.descriptors == before.descriptors);
+}
+
+#endif

@@ -1,0 +1,283 @@
+# shellcheck shell=bash
+# The scenarios. Each is a function scenario_NAME that builds on the leader of the cluster, adds what it needs, and
+# leaves only the leader behind. NAME's dashes are underscores.
+# shellcheck disable=SC2153  # the variables in capitals are tests/stack/lib.sh's and tests/cluster/run's
+
+BARMAN_METHOD="replica has been created using barman"
+OUR_START="INFO: Restoring backup"
+
+# ---- A cluster from the backup ----------------------------------------------------------------------------------
+
+# A new cluster is bootstrapped from the backup, and its leader has all data.
+scenario_bootstrap() {
+    need_leader
+    must_say "$LEADER" 'Running custom bootstrap script'
+    must_say "$LEADER" 'Recovery operation finished successfully'
+    (($(restores "$(data "$LEADER")") == 1)) || die "not one restore of the leader"
+    cmp "$STACK/source.sums" "$STACK/bootstrapped.sums" || die "the leader's data differ from the source's"
+    note "leader has $(wc -l <"$STACK/bootstrapped.sums") tables as the source, on timeline $(timeline)"
+    (($(timeline) == 2)) || die "the new cluster goes on with the timeline of the old one"
+}
+
+# The leader that every scenario starts from, bootstrapped when the first one asks for it.
+need_leader() {
+    if [[ -n ${NODE_PID[$LEADER]-} ]]; then return; fi
+    bandwidth 0
+    make_node "$LEADER"
+    start_node "$LEADER"
+    wait_until 180 "the leader, see $(node_log "$LEADER")" is_leader "$LEADER"
+    fingerprint "$(node_conninfo "$LEADER")" >"$STACK/bootstrapped.sums"
+    sql "$(node_conninfo "$LEADER")" 'CREATE TABLE mark (at timestamptz)'
+}
+
+timeline() { sql "$(node_conninfo "$LEADER")" "SELECT timeline_id FROM pg_control_checkpoint()"; }
+
+# A replica is created by our method and streams.
+scenario_replica() {
+    need_leader
+    bandwidth 0
+    make_node replica
+    start_node replica
+    must_stream replica
+    must_say replica "$BARMAN_METHOD"
+    (($(operations "$(data replica)") == 1)) || die "not one operation"
+    drop_node replica
+}
+
+# The node streams, has the leader's data, and no other method came into play; two restores were never at one time.
+must_stream() {
+    wait_until 300 "$1 to stream, see $(node_log "$1")" is_streaming "$1"
+    has_all_data "$1"
+    must_not_say "$1" 'using basebackup|fetching backup'
+    never_two
+    note "$1: $(operations "$(data "$1")") operations, $(restores "$(data "$1")") restores, streams"
+}
+
+# ---- Many at once -----------------------------------------------------------------------------------------------
+
+# Eight nodes ask in one second, each for its own directory: all get their operation, none calls it a failed attempt.
+scenario_eight() {
+    local i pids=() started
+    bandwidth 0
+    as_pg mkdir "$STACK/data/eight"
+    started=$SECONDS
+    for i in {1..8}; do
+        spawn TERM "$STACK/log/eight-$i.log" "$PROGRAM" --api-url "$API_URL" recover --barman-server=pg \
+            "--ssh-command=$SSH_COMMAND" --verify "--datadir=$(data "eight/$i")" --scope=eight --role=replica
+        pids+=("$SPAWNED")
+    done
+    for i in {1..8}; do
+        wait "${pids[i - 1]}" || die "node $i: exit code $?: $(tail -n 3 "$STACK/log/eight-$i.log")"
+        (($(operations "$(data "eight/$i")") == 1)) || die "node $i: not one operation"
+        (($(restores "$(data "eight/$i")") == 1)) || die "node $i: not one restore"
+        [[ -s $(data "eight/$i")/global/pg_control ]] || die "node $i: no data"
+        must_not_say "$STACK/log/eight-$i.log" 'Attempt .* to create|ERROR'
+    done
+    never_two
+    note "eight nodes restored in $((SECONDS - started)) s, $(cat "$STACK"/log/eight-*.log | grep -c 'same second') collisions"
+    as_pg rm -rf "$STACK/data/eight"
+}
+
+# The same under Patroni.
+scenario_eight_patroni() {
+    local i
+    need_leader
+    bandwidth 0
+    for i in {1..8}; do make_node "many$i"; done
+    for i in {1..8}; do start_node "many$i"; done
+    for i in {1..8}; do
+        must_stream "many$i"
+        (($(operations "$(data "many$i")") == 1)) || die "many$i: not one operation"
+    done
+    for i in {1..8}; do drop_node "many$i"; done
+}
+
+# ---- Stopped in the middle of a restore -------------------------------------------------------------------------
+
+# Starts a node and waits until its restore is in full swing: restoring_node NAME
+restoring_node() {
+    need_leader
+    bandwidth "$SLOW"
+    make_node "$1"
+    start_node "$1"
+    wait_until 120 "the restore of $1" in_the_middle "$(data "$1")"
+    bandwidth 0
+}
+
+still_restoring() { restore_runs "$(data "$1")" || die "the restore was over too early for this scenario"; }
+
+# Patroni is stopped with SIGTERM, which it passes on to us, and is started again.
+scenario_sigterm() {
+    restoring_node term
+    end_patroni term TERM
+    still_restoring term
+    start_node term
+    must_stream term
+    must_say term "killed or gave up: first waiting for its operation"
+    drop_node term
+}
+
+# Patroni alone is killed; patroni_barman goes on. Patroni then finds a data directory that is not empty, and does not
+# call us: it starts PostgreSQL as soon as there is a pg_control.
+scenario_sigkill() {
+    restoring_node kill
+    end_patroni kill KILL
+    still_restoring kill
+    start_node kill
+    must_stream kill
+    wait_until 120 "the end of the restore" no_restore "$(data kill)"
+    (($(restores "$(data kill)") == 1)) || die "not one restore"
+    note "PostgreSQL was started $(awk -v end="$(restore_end "$(data kill)")" \
+        -v start="$(log_time kill 'postmaster pid=')" 'BEGIN { printf "%.1f", end - start }') s before Barman was done"
+    is_streaming kill || die "kill does not stream any more"
+    drop_node kill
+}
+
+# With wait-for-restore before Patroni it does not. Here all that Patroni has started is killed with it, as systemd
+# and containers do.
+scenario_sigkill_wait() {
+    restoring_node wait
+    signal_session KILL "${NODE_PID[wait]}"
+    wait "${NODE_PID[wait]}" 2>/dev/null || true
+    still_restoring wait
+    start_node wait "$STACK_REPO/examples/patroni/wait-for-restore" "$(data wait)" "$PROGRAM" --api-url "$API_URL" \
+        recover --barman-server pg
+    must_stream wait
+    (($(restores "$(data wait)") == 1)) || die "not one restore"
+    at_most "$(restore_end "$(data wait)")" "$(log_time wait 'postmaster pid=')" "PostgreSQL started before Barman was done"
+    drop_node wait
+}
+
+# An operator has the node made anew: Patroni ends us, empties the directory and calls us again. When its next cycle
+# comes within a second, it takes that call for the one that it has ended, kills it after ten seconds, and tries
+# basebackup, before it begins with what the operator wanted.
+scenario_reinit() {
+    restoring_node reinit
+    patronictl reinit reinit "$SCOPE" reinit --force >"$STACK/log/reinit.ctl" 2>&1 || die "$(cat "$STACK/log/reinit.ctl")"
+    must_say "$STACK/log/reinit.ctl" '^Success: reinitialize'
+    must_say reinit 'Cancelling long running task'
+    wait_until 180 "reinit to be created" says reinit "$BARMAN_METHOD"
+    wait_until 180 "reinit to stream" is_streaming reinit
+    has_all_data reinit
+    never_two
+    (($(restores "$(data reinit)") == 2)) || die "not two restores"
+    note "2 restores, one after the other, streams; Patroni killed us by mistake: $(grep -c 'WARNING: Killed' "$(node_log reinit)")"
+    drop_node reinit
+}
+
+# ---- An API in trouble ------------------------------------------------------------------------------------------
+
+# The API stops for a while in the middle of a restore: the operation goes on, and nobody starts a second one.
+scenario_outage() {
+    restoring_node outage
+    stop_api
+    sleep "$OUTAGE"
+    start_api "$STANDIN"
+    must_stream outage
+    (($(operations "$(data outage)") == 1)) || die "not one operation"
+    must_say outage "$BARMAN_METHOD"
+    drop_node outage
+}
+
+# The backup does not exist: Patroni is told at once, and its log says why.
+scenario_wrong_backup() {
+    local took
+    need_leader
+    make_node wrong "s|^    backup-id: .*|    backup-id: 20010101T010101|"
+    start_node wrong
+    wait_until 120 "wrong to stream" is_streaming wrong
+    must_say wrong "404.*Backup '20010101T010101' does not exist"
+    must_say wrong 'replica has been created using basebackup'
+    took=$(seconds_between wrong "$OUR_START" 'Error creating replica using method barman')
+    at_most "$took" 5 "a wrong backup"
+    (($(operations "$(data wrong)") == 0)) || die "an operation was created"
+    note "next method after $took s: $(grep -m 1 ' ERROR: ' "$(node_log wrong)" | cut -c 1-200)"
+    drop_node wrong
+}
+
+# An API that accepts and stays silent: the program gives up within two minutes.
+scenario_silent() {
+    local status=0 started=$SECONDS
+    start_silence
+    attend "$PROGRAM" --api-url "http://127.0.0.1:$SILENT_PORT" recover --barman-server=pg --ssh-command=ssh \
+        --request-timeout=1 --retry-wait=1 "--datadir=$(data silent)" >"$STACK/log/silent.out" 2>&1 || status=$?
+    ((status == 254)) || die "exit code $status: $(tail -n 3 "$STACK/log/silent.out")"
+    note "exit code 254 after $((SECONDS - started)) s: $(grep -m 1 ' ERROR: ' "$STACK/log/silent.out" | cut -c 1-200)"
+}
+
+# The same with the default limits, under Patroni.
+scenario_silent_patroni() {
+    local took
+    need_leader
+    start_silence
+    make_node mute "s|$API_URL|http://127.0.0.1:$SILENT_PORT|"
+    start_node mute
+    wait_until 200 "mute to stream" is_streaming mute
+    must_say mute 'replica has been created using basebackup'
+    took=$(seconds_between mute "$OUR_START" 'Error creating replica using method barman')
+    at_most "$took" 120 "a silent API"
+    note "next method after $took s: $(grep -m 1 ' ERROR: ' "$(node_log mute)" | cut -c 1-200)"
+    drop_node mute
+}
+
+# Listens, and the kernel accepts; nobody answers.
+start_silence() {
+    SILENT_PORT=$(free_port)
+    spawn TERM "$STACK/log/silence.log" "$(find_python)" -c \
+        "import signal, socket; s = socket.create_server(('127.0.0.1', $SILENT_PORT)); signal.pause()"
+    wait_until 30 "the silent API" listens "$SILENT_PORT"
+}
+
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# ---- A Barman host in trouble -----------------------------------------------------------------------------------
+
+# The operation is killed on the Barman host, and is in progress for ever: the deadline lets the node go on.
+scenario_dead_host() {
+    dead_host
+    drop_node dead
+}
+
+# The same, and later the node is made anew: it waits for that operation once more, up to the deadline.
+scenario_dead_host_reinit() {
+    dead_host
+    patronictl dead reinit "$SCOPE" dead --force >"$STACK/log/dead.ctl" 2>&1 || die "$(cat "$STACK/log/dead.ctl")"
+    wait_until 120 "the next call" says dead 'an earlier run .* was killed or gave up'
+    wait_until 120 "the next method" grep -q -z 'using basebackup.*using basebackup' "$(node_log dead)"
+    wait_until 120 "dead to stream again" is_streaming dead
+    has_all_data dead
+    note "made anew; the earlier run is waited for up to the deadline"
+    drop_node dead
+}
+
+dead_host() {
+    local pid
+    need_leader
+    bandwidth "$SLOW"
+    make_node dead "$(option deadline "$DEADLINE")"
+    start_node dead
+    wait_until 120 "the restore of dead" in_the_middle "$(data dead)"
+    bandwidth 0
+    pid=$(running_restores "$(data dead)")
+    kill_operation "$pid"
+    wait_until 180 "dead to stream" is_streaming dead
+    echo "end $pid $(data dead) 0 killed" >>"$JOURNAL"
+    never_two
+    must_say dead 'replica has been created using basebackup'
+    has_all_data dead
+    note "next method after $(seconds_between dead "$OUR_START" 'Error creating replica using method barman') s"
+}
+
+# Kills the processes of an operation: this one, its parent, which would note the end, and all that it has started.
+kill_operation() {
+    local pids
+    mapfile -t pids < <(awk '$1 == "PPid:" { print $2 }' "/proc/$1/status"; descendants "$1")
+    kill -KILL "${pids[@]}"
+}
+
+descendants() {
+    local children child
+    echo "$1"
+    read -r -a children < <(cat "/proc/$1/task/"*/children 2>/dev/null) || true
+    for child in "${children[@]}"; do descendants "$child"; done
+}
