@@ -108,8 +108,9 @@ def many_part(many, duration):
         ratio = slope(key, before, last) / max(slope(key, one, before), 1e-9)
         lines.append(verdict(f"{name} grows linearly (the slope from {before['count']} to {last['count']:,} is "
                              f"{ratio:.1f} times that below; quadratic would be 10)", ratio <= 2))
-    lines += [verdict("one thread and at most two files (state file, socket) per recovery",
-                      all(of["threads"] <= of["count"] and of["fds"] <= 2 * of["count"] + 10 for of in many))]
+    lines += [verdict("at most two files (state file, socket) per recovery, and one thread, beside it a second only "
+                      "while it asks for the backup's size",
+                      all(of["threads"] <= 2 * of["count"] and of["fds"] <= 2 * of["count"] + 10 for of in many))]
     return lines
 
 
