@@ -205,8 +205,8 @@ def svg(figures):
              [(of["count"], max(of["cpu"], 0.001)) for of in figures["many"]])]
     parts = [
         *curves(80, 60, "End of the operation to end of the program", notice, " s", " ms"),
-        *bars(540, 60, "Exec to first request", figures["start"], ms),
-        *bars(80, 400, "Peak memory of a recovery", recovery["peak"], mb),
+        *bars(540, 60, "Exec to first request (logarithmic)", figures["start"], ms),
+        *bars(80, 400, "Peak memory of a recovery (logarithmic)", recovery["peak"], mb),
         *curves(540, 400, "Recoveries in one process", many, "", ""),
     ]
     legend = [part for n, c in enumerate(CONTESTANTS) for part in (
