@@ -148,8 +148,8 @@ impl Arrivals {
             _ => self.counter.look(since),
         };
         let begun = *self.begun.get_or_insert_with(Instant::now);
-        let wanted =
-            counting == Counting::Some && client.settings.diagnose && begun.elapsed() >= Self::ASK_AFTER;
+        let lasts = counting == Counting::Some && begun.elapsed() >= Self::ASK_AFTER;
+        let wanted = lasts && arrived.bytes > 0 && client.settings.diagnose;
         if wanted && !std::mem::replace(&mut self.asked, true) {
             self.sizer = Sizer::start(client);
         }
