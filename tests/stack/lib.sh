@@ -139,7 +139,8 @@ stack_open() {
         STACK_USER=$(id -un)
     fi
     STACK_AS=("${as[@]}" env --ignore-environment --chdir="$STACK" "HOME=$STACK/home" "USER=$STACK_USER"
-        "LOGNAME=$STACK_USER" "TMPDIR=$STACK/tmp" "PATH=$STACK/bin:$PGBIN:/usr/local/bin:/usr/bin:/bin" LC_ALL=C.UTF-8
+        "LOGNAME=$STACK_USER" "TMPDIR=$STACK/tmp" "PATH=$STACK/bin:$PGBIN:/usr/local/bin:/usr/bin:/bin"
+        LC_ALL=C.UTF-8 "TERM=${TERM:-dumb}"
         "BARMAN_CONFIG_FILE=$STACK/barman.conf" "PG_BACKUP_API_BARMAN_CONF=$STACK/barman.conf")
     mkdir "$STACK"/{bin,home,log,run,ssh,tmp}
     chown -R "$STACK_USER" "$STACK"
