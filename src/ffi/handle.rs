@@ -113,7 +113,9 @@ impl Handle {
         let _running = Running(self);
         let handle = Arc::clone(self);
         #[cfg(feature = "panic-test")]
-        let panics = config.settings().is_ok_and(|settings| settings.backup_id == "panic in run!");
+        let panics = config
+            .settings(crate::options::Command::Recover)
+            .is_ok_and(|settings| settings.backup_id == "panic in run!");
         let outcome = crate::run(&config, &self.cancel, move |event| {
             #[cfg(feature = "panic-test")]
             assert!(!panics, "panic test");
