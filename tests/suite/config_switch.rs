@@ -191,6 +191,6 @@ fn a_killed_switch_leaves_nothing_behind() {
 
 /// SIGTERM, as Patroni sends it.
 fn terminate(pid: u32) {
-    let sent = std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+    let sent = std::process::Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status().unwrap();
     assert!(sent.success());
 }

@@ -183,7 +183,9 @@ fn a_restore_whose_process_died_stays_in_progress_until_ended_by_hand() {
     let api = barman.start();
     let id = created_id(&api.ask(&barman.recovery()));
     let group = barman.group();
-    assert!(Command::new("kill").args(["-9", "--", &format!("-{group}")]).status().unwrap().success());
+    assert!(
+        Command::new("sh").args(["-c", &format!("kill -s KILL -- -{group}")]).status().unwrap().success()
+    );
     wait_until("the end of the process", || !Path::new("/proc").join(&group).exists());
     assert_eq!(api.poll(&id), "IN_PROGRESS");
     let end = format!(
