@@ -20,9 +20,9 @@
  * Threads    barman_recover_run blocks; every other function returns at once. All functions may be called
  *            from any thread, also at the same time and during a run, with one exception:
  *            barman_recover_free must be the last call for its handle. Different handles are independent.
- *            There is nothing to initialise and nothing global. When the API is given by name, a run starts
- *            one helper thread, with all signals blocked, for the name lookup; it may outlive the run if the
- *            lookup hangs. A run takes less than 64 KiB of stack, beside what the event callback takes.
+ *            There is nothing to initialise and nothing global. A run starts helper threads, with all signals
+ *            blocked, for two things: to look up the API's name, if it is no address (the thread may outlive the
+ *            run if the lookup hangs), and to ask for the backup's size (barman_recover_set_no_diagnose). A run takes less than 64 KiB of stack, beside what the event callback takes.
  * Memory     The host frees the handle and nothing else. Setters copy their argument. Texts that a getter
  *            returns stay valid and unchanged until barman_recover_free, those of the functions without a
  *            handle for ever, and the message of an event until the callback returns.
