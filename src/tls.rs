@@ -54,7 +54,7 @@ impl Tls {
             return Ok(config.clone());
         }
         let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(Verifier::new(self.ca.clone(), provider.clone()));
+        let verifier = Arc::new(Verifier::new(&self.ca, provider.clone()));
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous() // what is ours in it: see Verifier

@@ -1,132 +1,108 @@
 //! Whom TLS trusts. The system's trust store is read only as far as it takes: our own CA file first, then the
-//! system's one file, and last its directory of many, which on most systems holds the same once more.
+//! system's one file, and last its directory of many, which on most systems holds the same once more. Of the
+//! system's only those are kept that can have issued the certificate in question: one or none of 140.
 
+use std::env;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::{env, fs};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_name;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls_native_certs::{CertificateResult, load_native_certs};
+use webpki::EndEntityCert;
 
 pub(crate) const NO_ROOTS: &str = "no certificates to trust were found";
 
-/// A part of what is trusted. Each holds the one before: who is trusted in one is in all that follow.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    CaFile,
-    Bundle,
-    All,
+/// What a server shows, to be verified.
+struct Shown<'a> {
+    end_entity: &'a CertificateDer<'a>,
+    intermediates: &'a [CertificateDer<'a>],
+    server_name: &'a ServerName<'a>,
+    now: UnixTime,
 }
 
-impl Part {
-    const EVERY: [Part; 3] = [Part::CaFile, Part::Bundle, Part::All];
-
-    fn roots(self, ca: &[CertificateDer<'static>]) -> Result<RootCertStore, Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(ca.iter().cloned());
-        // What can't be read is not trusted.
-        match self {
-            Part::CaFile => {}
-            Part::Bundle => {
-                let pem = bundle().and_then(|path| fs::read(path).ok()).unwrap_or_default();
-                roots.add_parsable_certificates(certificates(&pem));
-            }
-            Part::All => {
-                let system = rustls_native_certs::load_native_certs();
-                roots.add_parsable_certificates(system.certs);
-                if roots.is_empty() {
-                    let why = system.errors.first().map_or(String::new(), |error| format!(" ({error})"));
-                    return Err(Error::General(format!("{NO_ROOTS}{why}")));
-                }
-            }
-        }
-        Ok(roots)
+impl Shown<'_> {
+    /// The subjects that a trusted certificate can have to be of use: of who issued one of these, or the server's
+    /// own. (webpki takes an anchor by the bytes of its subject alone.)
+    fn subjects(&self) -> Vec<Vec<u8>> {
+        let parsed = |der| EndEntityCert::try_from(der).ok();
+        let own = parsed(self.end_entity).map(|certificate| certificate.subject().to_vec());
+        let all = std::iter::once(self.end_entity).chain(self.intermediates);
+        let issuers = all.filter_map(parsed).map(|certificate| certificate.issuer().to_vec());
+        own.into_iter().chain(issuers).collect()
     }
 }
 
-/// The file of the system's trust store. As with OpenSSL, either variable takes the place of all its defaults.
-fn bundle() -> Option<PathBuf> {
-    match (env::var_os("SSL_CERT_FILE"), env::var_os("SSL_CERT_DIR")) {
-        (Some(file), _) => Some(file.into()),
-        (None, Some(_)) => None,
-        (None, None) => openssl_probe::probe().cert_file,
-    }
-}
-
-/// The certificates of a plain PEM file, several times as fast as by the reader for keys, which takes constant time.
-/// What it does not understand is left to [`Part::All`].
-fn certificates(pem: &[u8]) -> impl Iterator<Item = CertificateDer<'static>> {
-    let text = std::str::from_utf8(pem).unwrap_or_default();
-    text.split("-----BEGIN CERTIFICATE-----").skip(1).filter_map(|rest| {
-        let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
-        let base64: String = body.lines().map(str::trim).collect();
-        Some(BASE64_STANDARD.decode(base64).ok()?.into())
-    })
-}
-
-/// Verifies a server's certificate by the smallest part that trusts it. The verdict is that of all of them.
+/// Verifies a server's certificate by the smallest part of what is trusted that does. The verdict is that of all.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     provider: Arc<CryptoProvider>,
-    ca: Vec<CertificateDer<'static>>,
-    checks: [OnceLock<Result<Check, Error>>; Part::EVERY.len()],
+    ca: RootCertStore,
+    /// The CA file's, and what the system's trust store has given for the certificate of an earlier connection.
+    known: OnceLock<RootCertStore>,
 }
 
 impl Verifier {
-    pub(crate) fn new(ca: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Verifier {
-        Verifier { provider, ca, checks: Default::default() }
+    pub(crate) fn new(ca: &[CertificateDer<'_>], provider: Arc<CryptoProvider>) -> Verifier {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(ca.iter().map(|certificate| certificate.clone().into_owned()));
+        Verifier { provider, ca: roots, known: OnceLock::new() }
     }
 
-    fn check(&self, part: Part) -> Result<Check, Error> {
-        let roots = Arc::new(part.roots(&self.ca)?);
-        let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), self.provider.clone())
-            .build()
-            .map_err(|error| Error::General(error.to_string()))?;
-        Ok(Check { webpki, roots })
-    }
-}
-
-/// webpki's verification, but for one thing: a certificate that is itself trusted, made by a plain `openssl
-/// req -x509`, calls itself a CA, and webpki takes no CA's certificate for a server's. OpenSSL does, as the
-/// trust is explicit. Name and dates are checked as ever.
-#[derive(Debug)]
-struct Check {
-    webpki: Arc<WebPkiServerVerifier>,
-    roots: Arc<RootCertStore>,
-}
-
-impl Check {
-    fn verify(
+    /// By what a part of the system's trust store adds to the CA file.
+    fn verify_by(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        match self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+        shown: &Shown<'_>,
+        read: impl FnOnce(&mut dyn FnMut(CertificateDer<'_>)),
+    ) -> Result<(), Error> {
+        let subjects = shown.subjects();
+        let mut roots = self.ca.clone();
+        read(&mut |certificate| {
+            let Ok(anchor) = webpki::anchor_from_trusted_cert(&certificate) else { return };
+            if subjects.iter().any(|subject| **subject == *anchor.subject) {
+                roots.roots.push(anchor.to_owned());
+            }
+        });
+        self.verify(shown, &roots)?;
+        let _ = self.known.set(roots); // another connection was quicker
+        Ok(())
+    }
+
+    /// webpki's verification, but for one thing: a certificate that is itself trusted, made by a plain `openssl
+    /// req -x509`, calls itself a CA, and webpki takes no CA's certificate for a server's. OpenSSL does, as the
+    /// trust is explicit. Name and dates are checked as ever.
+    fn verify(&self, shown: &Shown<'_>, roots: &RootCertStore) -> Result<(), Error> {
+        let certificate = ParsedCertificate::try_from(shown.end_entity)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        match verify_server_cert_signed_by_trust_anchor(
+            &certificate,
+            roots,
+            shown.intermediates,
+            shown.now,
+            algorithms,
+        ) {
             Err(error) if is_ca(&error) => {
-                if !self.trusts(end_entity) {
+                if !trusts(roots, shown.end_entity) {
                     return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
                 }
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-                Ok(ServerCertVerified::assertion())
             }
-            result => result,
+            result => result?,
         }
+        verify_server_name(&certificate, shown.server_name)
     }
+}
 
-    /// Whether name and key are those of a trusted certificate: who has that key could sign any other.
-    fn trusts(&self, certificate: &CertificateDer<'_>) -> bool {
-        webpki::anchor_from_trusted_cert(certificate).is_ok_and(|shown| self.roots.roots.contains(&shown))
-    }
+/// Whether name and key are those of a trusted certificate: who has that key could sign any other.
+fn trusts(roots: &RootCertStore, certificate: &CertificateDer<'_>) -> bool {
+    webpki::anchor_from_trusted_cert(certificate).is_ok_and(|shown| roots.roots.contains(&shown))
 }
 
 /// webpki checks the dates before this.
@@ -141,20 +117,21 @@ impl ServerCertVerifier for Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let mut verdict = Err(Error::General(NO_ROOTS.into()));
-        for (part, check) in Part::EVERY.into_iter().zip(&self.checks) {
-            verdict = match check.get_or_init(|| self.check(part)) {
-                Ok(check) => check.verify(end_entity, intermediates, server_name, ocsp_response, now),
-                Err(error) => Err(error.clone()),
-            };
-            if verdict.is_ok() {
-                break;
-            }
-        }
-        verdict
+        let shown = Shown { end_entity, intermediates, server_name, now };
+        self.verify(&shown, self.known.get().unwrap_or(&self.ca))
+            .or_else(|_| self.verify_by(&shown, each_of_bundle))
+            .or_else(|_| {
+                let CertificateResult { certs, errors, .. } = load_native_certs();
+                if self.ca.is_empty() && certs.is_empty() {
+                    let why = errors.first().map_or(String::new(), |error| format!(" ({error})"));
+                    return Err(Error::General(format!("{NO_ROOTS}{why}")));
+                }
+                self.verify_by(&shown, |keep| certs.into_iter().for_each(keep))
+            })?;
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -182,6 +159,43 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// The certificates in the file of the system's trust store. What can't be read is not trusted.
+fn each_of_bundle(keep: &mut dyn FnMut(CertificateDer<'_>)) {
+    if let Some(file) = bundle().and_then(|path| File::open(path).ok()) {
+        certificates(BufReader::with_capacity(32 << 10, file), keep);
+    }
+}
+
+/// The file of the system's trust store. As with OpenSSL, either variable takes the place of all its defaults.
+fn bundle() -> Option<PathBuf> {
+    match (env::var_os("SSL_CERT_FILE"), env::var_os("SSL_CERT_DIR")) {
+        (Some(file), _) => Some(file.into()),
+        (None, Some(_)) => None,
+        (None, None) => openssl_probe::probe().cert_file,
+    }
+}
+
+/// The certificates of a plain PEM file, several times as fast as by the reader for keys, which takes constant time,
+/// and one at a time. What it does not understand is left to the system's own reader, which comes last.
+fn certificates(mut pem: impl BufRead, keep: &mut dyn FnMut(CertificateDer<'_>)) {
+    let (mut line, mut der, mut inside) = (Vec::new(), Vec::new(), false);
+    while pem.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        match line.trim_ascii() {
+            b"-----BEGIN CERTIFICATE-----" => {
+                inside = true;
+                der.clear();
+            }
+            b"-----END CERTIFICATE-----" if inside => {
+                inside = false;
+                keep(der.as_slice().into());
+            }
+            base64 if inside => inside = BASE64_STANDARD.decode_vec(base64, &mut der).is_ok(),
+            _ => {}
+        }
+        line.clear();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,10 +210,15 @@ mod tests {
             include_str!("../tests/tls/client.key"),
             include_str!("../tests/tls/server.pem"),
         );
-        let read: Vec<_> = certificates(pem.as_bytes()).collect();
+        let read = |pem: &[u8]| {
+            let mut read = Vec::new();
+            certificates(pem, &mut |certificate| read.push(certificate.into_owned()));
+            read
+        };
+        let found = read(pem.as_bytes());
         let slow: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok).collect();
-        assert_eq!((read.len(), &read), (2, &slow));
-        assert_eq!(certificates(b"-----BEGIN CERTIFICATE-----\nQUJD").count(), 0);
-        assert_eq!(certificates(b"\xff").count(), 0);
+        assert_eq!((found.len(), &found), (2, &slow));
+        assert_eq!(read(b"-----BEGIN CERTIFICATE-----\nQUJD").len(), 0);
+        assert_eq!(read(b"\xff").len(), 0);
     }
 }

@@ -64,7 +64,7 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>, env: impl Fn(&str) -> Opt
         Ok(filtered) => filtered,
         Err(why) => return wrong(&root, &why),
     };
-    let matches = match root.clone().try_get_matches_from(known) {
+    let matches = match root.try_get_matches_from_mut(known) {
         Ok(matches) => matches,
         Err(error) if error.use_stderr() => return Ask::Wrong(error.to_string()),
         Err(error) => return Ask::Print(error.to_string()),

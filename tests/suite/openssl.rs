@@ -4,11 +4,12 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::{env, fs};
+use std::{env, fs, iter};
 
 use crate::api::{Api, Script, Tls, TlsVersions};
 use crate::run::{API_NOT_OK, Run, pg, tls_api};
 use crate::scratch::Scratch;
+use crate::tls::forward;
 
 const SAN: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1";
 const ELSEWHERE: &str = "subjectAltName=DNS:elsewhere.test";
@@ -177,6 +178,42 @@ fn a_root_of_version_1_is_trusted() {
     made.signed("server", P256, "old", SAN);
     let api = tls_api(&made.tls("server"));
     Run::new(&api.url()).args(["--ca-file", &made.path("old.pem")]).end().done();
+}
+
+/// Of the system's trust store only what can have issued the shown certificates is kept.
+#[test]
+fn a_root_of_the_system_is_found_behind_an_intermediate() {
+    let Some(made) = maker() else { return };
+    made.self_signed("root", P256, &[]);
+    made.self_signed("namesake", P256, &["-subj", "/CN=root"]);
+    made.signed("between", P256, "root", "basicConstraints=critical,CA:TRUE");
+    made.signed("leaf", P256, "between", SAN);
+    let both = |one, other| [made.read(one), made.read(other)].concat();
+    fs::write(made.path("bundle"), both("namesake.pem", "root.pem")).unwrap();
+    for versions in [TlsVersions::Only12, TlsVersions::Only13] {
+        let tls = Tls::new(both("leaf.pem", "between.pem"), made.read("leaf.key")).versions(versions);
+        let api = tls_api(&tls);
+        Run::new(&api.url()).env("SSL_CERT_FILE", &made.path("bundle")).end().done();
+        let ended = Run::new(&api.url()).env("SSL_CERT_FILE", &made.path("namesake.pem")).end();
+        ended.fails(API_NOT_OK, "the server's certificate");
+    }
+}
+
+/// Two proxies behind one name, or a certificate that is renewed during a restore.
+#[test]
+fn the_issuer_may_be_another_at_the_next_connection() {
+    let Some(made) = maker() else { return };
+    for name in ["one", "other"] {
+        made.self_signed(&format!("{name}-root"), P256, &[]);
+        made.signed(name, P256, &format!("{name}-root"), SAN);
+    }
+    fs::write(made.path("bundle"), [made.read("one-root.pem"), made.read("other-root.pem")].concat())
+        .unwrap();
+    let (one, other) = (tls_api(&made.tls("one")), tls_api(&made.tls("other")));
+    let port = forward(iter::once(one.address()).chain(iter::repeat(other.address())));
+    let run = Run::new(&format!("https://127.0.0.1:{port}"));
+    run.env("SSL_CERT_FILE", &made.path("bundle")).end().done();
+    assert_eq!((one.connections(), other.creates()), (1, 1));
 }
 
 #[test]

@@ -134,10 +134,12 @@ fn a_create_without_its_client_certificate_was_not_processed() {
 }
 
 /// Passes the n-th connection on to the n-th address; a port.
-fn forward(to: impl IntoIterator<Item = std::net::SocketAddr> + Send + 'static) -> u16 {
+pub fn forward<I>(to: I) -> u16
+where
+    I: IntoIterator<Item = std::net::SocketAddr> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let to: Vec<_> = to.into_iter().collect();
     thread::spawn(move || {
         for address in to {
             let (client, _) = listener.accept().unwrap();
