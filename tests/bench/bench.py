@@ -198,9 +198,9 @@ def recoveries(lengths, env, scratch):
 # ---- Many in one process ----------------------------------------------------------------------------------------
 
 
-def many(seconds, env, scratch):
+def many(scheme, seconds, env, scratch):
     def begin(count):
-        standin = Standin(scratch, "--duration-ms", str(seconds * 1000), "--unique-ids")
+        standin = Standin(scratch, "--duration-ms", str(seconds * 1000), "--unique-ids", tls=scheme == "https")
         process = subprocess.Popen([OUT / "many", str(count), standin.url, "main", BACKUP, scratch], env=env,
                                    stdout=subprocess.PIPE, text=True)
         return standin, process
@@ -237,7 +237,7 @@ def main():
             "size": lambda: sizes.measure(OUT),
             "start": lambda: start(env, scratch),
             "recovery": lambda: recoveries(lengths, env, scratch),
-            "many": lambda: many(seconds, env, scratch),
+            "many": lambda: {scheme: many(scheme, seconds, env, scratch) for scheme in ("http", "https")},
         }
         for name, run in measures.items():
             if name in parts:

@@ -89,7 +89,19 @@ def size_part(size):
 
 
 def many_part(many, duration):
-    one = many[0]
+    lines = ["## Many", "", f"Recoveries side by side in one process through the C ABI, a thread with 128 KB of stack "
+             f"each, an operation of {duration} s, starting within 2 s; the last columns are per further recovery, and "
+             "per request.", ""]
+    for scheme, runs in many.items():
+        lines += [*many_table(scheme, runs), ""]
+    return lines + [verdict("at most two files (state file, socket) per recovery, and one thread, beside it a second "
+                            "only while it asks for the backup's size",
+                            all(of["threads"] <= 2 * of["count"] and of["fds"] <= 2 * of["count"] + 10
+                                for runs in many.values() for of in runs))]
+
+
+def many_table(scheme, runs):
+    one, before, last = runs[0], runs[-2], runs[-1]
 
     def slope(key, low, high):
         return (high[key] - low[key]) / (high["count"] - low["count"])
@@ -97,20 +109,13 @@ def many_part(many, duration):
     rows = [[f"{of['count']:,}", mb(of["rss_kb"]), of["threads"], of["fds"], f"{of['cpu']:.2f} s", f"{of['requests']:,}",
              "" if of is one else f"{slope('rss_kb', one, of):.0f} KB",
              "" if of is one else f"{1000 * slope('cpu', one, of):.1f} ms",
-             f"{1e6 * of['cpu'] / of['requests']:,.0f} µs"] for of in many]
-    lines = ["## Many", "", f"Recoveries side by side in one process through the C ABI, a thread with 128 KB of stack "
-             f"each, an operation of {duration} s, starting within 2 s; the last columns are per further recovery, and "
-             "per request.", "",
-             table(["recoveries", "peak memory", "threads", "files, at most", "CPU", "requests", "memory each",
+             f"{1e6 * of['cpu'] / of['requests']:,.0f} µs"] for of in runs]
+    lines = [table([f"{scheme}, recoveries", "peak memory", "threads", "files, at most", "CPU", "requests", "memory each",
                     "CPU each", "CPU per request"], rows), ""]
-    before, last = many[-2], many[-1]
     for key, name in (("rss_kb", "memory"), ("cpu", "CPU")):
         ratio = slope(key, before, last) / max(slope(key, one, before), 1e-9)
-        lines.append(verdict(f"{name} grows linearly (the slope from {before['count']} to {last['count']:,} is "
-                             f"{ratio:.1f} times that below; quadratic would be 10)", ratio <= 2))
-    lines += [verdict("at most two files (state file, socket) per recovery, and one thread, beside it a second only "
-                      "while it asks for the backup's size",
-                      all(of["threads"] <= 2 * of["count"] and of["fds"] <= 2 * of["count"] + 10 for of in many))]
+        lines.append(verdict(f"{scheme}: {name} grows linearly (the slope from {before['count']} to {last['count']:,} "
+                             f"is {ratio:.1f} times that below; quadratic would be 10)", ratio <= 2))
     return lines
 
 
@@ -200,9 +205,12 @@ def svg(figures):
               for c in CONTESTANTS]
     notice.append(("a tenth of the operation", "#111827", "4 4",
                    [(length / 1000, length / 10) for length in recovery["notice"]]))
-    many = [("memory, MB", COLORS["ours"], "", [(of["count"], of["rss_kb"] / 1024) for of in figures["many"]]),
-            (f"CPU in {figures['seconds']} s, s", COLORS["python"], "",
-             [(of["count"], max(of["cpu"], 0.001)) for of in figures["many"]])]
+    many = [(f"{name}, {scheme}", COLORS[color], "" if scheme == "http" else "4 4",
+             [(of["count"], value(of)) for of in figures["many"][scheme]])
+            for name, color, value in (
+                ("memory, MB", "ours", lambda of: of["rss_kb"] / 1024),
+                (f"CPU in {figures['seconds']} s, s", "python", lambda of: max(of["cpu"], 0.001)))
+            for scheme in figures["many"]]
     parts = [
         *curves(80, 60, "End of the operation to end of the program", notice, " s", " ms"),
         *bars(540, 60, "Exec to first request (logarithmic)", figures["start"], ms),
