@@ -1,12 +1,14 @@
 //! Looking at the data directory. Never writes, moves or deletes anything there.
 
 use std::fs::{self, Metadata};
-use std::io::ErrorKind;
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
+
+use crate::ffi::sys;
 
 /// Which directory this is: inode numbers are reused, birth times are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,12 +128,19 @@ fn look_once(path: &Path, alive: impl Fn(i32) -> bool) -> Look {
     if look.content == Content::Something {
         look.pg_version = stamp(&path.join("PG_VERSION"));
         look.pg_control = stamp(&path.join("global/pg_control"));
-        look.postmaster = fs::read_to_string(path.join("postmaster.pid"))
-            .ok()
-            .and_then(|text| text.lines().next().and_then(|line| line.trim().parse().ok()))
-            .filter(|pid: &i32| *pid > 0 && alive(*pid));
+        look.postmaster = postmaster(&path.join("postmaster.pid")).filter(|pid| alive(*pid));
     }
     look
+}
+
+/// The process of a `postmaster.pid`: its first line, negative when it is a single-user backend. The lines behind
+/// hold paths in whatever encoding.
+fn postmaster(path: &Path) -> Option<i32> {
+    let file = sys::open_to_read(path).ok()?;
+    let mut first = Vec::new();
+    BufReader::new(file.take(64)).read_until(b'\n', &mut first).ok()?;
+    let pid: i32 = std::str::from_utf8(&first).ok()?.trim().parse().ok()?;
+    pid.checked_abs().filter(|pid| *pid > 0)
 }
 
 fn inode(found: &Metadata) -> Inode {
@@ -198,7 +207,28 @@ mod tests {
         fs::write(scratch.0.join("postmaster.pid"), "4711\n/data\n").unwrap();
         assert_eq!(look(&scratch.0, |pid| pid == 4711).postmaster, Some(4711));
         assert_eq!(look(&scratch.0, |_| false).postmaster, None);
-        fs::write(scratch.0.join("postmaster.pid"), "-1\n").unwrap();
+        for none in ["0\n", "\n", "", "x\n4711\n", "-2147483648\n"] {
+            fs::write(scratch.0.join("postmaster.pid"), none).unwrap();
+            assert_eq!(look(&scratch.0, |_| true).postmaster, None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_postmaster_is_found_whatever_else_its_file_says() {
+        let scratch = Scratch::new("data-postmaster-forms");
+        let file = scratch.0.join("postmaster.pid");
+        // A single-user backend, paths that are no UTF-8, a line without an end.
+        for text in [&b"-4711\n/data\n"[..], b"4711\n/data/\xff\n1700000000\n5432\n/run/\xe9\n", b"4711"] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(look(&scratch.0, |pid| pid == 4711).postmaster, Some(4711), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_a_postmasters_file_holds_nobody_up() {
+        let scratch = Scratch::new("data-postmaster-pipe");
+        let made = std::process::Command::new("mkfifo").arg(scratch.0.join("postmaster.pid")).status();
+        assert!(made.unwrap().success());
         assert_eq!(look(&scratch.0, |_| true).postmaster, None);
     }
 }

@@ -1,8 +1,10 @@
 //! The calls into libc that std lacks, each behind a safe function.
 
 use std::ffi::CString;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Whether a process of this number exists, whoever owns it.
@@ -10,6 +12,11 @@ pub(crate) fn process_lives(pid: i32) -> bool {
     // SAFETY: signal 0 only checks; no memory is passed.
     let sent = unsafe { libc::kill(pid, 0) } == 0;
     sent || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
+/// Opens a file without waiting for a writer where it is a pipe.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// Bytes that this user can still write to the file system of a path.
