@@ -6,6 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::ffi::sys;
 use crate::machine::Claim;
 use crate::record::{Line, Record};
 
@@ -29,7 +30,7 @@ impl StateFile {
 
     /// Whether a run has the file, and what it says; none where there is none. Leaves it as it is.
     pub(crate) fn peek(path: &Path) -> io::Result<Option<(bool, Option<Record>)>> {
-        let file = match File::open(path) {
+        let file = match sys::open_to_read(path).and_then(regular) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -92,13 +93,13 @@ impl StateFile {
         let file = match options.open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 // What it says of an operation counts, whoever wrote it.
-                let file = File::open(&self.path).map_err(|_| error)?;
+                let file = sys::open_to_read(&self.path).map_err(|_| error)?;
                 self.read_only = true;
                 file
             }
             opened => opened?,
         };
-        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+        regular(file)
     }
 
     /// Appends lines in one write and syncs them.
@@ -135,6 +136,10 @@ impl Drop for StateFile {
             let _ = file.unlock(); // likewise
         }
     }
+}
+
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 fn read(mut file: &File) -> io::Result<Vec<u8>> {
@@ -253,5 +258,14 @@ mod tests {
         for path in [scratch.0.join("no/state.json"), scratch.0.clone()] {
             assert!(matches!(StateFile::new(&path).claim(), Claim::Unavailable(_)), "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_a_state_file_holds_nobody_up() {
+        let scratch = Scratch::new("state-pipe");
+        let path = scratch.0.join("state.json");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(StateFile::peek(&path).is_err());
+        assert!(matches!(StateFile::new(&path).claim(), Claim::Unavailable(_)));
     }
 }
