@@ -64,8 +64,9 @@ impl StateFile {
             }
             let parsed = Record::parse(&read(&file)?);
             if !same_file(&file, &self.path) {
-                // Removed by the run that had it: it has ended.
-                self.ended = parsed.ok().flatten();
+                // Removed by the run that had it: it has ended. One that has started nothing of its own leaves
+                // what is known of the run before it.
+                self.ended = parsed.ok().flatten().or(self.ended.take());
                 continue;
             }
             let (record, garbage) = match parsed {
@@ -226,6 +227,22 @@ mod tests {
         let Claim::Mine { record: Some(record), garbage: None } = second.claim() else { panic!() };
         assert_eq!(record.ended, Some(Ended::Done));
         assert!(matches!(state_file(&scratch).claim(), Claim::Held(_)), "the file that is there is locked");
+    }
+
+    #[test]
+    fn a_third_run_learns_the_firsts_end_though_the_second_had_the_file_meanwhile() {
+        let scratch = Scratch::new("state-three");
+        let [mut first, mut second, mut third] = [(); 3].map(|()| state_file(&scratch));
+        first.claim();
+        first.append(&[run(), Line::Operation("x".into())]).unwrap();
+        assert!(matches!((second.claim(), third.claim()), (Claim::Held(_), Claim::Held(_))));
+        first.remove(&[Line::Ended(Ended::Done)]).unwrap();
+        assert!(matches!(second.claim(), Claim::Mine { record: Some(_), .. }));
+        assert!(matches!(third.claim(), Claim::Held(_)));
+        // The second has judged what the first left, and has started nothing.
+        second.remove(&[Line::Operation("x".into()), Line::Ended(Ended::Done)]).unwrap();
+        let Claim::Mine { record: Some(record), garbage: None } = third.claim() else { panic!() };
+        assert_eq!((record.operation_id.as_deref(), record.ended), (Some("x"), Some(Ended::Done)));
     }
 
     #[test]
