@@ -384,7 +384,9 @@ impl Machine {
         let done = |(id, status): &(String, Option<Status>)| {
             Some(id) == record.operation_id.as_ref() && *status == Some(Status::Done)
         };
-        let same = matches!((&record.identity, &look.identity), (Some(then), Some(now)) if then.became(now));
+        // Without its `global`, a directory that was emptied in place would be the same.
+        let noted = record.identity.filter(|then| then.global.is_some());
+        let same = matches!((&noted, &look.identity), (Some(then), Some(now)) if then.became(now));
         let wanted = record.run.backup_id == self.settings.backup_id;
         wanted && settle.ended.iter().any(done) && same && !self.removed && look.complete()
     }

@@ -169,6 +169,14 @@ fn an_earlier_run_whose_operation_has_ended() {
     })
     .ends(RecoveryFailed, Failed)
     .creates(0);
+    row("noted before there was anything to tell it from one that was emptied in place", |w| {
+        ended(w);
+        let mut noted: Identity = w.barman.look().identity.unwrap();
+        noted.global = None;
+        left(w, &[operation(), Line::Identity(noted)]);
+    })
+    .ends(RecoveryFailed, Failed)
+    .creates(0);
     for happening in [Happening::Remove, Happening::Empty] {
         row("wiped", |w| {
             with_identity(w);
