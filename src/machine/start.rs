@@ -1,6 +1,7 @@
 //! From the first look to the create: nothing of ours runs until the create was sent.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::time::Duration;
 
 use super::settle::Settle;
@@ -145,7 +146,7 @@ impl Machine {
             ("API", record.run.api_url.as_str(), api_url.as_str())
         } else if record.run.barman_server != settings.barman_server {
             ("Barman server", record.run.barman_server.as_str(), settings.barman_server.as_str())
-        } else if record.run.data_directory != settings.data_directory {
+        } else if Path::new(&record.run.data_directory) != Path::new(&settings.data_directory) {
             ("data directory", record.run.data_directory.as_str(), settings.data_directory.as_str())
         } else if let Some(theirs) = other_operation.filter(|id| Some(*id) != settings.operation_id.as_ref())
         {

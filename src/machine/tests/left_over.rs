@@ -291,6 +291,21 @@ fn a_state_file_of_another_recovery() {
     other(|run| run.api_url = "https://else\u{1b}[31m\nwhere".into()).says("another API");
 }
 
+#[test]
+fn another_spelling_of_the_data_directory_is_no_other_one() {
+    for spelling in ["/pg/data/", "/pg//data", "/pg/./data"] {
+        row(spelling, |w| {
+            running(w);
+            let run = Run { data_directory: spelling.into(), ..w.run_line() };
+            let lines = [Line::Run(run), operation(), identity(&w.barman)];
+            w.file = Some(lines.iter().flat_map(Line::to_bytes).collect());
+        })
+        .ends(RecoveryDone, Done)
+        .creates(0)
+        .named(Some(EARLIER));
+    }
+}
+
 /// Another run holds the lock until second 50; its operation runs from 0 to 60 or as told.
 fn held(
     name: &'static str,
