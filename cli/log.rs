@@ -3,8 +3,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use barman_recover::{Event, Level, OperationState, Progress};
 use serde::Serialize;
@@ -23,11 +24,13 @@ struct Shared {
     stderr: bool,
     started: Instant,
     bar: Bar,
-    state: Mutex<State>,
+    /// Held while a line is written, which lasts as long as whoever reads the log takes.
+    file: Mutex<Option<File>>,
+    heard: Mutex<Heard>,
 }
 
-struct State {
-    file: Option<File>,
+#[derive(Default)]
+struct Heard {
     operation: Operation,
     progress: Option<Progress>,
 }
@@ -68,7 +71,8 @@ impl Log {
             stderr: logging.stderr || file.is_none(),
             started: Instant::now(),
             bar: Bar::new(logging.progress),
-            state: Mutex::new(State { file, operation: Operation::default(), progress: None }),
+            file: Mutex::new(file),
+            heard: Mutex::default(),
         })))
     }
 
@@ -81,14 +85,14 @@ impl Log {
                     Some(id) => format!("operation {id}: {}", state.name()),
                     None => format!("operation: {}", state.name()),
                 };
-                self.lock().operation = Operation { id: operation_id, state };
+                self.heard().operation = Operation { id: operation_id, state };
                 // The text log tells it in words of its own.
                 if self.0.format == Format::Json {
                     self.line("state", Level::Info, &message);
                 }
             }
             Event::Progress(progress) => {
-                self.lock().progress = Some(progress);
+                self.heard().progress = Some(progress);
                 self.0.bar.show(&progress);
             }
             _ => {}
@@ -105,9 +109,24 @@ impl Log {
         self.line("log", level, message);
     }
 
+    /// Logs a line, but does not wait for longer than this: nobody may read the log any more.
+    pub fn write_within(&self, limit: Duration, level: Level, message: String) {
+        if level < self.0.level {
+            return;
+        }
+        let (log, (written, wait)) = (self.clone(), mpsc::channel());
+        let write = move || {
+            log.write(level, &message);
+            let _ = written.send(()); // nobody waits any more
+        };
+        if thread::Builder::new().name("log".into()).stack_size(128 << 10).spawn(write).is_ok() {
+            let _ = wait.recv_timeout(limit);
+        }
+    }
+
     /// What was last heard of the operation.
     pub fn operation(&self) -> Operation {
-        self.lock().operation.clone()
+        self.heard().operation.clone()
     }
 
     fn line(&self, event: &str, level: Level, message: &str) {
@@ -115,7 +134,6 @@ impl Log {
         if level < shared.level {
             return;
         }
-        let mut state = self.lock();
         let line = match shared.format {
             // No escape code and no second line, whatever an option or a server said.
             Format::Text => {
@@ -123,22 +141,24 @@ impl Log {
                 format!("{} {level}: {message}\n", sys::local_time())
             }
             Format::Json => {
+                let heard = self.heard();
                 let line = Line {
                     time: &sys::rfc3339_time(),
                     level: level.name(),
                     event,
-                    operation_id: state.operation.id.as_deref(),
-                    operation_state: state.operation.state.name(),
+                    operation_id: heard.operation.id.as_deref(),
+                    operation_state: heard.operation.state.name(),
                     message,
                     elapsed_ms: shared.started.elapsed().as_millis(),
-                    bytes: state.progress.map(|progress| progress.bytes),
-                    total_bytes: state.progress.and_then(|progress| progress.total),
+                    bytes: heard.progress.map(|progress| progress.bytes),
+                    total_bytes: heard.progress.and_then(|progress| progress.total),
                 };
                 serde_json::to_string(&line).unwrap_or_default() + "\n" // strings and numbers always serialize
             }
         };
         // In one write each; a full disk or a closed pipe must not end a restore.
-        if let Some(file) = &mut state.file {
+        let mut file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = file.as_mut() {
             let _ = file.write_all(line.as_bytes());
         }
         if shared.stderr {
@@ -148,7 +168,7 @@ impl Log {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.0.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,6 +12,9 @@ use crate::sys::{self, Signals};
 /// How long a signalled run has to end in order: a TCP connect can't be interrupted.
 const GRACE: Duration = Duration::from_millis(700);
 
+/// How long a line of ours may take to be written: the run may hang because nobody reads its log.
+const WRITING: Duration = Duration::from_millis(250);
+
 /// While an operation may be running, the process lives this long after the signal. Patroni looks once a second
 /// whether the hook that it has told to end is gone (`CancellableSubprocess.cancel`). When that one has ended at
 /// once and the next has been started meanwhile, it takes the new one for the old, kills it after ten seconds,
@@ -34,14 +37,14 @@ impl Watched {
         let watch = move || {
             let signal = signals.wait();
             let came = Instant::now();
-            log.write(Level::Debug, &format!("{} received", sys::signal_name(signal)));
+            log.write_within(WRITING, Level::Debug, format!("{} received", sys::signal_name(signal)));
             watched.cancel();
-            let end = wait_for_end.recv_timeout(GRACE);
+            let end = wait_for_end.recv_timeout(GRACE.saturating_sub(came.elapsed()));
             if end.is_ok() {
                 return;
             }
             if end == Err(RecvTimeoutError::Timeout) {
-                log.write(Level::Warning, &goes_on(&log, kind));
+                log.write_within(WRITING, Level::Warning, goes_on(&log, kind));
             }
             if log.operation().state.may_be_running() {
                 thread::sleep(LINGER.saturating_sub(came.elapsed()));

@@ -1,6 +1,10 @@
 //! Signals: a run ends at once by the signal, and says in one line what goes on without it.
 
+use std::fs;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -213,6 +217,31 @@ fn a_second_signal_changes_nothing() {
     let both = format!("kill -s TERM {pid}; kill -s TERM {pid}", pid = run.pid());
     Command::new("sh").args(["-c", &both]).status().unwrap();
     run.end().expect(-15).says(NAMED);
+}
+
+/// Its lines have no room any more, as in a pipe to a log collector that has stopped.
+#[test]
+fn a_signal_ends_a_run_whose_log_nobody_reads() {
+    for level in ["info", "debug"] {
+        let (node, api) = (Node::new(), Api::start(restore().stuck(), Script::new()));
+        let (reader, mut stderr) = UnixStream::pair().unwrap();
+        stderr.set_nonblocking(true).unwrap();
+        while stderr.write(&[b'x'; 4096]).is_ok() {}
+        stderr.set_nonblocking(false).unwrap();
+        let command = node.command(&api.url(), &["--log-level", level]);
+        let run = node.spawn_with(command, Some(OwnedFd::from(stderr).into()));
+        wait_until("the watch for signals", || blocks_sigterm(run.pid()));
+        run.signal("TERM");
+        run.end().expect(-15);
+        assert_eq!(api.connections(), 0, "its first line waits to be read");
+        drop(reader);
+    }
+}
+
+fn blocks_sigterm(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap().trim();
+    u64::from_str_radix(mask, 16).unwrap() & (1 << (15 - 1)) != 0
 }
 
 #[test]
