@@ -50,7 +50,7 @@ pub fn filter(
             let Some(found) = find(command, name)? else {
                 after_unknown = !inline;
                 if !PATRONIS.contains(&name) {
-                    ignored.push(format!("--{name}"));
+                    ignored.push(format!("--{}", as_far_as_a_name(name)));
                 }
                 continue;
             };
@@ -64,7 +64,7 @@ pub fn filter(
             match command.find_subcommand(&text) {
                 Some(sub) => command = sub,
                 None if was_unknown => continue, // its value
-                None => {}                       // clap says what is wrong with it
+                None => no_url(&text)?,          // clap says what is wrong with it
             }
             keep.push(word);
         } else if text.starts_with('-') && text.len() > 1 && !text.starts_with("--") {
@@ -75,9 +75,23 @@ pub fn filter(
     }
     // Patroni appends the words of a callback: those before them are values of options that are not known.
     let wanted = command.get_positionals().count();
-    keep.extend(strays.drain(strays.len().saturating_sub(wanted)..));
+    for word in strays.drain(strays.len().saturating_sub(wanted)..) {
+        no_url(&word.to_string_lossy())?;
+        keep.push(word);
+    }
     ignored.dedup();
     Ok((keep, ignored))
+}
+
+/// What of a mistyped word can be an option's name: behind it may be a URL with a password.
+fn as_far_as_a_name(word: &str) -> &str {
+    let end = word.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')));
+    end.map_or(word, |end| word.get(..end).unwrap_or_default())
+}
+
+/// A word of no option goes into the error, and a URL may hold a password.
+fn no_url(word: &str) -> Result<(), String> {
+    if word.contains("://") { Err("a URL where none belongs (is it for --api-url?)".into()) } else { Ok(()) }
 }
 
 /// `--name=value` with the whole name, whatever bytes the value has.

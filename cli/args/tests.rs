@@ -62,6 +62,22 @@ fn mistyped_options_are_named_without_their_values() {
 }
 
 #[test]
+fn a_url_in_the_wrong_place_is_not_shown() {
+    const URL: &str = "http://user:s3cret@h";
+    for words in [
+        &[URL, "recover"][..],
+        &["-api-url", URL, "recover"],
+        &["--api-url=http://h", "config-switch", "--barman-server=m", "--reset", "--switch-when=always", URL],
+        &["--api-url=http://h", "operations", URL],
+        &["--api-url=http://h", "operations", "show", "--barman-server=m", URL],
+    ] {
+        let text = wrong_text(ask(words));
+        assert!(!text.contains("s3cret") && text.contains("--api-url?"), "{words:?}: {text}");
+    }
+    assert_eq!(recover(&with(&["--api-urlhttp://user:s3cret@h"])).ignored, ["--api-urlhttp"]);
+}
+
+#[test]
 fn unknown_options_before_the_sub_command_are_ignored_in_both_forms() {
     for unknown in [&["--x=y"][..], &["--x", "y"], &["--x"]] {
         let words: Vec<&str> = unknown.iter().copied().chain(NEEDED).collect();
