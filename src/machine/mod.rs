@@ -304,7 +304,7 @@ impl Machine {
         match seen {
             Seen::Waited => return self.look(Phase::Pause { wait, then }),
             Seen::Looked(look) => {
-                if let Some(end) = self.watch(&look) {
+                if let Some(end) = self.watch(&look, &then) {
                     return end;
                 }
                 if let Some(line) = self.note(&look) {
@@ -320,10 +320,14 @@ impl Machine {
     }
 
     /// Keeps the figures, tells them, and ends the run when nothing has arrived for too long.
-    fn watch(&mut self, look: &Look) -> Option<Step> {
+    fn watch(&mut self, look: &Look, then: &Phase) -> Option<Step> {
         self.watch.see(look.arrived?, self.now);
         self.events.extend(self.watch.progress(self.now).map(Event::Progress));
-        let id = self.operation_id.clone()?;
+        let operation = match (&self.operation_id, then) {
+            (Some(id), _) => format!("operation {id}"),
+            (None, Phase::Settling(settle)) if settle.is_open() => settle.named(),
+            _ => return None,
+        };
         let stalled = self.watch.stalled(self.now)?;
         let directory = self.settings.data_directory.clone();
         let what = format!("nothing new has arrived in {directory} for {}", seconds(stalled));
@@ -334,12 +338,12 @@ impl Machine {
         );
         if self.settings.stall_timeout.is_some_and(|limit| stalled >= limit) {
             let message = format!(
-                "Recovery operation failed. {what}, and operation {id} is in progress (--stall-timeout)"
+                "Recovery operation failed. {what}, and {operation} is in progress (--stall-timeout)"
             );
             return Some(self.finish(Code::RecoveryFailed, message, hint));
         }
         if self.watch.warns(stalled) {
-            self.log(Level::Warning, format!("{what}, while operation {id} is in progress"));
+            self.log(Level::Warning, format!("{what}, while {operation} is in progress"));
             self.log(Level::Warning, format!("HINT: {hint}"));
         }
         None
@@ -409,9 +413,7 @@ impl Machine {
         let operation = match &self.operation_id {
             Some(id) => format!("operation {id}"),
             None => match &then {
-                Phase::Settling(settle) if settle.has_candidates() => {
-                    format!("one of the operations {}", settle.names())
-                }
+                Phase::Settling(settle) if settle.has_candidates() => settle.named(),
                 _ => "a recovery operation".into(),
             },
         };

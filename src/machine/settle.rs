@@ -84,6 +84,16 @@ impl Settle {
         !(self.open.is_empty() && self.ended.is_empty())
     }
 
+    /// Whether one of them may still be in progress.
+    pub(super) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// What to call them in a message.
+    pub(super) fn named(&self) -> String {
+        format!("one of the operations {}", self.names())
+    }
+
     /// The IDs of all candidates, for messages.
     pub(super) fn names(&self) -> String {
         let mut names: Vec<&str> = self.ended.iter().map(|(id, _)| id.as_str()).collect();

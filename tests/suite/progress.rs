@@ -1,6 +1,6 @@
 //! What a run tells while a restore goes on, and what it does when nothing arrives.
 
-use crate::api::{Api, Model, Script, Stage};
+use crate::api::{Api, Model, Script, Stage, Step};
 use crate::program::Node;
 
 fn api(model: impl Fn(Model) -> Model) -> Api {
@@ -39,6 +39,18 @@ fn an_operation_that_brings_nothing_ends_the_run_and_keeps_the_state_file() {
         .says("nothing new has arrived in")
         .says("(--stall-timeout)")
         .says("HINT: see on the Barman host");
+    assert!(node.has_state_file());
+    assert_eq!(api.applied(), 1);
+}
+
+#[test]
+fn neither_does_one_that_only_may_be_ours_hold_the_run_for_ever() {
+    let model = Model::new().server("main").backup("20261122T101942").stuck();
+    let api = Api::start(model, Script::new().create([Step::proxy_error(502).apply(true)]));
+    let node = Node::new();
+    let ended = node.run(&api, &["--stall-timeout", "2", "--max-outage", "60"]);
+    let operation = format!("one of the operations {} is in progress", api.operations()[0].id);
+    ended.expect(1).says("nothing new has arrived in").says(&operation).says("HINT: see on the Barman host");
     assert!(node.has_state_file());
     assert_eq!(api.applied(), 1);
 }
