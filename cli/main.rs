@@ -13,6 +13,7 @@ mod switch;
 mod sys;
 
 use std::io::{self, Write};
+use std::panic::{self, UnwindSafe};
 use std::process::ExitCode;
 
 use barman_recover::{Code, Level};
@@ -25,6 +26,15 @@ use signals::Watched;
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    guarded(program)
+}
+
+/// A panic, which has said by then what it is, ends the program as the library's own number for it says.
+fn guarded(program: impl FnOnce() -> ExitCode + UnwindSafe) -> ExitCode {
+    panic::catch_unwind(program).unwrap_or(ExitCode::from(Code::Panic.exit_status()))
+}
+
+fn program() -> ExitCode {
     match args::parse(std::env::args_os(), |name| std::env::var_os(name)) {
         Ask::Print(text) => print(&text, ExitCode::SUCCESS),
         Ask::NoCommand(help) => print(&help, ExitCode::from(Code::NoCommand.exit_status())),
@@ -79,5 +89,16 @@ fn recover(run: &Run, log: &Log) -> ExitCode {
     match outcome.code {
         Code::InvalidArgument => ExitCode::from(WRONG_USAGE),
         code => ExitCode::from(code.exit_status()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_with_the_exit_status_of_the_manual() {
+        assert_eq!(guarded(|| panic!("a bug")), ExitCode::from(249));
+        assert_eq!(guarded(|| ExitCode::from(3)), ExitCode::from(3));
     }
 }
