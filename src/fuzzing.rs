@@ -22,7 +22,7 @@ pub fn replies(data: &[u8]) {
     let digits = head.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
     let status = digits.and_then(|digits| digits.parse().ok()).unwrap_or(200);
     let cut = (head.last() == Some(&b'!')).then(|| "cut off".to_string());
-    let reply = Reply { status, body: body.into(), cut, retry_after: None, location: None };
+    let reply = Reply { status, body: body.into(), cut, retry_after: None, sent: None, location: None };
 
     is_one_line(&reply.says());
     match reply.api_ok() {

@@ -110,6 +110,8 @@ pub(crate) struct Reply {
     /// Why the body is not whole, if it isn't.
     pub(crate) cut: Option<String>,
     pub(crate) retry_after: Option<Duration>,
+    /// When it was sent, by the sender's clock.
+    pub(crate) sent: Option<Second>,
     /// Where a redirect leads.
     pub(crate) location: Option<Url>,
 }
@@ -123,6 +125,38 @@ pub(crate) struct NoReply {
     pub(crate) lasting: bool,
     pub(crate) text: String,
     pub(crate) hint: String,
+}
+
+/// A second of the quarter of an hour that it is in: the same in every time zone, so that a `Date` in GMT compares
+/// with an operation's ID, which has Barman's local time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Second(u16);
+
+impl Second {
+    const QUARTER: u16 = 900;
+
+    /// Of a header `Date`: `Sun, 22 Nov 2026 10:22:57 GMT`.
+    pub(crate) fn of_date(date: &str) -> Option<Second> {
+        let mut time = date.trim().strip_suffix(" GMT")?.rsplit(' ').next()?.split(':').skip(1);
+        let second = Second::new(time.next()?, time.next()?)?;
+        time.next().is_none().then_some(second)
+    }
+
+    /// Of an operation's ID: `20261122T102257`.
+    pub(crate) fn of_id(id: &str) -> Option<Second> {
+        let time = id.split_once('T').filter(|(date, time)| (date.len(), time.len()) == (8, 6))?.1;
+        Second::new(time.get(2..4)?, time.get(4..6)?)
+    }
+
+    fn new(minute: &str, second: &str) -> Option<Second> {
+        let number = |text: &str| text.parse().ok().filter(|number: &u16| *number < 60);
+        Some(Second((number(minute)? * 60 + number(second)?) % Self::QUARTER))
+    }
+
+    /// Whether this is the second of `other`, or the next one.
+    pub(crate) fn ends(self, other: Second) -> bool {
+        (self.0 + Self::QUARTER - other.0) % Self::QUARTER <= 1
+    }
 }
 
 /// Status of an operation.
@@ -322,7 +356,7 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, body: &str) -> Reply {
-        Reply { status, body: body.into(), cut: None, retry_after: None, location: None }
+        Reply { status, body: body.into(), cut: None, retry_after: None, sent: None, location: None }
     }
 
     #[test]
@@ -373,6 +407,31 @@ mod tests {
             (202, r#"{"operation_id":"a\u0000b"}"#),
         ] {
             assert!(matches!(reply(status, body).created(), Created::Unknown(_)), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_second_is_the_same_in_every_time_zone() {
+        let id = Second::of_id("20261122T102257").unwrap();
+        for date in ["Sun, 22 Nov 2026 10:22:57 GMT", "Sun, 22 Nov 2026 04:37:57 GMT"] {
+            assert_eq!(Second::of_date(date), Some(id), "{date}");
+        }
+        assert!(Second::of_date("Sun, 22 Nov 2026 10:22:58 GMT").unwrap().ends(id));
+        for other in ["10:22:56", "10:22:59", "10:21:57", "10:07:56"] {
+            let date = format!("Sun, 22 Nov 2026 {other} GMT");
+            assert!(!Second::of_date(&date).unwrap().ends(id), "{date}");
+        }
+        let midnight = Second::of_date("Mon, 23 Nov 2026 00:00:00 GMT").unwrap();
+        assert!(midnight.ends(Second::of_id("20261122T235959").unwrap()));
+        for date in
+            ["", "GMT", "10:22 GMT", "10:22:57", "10:22:57:1 GMT", "10:-1:57 GMT", "10:22:60 GMT", "::: GMT"]
+        {
+            assert_eq!(Second::of_date(date), None, "{date}");
+        }
+        for id in
+            ["", "T", "20261122T10225", "20261122T1022571", "20261122T10225é", "other-1", "20261122T102260"]
+        {
+            assert_eq!(Second::of_id(id), None, "{id}");
         }
     }
 

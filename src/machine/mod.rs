@@ -26,7 +26,7 @@ use crate::config::Settings;
 use crate::data_directory::{Content, Identity, Look};
 use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome};
-use crate::protocol::{NoReply, Reply, Request};
+use crate::protocol::{NoReply, Reply, Request, Second};
 use crate::record::{Line, Record};
 use watch::Watch;
 
@@ -117,6 +117,7 @@ enum Phase {
     /// The API failed to create: is it because another node was served in that second?
     Collision {
         why: String,
+        sent: Option<Second>,
         retry_after: Option<Duration>,
     },
     CreateAgain,
@@ -240,7 +241,7 @@ impl Machine {
                 self.create()
             }
             Phase::Creating => self.creating(seen),
-            Phase::Collision { why, retry_after } => self.collision(&why, retry_after, &seen),
+            Phase::Collision { why, sent, retry_after } => self.collision(&why, sent, retry_after, &seen),
             Phase::CreateAgain => self.create(),
             Phase::OldName { id } => self.old_name(id, &seen),
             Phase::SaveOperation => {

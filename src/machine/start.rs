@@ -12,7 +12,7 @@ use crate::backoff::retry_wait;
 use crate::data_directory::{Content, Look};
 use crate::event::Level;
 use crate::outcome::{Code, OperationState};
-use crate::protocol::{Created, NoReply, Request};
+use crate::protocol::{Created, NoReply, Request, Second};
 use crate::record::{Line, Record, Run};
 
 /// The API's IDs have a resolution of one second: a create that failed because of another node's can't
@@ -261,7 +261,7 @@ impl Machine {
                 Created::Refused(why) => self.refused(&why, String::new()),
                 Created::Failed(why) => {
                     self.state = OperationState::NotCreated;
-                    self.send(Request::List, Phase::Collision { why, retry_after })
+                    self.send(Request::List, Phase::Collision { why, sent: reply.sent, retry_after })
                 }
                 Created::Unknown(why) => self.lost(why),
             },
@@ -307,14 +307,24 @@ impl Machine {
     }
 
     /// The API's own 500. When another node's recovery is new in the list, its create took this second's ID:
-    /// that is its success and no failure of ours, and counts as no attempt.
-    pub(super) fn collision(&mut self, why: &str, retry_after: Option<Duration>, seen: &Seen) -> Step {
+    /// that is its success and no failure of ours, and counts as no attempt. It may be in the first list
+    /// already; then it is the newest there, and of the second in which the 500 was sent.
+    pub(super) fn collision(
+        &mut self,
+        why: &str,
+        sent: Option<Second>,
+        retry_after: Option<Duration>,
+        seen: &Seen,
+    ) -> Step {
         let (Some(known), Ok(list)) = (&mut self.known, Self::recoveries(seen)) else {
             return self.create_failed(why, retry_after);
         };
         let before = known.len();
         known.extend(list);
-        if known.len() == before || self.collisions >= MOST_COLLISIONS {
+        let newest = known.iter().filter(|id| Second::of_id(id).is_some()).max();
+        let newest = newest.and_then(|id| Second::of_id(id));
+        let taken = sent.zip(newest).is_some_and(|(sent, newest)| sent.ends(newest));
+        if (known.len() == before && !taken) || self.collisions >= MOST_COLLISIONS {
             return self.create_failed(why, retry_after);
         }
         self.collisions += 1;

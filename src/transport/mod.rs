@@ -17,7 +17,7 @@ use ureq::{Agent, Body, Error, Proxy, SendBody};
 
 use crate::config::Settings;
 use crate::host::Host;
-use crate::protocol::{NoReply, Reply, Request};
+use crate::protocol::{NoReply, Reply, Request, Second};
 use crate::tls::{self, Tls};
 use crate::url::Url;
 
@@ -180,6 +180,7 @@ impl Transport {
         let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_string());
         let retry_after =
             header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let sent = header("date").and_then(|text| Second::of_date(&text));
         let location = header("location").and_then(|to| url.follow(&to).ok());
         let status = response.status().as_u16();
         let (mut body, mut cut) = (Vec::new(), None);
@@ -200,7 +201,7 @@ impl Transport {
                 break;
             }
         }
-        Reply { status, body, cut, retry_after, location }
+        Reply { status, body, cut, retry_after, sent, location }
     }
 
     fn no_reply(&self, url: &Url, error: &Error, reached: bool, whole: Duration) -> NoReply {

@@ -165,6 +165,18 @@ fn create() -> Vec<Row> {
     let error = || Step::recording("create-recovery-same-second");
     let row_500 = row("create", "500 started nothing: created again").creates(2, 1);
     rows.push(row_500.script(Script::new().create([error()])).says("Attempt 1 of 3"));
+    // The API's recorded reply with its date, and the list as it was in that second.
+    let taken = Step::raw(include_str!("../recordings/create-recovery-same-second.http"));
+    let list = Step::reply(
+        200,
+        "application/json",
+        r#"{"operations":[{"id":"20261122T102257","type":"recovery"}]}"#,
+    );
+    let row_taken =
+        row("create", "500 in the second of an operation that was listed before is no failed attempt");
+    let script = Script::new().list([list.times(2)]).create([taken]);
+    let row_taken = row_taken.script(script).with(&["--max-retries", "1"]).creates(2, 1);
+    rows.push(row_taken.says("another node's recovery was created in the same second"));
     let always = row("create", "500 ends after the last attempt").code(2).creates(3, 0).says("(3 tries)");
     rows.push(always.script(Script::new().create([error().forever()])));
     let head = row("create", "reset before its body was read: created again");

@@ -17,7 +17,7 @@ pub(super) fn secs(count: u64) -> Duration {
 }
 
 pub(super) fn reply(status: u16, body: impl Into<Vec<u8>>) -> Reply {
-    Reply { status, body: body.into(), cut: None, retry_after: None, location: None }
+    Reply { status, body: body.into(), cut: None, retry_after: None, sent: None, location: None }
 }
 
 /// What the API really answered once: `tests/recordings`, without the head.

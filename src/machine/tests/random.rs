@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::machine::{Claim, Machine, Seen, Step};
 use crate::options::Opt;
 use crate::outcome::Code;
-use crate::protocol::{NoReply, Reply, Status};
+use crate::protocol::{NoReply, Reply, Second, Status};
 use crate::record::{Ended, Line, Record};
 
 const CASES: u64 = 20_000;
@@ -84,6 +84,7 @@ fn any_reply(dice: &mut Dice) -> Reply {
     Reply {
         cut: dice.one_in(20).then(|| "its body is cut off".into()),
         retry_after: dice.one_in(5).then(|| Duration::from_secs(dice.pick(&[0, 1, 60, u64::MAX]))),
+        sent: if dice.one_in(2) { Second::of_id("20261122T102257") } else { None },
         location: dice.one_in(5).then(|| crate::url::Url::parse("https://other/x").unwrap()),
         ..reply(status, body)
     }

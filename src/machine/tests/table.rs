@@ -7,7 +7,7 @@ use super::{Fault, Kind, Row, World, gaps, row};
 use crate::options::Opt;
 use crate::outcome::Code::{ApiNotOk, Busy, HttpError, RecoveryDone, RecoveryFailed, TimedOut};
 use crate::outcome::OperationState::{Done, Failed, InProgress, MaybeCreated, NotCreated};
-use crate::protocol::{Reply, Request, Status};
+use crate::protocol::{Reply, Request, Second, Status};
 
 const ALWAYS: std::ops::Range<usize> = 0..usize::MAX;
 /// The ID of the first create, as recorded.
@@ -27,6 +27,11 @@ fn moved(status: u16) -> Reply {
 
 fn later(reply: Reply, wait: u64) -> Reply {
     Reply { retry_after: Some(secs(wait)), ..reply }
+}
+
+/// Sent in the second of this ID.
+fn sent_in(reply: Reply, id: &str) -> Reply {
+    Reply { sent: Second::of_id(id), ..reply }
 }
 
 fn other_node(second: u64, length: u64) -> Happening {
@@ -212,10 +217,33 @@ fn another_nodes_create_in_the_same_second_is_no_failed_attempt() {
     row_without_others();
 }
 
+#[test]
+fn another_nodes_create_in_the_same_second_may_be_in_the_first_list() {
+    for sent in [FIRST, "20261122T102258", "20261122T082257"] {
+        row("the newest there", |w| {
+            w.set(Opt::MaxRetries, 1);
+            let error = sent_in(recording!("create-recovery-same-second"), sent);
+            w.fault(Kind::Create, 0..1, Fault::Answer(error));
+            w.barman.add(FIRST.into(), "recovery", Status::Done);
+            w.barman.add("20261121T101941".into(), "recovery", Status::Done);
+        })
+        .ends(RecoveryDone, Done)
+        .creates(2)
+        .says("another node's recovery was created in the same second");
+    }
+}
+
 fn row_without_others() {
     row("a config switch is no other node's recovery", |w| {
         w.fault(Kind::Create, ALWAYS, Fault::Answer(recording!("create-recovery-same-second")));
         w.barman.add("20261122T102256".into(), "config_switch", Status::Done);
+    })
+    .ends(HttpError, NotCreated)
+    .creates(5);
+    row("nor is an old one", |w| {
+        let error = sent_in(recording!("create-recovery-same-second"), FIRST);
+        w.fault(Kind::Create, ALWAYS, Fault::Answer(error));
+        w.barman.add("20261122T101941".into(), "recovery", Status::Done);
     })
     .ends(HttpError, NotCreated)
     .creates(5);
