@@ -27,7 +27,7 @@ static int32_t on_event(int32_t kind, int32_t level, const char *message, void *
             fprintf(stderr, "%s\n", message);
         break;
     case BARMAN_RECOVER_EVENT_STATE:
-        fprintf(stderr, "operation %s: %s\n", message, barman_recover_state_name(level));
+        fprintf(stderr, "operation: %s %s\n", barman_recover_state_name(level), message);
         break;
     case BARMAN_RECOVER_EVENT_TICK:
         fprintf(stderr, "%lu s\r", (unsigned long)(barman_recover_elapsed_ms(recovery) / 1000));

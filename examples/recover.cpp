@@ -69,7 +69,7 @@ try {
         if (kind == BARMAN_RECOVER_EVENT_LOG && level >= BARMAN_RECOVER_LEVEL_INFO)
             std::cerr << message << '\n';
         else if (kind == BARMAN_RECOVER_EVENT_STATE)
-            std::cerr << "operation " << message << ": " << barman_recover_state_name(level) << '\n';
+            std::cerr << "operation: " << barman_recover_state_name(level) << ' ' << message << '\n';
         return !interrupted;
     });
     return 0;

@@ -69,7 +69,7 @@ func main() {
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt)
 	tell := func(kind, level int, message string) {
 		if kind == C.BARMAN_RECOVER_EVENT_STATE {
-			message = "operation " + message + ": " + C.GoString(C.barman_recover_state_name(C.int(level)))
+			message = "operation: " + C.GoString(C.barman_recover_state_name(C.int(level))) + " " + message
 		}
 		log.Print(message)
 	}

@@ -52,7 +52,7 @@ class Recovery:
             if kind == 1:  # BARMAN_RECOVER_EVENT_LOG
                 self._logger.log(_LEVELS[level], "%s", message.decode())
             elif kind == 2:  # BARMAN_RECOVER_EVENT_STATE
-                self._logger.info("operation %s: %s", message.decode(), _lib.barman_recover_state_name(level).decode())
+                self._logger.info("operation: %s %s", _lib.barman_recover_state_name(level).decode(), message.decode())
         except BaseException as error:  # ctypes would only print it
             self._raised = error
         return self._raised is not None

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let outcome = run(&config, &cancel, |event| match event {
         Event::Log { level, message } => eprintln!("{level}: {message}"),
         Event::State { state, operation_id } => {
-            eprintln!("operation {}: {}", operation_id.unwrap_or_default(), state.name());
+            eprintln!("operation: {} {}", state.name(), operation_id.unwrap_or_default());
         }
         _ => {} // ticks, and what later versions add
     });

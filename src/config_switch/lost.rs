@@ -20,7 +20,6 @@ pub(super) struct Lost {
 
 impl Switch {
     pub(super) fn lost(&mut self, why: String) -> Do {
-        self.state = OperationState::NotCreated; // so that the event is sent
         self.set_state(OperationState::MaybeCreated);
         self.log(
             Level::Warning,

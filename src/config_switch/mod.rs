@@ -190,7 +190,7 @@ impl Switch {
     // The create
 
     fn create(&mut self) -> Do {
-        self.state = OperationState::MaybeCreated; // until the contrary is known
+        self.set_state(OperationState::MaybeCreated); // until the contrary is known
         self.send(Request::Switch(self.change.clone()), Phase::Creating)
     }
 
@@ -215,7 +215,7 @@ impl Switch {
     }
 
     fn refused(&mut self, why: &str, hint: String) -> Do {
-        self.state = OperationState::NotCreated;
+        self.set_state(OperationState::NotCreated);
         let (server, url) = (&self.settings.barman_server, &self.settings.api_url);
         let message = format!(
             "An issue was faced while trying to create a config switch operation: server {server} at {url}: {why}"
@@ -225,8 +225,8 @@ impl Switch {
 
     /// A create that started nothing: another after the second of which another node may have taken the ID.
     fn create_failed(&mut self, why: &str, retry_after: Option<Duration>) -> Do {
-        self.state = OperationState::NotCreated;
         self.operation_id = None;
+        self.set_state(OperationState::NotCreated);
         self.attempts += 1;
         let (attempt, most) = (self.attempts, self.settings.max_retries.max(1));
         if attempt >= most {
@@ -303,7 +303,7 @@ impl Switch {
 
     fn interrupted(&mut self, code: SwitchCode, what: &str) -> Do {
         if let Phase::Creating = self.phase {
-            self.state = OperationState::NotCreated; // it was about to be sent
+            self.set_state(OperationState::NotCreated); // it was about to be sent
         }
         let message = match (&self.operation_id, self.state) {
             (Some(id), state) if state.may_be_running() => {

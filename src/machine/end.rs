@@ -57,7 +57,7 @@ impl Machine {
         match std::mem::replace(&mut self.phase, Phase::FirstLook) {
             Phase::Finishing(outcome) => return Step::Finish(*outcome),
             // The create was about to be sent, and is not.
-            Phase::Creating => self.state = OperationState::NotCreated,
+            Phase::Creating => self.set_state(OperationState::NotCreated),
             _ => {}
         }
         let what = if code == Code::TimedOut {

@@ -245,8 +245,8 @@ impl Machine {
     // The create
 
     pub(super) fn create(&mut self) -> Step {
-        // Until the contrary is known.
-        self.state = OperationState::MaybeCreated;
+        // Until the contrary is known: the host may look, or the run break off, while the reply is awaited.
+        self.set_state(OperationState::MaybeCreated);
         self.send(Request::Create, Phase::Creating)
     }
 
@@ -260,7 +260,7 @@ impl Machine {
                 Created::Operation(id) => self.created(id),
                 Created::Refused(why) => self.refused(&why, String::new()),
                 Created::Failed(why) => {
-                    self.state = OperationState::NotCreated;
+                    self.set_state(OperationState::NotCreated);
                     self.send(Request::List, Phase::Collision { why, sent: reply.sent, retry_after })
                 }
                 Created::Unknown(why) => self.lost(why),
@@ -268,7 +268,7 @@ impl Machine {
             Seen::NoReply(NoReply { reached: true, text, .. }) => self.lost(text),
             Seen::NoReply(NoReply { lasting: true, text, hint, .. }) => self.refused(&text, hint),
             Seen::NoReply(none) => {
-                self.state = OperationState::NotCreated;
+                self.set_state(OperationState::NotCreated);
                 self.create_failed(&none.text, retry_after)
             }
             _ => self.lost("no answer".into()),
@@ -297,7 +297,7 @@ impl Machine {
     }
 
     fn refused(&mut self, why: &str, hint: String) -> Step {
-        self.state = OperationState::NotCreated;
+        self.set_state(OperationState::NotCreated);
         let hint = if hint.is_empty() { refusal_hint(why) } else { hint };
         let message = format!(
             "An issue was faced while trying to create a recovery operation: server {} at {}: {why}",
@@ -365,7 +365,6 @@ impl Machine {
 
     /// The create may have been processed, and its reply doesn't tell.
     pub(super) fn lost(&mut self, why: String) -> Step {
-        self.state = OperationState::NotCreated; // so that the event is sent
         self.set_state(OperationState::MaybeCreated);
         self.began = self.now;
         self.log(
@@ -379,8 +378,8 @@ impl Machine {
 
     /// Everything that the creates so far may have started has ended or never was: once more.
     pub(super) fn create_anew(&mut self, why: &str, seen: HashSet<String>) -> Step {
-        self.state = OperationState::NotCreated;
         self.operation_id = None;
+        self.set_state(OperationState::NotCreated);
         if let Some(end) = self.out_of_attempts(why) {
             return end;
         }

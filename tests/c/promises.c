@@ -15,7 +15,7 @@ static const char *data_directory;
 /* What the event callback has seen, and what it is to do. */
 static barman_recover *recovery;
 static pthread_t running_thread;
-static int logs, states, ticks;
+static int logs, states, ticks, first_states[3];
 static int answer_to_state, reenter;
 static char operation_id[64];
 
@@ -41,6 +41,8 @@ static int32_t on_event(int32_t kind, int32_t level, const char *message, void *
         CHECK(barman_recover_operation_state(recovery) == level);
         CHECK_TEXT(barman_recover_operation_id(recovery), message);
         snprintf(operation_id, sizeof operation_id, "%s", message);
+        if (states < 3)
+            first_states[states] = level;
         states++;
         return level == BARMAN_RECOVER_STATE_IN_PROGRESS ? answer_to_state : 0;
     case BARMAN_RECOVER_EVENT_PROGRESS:
@@ -152,7 +154,9 @@ static void a_run_tells_and_reports(void)
     reenter = 1;
     CHECK(barman_recover_elapsed_ms(recovery) == 0);
     CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_RECOVERY_DONE);
-    CHECK(logs > 0 && states > 1 && ticks > 0);
+    CHECK(logs > 0 && states == 3 && ticks > 0);
+    CHECK(first_states[0] == BARMAN_RECOVER_STATE_MAYBE_CREATED);
+    CHECK(first_states[1] == BARMAN_RECOVER_STATE_IN_PROGRESS);
 
     id = barman_recover_operation_id(recovery);
     CHECK(id[0] != '\0');

@@ -30,8 +30,8 @@ static void a_callback_throws(char **argv)
     Recovery recovery;
     set_up(recovery, "stuck", argv[2] + std::string("/throws"), argv);
     try {
-        recovery.run([](int32_t kind, int32_t, const char *) -> bool {
-            if (kind == BARMAN_RECOVER_EVENT_STATE)
+        recovery.run([](int32_t kind, int32_t level, const char *) -> bool {
+            if (kind == BARMAN_RECOVER_EVENT_STATE && level == BARMAN_RECOVER_STATE_IN_PROGRESS)
                 throw Own();
             return true;
         });
@@ -69,8 +69,8 @@ static void threads_restore_and_cancel(char **argv)
                     recovery.cancel();
             });
             try {
-                recovery.run([&](int32_t kind, int32_t, const char *) {
-                    if (kind == BARMAN_RECOVER_EVENT_STATE)
+                recovery.run([&](int32_t kind, int32_t level, const char *) {
+                    if (kind == BARMAN_RECOVER_EVENT_STATE && level == BARMAN_RECOVER_STATE_IN_PROGRESS)
                         in_progress = true;
                     return true;
                 });

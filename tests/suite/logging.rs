@@ -49,7 +49,7 @@ fn the_json_log_has_the_messages_of_the_text_log_and_the_states() {
     );
     let states: Vec<Value> = ran.log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let states = states.iter().filter(|line| line["event"] == "state").map(|line| &line["operation_state"]);
-    assert_eq!(states.collect::<Vec<_>>(), ["IN_PROGRESS", "DONE"]);
+    assert_eq!(states.collect::<Vec<_>>(), ["MAYBE_CREATED", "IN_PROGRESS", "DONE"]);
 }
 
 #[test]

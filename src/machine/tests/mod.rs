@@ -123,6 +123,11 @@ impl Ran {
         self.requests.iter().filter(|(_, request)| *request == Request::Create).count()
     }
 
+    /// The state of the operation that was told last.
+    fn told(&self) -> OperationState {
+        self.states.last().map_or(OperationState::NotCreated, |(state, _)| *state)
+    }
+
     fn says(&self, text: &str) -> bool {
         let outcome =
             self.outcome.iter().any(|outcome| (outcome.message.clone() + &outcome.hint).contains(text));
@@ -239,6 +244,9 @@ impl World {
                     continue;
                 }
                 if let Step::Send(request, _) = &step {
+                    // Whoever looks while the reply is awaited is to know that files may be landing.
+                    let told = *request != Request::Create || ran.told() == OperationState::MaybeCreated;
+                    assert!(told, "a create that was not told:\n{}", ran.story());
                     ran.requests.push((now, request.clone()));
                 }
             }
@@ -269,6 +277,7 @@ impl World {
                     Seen::Waited
                 }
                 Step::Finish(outcome) => {
+                    assert_eq!(outcome.operation_state, ran.told(), "{}", ran.story());
                     ran.outcome = Some(outcome);
                     return ran;
                 }

@@ -52,7 +52,7 @@ fn a_recovery_that_nothing_disturbs() {
     let kinds: Vec<Request> = row.ran.requests.iter().take(3).map(|(_, request)| request.clone()).collect();
     assert_eq!(kinds, [Request::Status, Request::List, Request::Create]);
     let states: Vec<_> = row.ran.states.iter().map(|(state, _)| *state).collect();
-    assert_eq!(states, [InProgress, Done]);
+    assert_eq!(states, [MaybeCreated, InProgress, Done]);
 }
 
 #[test]
