@@ -248,8 +248,10 @@ static pid_t child;
 
 static int32_t fork_in_progress(int32_t kind, int32_t level, const char *message, void *recovery)
 {
+    (void)level;
     (void)message;
-    if (kind != BARMAN_RECOVER_EVENT_STATE || level != BARMAN_RECOVER_STATE_IN_PROGRESS)
+    /* The directory has been seen then: without that, the next run could not tell whose data is in it. */
+    if (kind != BARMAN_RECOVER_EVENT_PROGRESS || child != 0)
         return 0;
     child = fork();
     if (child == 0) {
