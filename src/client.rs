@@ -1,6 +1,7 @@
 //! What every command needs to talk to the API: settings, transport and host, opened together. Tells the host
 //! of each request.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::backoff::SHORTEST;
@@ -21,7 +22,8 @@ pub(crate) struct Client {
 impl Client {
     /// Checks the options, and reads certificates and keys.
     pub(crate) fn open(config: &Config, command: Command, host: Host) -> Result<Client, ConfigError> {
-        let settings = config.settings(command)?;
+        let mut settings = config.settings(command)?;
+        from_here(&mut settings).map_err(ConfigError::new)?;
         let transport = Transport::new(&settings, &host).map_err(ConfigError::new)?;
         Ok(Client { settings, host, started: Instant::now(), transport })
     }
@@ -70,4 +72,19 @@ impl Client {
     pub(crate) fn left(&self) -> Duration {
         self.settings.deadline.map_or(Duration::MAX, |limit| limit.saturating_sub(self.started.elapsed()))
     }
+}
+
+/// Makes a relative data directory absolute: Barman would take it from the home directory of its ssh user.
+fn from_here(settings: &mut Settings) -> Result<(), String> {
+    let directory = Path::new(&settings.data_directory);
+    if settings.data_directory.is_empty() || directory.is_absolute() {
+        return Ok(());
+    }
+    let refuse = |why: &str| format!("--data-directory: is relative, and the current directory {why}");
+    let whole = std::path::absolute(directory).map_err(|error| refuse(&format!("is not known ({error})")))?;
+    settings.data_directory = whole.into_os_string().into_string().map_err(|_| refuse("is not UTF-8"))?;
+    if let Some(path) = &mut settings.state_file {
+        *path = std::path::absolute(&path).map_err(|error| refuse(&format!("is not known ({error})")))?;
+    }
+    Ok(())
 }

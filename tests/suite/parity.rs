@@ -251,3 +251,14 @@ fn what_the_python_program_does_is_done_alike() {
 fn what_the_python_program_does_otherwise_is_meant() {
     check_all(&cases_of_meant_differences());
 }
+
+/// Barman would take it from the home directory of its ssh user; Python's program lets it.
+#[test]
+fn a_relative_data_directory_is_taken_from_the_current_directory() {
+    let (node, api) = (Node::new(), Api::start(restore(), Script::new()));
+    let mut command = node.command(&api.url(), &["--datadir=data", "--verify"]);
+    command.current_dir(node.path("pg"));
+    node.spawn(command).end().expect(0);
+    assert_eq!(api.max_parallel(&node.data), 1, "the API was given the whole path");
+    assert!(node.is_complete());
+}
