@@ -12,6 +12,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage};
 
 use crate::config::TlsFiles;
+use crate::event::one_line;
 use crate::trust::{NO_ROOTS, Verifier};
 
 /// Certificates and keys, checked before anything is sent.
@@ -87,6 +88,9 @@ fn certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>
     Ok(found)
 }
 
+const NO_KEY: &str =
+    "holds no private key (expected PEM: '-----BEGIN PRIVATE KEY-----'); --key-file names a file that does";
+
 fn key(option: &str, path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let pem = read(option, path)?;
     let refuse = |why: &str| format!("--{option} {}: {why}", path.display());
@@ -95,8 +99,7 @@ fn key(option: &str, path: &Path) -> Result<PrivateKeyDer<'static>, String> {
             "the key is encrypted; a key without a passphrase is needed ('openssl pkey -in OLD -out NEW')",
         ));
     }
-    PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|_| refuse("holds no private key (expected PEM: '-----BEGIN PRIVATE KEY-----')"))
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| refuse(NO_KEY))
 }
 
 fn check_pair(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -> Result<(), String> {
@@ -159,20 +162,49 @@ fn certificate_trouble(why: &CertificateError) -> (String, &'static str) {
             "give the issuer's certificate with --ca-file, or add it to the system's trust store",
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
-            format!("the server's certificate is for another host ({why})"),
+            format!("the server's certificate is for another host{}", names(why)),
             "use the name in --api-url that the certificate has (a subjectAltName; a common name alone does not count)",
         ),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
-            format!("the server's certificate has expired ({why})"),
+            format!("the server's certificate has expired{}", distance(why)),
             "renew it; if it is valid, check this host's clock",
         ),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            (format!("the server's certificate is not valid yet ({why})"), "check this host's clock")
+            (format!("the server's certificate is not valid yet{}", distance(why)), "check this host's clock")
         }
         other => (
             format!("the server's certificate is not accepted ({other})"),
             "see 'openssl s_client -connect HOST:PORT'",
         ),
+    }
+}
+
+/// For which names a certificate is.
+fn names(why: &CertificateError) -> String {
+    let CertificateError::NotValidForNameContext { expected, presented } = why else { return String::new() };
+    // As rustls has them: `DnsName("barman.example.com")`.
+    let name = |text: &String| text.split('"').nth(1).unwrap_or(text).to_string();
+    let shown: Vec<String> = presented.iter().take(5).map(name).collect();
+    let rest = if presented.len() > shown.len() { ", ..." } else { "" };
+    let theirs = if shown.is_empty() { "no name".into() } else { shown.join(", ") };
+    format!(" ({})", one_line(&format!("it is for {theirs}{rest}, not for {}", expected.to_str())))
+}
+
+/// How far this host's clock is from the time in which a certificate is valid.
+fn distance(why: &CertificateError) -> String {
+    let (seconds, word) = match why {
+        CertificateError::ExpiredContext { time, not_after } => {
+            (time.as_secs().saturating_sub(not_after.as_secs()), "ago")
+        }
+        CertificateError::NotValidYetContext { time, not_before } => {
+            (not_before.as_secs().saturating_sub(time.as_secs()), "from now")
+        }
+        _ => return String::new(),
+    };
+    match seconds {
+        0..=7_199 => format!(" ({} min {word})", seconds / 60),
+        7_200..=172_799 => format!(" ({} h {word})", seconds / 3_600),
+        _ => format!(" ({} days {word})", seconds / 86_400),
     }
 }
 
