@@ -50,6 +50,9 @@ pub fn operations(run: &Run, question: &Question, json: bool, log: &Log) -> Exit
         (_, false) => table(&operations),
     };
     let _ = io::stdout().write_all(text.as_bytes()); // nobody reads it
+    if matches!(question, Question::List { all: false }) && operations.len() == NEWEST {
+        log.write(Level::Info, &format!("the {NEWEST} newest; --all shows those before them too"));
+    }
     let failed = operations.iter().any(|operation| operation.state == Some(OperationState::Failed));
     let waited = matches!(question, Question::Wait(_));
     ExitCode::from(if waited && failed { Code::RecoveryFailed } else { Code::RecoveryDone }.exit_status())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::api_status;
 use crate::backoff::Random;
 use crate::cancel::Cancel;
 use crate::client::Client;
@@ -184,7 +185,8 @@ impl Operations {
         if self.client.host.cancel.is_cancelled() || self.client.left().is_zero() {
             return self.interrupted();
         }
-        OperationsError::Http { message: none.text, hint: none.hint }
+        let hint = if none.hint.is_empty() { api_status::HINT.into() } else { none.hint };
+        OperationsError::Http { message: none.text, hint }
     }
 
     fn interrupted(&self) -> OperationsError {

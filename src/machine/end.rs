@@ -82,6 +82,11 @@ impl Machine {
                 self.settings.data_directory,
                 self.forget_hint()
             ),
+            None if self.state.may_be_running() => format!(
+                "see on the Barman host whether 'barman recover' of server {server} runs, and let nothing else write into {} meanwhile{}",
+                self.settings.data_directory,
+                self.forget_hint()
+            ),
             _ => String::new(),
         };
         self.finish(code, message, hint)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::settle::Settle;
 use super::watch::Watch;
 use super::{Claim, Machine, Phase, Seen, Step, seconds};
-use crate::api_status::{ApiStatus, judge};
+use crate::api_status::{self, ApiStatus, judge};
 use crate::backoff::retry_wait;
 use crate::data_directory::{Content, Look};
 use crate::event::Level;
@@ -401,6 +401,8 @@ pub(crate) fn refusal_hint(why: &str) -> String {
         "something before pg-backup-api wants authentication: a client certificate (--cert-file), or user:password@ in --api-url"
     } else if why.contains("HTTP 3") {
         "a create is never sent to another address: set --api-url to it"
+    } else if !why.contains("HTTP ") {
+        api_status::HINT
     } else {
         "see the log of pg-backup-api on the Barman host"
     };

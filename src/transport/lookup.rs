@@ -45,6 +45,24 @@ struct Lookup {
     answer: Receiver<io::Result<Vec<SocketAddr>>>,
 }
 
+/// There is no thread to be had for a lookup.
+#[derive(Debug)]
+pub(super) struct NoThread(io::Error);
+
+impl From<io::Error> for NoThread {
+    fn from(error: io::Error) -> Self {
+        NoThread(error)
+    }
+}
+
+impl std::fmt::Display for NoThread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "no thread can be started to look up the host name ({})", self.0)
+    }
+}
+
+impl std::error::Error for NoThread {}
+
 pub(super) struct HostResolver {
     pub(super) host: Host,
     pub(super) names: Arc<Mutex<Names>>,
@@ -116,7 +134,8 @@ fn start_lookup(name: &str) -> io::Result<Lookup> {
         let _ = sender.send(asked.to_socket_addrs().map(Iterator::collect)); // nobody waits any more
     };
     let thread = std::thread::Builder::new().name("barman-lookup".into()).stack_size(256 << 10);
-    sys::with_signals_blocked(|| thread.spawn(work))?;
+    sys::with_signals_blocked(|| thread.spawn(work))
+        .map_err(|error| io::Error::other(NoThread::from(error)))?;
     Ok(Lookup { name: name.into(), answer })
 }
 

@@ -17,11 +17,12 @@ use ureq::{Agent, Body, Error, Proxy, SendBody};
 
 use crate::config::Settings;
 use crate::host::Host;
+use crate::machine::seconds;
 use crate::protocol::{NoReply, Reply, Request, Second};
 use crate::tls::{self, Tls};
 use crate::url::Url;
 
-use lookup::{HostResolver, Names};
+use lookup::{HostResolver, Names, NoThread};
 use wire::{SocketConnector, TlsConnector};
 
 /// Large enough for any head that is sent (a URL, credentials); replies of any size pass through.
@@ -205,7 +206,7 @@ impl Transport {
     }
 
     fn no_reply(&self, url: &Url, error: &Error, reached: bool, whole: Duration) -> NoReply {
-        let (connect, whole) = (self.connect_timeout.as_secs_f32(), whole.as_secs_f32());
+        let (connect, whole) = (seconds(self.connect_timeout), seconds(whole));
         let mut none = NoReply { reached, lasting: false, text: String::new(), hint: String::new() };
         let text = match error {
             Error::Io(error) => {
@@ -215,15 +216,16 @@ impl Transport {
                     none.reached &= !trouble.refused;
                     trouble.text
                 } else {
+                    none.hint = hint(error).into();
                     self.io_text(error)
                 }
             }
             Error::Timeout(ureq::Timeout::Resolve) => {
-                format!("the host name was not resolved within {connect} s")
+                format!("the host name was not resolved within {connect}")
             }
-            Error::Timeout(ureq::Timeout::Connect) => format!("no connection within {connect} s"),
+            Error::Timeout(ureq::Timeout::Connect) => format!("no connection within {connect}"),
             Error::Timeout(_) if self.host.cancel.is_cancelled() => CANCELLED.into(),
-            Error::Timeout(_) => format!("no answer within {whole} s"),
+            Error::Timeout(_) => format!("no answer within {whole}"),
             Error::ConnectProxyFailed(why) => {
                 // ureq's text: "proxy server responded 407/407", or another without a status.
                 let status = why.rsplit_once('/').map_or("", |(_, status)| status);
@@ -250,12 +252,30 @@ impl Transport {
         match (error.kind(), error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())) {
             (_, Some(Error::Timeout(_))) => "it took too long".into(),
             (ErrorKind::ConnectionRefused, _) => "connection refused (nothing listens there)".into(),
-            (ErrorKind::TimedOut, None) => {
+            (ErrorKind::TimedOut, None) if error.raw_os_error().is_none() => {
                 "the server is silent in the TLS handshake: does it speak TLS?".into()
             }
             (ErrorKind::UnexpectedEof, _) => "the server closed the connection early".into(),
             _ => crate::event::one_line(&error.to_string()),
         }
+    }
+}
+
+/// What to do when something else is wrong than the server.
+fn hint(error: &io::Error) -> &'static str {
+    let no_thread = error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NoThread>);
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => {
+            "this process, or this host, has too many files open (ulimit -n)"
+        }
+        Some(libc::ENOBUFS | libc::ENOMEM) => "this host is out of memory",
+        None if error.kind() == ErrorKind::TimedOut && error.get_ref().is_none() => {
+            "if it speaks plain HTTP: use http:// in --api-url; else look at the server, or the proxy before it"
+        }
+        _ if no_thread => {
+            "use an address in --api-url, or allow more processes and memory (ulimit -u, TasksMax)"
+        }
+        _ => "",
     }
 }
 
@@ -274,5 +294,22 @@ impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.touched = true;
         self.data.read(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_process_lacks_is_not_blamed_on_the_api() {
+        assert!(hint(&io::Error::from_raw_os_error(libc::EMFILE)).contains("ulimit -n"));
+        let none = io::Error::other(NoThread::from(io::Error::from_raw_os_error(libc::EAGAIN)));
+        assert!(hint(&none).contains("ulimit -u"));
+        assert!(none.to_string().starts_with("no thread can be started to look up the host name (Resource"));
+        for unknown in [libc::ECONNREFUSED, libc::ETIMEDOUT] {
+            assert_eq!(hint(&io::Error::from_raw_os_error(unknown)), "");
+        }
+        assert!(hint(&ErrorKind::TimedOut.into()).contains("http://"));
     }
 }

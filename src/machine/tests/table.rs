@@ -674,7 +674,9 @@ fn the_deadline_ends_a_run_and_nothing_else() {
         .ends(TimedOut, NotCreated)
         .creates(0);
     after("creating", secs(5), |w| w.fault(Kind::Create, ALWAYS, Fault::Dropped))
-        .ends(TimedOut, MaybeCreated);
+        .ends(TimedOut, MaybeCreated)
+        .says("let nothing else write into /pg/data meanwhile")
+        .says("remove /pg/data.barman-recover.json");
     after("created, late", secs(5), |w| w.fault(Kind::Create, ALWAYS, Fault::Slow(secs(20))))
         .ends(TimedOut, MaybeCreated)
         .creates(1);
