@@ -70,7 +70,7 @@ fn manual() -> String {
     page += &lines(&rendered(|page| man.render_synopsis_section(page)), true);
     page += include_str!("docs/description.roff");
     for command in root.get_subcommands() {
-        page += &options_of(command);
+        page += &options_of(args::NAME, command);
     }
     page += ".SH \"OPTIONS OF EVERY COMMAND\"\n";
     page += &options(&root);
@@ -79,13 +79,14 @@ fn manual() -> String {
     page
 }
 
-/// A sub-command with its own options.
-fn options_of(command: &Command) -> String {
-    let title = format!("{} {}", args::NAME, command.get_name());
+/// A sub-command with its own options, then those below it.
+fn options_of(of: &str, command: &Command) -> String {
+    let title = format!("{of} {}", command.get_name());
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let mut text = Roff::new();
     text.control("SH", [title.as_str()]).text([roman(about + ".")]);
-    lines(&text.render(), true) + &options(&command.clone().disable_help_flag(true))
+    let own = lines(&text.render(), true) + &options(&command.clone().disable_help_flag(true));
+    command.get_subcommands().fold(own, |page, below| page + &options_of(&title, below))
 }
 
 fn options(command: &Command) -> String {
@@ -130,6 +131,18 @@ fn environment(root: &Command) -> String {
     text.text([roman("Certificates to trust instead of the system's.")]);
     text.control("TP", []).text([bold("TZ")]).text([roman("The time zone of the log.")]);
     lines(&text.render(), true)
+}
+
+#[test]
+fn every_command_is_in_the_manual_page() {
+    fn commands(command: &Command) -> Vec<String> {
+        let own = command.get_name();
+        let below = command.get_subcommands().flat_map(commands).map(|name| format!("{own} {name}"));
+        std::iter::once(own.to_owned()).chain(below).collect()
+    }
+    for name in commands(&args::command()) {
+        assert!(name == args::NAME || manual().contains(&format!(".SH \"{name}\"")), "{name}");
+    }
 }
 
 #[test]
