@@ -21,14 +21,15 @@
  *            from any thread, also at the same time and during a run, with one exception:
  *            barman_recover_free must be the last call for its handle. Different handles are independent.
  *            There is nothing to initialise and nothing global. A run starts helper threads, with all signals
- *            blocked, for two things: to look up the API's name, if it is no address (the thread may outlive the
- *            run if the lookup hangs), and to ask for the backup's size (barman_recover_set_no_diagnose). A run takes less than 64 KiB of stack, beside what the event callback takes.
+ *            blocked, for two things: to look up the API's name, if it is no address (the thread may outlive
+ *            the run if the lookup hangs), and to ask for the backup's size (barman_recover_set_no_diagnose).
+ *            A run takes less than 64 KiB of stack, beside what the event callback takes.
  * Memory     The host frees the handle and nothing else. Setters copy their argument. Texts that a getter
  *            returns stay valid and unchanged until barman_recover_free, those of the functions without a
  *            handle for ever, and the message of an event until the callback returns.
  * Strings    End with NUL and are UTF-8, in both directions. No text that comes out is ever NULL: "" stands
  *            for none. None holds a password.
- * Codes      Functions that return int32_t return one of BARMAN_RECOVER_..., 0 for success. Messages name an
+ * Codes      Setters and barman_recover_run return one of BARMAN_RECOVER_..., 0 for success. Messages name an
  *            option as on the command line of patroni_barman: "--api-url: must not be empty".
  * Signals    No handler and no mask is touched, and no write raises SIGPIPE; a signal that interrupts a
  *            system call of the library does no harm. No function may be called in a signal handler:
@@ -36,8 +37,12 @@
  * Cancelling Ends a pause or a request at once and a name lookup within a second. The establishing of a TCP
  *            connection is not interrupted: it takes until the connect timeout at most. Barman's own work
  *            can't be stopped through its API: see barman_recover_operation_state.
- * fork       Do not use a handle in a child process that was forked after it was made.
+ * fork       Do not use a handle in a child process that was forked after it was made. A child that calls no
+ *            exec and outlives a run that was killed keeps that run's state file locked: the next run waits.
  * Output     Nothing is ever written to stdout or stderr; what there is to say comes as events.
+ * Process    Locale, environment, working directory, umask and limits are not touched; SSL_CERT_FILE and
+ *            SSL_CERT_DIR are read for https. Of the files only the state file is written. Descriptors are
+ *            close-on-exec, and closed when the run ends. errno is not preserved.
  * Panics     A bug of the library is caught at its border: the function returns BARMAN_RECOVER_PANIC (or ""
  *            or 0), error_message says where, and of the handle only the getters, barman_recover_cancel and
  *            barman_recover_free are of use from then on.
@@ -73,7 +78,8 @@ typedef enum {
    */
   BARMAN_RECOVER_RECOVERY_DONE = 0,
   /**
-   * Barman says that the recovery failed, or the data that it reported is not there.
+   * Barman says that the recovery failed; or the data directory does not hold the data that it should, or
+   * nothing arrived in it for the stall timeout.
    */
   BARMAN_RECOVER_RECOVERY_FAILED = 1,
   /**
@@ -120,7 +126,7 @@ typedef enum {
    */
   BARMAN_RECOVER_STATE_NOT_CREATED = 0,
   /**
-   * A create was sent, and its fate is unknown: files may be landing in the data directory.
+   * A create is being sent or was sent, and its fate is unknown: files may be landing in the data directory.
    */
   BARMAN_RECOVER_STATE_MAYBE_CREATED = 1,
   /**
@@ -169,7 +175,8 @@ typedef enum {
   BARMAN_RECOVER_EVENT_LOG = 1,
   /**
    * The state of the operation has changed: level is the BARMAN_RECOVER_STATE_..., message the ID of the
-   * operation, or "" while it is not known.
+   * operation, or "" while it is not known. BARMAN_RECOVER_STATE_MAYBE_CREATED comes before the create is
+   * sent, and BARMAN_RECOVER_STATE_NOT_CREATED again when it has started nothing.
    */
   BARMAN_RECOVER_EVENT_STATE = 2,
   /**
@@ -178,9 +185,10 @@ typedef enum {
    */
   BARMAN_RECOVER_EVENT_TICK = 3,
   /**
-   * What has arrived in the data directory; about once a second while an operation runs, where the data
-   * directory can be seen: level is the share of the backup in percent, or -1 while its size is not known,
-   * message the figures for people. barman_recover_bytes and barman_recover_total_bytes have the numbers.
+   * What has arrived in the data directory, from the first byte on, where the data directory can be seen.
+   * Comes about once a second while an operation runs, more often in its first seconds: level is the share
+   * of the backup in percent, or -1 while its size is not known, message the figures for people.
+   * barman_recover_bytes and barman_recover_total_bytes have the numbers.
    */
   BARMAN_RECOVER_EVENT_PROGRESS = 4,
 } barman_recover_event;
@@ -379,7 +387,8 @@ int32_t barman_recover_set_ssh_command(barman_recover *handle, const char *value
 /**
  * Data directory of this node: where to restore.
  *
- * path: copied; NULL, empty or not UTF-8 is refused. Required.
+ * path: copied; NULL, empty or not UTF-8 is refused. A relative one is taken from the current directory when
+ * the run begins. Required.
  *
  * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
  */

@@ -50,15 +50,16 @@ pub enum Event {
         /// The text.
         message: String,
     },
-    /// The operation is known now, or its state has changed.
+    /// The state of the operation has changed: [`OperationState::MaybeCreated`] comes before the create is
+    /// sent, and [`OperationState::NotCreated`] again when it has started nothing.
     State {
         /// What is known about the operation.
         state: OperationState,
         /// Its ID, when known.
         operation_id: Option<String>,
     },
-    /// What has arrived in the data directory; sent about once a second while an operation runs, where the
-    /// data directory can be seen.
+    /// What has arrived in the data directory, from the first byte on, where it can be seen; sent about once
+    /// a second while an operation runs, more often in its first seconds.
     Progress(Progress),
     /// Nothing happened; sent about once a second so that a host can look after itself.
     Tick,

@@ -10,7 +10,8 @@ use std::time::Duration;
 pub enum Code {
     /// The backup was restored.
     RecoveryDone = 0,
-    /// Barman says that the recovery failed, or the data that it reported is not there.
+    /// Barman says that the recovery failed; or the data directory does not hold the data that it should, or
+    /// nothing arrived in it for the stall timeout.
     RecoveryFailed = 1,
     /// The API refused the request, or could not be talked to any more.
     HttpError = 2,
@@ -130,7 +131,7 @@ pub enum OperationState {
     /// None was created.
     #[default]
     NotCreated = 0,
-    /// A create was sent, and its fate is unknown: a restore may be running.
+    /// A create is being sent or was sent, and its fate is unknown: a restore may be running.
     MaybeCreated = 1,
     /// It was running when last seen.
     InProgress = 2,

@@ -12,7 +12,8 @@ use crate::outcome::{Code, OperationState};
 pub enum barman_recover_code {
     /// The backup was restored; or: the call succeeded.
     BARMAN_RECOVER_RECOVERY_DONE = 0,
-    /// Barman says that the recovery failed, or the data that it reported is not there.
+    /// Barman says that the recovery failed; or the data directory does not hold the data that it should, or
+    /// nothing arrived in it for the stall timeout.
     BARMAN_RECOVER_RECOVERY_FAILED = 1,
     /// The API refused the request, or could not be talked to any more.
     BARMAN_RECOVER_HTTP_ERROR = 2,
@@ -38,7 +39,7 @@ pub enum barman_recover_code {
 pub enum barman_recover_state {
     /// None was created.
     BARMAN_RECOVER_STATE_NOT_CREATED = 0,
-    /// A create was sent, and its fate is unknown: files may be landing in the data directory.
+    /// A create is being sent or was sent, and its fate is unknown: files may be landing in the data directory.
     BARMAN_RECOVER_STATE_MAYBE_CREATED = 1,
     /// It was running when last seen: files may be landing in the data directory.
     BARMAN_RECOVER_STATE_IN_PROGRESS = 2,
@@ -67,14 +68,16 @@ pub enum barman_recover_event {
     /// A line for the log: level is a BARMAN_RECOVER_LEVEL_..., message one line of text.
     BARMAN_RECOVER_EVENT_LOG = 1,
     /// The state of the operation has changed: level is the BARMAN_RECOVER_STATE_..., message the ID of the
-    /// operation, or "" while it is not known.
+    /// operation, or "" while it is not known. BARMAN_RECOVER_STATE_MAYBE_CREATED comes before the create is
+    /// sent, and BARMAN_RECOVER_STATE_NOT_CREATED again when it has started nothing.
     BARMAN_RECOVER_EVENT_STATE = 2,
     /// About a second has passed, whatever the run waits for (only while a TCP connection is being
     /// established there are none): level is 0, message "".
     BARMAN_RECOVER_EVENT_TICK = 3,
-    /// What has arrived in the data directory; about once a second while an operation runs, where the data
-    /// directory can be seen: level is the share of the backup in percent, or -1 while its size is not known,
-    /// message the figures for people. barman_recover_bytes and barman_recover_total_bytes have the numbers.
+    /// What has arrived in the data directory, from the first byte on, where the data directory can be seen.
+    /// Comes about once a second while an operation runs, more often in its first seconds: level is the share
+    /// of the backup in percent, or -1 while its size is not known, message the figures for people.
+    /// barman_recover_bytes and barman_recover_total_bytes have the numbers.
     BARMAN_RECOVER_EVENT_PROGRESS = 4,
 }
 

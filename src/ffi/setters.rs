@@ -144,7 +144,8 @@ pub extern "C" fn barman_recover_set_ssh_command(handle: *mut Handle, value: *co
 
 /// Data directory of this node: where to restore.
 ///
-/// path: copied; NULL, empty or not UTF-8 is refused. Required.
+/// path: copied; NULL, empty or not UTF-8 is refused. A relative one is taken from the current directory when
+/// the run begins. Required.
 ///
 /// Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
 #[unsafe(no_mangle)]
