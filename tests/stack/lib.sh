@@ -310,7 +310,7 @@ CONFIG
 
 sshd_ready() {
     is_running "$SSHD_PID" || die "sshd has ended: $(tail -n 3 "$STACK/log/sshd.log")"
-    grep -q 'Server listening' "$STACK/log/sshd.log"
+    grep -qs 'Server listening' "$STACK/log/sshd.log"   # not there at once
 }
 
 # ---- Barman -----------------------------------------------------------------------------------------------------
