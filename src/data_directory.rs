@@ -19,20 +19,28 @@ pub(crate) struct Inode {
     pub(crate) born: u64,
 }
 
+/// What Barman makes once and keeps. (Before that it also makes and removes files to try the destination.)
+const MARKS: [&str; 3] = ["global", "base", "PG_VERSION"];
+
 /// Tells a data directory from one that was made or filled anew at the same path: emptied in place (a mount
-/// point can't be removed), the directory stays and its `global` goes, which Barman makes once. Before that it
-/// also makes and removes files to try the destination.
+/// point can't be removed), the directory stays and its marks go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) directory: Inode,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) global: Option<Inode>,
+    #[serde(default)]
+    pub(crate) marks: [Option<Inode>; MARKS.len()],
 }
 
 impl Identity {
     /// Whether `now` is the same directory, grown since.
     pub(crate) fn became(&self, now: &Identity) -> bool {
-        self.directory == now.directory && (self.global.is_none() || self.global == now.global)
+        let kept = |(then, now): (&Option<Inode>, &Option<Inode>)| then.is_none() || then == now;
+        self.directory == now.directory && self.marks.iter().zip(&now.marks).all(kept)
+    }
+
+    /// Whether it would tell a directory that was emptied in place since.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.marks.iter().any(Option::is_some)
     }
 }
 
@@ -59,6 +67,8 @@ pub(crate) struct Look {
     pub(crate) content: Content,
     /// Known when it is a directory.
     pub(crate) identity: Option<Identity>,
+    /// Whether who empties it can remove it whole: it is no mount point, and its parent may be changed.
+    pub(crate) removable: bool,
     pub(crate) pg_version: Option<Stamp>,
     pub(crate) pg_control: Option<Stamp>,
     /// Process of its `postmaster.pid`, if that process lives.
@@ -81,6 +91,7 @@ impl Look {
     const NOTHING: Look = Look {
         content: Content::Unseen,
         identity: None,
+        removable: false,
         pg_version: None,
         pg_control: None,
         postmaster: None,
@@ -107,11 +118,11 @@ pub(crate) fn look(path: &Path, alive: impl Fn(i32) -> bool) -> Look {
 
 fn look_once(path: &Path, alive: impl Fn(i32) -> bool) -> Look {
     let mut look = Look::NOTHING;
+    let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
     let directory = match fs::metadata(path) {
         Ok(found) if found.is_dir() => found,
         Ok(_) => return Look { content: Content::Something, ..look },
         Err(error) => {
-            let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
             if error.kind() == ErrorKind::NotFound && parent.is_dir() {
                 look.content = Content::Missing;
             }
@@ -123,8 +134,11 @@ fn look_once(path: &Path, alive: impl Fn(i32) -> bool) -> Look {
         Ok(false) => Content::Something,
         Err(_) => return look,
     };
-    let global = fs::metadata(path.join("global")).ok().map(|found| inode(&found));
-    look.identity = Some(Identity { directory: inode(&directory), global });
+    let marks = MARKS.map(|name| fs::metadata(path.join(name)).ok().map(|found| inode(&found)));
+    look.identity = Some(Identity { directory: inode(&directory), marks });
+    look.removable = sys::may_write(parent)
+        && fs::symlink_metadata(path).is_ok_and(|entry| entry.is_dir())
+        && fs::metadata(parent).is_ok_and(|parent| parent.dev() == directory.dev());
     if look.content == Content::Something {
         look.pg_version = stamp(&path.join("PG_VERSION"));
         look.pg_control = stamp(&path.join("global/pg_control"));
@@ -179,6 +193,32 @@ mod tests {
         fs::remove_dir_all(&data).unwrap();
         fs::create_dir_all(data.join("global")).unwrap();
         assert!(!whole.identity.unwrap().became(&seen(&data).identity.unwrap()), "made anew");
+    }
+
+    #[test]
+    fn each_mark_tells_a_directory_that_was_emptied_in_place() {
+        let scratch = Scratch::new("data-marks");
+        let seen = || look(&scratch.0, |_| true).identity.unwrap();
+        let bare = seen();
+        assert!(!bare.is_marked());
+        for name in MARKS {
+            fs::create_dir(scratch.0.join(name)).unwrap();
+            let marked = seen();
+            assert!(marked.is_marked() && bare.became(&marked), "{name}");
+            fs::remove_dir(scratch.0.join(name)).unwrap();
+            assert!(!marked.became(&seen()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_mount_point_or_a_link_can_only_be_emptied_in_place() {
+        let scratch = Scratch::new("data-removable");
+        let (data, link) = (scratch.0.join("data"), scratch.0.join("link"));
+        fs::create_dir(&data).unwrap();
+        std::os::unix::fs::symlink(&data, &link).unwrap();
+        let removable = |path: &Path| look(path, |_| true).removable;
+        assert!(removable(&data));
+        assert!(!removable(&link) && !removable(Path::new("/proc")));
     }
 
     #[test]

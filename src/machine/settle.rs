@@ -394,9 +394,9 @@ impl Machine {
         let done = |(id, status): &(String, Option<Status>)| {
             Some(id) == record.operation_id.as_ref() && *status == Some(Status::Done)
         };
-        // Without its `global`, a directory that was emptied in place would be the same.
-        let noted = record.identity.filter(|then| then.global.is_some());
-        let same = matches!((&noted, &look.identity), (Some(then), Some(now)) if then.became(now));
+        // Noted before it had a mark, a directory that was emptied in place would be the same.
+        let same = matches!((&record.identity, &look.identity), (Some(then), Some(now))
+            if then.became(now) && (then.is_marked() || look.removable));
         let wanted = record.run.backup_id == self.settings.backup_id;
         wanted && settle.ended.iter().any(done) && same && !self.removed && look.complete()
     }

@@ -113,6 +113,8 @@ pub(super) struct Barman {
     pub(super) length: Duration,
     tree: Option<Tree>,
     hidden: bool,
+    /// The data directory can only be emptied in place.
+    pub(super) mount_point: bool,
     postmaster: Option<i32>,
     /// Laws that were broken.
     pub(super) broken: Vec<String>,
@@ -129,6 +131,7 @@ impl Barman {
             length: secs(60),
             tree: None,
             hidden: false,
+            mount_point: false,
             postmaster: None,
             broken: Vec::new(),
         };
@@ -176,6 +179,7 @@ impl Barman {
             }
             Happening::Remove => self.tree = None,
             Happening::Empty => {
+                self.mount_point = true;
                 if let Some(tree) = &mut self.tree {
                     *tree = Tree { inode: tree.inode, ..empty_tree(tree.inode) };
                 }
@@ -226,6 +230,7 @@ impl Barman {
         let mut look = Look {
             content: Content::Unseen,
             identity: None,
+            removable: !self.mount_point,
             pg_version: None,
             pg_control: None,
             postmaster: None,
@@ -238,7 +243,7 @@ impl Barman {
             None => Content::Missing,
             Some(tree) if !tree.filled => Content::Empty,
             Some(tree) => {
-                look.identity = Some(Identity { directory: tree.inode, global: tree.global });
+                look.identity = Some(Identity { directory: tree.inode, marks: [tree.global, None, None] });
                 (look.pg_version, look.pg_control) = (tree.version, tree.control);
                 look.postmaster = self.postmaster;
                 Content::Something

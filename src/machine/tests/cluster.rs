@@ -70,6 +70,7 @@ impl Cluster {
         let mut look = Look {
             content: Content::Missing,
             identity: None,
+            removable: true,
             pg_version: None,
             pg_control: None,
             postmaster: None,
@@ -78,7 +79,7 @@ impl Cluster {
         let mine = self.operations.values().filter(|(_, of)| *of == node).map(|(created, _)| *created).min();
         if let Some(created) = mine.filter(|created| now > *created + secs(1)) {
             look.content = Content::Something;
-            look.identity = Some(Identity { directory: inode, global: Some(inode) });
+            look.identity = Some(Identity { directory: inode, marks: [Some(inode); 3] });
             if now > created + RESTORE {
                 let stamp = Some(Stamp { inode: 1, ctime: (1, 1) });
                 (look.pg_version, look.pg_control) = (stamp, stamp);

@@ -164,16 +164,21 @@ fn an_earlier_run_whose_operation_has_ended() {
     row("another directory with the same inode", |w| {
         ended(w);
         let mut noted: Identity = w.barman.look().identity.unwrap();
-        noted.global.as_mut().unwrap().born += 1;
+        noted.marks[0].as_mut().unwrap().born += 1;
         left(w, &[operation(), Line::Identity(noted)]);
     })
     .ends(RecoveryFailed, Failed)
     .creates(0);
-    row("noted before there was anything to tell it from one that was emptied in place", |w| {
+    let noted_early = |w: &mut World| {
         ended(w);
         let mut noted: Identity = w.barman.look().identity.unwrap();
-        noted.global = None;
+        noted.marks = Default::default();
         left(w, &[operation(), Line::Identity(noted)]);
+    };
+    row("noted before it had a mark", noted_early).ends(RecoveryDone, Done).creates(0);
+    row("noted before it had a mark, and it may have been emptied in place", |w| {
+        noted_early(w);
+        w.barman.mount_point = true;
     })
     .ends(RecoveryFailed, Failed)
     .creates(0);

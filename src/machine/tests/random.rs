@@ -106,6 +106,7 @@ fn any_look(dice: &mut Dice) -> Look {
     Look {
         content,
         identity: something.then(|| any_identity(dice)),
+        removable: dice.one_in(2),
         pg_version,
         pg_control,
         postmaster: (something && dice.one_in(50)).then_some(1),
@@ -115,7 +116,7 @@ fn any_look(dice: &mut Dice) -> Look {
 
 fn any_identity(dice: &mut Dice) -> Identity {
     let inode = |dice: &mut Dice| Inode { device: 1, inode: 1, born: dice.below(2) };
-    Identity { directory: inode(dice), global: dice.one_in(2).then(|| inode(dice)) }
+    Identity { directory: inode(dice), marks: [(); 3].map(|()| dice.one_in(2).then(|| inode(dice))) }
 }
 
 fn any_claim(dice: &mut Dice, world: &World) -> Claim {
