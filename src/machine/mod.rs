@@ -166,6 +166,8 @@ pub(crate) struct Machine {
     /// Creates that failed without another node in the way.
     attempts: u32,
     collisions: u32,
+    /// How many of the last ones brought exactly one recovery.
+    singles: u32,
     outage: Outage,
     /// When the operation was created, or first heard of.
     began: Duration,
@@ -196,6 +198,7 @@ impl Machine {
             removed: false,
             attempts: 0,
             collisions: 0,
+            singles: 0,
             outage: Outage::default(),
             began: Duration::ZERO,
             told_progress: None,

@@ -22,6 +22,8 @@ pub(crate) const ID_RESOLUTION: Duration = Duration::from_secs(1);
 const LIST_AGAIN: Duration = Duration::from_millis(500);
 /// Each collision is another node's success; so many nodes are not served by one Barman.
 const MOST_COLLISIONS: u32 = 100;
+/// So often in a row exactly one recovery may be new: with other nodes about there are soon several, or none.
+const MOST_SINGLE: u32 = 4;
 /// Nodes spread over a window that doubles with every collision up to this.
 const WIDEST_SPREAD: u32 = 32;
 
@@ -308,7 +310,8 @@ impl Machine {
 
     /// The API's own 500. When another node's recovery is new in the list, its create took this second's ID:
     /// that is its success and no failure of ours, and counts as no attempt. It may be in the first list
-    /// already; then it is the newest there, and of the second in which the 500 was sent.
+    /// already; then it is the newest there, and of the second in which the 500 was sent. But an API that
+    /// can't start Barman lists an operation for each create that it fails.
     pub(super) fn collision(
         &mut self,
         why: &str,
@@ -321,10 +324,13 @@ impl Machine {
         };
         let before = known.len();
         known.extend(list);
+        let new = known.len() - before;
+        self.singles = if new == 1 { self.singles + 1 } else { 0 };
         let newest = known.iter().filter(|id| Second::of_id(id).is_some()).max();
         let newest = newest.and_then(|id| Second::of_id(id));
         let taken = sent.zip(newest).is_some_and(|(sent, newest)| sent.ends(newest));
-        if (known.len() == before && !taken) || self.collisions >= MOST_COLLISIONS {
+        let another = (new > 0 || taken) && self.singles <= MOST_SINGLE;
+        if !another || self.collisions >= MOST_COLLISIONS {
             return self.create_failed(why, retry_after);
         }
         self.collisions += 1;

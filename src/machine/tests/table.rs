@@ -253,6 +253,18 @@ fn row_without_others() {
     })
     .ends(HttpError, NotCreated)
     .creates(5);
+    // pg-backup-api registers the operation before it starts a program that it may not find.
+    row("each create that fails leaves an operation", |w| {
+        for n in 0..100 {
+            w.fault(Kind::Create, n..n + 1, Fault::Answer(recording!("create-unknown-type")));
+            let body = (0..=n).map(|n| format!("{{\"id\":\"dead-{n}\",\"type\":\"recovery\"}}"));
+            let body = format!("{{\"operations\":[{}]}}", body.collect::<Vec<_>>().join(","));
+            w.fault(Kind::List, n + 1..n + 2, Fault::Answer(reply(200, body)));
+        }
+    })
+    .ends(HttpError, NotCreated)
+    .creates(4 + 5)
+    .says("(5 tries)");
 }
 
 /// Answers to a create that say nothing of what became of it, though the API got it.
