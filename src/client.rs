@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::backoff::SHORTEST;
-use crate::config::{Config, ConfigError, Settings};
+use crate::config::{Config, ConfigError, Settings, beside};
 use crate::event::{Event, Level};
 use crate::host::Host;
 use crate::options::Command;
@@ -74,17 +74,26 @@ impl Client {
     }
 }
 
-/// Makes a relative data directory absolute: Barman would take it from the home directory of its ssh user.
+/// Makes a relative data directory absolute: Barman would take it from the home directory of its ssh user. One
+/// that ends with `.` or `..` gets its name, as the state file lies beside it, not in it.
 fn from_here(settings: &mut Settings) -> Result<(), String> {
-    let directory = Path::new(&settings.data_directory);
-    if settings.data_directory.is_empty() || directory.is_absolute() {
+    let given = Path::new(&settings.data_directory);
+    let named = given.file_name().is_some() || given == Path::new("/");
+    if settings.data_directory.is_empty() || (given.is_absolute() && named) {
         return Ok(());
     }
     let refuse = |why: &str| format!("--data-directory: is relative, and the current directory {why}");
-    let whole = std::path::absolute(directory).map_err(|error| refuse(&format!("is not known ({error})")))?;
-    settings.data_directory = whole.into_os_string().into_string().map_err(|_| refuse("is not UTF-8"))?;
-    if let Some(path) = &mut settings.state_file {
-        *path = std::path::absolute(&path).map_err(|error| refuse(&format!("is not known ({error})")))?;
+    let absolute =
+        |path: &Path| std::path::absolute(path).map_err(|error| refuse(&format!("is not known ({error})")));
+    let mut whole = absolute(given)?;
+    if whole.file_name().is_none() {
+        whole = whole.canonicalize().unwrap_or(whole);
     }
+    let whole = whole.into_os_string().into_string().map_err(|_| refuse("is not UTF-8"))?;
+    if let Some(path) = &mut settings.state_file {
+        let is_default = *path == beside(&settings.data_directory);
+        *path = if is_default { beside(&whole) } else { absolute(path)? };
+    }
+    settings.data_directory = whole;
     Ok(())
 }

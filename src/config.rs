@@ -276,7 +276,7 @@ fn proxy(url: Url) -> Result<Url, &'static str> {
 }
 
 /// The state file's place: beside the data directory, as the directory itself is emptied or removed.
-fn beside(data_directory: &str) -> PathBuf {
+pub(crate) fn beside(data_directory: &str) -> PathBuf {
     let trimmed = Path::new(data_directory).components().as_path();
     let mut name = trimmed.as_os_str().to_os_string();
     name.push(".barman-recover.json");

@@ -2,9 +2,9 @@
 //! same exit status, requests and key messages, and where they do not, the difference is meant and has a row
 //! here. Python's side is only run when the environment variable `PYTHON_PATRONI_BARMAN` names it.
 
-use std::env;
+use std::{env, fs};
 
-use crate::api::{Api, At, Model, Script, Status, Step};
+use crate::api::{Api, At, Model, Script, Status, Step, wait_until};
 use crate::faults::{BACKUP, restore};
 use crate::program::{Node, PROGRAM, SERVER, bare, in_parallel};
 
@@ -261,4 +261,19 @@ fn a_relative_data_directory_is_taken_from_the_current_directory() {
     node.spawn(command).end().expect(0);
     assert_eq!(api.max_parallel(&node.data), 1, "the API was given the whole path");
     assert!(node.is_complete());
+}
+
+/// Barman refuses a directory in which our own state file lies.
+#[test]
+fn a_data_directory_that_ends_with_dots_has_its_state_file_beside_it() {
+    for (here, given) in [("pg/data", "."), ("pg/data", "./"), ("pg/data/sub", ".."), ("pg", "data/sub/..")] {
+        let (node, api) = (Node::new(), Api::start(restore(), Script::new().status([Step::model().hold()])));
+        fs::create_dir_all(node.path("pg/data/sub")).unwrap();
+        let mut command = node.command(&api.url(), &["--datadir", given]);
+        command.current_dir(node.path(here));
+        let run = node.spawn(command);
+        wait_until(given, || node.has_state_file());
+        assert_eq!(fs::read_dir(&node.data).unwrap().count(), 1, "{given}: something beside 'sub'");
+        run.kill();
+    }
 }
