@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::config::Settings;
+
 /// Shortest wait between two requests.
 pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -51,14 +53,39 @@ pub(crate) fn retry_wait(
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outage {
     since: Option<Duration>,
-    pub(crate) misses: u32,
+    misses: u32,
+}
+
+/// An outage at its latest miss.
+#[derive(Debug)]
+pub(crate) struct Miss {
+    pub(crate) lasted: Duration,
+    pub(crate) tries: u32,
+    /// Whether its budget is used up: the time, and the tries that it takes at least.
+    pub(crate) too_long: bool,
+    /// Until the next try.
+    pub(crate) wait: Duration,
 }
 
 impl Outage {
-    /// Counts a miss; tells how long the outage has lasted.
-    pub(crate) fn miss(&mut self, now: Duration) -> Duration {
+    /// Counts a miss; `cap` is the longest wait.
+    pub(crate) fn miss(
+        &mut self,
+        now: Duration,
+        settings: &Settings,
+        cap: Duration,
+        retry_after: Option<Duration>,
+        random: &mut Random,
+    ) -> Miss {
         self.misses = self.misses.saturating_add(1);
-        now.saturating_sub(*self.since.get_or_insert(now))
+        let lasted = now.saturating_sub(*self.since.get_or_insert(now));
+        let left = settings.max_outage.saturating_sub(lasted);
+        let too_long = left.is_zero() && self.misses >= settings.min_misses;
+        // The tries that it takes at least are to fit into the budget; those that don't follow fast.
+        let more = settings.min_misses.saturating_sub(self.misses).max(1);
+        let most = if left.is_zero() { settings.retry_wait } else { left / more };
+        let wait = retry_wait(self.misses, settings.retry_wait, cap, retry_after, random);
+        Miss { lasted, tries: self.misses, too_long, wait: wait.min(most).max(SHORTEST) }
     }
 
     /// A good answer: how long the outage was, if there was one.

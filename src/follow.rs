@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::backoff::{Outage, Random, SHORTEST, poll_wait, retry_wait};
+use crate::backoff::{Outage, Random, poll_wait};
 use crate::config::Settings;
 use crate::machine::{Seen, seconds};
 use crate::protocol::Status;
@@ -70,17 +70,92 @@ impl Follow {
         if self.unknown >= MOST_UNKNOWN {
             return Next::Unknown(why);
         }
-        let spent = self.outage.miss(now);
-        let misses = self.outage.misses;
-        if spent >= settings.max_outage && misses >= settings.min_misses && self.unknown == 0 {
-            return Next::Lost(format!(
-                "no good answer for {} ({misses} tries), the last: {why}",
-                seconds(spent)
-            ));
+        let miss = self.outage.miss(now, settings, self.loop_wait, retry_after, random);
+        // Whether the API knows the operation is still open: that is told, not that it can't be reached.
+        if miss.too_long && self.unknown == 0 {
+            let (lasted, tries) = (seconds(miss.lasted), miss.tries);
+            return Next::Lost(format!("no good answer for {lasted} ({tries} tries), the last: {why}"));
         }
-        let wait = retry_wait(misses, settings.retry_wait, self.loop_wait, retry_after, random);
-        let left = settings.max_outage.saturating_sub(spent);
-        let line = format!("Attempt {misses} to ask about operation {} failed: {why}", self.id);
-        Next::Again(if left.is_zero() { wait } else { wait.min(left).max(SHORTEST) }, line)
+        let line = format!("Attempt {} to ask about operation {} failed: {why}", miss.tries, self.id);
+        Next::Again(miss.wait, line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::options::{Command, Opt};
+    use crate::protocol::{NoReply, Reply};
+
+    fn secs(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    fn settings(options: &[(Opt, u32)]) -> Settings {
+        let mut config = Config::new();
+        config.set(Opt::ApiUrl, "http://h").unwrap().set(Opt::BarmanServer, "main").unwrap();
+        for (option, value) in options {
+            config.set(*option, *value).unwrap();
+        }
+        config.settings(Command::Operations).unwrap()
+    }
+
+    fn refused() -> Seen {
+        Seen::NoReply(NoReply { reached: false, lasting: false, text: "refused".into(), hint: String::new() })
+    }
+
+    fn unknown() -> Seen {
+        Seen::Reply(Reply {
+            status: 404,
+            body: Vec::new(),
+            cut: None,
+            retry_after: None,
+            sent: None,
+            location: None,
+        })
+    }
+
+    /// Asks until it is over; tells when that was, after how many answers, and what was the end.
+    fn until_over(options: &[(Opt, u32)], answer: impl Fn(u32) -> Seen) -> (Duration, u32, Next) {
+        let settings = settings(options);
+        let (mut random, mut now) = (Random::new(7), Duration::ZERO);
+        let mut follow = Follow::new("x".into(), now, settings.loop_wait);
+        for answers in 1.. {
+            match follow.saw(answer(answers), now, &settings, &mut random) {
+                Next::Wait(wait, _) | Next::Again(wait, _) => now += wait,
+                end => return (now, answers, end),
+            }
+            assert!(answers < 100_000, "it does not end");
+        }
+        unreachable!()
+    }
+
+    /// The machine has the same table.
+    #[test]
+    fn the_outage_budget() {
+        for (options, least, most, tries) in [
+            (&[][..], secs(300), secs(301), 1),
+            (&[(Opt::MaxOutage, 1000)], secs(1000), secs(1001), 1),
+            (&[(Opt::MaxOutage, 0)], secs(0), secs(1), 1),
+            (&[(Opt::RetryWait, 3)], secs(15), secs(16), 5),
+            (&[(Opt::MaxRetries, 50)], secs(100), secs(101), 50),
+            (&[(Opt::RetryWait, 0)], secs(0), secs(1), 5),
+        ] {
+            let (lasted, asked, end) = until_over(options, |_| refused());
+            assert!(matches!(end, Next::Lost(_)), "{options:?}: {end:?}");
+            assert!((least..=most).contains(&lasted) && asked >= tries, "{options:?}: {lasted:?}, {asked}");
+        }
+    }
+
+    #[test]
+    fn an_operation_is_unknown_after_three_404s_in_a_row_whatever_the_budget() {
+        for options in [&[][..], &[(Opt::MaxOutage, 0)], &[(Opt::MaxRetries, 1)]] {
+            let (_, asked, end) = until_over(options, |_| unknown());
+            assert!(asked == 3 && matches!(end, Next::Unknown(_)), "{options:?}: {asked}, {end:?}");
+        }
+        let mixed = |answer: u32| if answer.is_multiple_of(3) { refused() } else { unknown() };
+        let (_, _, end) = until_over(&[(Opt::MaxOutage, 60)], mixed);
+        assert!(matches!(end, Next::Lost(_)), "{end:?}");
     }
 }

@@ -21,7 +21,7 @@ mod watch;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::backoff::{self, Outage, Random, SHORTEST};
+use crate::backoff::{Outage, Random, SHORTEST};
 use crate::config::Settings;
 use crate::data_directory::{Content, Identity, Look};
 use crate::event::{Event, Level};
@@ -412,8 +412,9 @@ impl Machine {
     /// Anything but a good answer while an operation may be running: waits and goes on with `then`, or gives
     /// up when the outage budget is used up.
     fn miss(&mut self, why: &str, retry_after: Option<Duration>, then: Phase) -> Step {
-        let spent = self.outage.miss(self.now);
-        let (budget, misses) = (self.settings.max_outage, self.outage.misses);
+        let cap = self.settings.loop_wait;
+        let miss = self.outage.miss(self.now, &self.settings, cap, retry_after, &mut self.random);
+        let (lasted, tries) = (seconds(miss.lasted), miss.tries);
         let operation = match &self.operation_id {
             Some(id) => format!("operation {id}"),
             None => match &then {
@@ -421,14 +422,13 @@ impl Machine {
                 _ => "a recovery operation".into(),
             },
         };
-        if spent >= budget && misses >= self.settings.min_misses {
+        if miss.too_long {
             let server = &self.settings.barman_server;
             return self.finish(
                 Code::HttpError,
                 format!(
-                    "Maximum number of retries exceeded, exiting. {operation} of server {server} may still be running: no good answer from {} for {} ({misses} tries), the last: {why}",
+                    "Maximum number of retries exceeded, exiting. {operation} of server {server} may still be running: no good answer from {} for {lasted} ({tries} tries), the last: {why}",
                     self.settings.api_url,
-                    seconds(spent),
                 ),
                 "a restore may still be writing into the data directory; look on the Barman host, or follow it with --operation-id",
             );
@@ -436,18 +436,11 @@ impl Machine {
         self.log(
             Level::Warning,
             format!(
-                "Attempt {misses} to ask about {operation} failed: {why} (for {} of at most {})",
-                seconds(spent),
-                seconds(budget)
+                "Attempt {tries} to ask about {operation} failed: {why} (for {lasted} of at most {})",
+                seconds(self.settings.max_outage)
             ),
         );
-        let (first, cap) = (self.settings.retry_wait, self.settings.loop_wait);
-        let wait = backoff::retry_wait(misses, first, cap, retry_after, &mut self.random);
-        let left = budget.saturating_sub(spent);
-        // The tries that it takes at least are to fit into the budget; those that don't follow fast.
-        let tries = self.settings.min_misses.saturating_sub(misses).max(1);
-        let wait = wait.min(if left.is_zero() { first } else { left / tries }).max(SHORTEST);
-        self.pause(wait, then)
+        self.pause(miss.wait, then)
     }
 
     fn retry_after(seen: &Seen) -> Option<Duration> {
