@@ -16,6 +16,7 @@ use crate::machine::refusal_hint;
 use crate::options::Command;
 use crate::protocol::{NoReply, Reply, Request};
 use crate::state_file::StateFile;
+use crate::text::{printable, size};
 
 /// How one thing was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +63,8 @@ impl Finding {
         detail: impl Into<String>,
         hint: impl Into<String>,
     ) -> Finding {
-        let plain = |text: String| text.replace(char::is_control, " ");
-        Finding { verdict, what, detail: plain(detail.into()), hint: plain(hint.into()) }
+        let (detail, hint) = (printable(&detail.into()), printable(&hint.into()));
+        Finding { verdict, what, detail, hint }
     }
 
     fn ok(what: &'static str, detail: impl Into<String>) -> Finding {
@@ -166,8 +167,8 @@ fn of_backup(settings: &Settings, diagnosis: Result<Backup, Unknown>) -> (Findin
     let named = |id: &str| if id == asked { id.to_string() } else { format!("{asked} is {id}") };
     match diagnosis {
         Ok(backup) if backup.is_complete() => {
-            let size = backup.bytes.map_or("of unknown size".into(), human);
-            let detail = format!("{}, {}, {size}", named(&backup.id), backup.status);
+            let bytes = backup.bytes.map_or("of unknown size".into(), size);
+            let detail = format!("{}, {}, {bytes}", named(&backup.id), backup.status);
             (Finding::ok(WHAT, detail), Some(backup))
         }
         Ok(backup) => {
@@ -227,7 +228,7 @@ fn of_space(backup: &Backup, directory: &Path) -> Finding {
     match (sys::free_space(there), backup.bytes) {
         (Ok(free), Some(bytes)) => enough(there, free, bytes),
         (Ok(free), None) => {
-            let detail = format!("{} at {}, for a backup of unknown size", human(free), there.display());
+            let detail = format!("{} at {}, for a backup of unknown size", size(free), there.display());
             Finding::new(Verdict::Warning, WHAT, detail, "see 'barman show-backup' on the Barman host")
         }
         (Err(error), _) => Finding::new(Verdict::Warning, WHAT, format!("{}: {error}", there.display()), ""),
@@ -236,7 +237,7 @@ fn of_space(backup: &Backup, directory: &Path) -> Finding {
 
 fn enough(there: &Path, free: u64, bytes: u64) -> Finding {
     const WHAT: &str = "free space";
-    let detail = format!("{} at {} for a backup of {}", human(free), there.display(), human(bytes));
+    let detail = format!("{} at {} for a backup of {}", size(free), there.display(), size(bytes));
     if free < bytes {
         let hint =
             "make room, or restore to a larger file system; tablespaces with a place of their own count too";
@@ -310,37 +311,9 @@ fn parent(path: &Path) -> PathBuf {
     path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")).into()
 }
 
-/// `1.5 GB`, in powers of ten as disks are sold.
-pub(crate) fn human(bytes: u64) -> String {
-    let mut unit = "bytes";
-    let mut left = bytes;
-    let mut rest = 0;
-    for larger in ["kB", "MB", "GB", "TB", "PB"] {
-        if left < 1000 {
-            break;
-        }
-        (rest, left, unit) = (left % 1000 / 100, left / 1000, larger);
-    }
-    if unit == "bytes" { format!("{left} bytes") } else { format!("{left}.{rest} {unit}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_readable() {
-        for (bytes, text) in [
-            (0, "0 bytes"),
-            (999, "999 bytes"),
-            (1_000, "1.0 kB"),
-            (54_678_649, "54.6 MB"),
-            (2_199_023_255_552, "2.1 TB"),
-            (u64::MAX, "18446.7 PB"),
-        ] {
-            assert_eq!(human(bytes), text);
-        }
-    }
 
     #[test]
     fn space_is_judged_with_room_for_the_wal() {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::event::one_line;
+use crate::text::{first_few, one_line};
 
 /// A backup takes about 1.7 kB of the body and a server 15 kB: 16 MiB are 100 servers that keep 85 backups each,
 /// and still fit into a small process for the moment that they are looked at.
@@ -120,18 +120,8 @@ fn no_backup(backup: &str, ids: &[&String]) -> Unknown {
     Unknown::Backup(format!("there is no backup '{backup}', only: {}", names(ids.iter().rev().copied())))
 }
 
-/// The first of them, for a message.
 fn names<'a>(all: impl Iterator<Item = &'a String>) -> String {
-    const SHOWN: usize = 5;
-    let all: Vec<&str> = all.map(String::as_str).collect();
-    match all.len() {
-        0 => "none".into(),
-        more if more > SHOWN => {
-            let first = all.get(..SHOWN).unwrap_or_default().join(", ");
-            one_line(&format!("{first} and {} more", more - SHOWN))
-        }
-        _ => one_line(&all.join(", ")),
-    }
+    one_line(&first_few(all.map(String::as_str)))
 }
 
 #[cfg(test)]

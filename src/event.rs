@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::outcome::OperationState;
+use crate::text::{clock, size};
 
 /// How serious a log line is. The numbers are part of the C ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,84 +100,5 @@ impl fmt::Display for Progress {
         }
         write!(f, ", {}/s, {}", size(self.bytes_per_second), clock(self.elapsed))?;
         self.left.map_or(Ok(()), |left| write!(f, ", about {} left", clock(left)))
-    }
-}
-
-/// `1.2 GB`: decimal units, as Barman's and disks'.
-pub(crate) fn size(bytes: u64) -> String {
-    let mut unit = 1;
-    for name in ["bytes", "kB", "MB", "GB", "TB"] {
-        let tenths = bytes / (unit / 10).max(1);
-        if unit == 1 && bytes < 1000 {
-            return format!("{bytes} {name}");
-        }
-        if unit > 1 && (tenths < 10_000 || name == "TB") {
-            return if tenths < 100 {
-                format!("{}.{} {name}", tenths / 10, tenths % 10)
-            } else {
-                format!("{} {name}", tenths / 10)
-            };
-        }
-        unit *= 1000;
-    }
-    format!("{bytes} bytes")
-}
-
-/// `12 s`, `3:07 min`, `2:15 h`
-fn clock(time: Duration) -> String {
-    match time.as_secs() {
-        whole @ 0..=119 => format!("{whole} s"),
-        whole @ 120..=7199 => format!("{}:{:02} min", whole / 60, whole % 60),
-        whole => format!("{}:{:02} h", whole / 3600, whole / 60 % 60),
-    }
-}
-
-/// One printable line of at most 500 characters: what a server says goes into logs and terminals.
-pub(crate) fn one_line(text: &str) -> String {
-    let mut line = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    match line.char_indices().nth(500) {
-        Some((end, _)) => format!("{}...", &line[..end]),
-        None => line,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_servers_words_become_one_printable_line() {
-        assert_eq!(one_line(" a\r\nb\x1b[31m\tc\0"), "a b [31m c");
-        assert_eq!(one_line(&"é".repeat(600)).chars().count(), 503);
-    }
-
-    #[test]
-    fn sizes_are_readable() {
-        for (bytes, text) in [
-            (0, "0 bytes"),
-            (999, "999 bytes"),
-            (1000, "1.0 kB"),
-            (9_999, "9.9 kB"),
-            (12_345, "12 kB"),
-            (999_999, "999 kB"),
-            (1_000_000, "1.0 MB"),
-            (2_500_000_000, "2.5 GB"),
-            (7_000_000_000_000_000, "7000 TB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
-    }
-
-    #[test]
-    fn times_are_readable() {
-        for (secs, text) in [(0, "0 s"), (119, "119 s"), (187, "3:07 min"), (8_100, "2:15 h")] {
-            assert_eq!(clock(Duration::from_secs(secs)), text);
-        }
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::backoff::{Outage, Random, poll_wait};
 use crate::config::Settings;
-use crate::machine::{Seen, seconds};
+use crate::machine::Seen;
 use crate::protocol::Status;
+use crate::text::seconds;
 
 /// A 404 may be an answer that was read half-written; so many in a row are none.
 const MOST_UNKNOWN: u32 = 3;

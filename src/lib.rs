@@ -73,6 +73,7 @@ mod record;
 mod scratch;
 mod sizer;
 mod state_file;
+mod text;
 mod tls;
 mod transport;
 mod trust;

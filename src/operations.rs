@@ -8,13 +8,14 @@ use crate::cancel::Cancel;
 use crate::client::Client;
 use crate::config::{Config, ConfigError};
 use crate::driver::seed;
-use crate::event::{Event, Level, one_line};
+use crate::event::{Event, Level};
 use crate::follow::{Follow, Next};
 use crate::host::Host;
 use crate::machine::{Seen, refusal_hint};
 use crate::options::Command;
 use crate::outcome::OperationState;
 use crate::protocol::{NoReply, Reply, Request, Status};
+use crate::text::one_line;
 
 /// An operation of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]

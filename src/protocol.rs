@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Settings;
 use crate::config_switch::Change;
 use crate::diagnose::{self, Backup, Unknown};
-use crate::event::one_line;
+use crate::text::one_line;
 use crate::url::Url;
 
 /// A question to the API, or the one request that changes something.

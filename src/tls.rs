@@ -12,7 +12,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage};
 
 use crate::config::TlsFiles;
-use crate::event::one_line;
+use crate::text::one_line;
 use crate::trust::{NO_ROOTS, Verifier};
 
 /// Certificates and keys, checked before anything is sent.

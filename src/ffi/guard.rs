@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::{Arc, Once};
 
 use super::handle::Handle;
-use crate::event::one_line;
+use crate::text::one_line;
 
 thread_local! {
     /// How many guards this thread is inside of: a callback calls back into the library.

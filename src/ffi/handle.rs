@@ -12,6 +12,7 @@ use crate::config::{Config, Value};
 use crate::event::Event;
 use crate::options::Opt;
 use crate::outcome::{Code, Outcome};
+use crate::text::printable;
 
 /// Told what happens during a run: kind is a BARMAN_RECOVER_EVENT_..., of which the meaning of level and
 /// message depends; message is never NULL and valid until the callback returns; user_data is what was given
@@ -212,7 +213,7 @@ impl Callback {
     }
 }
 
-/// In one line, and without NUL: a server's words, an option or the name of a file may hold anything.
+/// In one line, and so without NUL: a server's words, an option or the name of a file may hold anything.
 fn c_text(text: &str) -> CString {
-    CString::new(text.replace(char::is_control, " ")).unwrap_or_default()
+    CString::new(printable(text)).unwrap_or_default()
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Machine, Phase, Step, printable, seconds};
-use crate::event::{Level, size};
+use super::{Machine, Phase, Step};
+use crate::event::Level;
 use crate::outcome::{Code, OperationState, Outcome};
 use crate::record::{Ended, Line};
+use crate::text::{printable, seconds, size};
 
 impl Machine {
     pub(super) fn finish(&mut self, code: Code, message: impl Into<String>, hint: impl Into<String>) -> Step {

@@ -28,6 +28,7 @@ use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome};
 use crate::protocol::{NoReply, Reply, Request, Second};
 use crate::record::{Line, Record};
+use crate::text::{printable, seconds};
 use watch::Watch;
 
 pub(crate) use end::ended_line;
@@ -457,19 +458,5 @@ impl Machine {
             Seen::NoReply(none) => Err(none.text.clone()),
             _ => Err("no answer".into()),
         }
-    }
-}
-
-/// In one line: an option, a state file or an ID may hold what is none.
-fn printable(text: &str) -> String {
-    text.replace(char::is_control, " ")
-}
-
-/// `12.3 s`
-pub(crate) fn seconds(time: Duration) -> String {
-    if time.subsec_millis() == 0 {
-        format!("{} s", time.as_secs())
-    } else {
-        format!("{:.1} s", time.as_secs_f64())
     }
 }

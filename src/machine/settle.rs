@@ -13,6 +13,7 @@ use crate::event::Level;
 use crate::outcome::{Code, OperationState};
 use crate::protocol::{Request, Status};
 use crate::record::{Ended, Record};
+use crate::text::first_few;
 
 enum Origin {
     /// The reply to our create was lost; why.
@@ -96,13 +97,8 @@ impl Settle {
 
     /// The IDs of all candidates, for messages.
     pub(super) fn names(&self) -> String {
-        let mut names: Vec<&str> = self.ended.iter().map(|(id, _)| id.as_str()).collect();
-        names.extend(self.open.iter().map(String::as_str));
-        match names.len() {
-            0 => "none".into(),
-            1..=5 => names.join(", "),
-            more => format!("{} and {} more", names.get(..5).unwrap_or_default().join(", "), more - 5),
-        }
+        let ended = self.ended.iter().map(|(id, _)| id.as_str());
+        first_few(ended.chain(self.open.iter().map(String::as_str)))
     }
 }
 

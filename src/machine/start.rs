@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::settle::Settle;
 use super::watch::Watch;
-use super::{Claim, Machine, Phase, Seen, Step, seconds};
+use super::{Claim, Machine, Phase, Seen, Step};
 use crate::api_status::{self, ApiStatus, judge};
 use crate::backoff::retry_wait;
 use crate::data_directory::{Content, Look};
@@ -14,6 +14,7 @@ use crate::event::Level;
 use crate::outcome::{Code, OperationState};
 use crate::protocol::{Created, NoReply, Request, Second};
 use crate::record::{Line, Record, Run};
+use crate::text::seconds;
 
 /// The API's IDs have a resolution of one second: a create that failed because of another node's can't
 /// succeed before.

@@ -17,8 +17,8 @@ use ureq::{Agent, Body, Error, Proxy, SendBody};
 
 use crate::config::Settings;
 use crate::host::Host;
-use crate::machine::seconds;
 use crate::protocol::{NoReply, Reply, Request, Second};
+use crate::text::{one_line, seconds};
 use crate::tls::{self, Tls};
 use crate::url::Url;
 
@@ -234,12 +234,12 @@ impl Transport {
                     none.hint = PROXY_HINT.into();
                 }
                 match status {
-                    "" => format!("the proxy failed: {}", crate::event::one_line(why)),
+                    "" => format!("the proxy failed: {}", one_line(why)),
                     status => format!("the proxy refused with HTTP {status}"),
                 }
             }
             Error::HostNotFound => "the host name has no address".into(),
-            other => format!("no HTTP that is understood ({})", crate::event::one_line(&other.to_string())),
+            other => format!("no HTTP that is understood ({})", one_line(&other.to_string())),
         };
         none.text = format!("{url}{}: {text}", self.through);
         none
@@ -256,7 +256,7 @@ impl Transport {
                 "the server is silent in the TLS handshake: does it speak TLS?".into()
             }
             (ErrorKind::UnexpectedEof, _) => "the server closed the connection early".into(),
-            _ => crate::event::one_line(&error.to_string()),
+            _ => one_line(&error.to_string()),
         }
     }
 }
