@@ -41,7 +41,7 @@ impl Client {
             }
         };
         let message = format!("{method} {url}: {came}, {} ms", began.elapsed().as_millis());
-        self.host.tell(Event::Log { level: Level::Debug, message });
+        self.host.tell(Event::log(Level::Debug, &message));
         answer
     }
 

@@ -53,8 +53,8 @@ pub fn run(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send 
         Ok(client) => drive(Machine::new(client.settings.clone(), seed()), &client),
         Err(why) => {
             let why = why.to_string();
-            host.tell(Event::Log { level: Level::Error, message: why.clone() });
-            Outcome::invalid(why)
+            host.tell(Event::log(Level::Error, &why));
+            Outcome::not_begun(Code::InvalidArgument, &why)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::outcome::OperationState;
-use crate::text::{clock, size};
+use crate::text::{clock, printable, size};
 
 /// How serious a log line is. The numbers are part of the C ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +64,13 @@ pub enum Event {
     Progress(Progress),
     /// Nothing happened; sent about once a second so that a host can look after itself.
     Tick,
+}
+
+impl Event {
+    /// A line for the log, kept to one.
+    pub(crate) fn log(level: Level, message: &str) -> Event {
+        Event::Log { level, message: printable(message) }
+    }
 }
 
 /// How far a restore is, by what is in the data directory.

@@ -150,12 +150,12 @@ impl Operations {
                 Next::Unknown(why) | Next::Lost(why) => return Err(self.unanswered(id, &why)),
                 Next::Wait(wait, tell) => {
                     if tell {
-                        self.log(Level::Info, format!("Operation {id} is still in progress"));
+                        self.log(Level::Info, &format!("Operation {id} is still in progress"));
                     }
                     wait
                 }
                 Next::Again(wait, why) => {
-                    self.log(Level::Warning, why);
+                    self.log(Level::Warning, &why);
                     wait
                 }
             };
@@ -210,8 +210,8 @@ impl Operations {
         OperationsError::Http { message: format!("server {server} at {url}: {why}"), hint: hint.into() }
     }
 
-    fn log(&self, level: Level, message: String) {
-        self.client.host.tell(Event::Log { level, message });
+    fn log(&self, level: Level, message: &str) {
+        self.client.host.tell(Event::log(level, message));
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::text::printable;
+
 /// The result of a recovery. The numbers are part of the C ABI and never change; 0, 1, 2, -1 and -2
 /// are those of Patroni's `patroni_barman`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -185,18 +187,12 @@ pub struct Outcome<C = Code> {
     pub total_bytes: Option<u64>,
 }
 
-impl Outcome {
-    pub(crate) fn invalid(message: String) -> Outcome {
-        Outcome::not_begun(Code::InvalidArgument, message)
-    }
-}
-
 impl<C> Outcome<C> {
     /// Of a run that sent nothing.
-    pub(crate) fn not_begun(code: C, message: String) -> Outcome<C> {
+    pub(crate) fn not_begun(code: C, message: &str) -> Outcome<C> {
         Outcome {
             code,
-            message,
+            message: printable(message),
             hint: String::new(),
             operation_id: None,
             operation_state: OperationState::NotCreated,

@@ -23,6 +23,7 @@ use crate::machine::{ID_RESOLUTION, Seen, Step, ended_line, refusal_hint};
 use crate::options::Command;
 use crate::outcome::{OperationState, Outcome, SwitchCode};
 use crate::protocol::{Created, NoReply, Request, Status};
+use crate::text::printable;
 
 use lost::{Lost, switches};
 
@@ -43,8 +44,8 @@ pub fn config_switch(
 ) -> Outcome<SwitchCode> {
     let host = Host::new(on_event, cancel.clone());
     let end = |level, code, message: String| {
-        host.tell(Event::Log { level, message: message.clone() });
-        Outcome::not_begun(code, message)
+        host.tell(Event::log(level, &message));
+        Outcome::not_begun(code, &message)
     };
     match config.switch_when() {
         Some(when) if !when.applies_to(role) => {
@@ -320,7 +321,7 @@ impl Switch {
     }
 
     fn finish(&mut self, code: SwitchCode, message: impl Into<String>, hint: impl Into<String>) -> Do {
-        let (message, hint) = (message.into(), hint.into());
+        let (message, hint) = (printable(&message.into()), printable(&hint.into()));
         match code {
             SwitchCode::Done => {}
             SwitchCode::Cancelled => self.log(Level::Warning, message.clone()),
@@ -361,13 +362,41 @@ impl Switch {
     }
 
     fn log(&mut self, level: Level, message: String) {
-        self.events.push(Event::Log { level, message });
+        self.events.push(Event::log(level, &message));
     }
 
     fn set_state(&mut self, state: OperationState) {
         if self.state != state {
             self.state = state;
             self.events.push(Event::State { state, operation_id: self.operation_id.clone() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::options::Opt;
+
+    #[test]
+    fn whatever_a_role_or_a_model_holds_is_told_in_one_line() {
+        let mut config = Config::new();
+        config.set(Opt::SwitchWhen, "promoted").unwrap().set(Opt::BarmanModel, "a\nb").unwrap();
+        config.set(Opt::Reset, true).unwrap();
+        for (role, code) in [("rep\nlica", SwitchCode::Skipped), ("primary", SwitchCode::InvalidArgument)] {
+            let log = Arc::new(Mutex::new(Vec::new()));
+            let told = Arc::clone(&log);
+            let outcome =
+                config_switch(&config, role, &Cancel::new(), move |event| told.lock().unwrap().push(event));
+            assert_eq!(outcome.code, code);
+            assert!(!outcome.message.contains(char::is_control), "{}", outcome.message);
+            let log = log.lock().unwrap();
+            assert!(
+                matches!(&log[..], [Event::Log { message, .. }] if *message == outcome.message),
+                "{log:?}"
+            );
         }
     }
 }

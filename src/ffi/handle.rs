@@ -59,7 +59,7 @@ impl Handle {
             config: Config::new(),
             callback: None,
             broken: false,
-            report: Outcome::invalid(String::new()),
+            report: Outcome::not_begun(Code::InvalidArgument, ""),
             texts: Vec::new(),
         };
         Handle { cancel: Cancel::new(), state: Mutex::new(state) }

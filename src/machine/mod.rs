@@ -28,7 +28,7 @@ use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome};
 use crate::protocol::{NoReply, Reply, Request, Second};
 use crate::record::{Line, Record};
-use crate::text::{printable, seconds};
+use crate::text::seconds;
 use watch::Watch;
 
 pub(crate) use end::ended_line;
@@ -381,7 +381,7 @@ impl Machine {
     // What several phases share
 
     fn log(&mut self, level: Level, message: String) {
-        self.events.push(Event::Log { level, message: printable(&message) });
+        self.events.push(Event::log(level, &message));
     }
 
     fn set_state(&mut self, state: OperationState) {
