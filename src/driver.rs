@@ -10,38 +10,12 @@ use crate::data_directory::{self, Content, Look};
 use crate::event::{Event, Level};
 use crate::ffi::sys;
 use crate::host::Host;
-use crate::machine::{Claim, Counting, Machine, Seen, Step};
+use crate::machine::{Claim, Counting, Course, Machine, Seen, Step};
 use crate::options::Command;
 use crate::outcome::{Code, Outcome};
 use crate::progress::Counter;
 use crate::sizer::Sizer;
 use crate::state_file::StateFile;
-
-/// A pure state machine that leads to an outcome.
-pub(crate) trait Course {
-    /// How it can end.
-    type Code;
-
-    /// Takes what was seen at `now` (time since the start) and tells what to do. Events come before the step.
-    fn advance(&mut self, seen: Seen, now: Duration) -> (Vec<Event>, Step<Self::Code>);
-
-    /// What of the data directory's bytes the next look is to count.
-    fn counting(&self) -> Counting {
-        Counting::Nothing
-    }
-}
-
-impl Course for Machine {
-    type Code = Code;
-
-    fn advance(&mut self, seen: Seen, now: Duration) -> (Vec<Event>, Step) {
-        Machine::advance(self, seen, now)
-    }
-
-    fn counting(&self) -> Counting {
-        Machine::counting(self)
-    }
-}
 
 /// Runs one recovery to its end; blocks.
 ///

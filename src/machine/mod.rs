@@ -34,6 +34,20 @@ use watch::Watch;
 pub(crate) use end::ended_line;
 pub(crate) use start::{ID_RESOLUTION, refusal_hint};
 
+/// A pure state machine that leads to an outcome.
+pub(crate) trait Course {
+    /// How it can end.
+    type Code;
+
+    /// Takes what was seen at `now` (time since the start) and tells what to do. Events come before the step.
+    fn advance(&mut self, seen: Seen, now: Duration) -> (Vec<Event>, Step<Self::Code>);
+
+    /// What of the data directory's bytes the next look is to count.
+    fn counting(&self) -> Counting {
+        Counting::Nothing
+    }
+}
+
 /// What the driver does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step<C = Code> {
@@ -79,7 +93,7 @@ pub(crate) enum Seen {
     Cancelled,
 }
 
-/// See [`Machine::counting`].
+/// What of the data directory's bytes a look is to count: nothing, some, or at the end all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counting {
     Nothing,
@@ -180,6 +194,31 @@ pub(crate) struct Machine {
     unknown: u32,
 }
 
+impl Course for Machine {
+    type Code = Code;
+
+    fn advance(&mut self, seen: Seen, now: Duration) -> (Vec<Event>, Step) {
+        self.now = now;
+        if let Seen::Reply(reply) = &seen {
+            self.http_status = Some(reply.status);
+        }
+        let step = match seen {
+            Seen::Cancelled => self.interrupted(Code::Cancelled),
+            seen => self.react(seen),
+        };
+        let step = self.within_deadline(step);
+        (std::mem::take(&mut self.events), step)
+    }
+
+    fn counting(&self) -> Counting {
+        match self.state {
+            OperationState::Done => Counting::All,
+            state if state.may_be_running() => Counting::Some,
+            _ => Counting::Nothing,
+        }
+    }
+}
+
 impl Machine {
     pub(crate) fn new(settings: Settings, seed: u64) -> Machine {
         Machine {
@@ -208,29 +247,6 @@ impl Machine {
             answered: false,
             unknown: 0,
         }
-    }
-
-    /// What of the data directory's bytes a look is to count: nothing, some, or at the end all.
-    pub(crate) fn counting(&self) -> Counting {
-        match self.state {
-            OperationState::Done => Counting::All,
-            state if state.may_be_running() => Counting::Some,
-            _ => Counting::Nothing,
-        }
-    }
-
-    /// Takes what was seen at `now` (time since the start) and tells what to do. Events come before the step.
-    pub(crate) fn advance(&mut self, seen: Seen, now: Duration) -> (Vec<Event>, Step) {
-        self.now = now;
-        if let Seen::Reply(reply) = &seen {
-            self.http_status = Some(reply.status);
-        }
-        let step = match seen {
-            Seen::Cancelled => self.interrupted(Code::Cancelled),
-            seen => self.react(seen),
-        };
-        let step = self.within_deadline(step);
-        (std::mem::take(&mut self.events), step)
     }
 
     fn react(&mut self, seen: Seen) -> Step {

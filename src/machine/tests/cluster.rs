@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::World;
 use super::barman::{id_at, ms, recording, reply, secs};
 use crate::data_directory::{Content, Identity, Inode, Look, Stamp};
-use crate::machine::{Claim, Machine, Seen, Step};
+use crate::machine::{Claim, Course, Machine, Seen, Step};
 use crate::outcome::Code;
 use crate::protocol::{Reply, Request, Second};
 

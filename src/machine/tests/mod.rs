@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use self::barman::{Barman, Plan};
-use super::{Claim, Machine, Seen, Step};
+use super::{Claim, Course, Machine, Seen, Step};
 use crate::config::{Config, Settings, Value};
 use crate::event::{Event, Level};
 use crate::options::Opt;

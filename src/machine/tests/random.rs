@@ -8,7 +8,7 @@ use super::barman::{Happening, Plan, id_at, ms, recording, reply, secs};
 use super::{Fault, Interrupt, Kind, Ran, SECRETS, World, no_reply};
 use crate::data_directory::{Content, Identity, Inode, Look, Stamp};
 use crate::event::Event;
-use crate::machine::{Claim, Machine, Seen, Step};
+use crate::machine::{Claim, Course, Machine, Seen, Step};
 use crate::options::Opt;
 use crate::outcome::Code;
 use crate::protocol::{NoReply, Reply, Second, Status};
