@@ -8,6 +8,10 @@ use crate::config::Settings;
 /// Shortest wait between two requests.
 pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
 
+/// The API's IDs have a resolution of one second: a create that failed because of another node's can't
+/// succeed before.
+pub(crate) const ID_RESOLUTION: Duration = Duration::from_secs(1);
+
 /// A small generator (xorshift64*): spreads nodes that start together, guards no secret.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
@@ -47,6 +51,32 @@ pub(crate) fn retry_wait(
     let doubled = first.saturating_mul(1 << n.saturating_sub(1).min(16)).clamp(SHORTEST, cap.max(SHORTEST));
     let wanted = doubled + random.below(doubled / 4);
     wanted.max(retry_after.unwrap_or_default().min(cap))
+}
+
+/// Wait before another create: the second of which another node may have taken the ID, and up to one more, as
+/// that node may ask again too.
+pub(crate) fn create_wait(
+    first: Duration,
+    cap: Duration,
+    retry_after: Option<Duration>,
+    random: &mut Random,
+) -> Duration {
+    retry_wait(1, first.max(ID_RESOLUTION), cap, retry_after, random) + random.below(ID_RESOLUTION)
+}
+
+/// When something was told that is told at most so often.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told(Option<Duration>);
+
+impl Told {
+    /// Whether it is time to tell it (again), which is then taken as told.
+    pub(crate) fn is_due(&mut self, now: Duration, every: Duration) -> bool {
+        let due = self.0.is_none_or(|told| now.saturating_sub(told) >= every);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
 }
 
 /// The time without a good answer.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::backoff::{Outage, Random, poll_wait};
+use crate::backoff::{Outage, Random, Told, poll_wait};
 use crate::config::Settings;
 use crate::machine::Seen;
 use crate::protocol::Status;
@@ -20,7 +20,7 @@ pub(crate) struct Follow {
     loop_wait: Duration,
     outage: Outage,
     unknown: u32,
-    told: Option<Duration>,
+    told: Told,
 }
 
 /// What an answer about the operation means.
@@ -39,7 +39,7 @@ pub(crate) enum Next {
 
 impl Follow {
     pub(crate) fn new(id: String, began: Duration, loop_wait: Duration) -> Follow {
-        Follow { id, began, loop_wait, outage: Outage::default(), unknown: 0, told: None }
+        Follow { id, began, loop_wait, outage: Outage::default(), unknown: 0, told: Told::default() }
     }
 
     /// Takes what came of a poll.
@@ -58,10 +58,7 @@ impl Follow {
         let why = match answer {
             Ok(Status::InProgress) => {
                 (self.outage, self.unknown) = (Outage::default(), 0);
-                let tell = self.told.is_none_or(|told| now.saturating_sub(told) >= self.loop_wait);
-                if tell {
-                    self.told = Some(now);
-                }
+                let tell = self.told.is_due(now, self.loop_wait);
                 return Next::Wait(poll_wait(now.saturating_sub(self.began), self.loop_wait), tell);
             }
             Ok(ended) => return Next::Ended(ended),

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::api_status::{ApiStatus, judge};
-use crate::backoff::{Random, SHORTEST, retry_wait};
+use crate::backoff::{Random, SHORTEST, create_wait};
 use crate::cancel::Cancel;
 use crate::client::Client;
 use crate::config::{Config, Settings};
@@ -19,7 +19,7 @@ use crate::driver::{drive, seed};
 use crate::event::{Event, Level};
 use crate::follow::{Follow, Next};
 use crate::host::Host;
-use crate::machine::{Course, ID_RESOLUTION, Seen, Step, ended_line, refusal_hint};
+use crate::machine::{Course, Seen, Step, ended_line, refusal_hint};
 use crate::options::Command;
 use crate::outcome::{OperationState, Outcome, SwitchCode};
 use crate::protocol::{Created, NoReply, Request, Status};
@@ -224,7 +224,7 @@ impl Switch {
         self.finish(SwitchCode::HttpError, message, hint)
     }
 
-    /// A create that started nothing: another after the second of which another node may have taken the ID.
+    /// A create that started nothing.
     fn create_failed(&mut self, why: &str, retry_after: Option<Duration>) -> Do {
         self.operation_id = None;
         self.set_state(OperationState::NotCreated);
@@ -236,10 +236,8 @@ impl Switch {
         }
         let line = format!("Attempt {attempt} of {most} to create the config switch operation failed: {why}");
         self.log(Level::Warning, line);
-        let least = self.settings.retry_wait.max(ID_RESOLUTION);
-        let wait = retry_wait(1, least, LOOP_WAIT.max(least), retry_after, &mut self.random);
-        let spread = self.random.below(ID_RESOLUTION);
-        self.wait(wait + spread, Phase::CreateAgain)
+        let wait = create_wait(self.settings.retry_wait, LOOP_WAIT, retry_after, &mut self.random);
+        self.wait(wait, Phase::CreateAgain)
     }
 
     // The operation

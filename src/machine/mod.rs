@@ -21,7 +21,7 @@ mod watch;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::backoff::{Outage, Random, SHORTEST};
+use crate::backoff::{Outage, Random, SHORTEST, Told};
 use crate::config::Settings;
 use crate::data_directory::{Content, Identity, Look};
 use crate::event::{Event, Level};
@@ -32,7 +32,7 @@ use crate::text::seconds;
 use watch::Watch;
 
 pub(crate) use end::ended_line;
-pub(crate) use start::{ID_RESOLUTION, refusal_hint};
+pub(crate) use start::refusal_hint;
 
 /// A pure state machine that leads to an outcome.
 pub(crate) trait Course {
@@ -186,7 +186,7 @@ pub(crate) struct Machine {
     outage: Outage,
     /// When the operation was created, or first heard of.
     began: Duration,
-    told_progress: Option<Duration>,
+    told_progress: Told,
     watch: Watch,
     told_unsaved: bool,
     /// Whether an answer about the operation has been good.
@@ -241,7 +241,7 @@ impl Machine {
             singles: 0,
             outage: Outage::default(),
             began: Duration::ZERO,
-            told_progress: None,
+            told_progress: Told::default(),
             watch: Watch::default(),
             told_unsaved: false,
             answered: false,
@@ -409,8 +409,7 @@ impl Machine {
 
     /// The known line, once per loop wait.
     fn tell_progress(&mut self, id: &str) {
-        if self.told_progress.is_none_or(|told| self.now.saturating_sub(told) >= self.settings.loop_wait) {
-            self.told_progress = Some(self.now);
+        if self.told_progress.is_due(self.now, self.settings.loop_wait) {
             let figures = self.watch.progress(self.now).map(|progress| format!(": {progress}"));
             self.log(
                 Level::Info,

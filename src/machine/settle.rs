@@ -4,10 +4,9 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::start::ID_RESOLUTION;
 use super::watch::Watch;
 use super::{Machine, Phase, Seen, Step};
-use crate::backoff::{SHORTEST, poll_wait};
+use crate::backoff::{ID_RESOLUTION, SHORTEST, Told, poll_wait};
 use crate::data_directory::{Content, Look};
 use crate::event::Level;
 use crate::outcome::{Code, OperationState};
@@ -361,7 +360,7 @@ impl Machine {
             self.operation_id = None;
             self.set_state(OperationState::NotCreated);
             (self.identity, self.removed) = (None, false);
-            self.told_progress = None;
+            self.told_progress = Told::default();
             return self.ask_status(1);
         }
         if self.completed_by(record, settle, look) {

@@ -8,7 +8,7 @@ use super::settle::Settle;
 use super::watch::Watch;
 use super::{Claim, Machine, Phase, Seen, Step};
 use crate::api_status::{self, ApiStatus, judge};
-use crate::backoff::retry_wait;
+use crate::backoff::{ID_RESOLUTION, Told, create_wait};
 use crate::data_directory::{Content, Look};
 use crate::event::Level;
 use crate::outcome::{Code, OperationState};
@@ -16,9 +16,6 @@ use crate::protocol::{Created, NoReply, Request, Second};
 use crate::record::{Line, Record, Run};
 use crate::text::seconds;
 
-/// The API's IDs have a resolution of one second: a create that failed because of another node's can't
-/// succeed before.
-pub(crate) const ID_RESOLUTION: Duration = Duration::from_secs(1);
 /// Until a list that the API failed to make is asked for once more.
 const LIST_AGAIN: Duration = Duration::from_millis(500);
 /// Each collision is another node's success; so many nodes are not served by one Barman.
@@ -41,7 +38,7 @@ impl Machine {
             settings.barman_server,
             settings.data_directory,
             settings.api_url,
-            env!("CARGO_PKG_VERSION")
+            crate::VERSION
         );
         self.log(Level::Info, line);
         if let Some(busy) = self.postgres_runs(&look) {
@@ -105,8 +102,7 @@ impl Machine {
             let known = record.operation_id.is_some();
             self.set_state(if known { OperationState::InProgress } else { OperationState::MaybeCreated });
         }
-        if self.told_progress.is_none_or(|told| self.now.saturating_sub(told) >= self.settings.loop_wait) {
-            self.told_progress = Some(self.now);
+        if self.told_progress.is_due(self.now, self.settings.loop_wait) {
             let (pid, operation) = match record {
                 Some(record) => (
                     format!(" (pid {})", record.run.pid),
@@ -124,7 +120,7 @@ impl Machine {
     }
 
     fn after_claim(&mut self, record: Option<Record>) -> Step {
-        self.told_progress = None;
+        self.told_progress = Told::default();
         if let Some(busy) = record.as_ref().and_then(|record| self.another_recovery(record)) {
             return busy;
         }
@@ -293,7 +289,7 @@ impl Machine {
         self.operation_id = Some(id.clone());
         self.set_state(OperationState::InProgress);
         self.began = self.now;
-        (self.answered, self.unknown, self.told_progress) = (false, 0, None);
+        (self.answered, self.unknown, self.told_progress) = (false, 0, Told::default());
         self.watch = Watch::new(self.now);
         self.log(Level::Info, format!("Created the recovery operation with ID {id}"));
         self.save(vec![Line::Operation(id)], Phase::SaveOperation)
@@ -351,10 +347,8 @@ impl Machine {
         if let Some(end) = self.out_of_attempts(why) {
             return end;
         }
-        let least = self.settings.retry_wait.max(ID_RESOLUTION);
-        let cap = self.settings.loop_wait.max(least);
-        let wait =
-            retry_wait(1, least, cap, retry_after, &mut self.random) + self.random.below(ID_RESOLUTION);
+        let (first, cap) = (self.settings.retry_wait, self.settings.loop_wait);
+        let wait = create_wait(first, cap, retry_after, &mut self.random);
         self.wait(wait, Phase::CreateAgain)
     }
 
