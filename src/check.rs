@@ -1,13 +1,13 @@
 //! Whether this node can restore: looks at everything that a recovery needs, changes nothing, and says what it
 //! saw. The judgements are pure functions; `check` asks and looks.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::api_status;
 use crate::cancel::Cancel;
 use crate::client::Client;
 use crate::config::{Config, Settings};
-use crate::data_directory::{self, Content, Look};
+use crate::data_directory::{self, Content, Look, parent};
 use crate::diagnose::{Backup, Unknown};
 use crate::event::Event;
 use crate::ffi::sys;
@@ -86,7 +86,7 @@ pub fn check(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Sen
     let (mut findings, backup) = remote(&client);
     let directory = Path::new(&settings.data_directory);
     let look = data_directory::look(directory, sys::process_lives);
-    findings.push(of_directory(settings, &look, sys::may_write(&parent(directory))));
+    findings.push(of_directory(settings, &look, sys::may_write(parent(directory))));
     if let Some(backup) = backup {
         findings.push(of_space(&backup, directory));
     }
@@ -259,7 +259,7 @@ fn of_state_file(path: &Path) -> Finding {
             .map_or(String::new(), |id| format!(" of operation {id}"))
     };
     match StateFile::peek(path) {
-        Ok(None) if sys::may_write(&parent(path)) => {
+        Ok(None) if sys::may_write(parent(path)) => {
             Finding::ok(WHAT, format!("none is left over at {shown}"))
         }
         Ok(None) => Finding::new(
@@ -305,10 +305,6 @@ fn of_ssh_command(command: &str) -> Finding {
             format!("'{command}' looks whole; {program} runs on the Barman host and was not tried"),
         ),
     }
-}
-
-fn parent(path: &Path) -> PathBuf {
-    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")).into()
 }
 
 #[cfg(test)]

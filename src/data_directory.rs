@@ -88,7 +88,7 @@ pub(crate) struct Arrived {
 }
 
 impl Look {
-    const NOTHING: Look = Look {
+    pub(crate) const NOTHING: Look = Look {
         content: Content::Unseen,
         identity: None,
         removable: false,
@@ -118,7 +118,7 @@ pub(crate) fn look(path: &Path, alive: impl Fn(i32) -> bool) -> Look {
 
 fn look_once(path: &Path, alive: impl Fn(i32) -> bool) -> Look {
     let mut look = Look::NOTHING;
-    let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let parent = parent(path);
     let directory = match fs::metadata(path) {
         Ok(found) if found.is_dir() => found,
         Ok(_) => return Look { content: Content::Something, ..look },
@@ -155,6 +155,11 @@ fn postmaster(path: &Path) -> Option<i32> {
     BufReader::new(file.take(64)).read_until(b'\n', &mut first).ok()?;
     let pid: i32 = std::str::from_utf8(&first).ok()?.trim().parse().ok()?;
     pid.checked_abs().filter(|pid| *pid > 0)
+}
+
+/// Where an entry of this path is made.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
 fn inode(found: &Metadata) -> Inode {

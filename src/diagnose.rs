@@ -1,5 +1,5 @@
-//! The size of a backup, from the API's `GET /diagnose`: everything that Barman knows of every server, in one
-//! body. The API has no call about one backup. Pure.
+//! A backup, by the API's `GET /diagnose`: everything that Barman knows of every server, in one body. The API
+//! has no call about one backup. Pure.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,7 +32,7 @@ impl Backup {
     }
 }
 
-/// Why a backup's size is not known.
+/// Why nothing can be told of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unknown {
     /// The answer is not what Barman writes.
@@ -75,7 +75,7 @@ impl Fields {
 
 /// The backup of this ID or alias in the body of a `/diagnose`. Aliases mean what they mean to the API:
 /// latest and oldest are of those that can be restored.
-pub(crate) fn backup_size(body: &[u8], server: &str, backup: &str) -> Result<Backup, Unknown> {
+pub(crate) fn find_backup(body: &[u8], server: &str, backup: &str) -> Result<Backup, Unknown> {
     #[derive(Deserialize)]
     struct Body<'a> {
         #[serde(borrow)]
@@ -142,7 +142,7 @@ mod tests {
         "null":null},"models":{}}"#;
 
     fn found(backup: &str) -> (String, Option<u64>) {
-        let backup = backup_size(BODY.as_bytes(), "main", backup).unwrap();
+        let backup = find_backup(BODY.as_bytes(), "main", backup).unwrap();
         (backup.id, backup.bytes)
     }
 
@@ -173,14 +173,14 @@ mod tests {
     fn the_real_barmans_answer_is_understood() {
         let recording = include_bytes!("../tests/recordings/diagnose.http");
         let at = recording.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
-        let backup = backup_size(&recording[at + 4..], "pg", "latest").unwrap();
+        let backup = find_backup(&recording[at + 4..], "pg", "latest").unwrap();
         assert!(backup.is_complete());
         assert_eq!((backup.id.as_str(), backup.bytes), ("20261122T133430", Some(54_678_649)));
     }
 
     #[test]
     fn what_is_missing_is_named_with_what_is_there() {
-        let unknown = |server, backup| backup_size(BODY.as_bytes(), server, backup).unwrap_err();
+        let unknown = |server, backup| find_backup(BODY.as_bytes(), server, backup).unwrap_err();
         assert!(matches!(unknown("nope", "latest"), Unknown::Server(text) if text.contains("main")));
         let all = "odd, 20260106T000000, 20260105T000000, 20260104T000000, 20260103T000000 and 2 more";
         assert_eq!(unknown("main", "x"), Unknown::Backup(format!("there is no backup 'x', only: {all}")));
@@ -195,9 +195,9 @@ mod tests {
     fn no_body_breaks_it() {
         let deep = "[".repeat(1_000_000);
         for body in ["", "null", "[]", "{}", r#"{"servers":7}"#, r#"{"servers":{"main":"#, &deep] {
-            assert!(matches!(backup_size(body.as_bytes(), "main", "latest"), Err(Unknown::Answer(_))));
+            assert!(matches!(find_backup(body.as_bytes(), "main", "latest"), Err(Unknown::Answer(_))));
         }
         let inside = format!(r#"{{"servers":{{"main":{{"backups":{{"x":{deep}"#);
-        assert!(backup_size(inside.as_bytes(), "main", "x").is_err());
+        assert!(find_backup(inside.as_bytes(), "main", "x").is_err());
     }
 }

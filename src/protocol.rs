@@ -274,7 +274,7 @@ impl Reply {
     /// The backup of this ID or alias, from the reply to `Diagnose`.
     pub(crate) fn backup(&self, server: &str, backup: &str) -> Result<Backup, Unknown> {
         match (self.status, &self.cut) {
-            (200, None) => diagnose::backup_size(&self.body, server, backup),
+            (200, None) => diagnose::find_backup(&self.body, server, backup),
             (200, Some(why)) => Err(Unknown::Answer(why.clone())),
             _ => Err(Unknown::Answer(self.says())),
         }

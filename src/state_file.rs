@@ -1,11 +1,11 @@
 //! The state file: one lock, lines appended and synced. What the lines mean is `record.rs`'s.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::data_directory::parent;
 use crate::ffi::sys;
 use crate::machine::Claim;
 use crate::record::{Line, Record};
@@ -170,8 +170,7 @@ fn same_file(file: &File, path: &Path) -> bool {
 
 /// So that the file's name survives a power cut too.
 fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().map_or(OsString::new(), |parent| parent.as_os_str().to_os_string());
-    File::open(if parent.is_empty() { ".".into() } else { parent })?.sync_all()
+    File::open(parent(path))?.sync_all()
 }
 
 #[cfg(test)]

@@ -118,16 +118,12 @@ impl Url {
     pub(crate) fn same_server(&self, other: &Url) -> bool {
         self.https == other.https && self.host == other.host && self.port == other.port
     }
-
-    fn default_port(&self) -> bool {
-        self.port == if self.https { 443 } else { 80 }
-    }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme(), self.host)?;
-        if !self.default_port() {
+        if self.port != default_port(self.https) {
             write!(f, ":{}", self.port)?;
         }
         write!(f, "{}{}", self.path, self.query)
@@ -141,6 +137,10 @@ fn credentials(user: &str) -> Result<Credentials, String> {
         return Err("has credentials with control characters".into());
     }
     Ok(Credentials(if text.contains(':') { text.into_owned() } else { format!("{text}:") }))
+}
+
+fn default_port(https: bool) -> u16 {
+    if https { 443 } else { 80 }
 }
 
 fn host_and_port(address: &str, https: bool) -> Result<(String, u16), String> {
@@ -165,13 +165,7 @@ fn host_and_port(address: &str, https: bool) -> Result<(String, u16), String> {
         return Err("has a host name with a character that no host name has".into());
     }
     let port = match port {
-        None => {
-            if https {
-                443
-            } else {
-                80
-            }
-        }
+        None => default_port(https),
         Some(digits) => match digits.parse::<u16>() {
             Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => port,
             _ => return Err("has a wrong port (1 to 65535)".into()),

@@ -140,7 +140,6 @@ fn start_lookup(name: &str) -> io::Result<Lookup> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
     use super::*;
     use crate::cancel::Cancel;

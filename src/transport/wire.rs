@@ -237,7 +237,6 @@ impl Wire for TlsWire {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 mod tests {
     use std::net::TcpListener;
 

@@ -227,15 +227,7 @@ impl Barman {
     }
 
     pub(super) fn look(&self) -> Look {
-        let mut look = Look {
-            content: Content::Unseen,
-            identity: None,
-            removable: !self.mount_point,
-            pg_version: None,
-            pg_control: None,
-            postmaster: None,
-            arrived: None,
-        };
+        let mut look = Look { removable: !self.mount_point, ..Look::NOTHING };
         if self.hidden {
             return look;
         }

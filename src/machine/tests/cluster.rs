@@ -67,15 +67,7 @@ impl Cluster {
 
     fn look(&self, node: usize, now: Duration) -> Look {
         let inode = Inode { device: 1, inode: 1, born: 1 };
-        let mut look = Look {
-            content: Content::Missing,
-            identity: None,
-            removable: true,
-            pg_version: None,
-            pg_control: None,
-            postmaster: None,
-            arrived: None,
-        };
+        let mut look = Look { content: Content::Missing, removable: true, ..Look::NOTHING };
         let mine = self.operations.values().filter(|(_, of)| *of == node).map(|(created, _)| *created).min();
         if let Some(created) = mine.filter(|created| now > *created + secs(1)) {
             look.content = Content::Something;

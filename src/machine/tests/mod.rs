@@ -3,11 +3,6 @@
 //! decision, `cuts.rs` ends runs at every step, `random.rs` tries what nobody thought of, `cluster.rs` starts
 //! many nodes at once.
 
-// What is wrong here is to fail the test; an index or a value that is not there does, and so does time that
-// runs backwards.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
-#![allow(clippy::unchecked_time_subtraction)]
-
 mod barman;
 mod cluster;
 mod cuts;
