@@ -1,8 +1,10 @@
-//! Runs the built program to its end, with nothing of this process's environment but what a test gives it.
+//! Runs any command of the built program to its end, what it prints and its log apart, with nothing of this
+//! process's environment but what a test gives it.
 
 use std::process::{Command, Stdio};
 
 use crate::api::Api;
+use crate::program::PROGRAM;
 
 pub struct Ran {
     /// None when a signal ended it.
@@ -19,7 +21,7 @@ impl Ran {
 
 /// The program with the words; the deadline is only the guard against a hang.
 pub fn program(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_patroni_barman"));
+    let mut command = Command::new(PROGRAM);
     command.env_clear().args(["--deadline=60"]).args(words).stdin(Stdio::null());
     command
 }

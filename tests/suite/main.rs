@@ -36,7 +36,6 @@ mod program;
 mod progress;
 mod proxy;
 mod readme;
-mod run;
 mod scratch;
 mod signals;
 mod standin;

@@ -1,18 +1,37 @@
 //! The program on the network below HTTP's meaning: redirects, the forms of a reply, its size, paths, names and
 //! addresses. Proxies and secrets are `proxy.rs`.
 
-use std::net::{Ipv6Addr, TcpListener};
+use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::{io, thread};
 
-use crate::api::{Api, At, Endless, Script, Stage, Step};
-use crate::run::{API_NOT_OK, Run, WRONG, pg, tls_api};
-use crate::tls::{CA, server, trusting, with_client_certificate};
+use crate::api::{Api, At, Endless, Model, Script, Stage, Step};
+use crate::program::{API_NOT_OK, Recovery, SERVER, WRONG};
+use crate::tls::{CA, server, tls_api, trusting, with_client_certificate};
+
+/// A model whose recoveries end at once.
+pub fn model() -> Model {
+    Model::new().server(SERVER).backup("20261122T101942").duration_ms(0).unique_ids().fill()
+}
 
 fn api(script: Script) -> Api {
-    Api::start(pg(), script)
+    Api::start(model(), script)
 }
 
 fn to(status: u16, location: &str) -> Step {
     Step::reply(status, "text/html", "").header("Location", location)
+}
+
+/// Passes bytes on between a client and an address, both ways, until both have ended.
+pub fn relay(client: &TcpStream, address: SocketAddr) {
+    let server = TcpStream::connect(address).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let _ = io::copy(&mut &*client, &mut &server);
+            let _ = server.shutdown(Shutdown::Write);
+        });
+        let _ = io::copy(&mut &server, &mut &*client);
+        let _ = client.shutdown(Shutdown::Both);
+    });
 }
 
 /// A reply by hand, whole.
@@ -28,14 +47,14 @@ fn redirects_of_questions_are_followed() {
         let there = api(Script::new());
         let url = there.url();
         let script = Script::new().status([to(status, &format!("{url}/status"))]);
-        let script = script.list([to(status, &format!("{url}/servers/pg/operations"))]);
+        let script = script.list([to(status, &format!("{url}/servers/main/operations"))]);
         let here = api(script.poll([to(status, "again/"), Step::model()]));
-        let ended = Run::new(&here.url()).end();
+        let ended = Recovery::through(&here.url()).end();
         ended.done();
         assert_eq!((there.count(Stage::Status), there.count(Stage::List)), (1, 1), "{status}");
         let paths: Vec<String> = here.requests().into_iter().map(|received| received.path).collect();
         assert!(
-            paths.contains(&"/servers/pg/operations/again/".into()),
+            paths.contains(&"/servers/main/operations/again/".into()),
             "relative, with its slash: {paths:?}"
         );
     }
@@ -46,9 +65,9 @@ fn a_create_is_never_redirected() {
     for status in [301, 302, 303, 307, 308] {
         let there = api(Script::new());
         let here = api(Script::new().create([to(status, &format!("{}/moved?x=1", there.url()))]));
-        let ended = Run::new(&here.url()).end();
+        let ended = Recovery::through(&here.url()).end();
         ended.fails(WRONG, &format!("HTTP {status}: the API has moved to {}/moved?x=1", there.url()));
-        assert!(ended.text.contains("--api-url"), "{}", ended.text);
+        assert!(ended.log.contains("--api-url"), "{}", ended.log);
         assert_eq!((here.creates(), there.connections()), (1, 0));
     }
 }
@@ -56,7 +75,7 @@ fn a_create_is_never_redirected() {
 #[test]
 fn redirects_in_a_circle_end() {
     let here = api(Script::new().status([to(302, "/status").forever()]));
-    Run::new(&here.url()).end().fails(API_NOT_OK, "more than 5 redirects");
+    Recovery::through(&here.url()).end().fails(API_NOT_OK, "more than 5 redirects");
     assert_eq!(here.requests().len(), 5);
 }
 
@@ -64,7 +83,7 @@ fn redirects_in_a_circle_end() {
 fn no_redirect_leads_from_https_to_http() {
     let there = api(Script::new());
     let script = Script::new().status([to(302, &format!("{}/status", there.url()))]);
-    let here = Api::start_tls(pg(), script, &server());
+    let here = Api::start_tls(model(), script, &server());
     let ended = trusting(&here.url()).end();
     ended.fails(API_NOT_OK, &format!("HTTP 302: the API has moved to {}/status", there.url()));
     assert_eq!((there.connections(), here.connections()), (0, 1));
@@ -77,7 +96,7 @@ fn credentials_go_with_a_redirect_to_the_same_server_only() {
     let same = format!("{}/status", here.url());
     here.set_script(Script::new().status([to(302, &same), to(302, &format!("{}/status", there.url()))]));
     let url = here.url().replace("//", "//user:secret@");
-    let ended = Run::new(&url).end();
+    let ended = Recovery::through(&url).end();
     ended.fails(API_NOT_OK, "the API has moved to");
     let requests = here.requests();
     let sent =
@@ -91,7 +110,7 @@ fn a_client_certificate_is_not_shown_to_another_host() {
     let tls = server().client_ca(CA);
     let there = tls_api(&tls);
     let script = Script::new().status([to(302, &format!("{}/status", there.url()))]);
-    let here = Api::start_tls(pg(), script, &tls);
+    let here = Api::start_tls(model(), script, &tls);
     with_client_certificate(&here.url()).end().fails(API_NOT_OK, "the API has moved to");
     assert_eq!(there.connections(), 0);
 }
@@ -109,9 +128,9 @@ fn every_form_of_a_reply_is_understood() {
     ];
     for form in forms {
         let api = api(Script::new().any([form.clone().forever()]));
-        let ended = Run::new(&api.url()).arg("--no-diagnose").end();
+        let ended = Recovery::through(&api.url()).arg("--no-diagnose").end();
         ended.done();
-        assert_eq!((api.creates(), ended.warnings()), (1, 0), "{form:?} {}", ended.text);
+        assert_eq!((api.creates(), ended.warnings()), (1, 0), "{form:?} {}", ended.log);
         assert_eq!(api.connections(), api.requests().len() as u64, "a connection for each request");
     }
 }
@@ -129,9 +148,9 @@ fn odd_replies_with_the_right_meaning_are_understood() {
     ];
     for raw in odd {
         let api = api(Script::new().status([Step::raw(raw.clone())]));
-        let ended = Run::new(&api.url()).end();
+        let ended = Recovery::through(&api.url()).end();
         ended.done();
-        assert_eq!(ended.warnings(), 0, "{raw} {}", ended.text);
+        assert_eq!(ended.warnings(), 0, "{raw} {}", ended.log);
     }
 }
 
@@ -159,10 +178,10 @@ fn replies_that_are_none_are_asked_for_again() {
     ];
     for step in none {
         let api = api(Script::new().status([step.clone()]));
-        let ended = Run::new(&api.url()).end();
+        let ended = Recovery::through(&api.url()).end();
         ended.done();
         let step = format!("{step:?}").chars().take(300).collect::<String>();
-        assert_eq!((api.count(Stage::Status), ended.warnings()), (2, 1), "{step} {}", ended.text);
+        assert_eq!((api.count(Stage::Status), ended.warnings()), (2, 1), "{step} {}", ended.log);
     }
 }
 
@@ -171,7 +190,7 @@ fn replies_that_are_none_are_asked_for_again() {
 fn an_early_refusal_of_a_create_is_heard() {
     let page = "HTTP/1.1 401 UNAUTHORIZED\r\nContent-Length: 2\r\n\r\n{}";
     let api = api(Script::new().create([Step::raw(page).reset(At::Reply)]));
-    Run::new(&api.url()).end().fails(WRONG, "HTTP 401");
+    Recovery::through(&api.url()).end().fails(WRONG, "HTTP 401");
     assert_eq!(api.creates(), 1);
 }
 
@@ -193,10 +212,10 @@ fn bodies_count_up_to_their_limit() {
     for (more, warnings) in [(0, 0), (1, 2)] {
         let script = Script::new().list([json(padded(none, large + more))]);
         let api = api(script.poll([json(padded(done, small + more))]));
-        let ended = Run::new(&api.url()).end();
+        let ended = Recovery::through(&api.url()).end();
         ended.done();
-        let told = ended.text.matches("longer than").count();
-        assert_eq!((told, ended.warnings()), (warnings, warnings), "{}", ended.text);
+        let told = ended.log.matches("longer than").count();
+        assert_eq!((told, ended.warnings()), (warnings, warnings), "{}", ended.log);
     }
 }
 
@@ -204,9 +223,9 @@ fn bodies_count_up_to_their_limit() {
 fn deep_json_is_refused() {
     let deep = "[".repeat(500_000);
     let api = api(Script::new().status([Step::raw(ok(&deep))]).list([Step::raw(ok(&deep))]));
-    let ended = Run::new(&api.url()).end();
+    let ended = Recovery::through(&api.url()).end();
     ended.done();
-    assert_eq!(ended.warnings(), 2, "{}", ended.text);
+    assert_eq!(ended.warnings(), 2, "{}", ended.log);
 }
 
 // Paths
@@ -228,13 +247,13 @@ fn a_name_is_one_segment_whatever_its_characters() {
     for (name, segment) in cases {
         let done = Step::reply(200, "application/json", r#"{"operation_id":"x","status":"DONE"}"#);
         let api = api(Script::new().poll([done]).any([Step::model().forever()]));
-        let run = Run::new(&format!("{}/pre/fix/", api.url()));
+        let run = Recovery::through(&format!("{}/pre/fix/", api.url()));
         run.args(["--barman-server", name, "--operation-id", name, "--max-outage=0"]).end();
         let paths: Vec<String> = api.requests().into_iter().map(|received| received.path).collect();
         assert_eq!(paths[0], format!("/pre/fix/servers/{segment}/operations/{segment}"), "{name}");
-        let list = Run::new(&api.url()).args(["--barman-server", name]).end();
+        let list = Recovery::through(&api.url()).args(["--barman-server", name]).end();
         let paths: Vec<String> = api.requests().into_iter().map(|received| received.path).collect();
-        assert!(paths.contains(&format!("/servers/{segment}/operations")), "{name}: {paths:?} {}", list.text);
+        assert!(paths.contains(&format!("/servers/{segment}/operations")), "{name}: {paths:?} {}", list.log);
     }
 }
 
@@ -246,8 +265,8 @@ fn an_ipv6_address_works() {
         println!("skipped: no IPv6 here");
         return;
     }
-    let api = Api::start_on("[::1]:0", pg(), Script::new(), None).unwrap();
-    Run::new(&api.url()).end().done();
+    let api = Api::start_on("[::1]:0", model(), Script::new(), None).unwrap();
+    Recovery::through(&api.url()).end().done();
     let host = api.requests()[0].headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host")).cloned();
     assert_eq!(host.unwrap().1, format!("[::1]:{}", api.address().port()));
 }
@@ -255,20 +274,20 @@ fn an_ipv6_address_works() {
 #[test]
 fn a_name_is_looked_up() {
     let api = api(Script::new());
-    Run::new(&api.url().replace("127.0.0.1", "LocalHost")).end().done();
+    Recovery::through(&api.url().replace("127.0.0.1", "LocalHost")).end().done();
 }
 
 #[test]
 fn an_unknown_name_is_told_after_the_retries() {
-    let ended = Run::new("http://nowhere.invalid:7480").end();
+    let ended = Recovery::through("http://nowhere.invalid:7480").end();
     ended.fails(API_NOT_OK, "the host name ");
-    assert_eq!(ended.warnings(), 1, "{}", ended.text);
-    assert!(ended.text.contains("(2 tries)"), "{}", ended.text);
+    assert_eq!(ended.warnings(), 1, "{}", ended.log);
+    assert!(ended.log.contains("(2 tries)"), "{}", ended.log);
 }
 
 #[test]
 fn a_port_where_nothing_listens_is_told_after_the_retries() {
-    let ended = Run::new("http://127.0.0.1:1").end();
+    let ended = Recovery::through("http://127.0.0.1:1").end();
     ended.fails(API_NOT_OK, "connection refused");
-    assert_eq!(ended.warnings(), 1, "{}", ended.text);
+    assert_eq!(ended.warnings(), 1, "{}", ended.log);
 }

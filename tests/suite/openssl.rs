@@ -7,9 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::{env, fs, iter};
 
 use crate::api::{Api, Script, Tls, TlsVersions};
-use crate::run::{API_NOT_OK, Run, pg, tls_api};
+use crate::network::model;
+use crate::program::{API_NOT_OK, Recovery};
 use crate::scratch::Scratch;
-use crate::tls::forward;
+use crate::tls::{forward, tls_api};
 
 const SAN: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1";
 const ELSEWHERE: &str = "subjectAltName=DNS:elsewhere.test";
@@ -128,14 +129,15 @@ fn a_plain_self_signed_certificate_works_once_it_is_trusted() {
         for versions in [TlsVersions::Only12, TlsVersions::Only13] {
             let api = tls_api(&made.tls(name).versions(versions));
             let (url, pem) = (api.url(), made.path(&format!("{name}.pem")));
-            Run::new(&url).args(["--ca-file", &pem]).end().done();
-            Run::new(&url.replace("127.0.0.1", "localhost")).env("SSL_CERT_FILE", &pem).end().done();
+            Recovery::through(&url).args(["--ca-file", &pem]).end().done();
+            Recovery::through(&url.replace("127.0.0.1", "localhost")).env("SSL_CERT_FILE", &pem).end().done();
             let before = api.connections();
             for other in ["rsa", "ec", "ed", "leaf", "other"].into_iter().filter(|other| *other != name) {
-                let ended = Run::new(&url).args(["--ca-file", &made.path(&format!("{other}.pem"))]).end();
+                let ended =
+                    Recovery::through(&url).args(["--ca-file", &made.path(&format!("{other}.pem"))]).end();
                 ended.fails(API_NOT_OK, "the server's certificate");
             }
-            Run::new(&url).end().fails(API_NOT_OK, "not trusted");
+            Recovery::through(&url).end().fails(API_NOT_OK, "not trusted");
             assert_eq!(api.connections() - before, 5, "each at once");
         }
     }
@@ -157,14 +159,14 @@ fn trust_does_not_make_up_for_a_wrong_name_or_date() {
         ("future", "is not valid yet"),
     ] {
         let api = tls_api(&made.tls(name));
-        Run::new(&api.url())
+        Recovery::through(&api.url())
             .args(["--ca-file", &made.path(&format!("{name}.pem"))])
             .end()
             .fails(API_NOT_OK, why);
         assert_eq!(api.connections(), 1);
     }
     let api = tls_api(&made.tls("present"));
-    Run::new(&api.url()).args(["--ca-file", &made.path("present.pem")]).end().done();
+    Recovery::through(&api.url()).args(["--ca-file", &made.path("present.pem")]).end().done();
 }
 
 #[test]
@@ -177,7 +179,7 @@ fn a_root_of_version_1_is_trusted() {
     made.openssl(&["x509", "-req", "-in", "old.csr", "-signkey", "old.key", "-out", "old.pem"]);
     made.signed("server", P256, "old", SAN);
     let api = tls_api(&made.tls("server"));
-    Run::new(&api.url()).args(["--ca-file", &made.path("old.pem")]).end().done();
+    Recovery::through(&api.url()).args(["--ca-file", &made.path("old.pem")]).end().done();
 }
 
 /// Of the system's trust store only what can have issued the shown certificates is kept.
@@ -193,8 +195,8 @@ fn a_root_of_the_system_is_found_behind_an_intermediate() {
     for versions in [TlsVersions::Only12, TlsVersions::Only13] {
         let tls = Tls::new(both("leaf.pem", "between.pem"), made.read("leaf.key")).versions(versions);
         let api = tls_api(&tls);
-        Run::new(&api.url()).env("SSL_CERT_FILE", &made.path("bundle")).end().done();
-        let ended = Run::new(&api.url()).env("SSL_CERT_FILE", &made.path("namesake.pem")).end();
+        Recovery::through(&api.url()).env("SSL_CERT_FILE", &made.path("bundle")).end().done();
+        let ended = Recovery::through(&api.url()).env("SSL_CERT_FILE", &made.path("namesake.pem")).end();
         ended.fails(API_NOT_OK, "the server's certificate");
     }
 }
@@ -211,7 +213,7 @@ fn the_issuer_may_be_another_at_the_next_connection() {
         .unwrap();
     let (one, other) = (tls_api(&made.tls("one")), tls_api(&made.tls("other")));
     let port = forward(iter::once(one.address()).chain(iter::repeat(other.address())));
-    let run = Run::new(&format!("https://127.0.0.1:{port}"));
+    let run = Recovery::through(&format!("https://127.0.0.1:{port}"));
     run.env("SSL_CERT_FILE", &made.path("bundle")).end().done();
     assert_eq!((one.connections(), other.creates()), (1, 1));
 }
@@ -223,8 +225,8 @@ fn the_systems_bundle_is_a_ca_file() {
         println!("skipped: no {bundle}");
         return;
     }
-    let api = Api::start(pg(), Script::new());
-    Run::new(&api.url()).args(["--ca-file", bundle]).end().done();
+    let api = Api::start(model(), Script::new());
+    Recovery::through(&api.url()).args(["--ca-file", bundle]).end().done();
 }
 
 /// The certificate and its intermediate in one file, and the key of each form in a file of its own or in the same.
@@ -260,7 +262,7 @@ fn client_keys_of_every_form_work() {
     }
     for versions in [TlsVersions::Only12, TlsVersions::Only13] {
         let api = tls_api(&made.tls("server").client_ca(made.read("root.pem")).versions(versions));
-        let run = || Run::new(&api.url()).args(["--ca-file", &made.path("server.pem")]);
+        let run = || Recovery::through(&api.url()).args(["--ca-file", &made.path("server.pem")]);
         for key in ["rsa.key", "rsa.pkcs1", "p256.key", "p256.sec1", "p256.both", "p384.key", "ed.key"] {
             let chain = format!("{}.chain", key.split('.').next().unwrap());
             run().args(["--cert-file", &made.path(&chain), "--key-file", &made.path(key)]).end().done();
@@ -289,7 +291,7 @@ fn keys_that_cannot_be_used_are_named() {
     made.openssl(&pkcs1);
     made.openssl(&["x509", "-in", "p256.pem", "-outform", "der", "-out", "der"]);
     fs::write(made.path("both"), [made.read("p256.pem"), made.read("pkcs8")].concat()).unwrap();
-    let api = Api::start(pg(), Script::new());
+    let api = Api::start(model(), Script::new());
     for (cert, key, option, why) in [
         ("p256.pem", "pkcs8", "--key-file", "is encrypted"),
         ("rsa.pem", "pkcs1", "--key-file", "is encrypted"),
@@ -299,13 +301,13 @@ fn keys_that_cannot_be_used_are_named() {
         ("der", "p256.key", "--cert-file", "expected PEM"),
     ] {
         let named = made.path(if option == "--key-file" { key } else { cert });
-        let mut run = Run::new(&api.url()).args(["--cert-file", &made.path(cert)]);
+        let mut run = Recovery::through(&api.url()).args(["--cert-file", &made.path(cert)]);
         if !key.is_empty() {
             run = run.args(["--key-file", &made.path(key)]);
         }
         run.end().is_refused(&[&format!("{option} {named}: "), why]);
     }
-    Run::new(&api.url())
+    Recovery::through(&api.url())
         .args(["--ca-file", &made.path("der")])
         .end()
         .is_refused(&["--ca-file", "expected PEM"]);
@@ -364,7 +366,7 @@ fn openssls_own_server_is_understood() {
             println!("skipped: no server for {more:?}");
             continue;
         };
-        let run = Run::new(&format!("https://127.0.0.1:{}", server.1));
+        let run = Recovery::through(&format!("https://127.0.0.1:{}", server.1));
         let mut run = run.args(["--ca-file", &made.path("ec.pem")]);
         if shown {
             run = run.args(["--cert-file", &stranger.0, "--key-file", &stranger.1]);

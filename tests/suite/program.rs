@@ -16,6 +16,11 @@ use crate::scratch::Scratch;
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_patroni_barman");
 pub const SERVER: &str = "main";
 
+/// Exit status of a run that has started nothing, as the API is not OK.
+pub const API_NOT_OK: i32 = 254;
+/// Exit status of wrong usage, and of an HTTP error.
+pub const WRONG: i32 = 2;
+
 /// Only a guard: no run of a test takes half as long on a loaded machine.
 const HANGS: Duration = Duration::from_secs(90);
 
@@ -64,7 +69,7 @@ impl Node {
         self.spawn(self.command(&api.url(), extra))
     }
 
-    /// Starts a command with its standard error in a file of its own.
+    /// Starts a command with what it prints in a file of its own.
     pub fn spawn(&self, command: Command) -> Run {
         self.spawn_with(command, None)
     }
@@ -73,8 +78,8 @@ impl Node {
     pub fn spawn_with(&self, mut command: Command, stderr: Option<Stdio>) -> Run {
         let log = self.path(&format!("log-{}", self.runs.fetch_add(1, Ordering::Relaxed)));
         let file = File::create(&log).unwrap();
-        let child = command.stderr(stderr.unwrap_or_else(|| file.into())).spawn().unwrap();
-        Run { child, log }
+        command.stdout(file.try_clone().unwrap()).stderr(stderr.unwrap_or_else(|| file.into()));
+        Run { child: command.spawn().unwrap(), log, place: self.path("pg") }
     }
 
     pub fn run(&self, api: &Api, extra: &[&str]) -> Ended {
@@ -115,10 +120,46 @@ pub fn bare(program: &str) -> Command {
     command
 }
 
+/// A run to come on a node of its own. Its environment is empty, its tries are two.
+pub struct Recovery {
+    node: Node,
+    command: Command,
+}
+
+impl Recovery {
+    pub fn through(url: &str) -> Self {
+        let node = Node::new();
+        let mut command = node.command(url, &["--max-retries=2", "--max-outage=5"]);
+        command.env_clear();
+        Self { node, command }
+    }
+
+    pub fn arg(mut self, argument: impl AsRef<str>) -> Self {
+        self.command.arg(argument.as_ref());
+        self
+    }
+
+    pub fn args<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn end(self) -> Ended {
+        self.node.spawn(self.command).end()
+    }
+}
+
 /// A living run; killed when dropped.
 pub struct Run {
     child: Child,
     log: String,
+    /// The directory of data directory and state file.
+    place: String,
 }
 
 impl Run {
@@ -167,7 +208,9 @@ impl Run {
             watch(self.pid());
             thread::sleep(Duration::from_millis(5));
         };
-        Ended { status, log: self.log() }
+        let entries = fs::read_dir(&self.place).unwrap().flatten();
+        let left = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
+        Ended { status, log: self.log(), left }
     }
 }
 
@@ -183,6 +226,8 @@ impl Drop for Run {
 pub struct Ended {
     pub status: ExitStatus,
     pub log: String,
+    /// The files beside the data directory: a state file or none.
+    pub left: String,
 }
 
 impl Ended {
@@ -191,15 +236,46 @@ impl Ended {
         self.status.code().unwrap_or_else(|| -self.status.signal().unwrap())
     }
 
+    #[track_caller]
     pub fn expect(&self, code: i32) -> &Self {
         assert_eq!(self.code(), code, "{}", self.log);
         assert!(!self.log.contains("panicked"), "{}", self.log);
         self
     }
 
+    #[track_caller]
     pub fn says(&self, words: &str) -> &Self {
         assert!(self.log.contains(words), "'{words}' is not in\n{}", self.log);
         self
+    }
+
+    /// The backup was restored.
+    #[track_caller]
+    pub fn done(&self) {
+        self.expect(0);
+    }
+
+    /// It ended with this status and one error, which says why, and a hint.
+    #[track_caller]
+    pub fn fails(&self, status: i32, why: &str) {
+        self.expect(status);
+        let errors: Vec<&str> = self.log.lines().filter(|line| line.contains(" ERROR: ")).collect();
+        let [error, hint] = errors[..] else { panic!("not an error and a hint: {}", self.log) };
+        assert!(error.contains(why), "no '{why}' in: {error}");
+        assert!(hint.contains(" ERROR: HINT: "), "{hint}");
+    }
+
+    /// It ended with wrong usage, and says why.
+    #[track_caller]
+    pub fn is_refused(&self, why: &[&str]) {
+        self.expect(WRONG);
+        for why in why {
+            self.says(why);
+        }
+    }
+
+    pub fn warnings(&self) -> usize {
+        self.log.lines().filter(|line| line.contains(" WARNING: ")).count()
     }
 }
 

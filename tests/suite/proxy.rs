@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::api::{Api, Script, Step};
-use crate::run::{API_NOT_OK, Ended, Run, WRONG, pg, relay, tls_api};
-use crate::tls::{server, trusting};
+use crate::network::{model, relay};
+use crate::program::{API_NOT_OK, Ended, Recovery, WRONG};
+use crate::tls::{server, tls_api, trusting};
 
 /// A CONNECT proxy.
 struct Proxy {
@@ -56,9 +57,9 @@ impl Proxy {
 
 #[test]
 fn a_proxy_is_used_for_http_and_https() {
-    let plain = Api::start(pg(), Script::new());
+    let plain = Api::start(model(), Script::new());
     let secure = tls_api(&server());
-    for (api, run) in [(&plain, Run::new(&plain.url())), (&secure, trusting(&secure.url()))] {
+    for (api, run) in [(&plain, Recovery::through(&plain.url())), (&secure, trusting(&secure.url()))] {
         let proxy = Proxy::start("200 OK");
         run.arg(proxy.option()).env("NO_PROXY", "*").end().done();
         let heads = proxy.heads();
@@ -75,12 +76,12 @@ fn a_proxy_that_will_never_connect_ends_the_run_at_once() {
         ("403 Forbidden", "the proxy refused with HTTP 403"),
     ] {
         let proxy = Proxy::start(answer);
-        let ended = Run::new("http://127.0.0.1:1").arg(proxy.option()).end();
+        let ended = Recovery::through("http://127.0.0.1:1").arg(proxy.option()).end();
         ended.fails(API_NOT_OK, why);
         assert!(
-            ended.text.contains(&format!("(through the proxy 127.0.0.1:{})", proxy.port)),
+            ended.log.contains(&format!("(through the proxy 127.0.0.1:{})", proxy.port)),
             "{}",
-            ended.text
+            ended.log
         );
         assert_eq!((proxy.heads().len(), ended.warnings()), (1, 0));
     }
@@ -94,9 +95,9 @@ fn a_proxy_that_cannot_connect_is_asked_again() {
         ("", "127.0.0.1:"),
     ] {
         let proxy = Proxy::start(answer);
-        let ended = Run::new("http://127.0.0.1:1").arg(proxy.option()).end();
+        let ended = Recovery::through("http://127.0.0.1:1").arg(proxy.option()).end();
         ended.fails(API_NOT_OK, why);
-        assert_eq!((proxy.heads().len(), ended.warnings()), (2, 1), "{}", ended.text);
+        assert_eq!((proxy.heads().len(), ended.warnings()), (2, 1), "{}", ended.log);
     }
 }
 
@@ -112,7 +113,7 @@ fn a_proxy_that_answers_in_drops_is_bounded() {
             thread::sleep(std::time::Duration::from_millis(20));
         }
     });
-    let run = Run::new("http://127.0.0.1:1").arg(format!("--proxy=http://127.0.0.1:{port}"));
+    let run = Recovery::through("http://127.0.0.1:1").arg(format!("--proxy=http://127.0.0.1:{port}"));
     let run = run.args(["--request-timeout=1", "--max-retries=1"]);
     run.end().fails(API_NOT_OK, "no answer within 1 s");
     ended.join().unwrap();
@@ -120,8 +121,8 @@ fn a_proxy_that_answers_in_drops_is_bounded() {
 
 #[test]
 fn the_environments_proxies_are_ignored() {
-    let api = Api::start(pg(), Script::new());
-    let mut run = Run::new(&api.url());
+    let api = Api::start(model(), Script::new());
+    let mut run = Recovery::through(&api.url());
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
         run = run.env(name, "http://127.0.0.1:1");
     }
@@ -141,9 +142,9 @@ fn with_credentials(url: &str) -> String {
 /// Nothing of them is said or left, and they would have been found.
 #[track_caller]
 fn is_silent(ended: &Ended) {
-    assert!(!ended.text.is_empty());
+    assert!(!ended.log.is_empty());
     for secret in SECRETS {
-        assert!(!ended.text.contains(secret) && !ended.left.contains(secret), "{secret}: {}", ended.text);
+        assert!(!ended.log.contains(secret) && !ended.left.contains(secret), "{secret}: {}", ended.log);
     }
 }
 
@@ -154,8 +155,8 @@ fn authorization(api: &Api) -> Option<String> {
 
 #[test]
 fn credentials_are_sent_and_never_shown() {
-    let api = Api::start(pg(), Script::new());
-    let ended = Run::new(&with_credentials(&api.url())).end();
+    let api = Api::start(model(), Script::new());
+    let ended = Recovery::through(&with_credentials(&api.url())).end();
     ended.done();
     is_silent(&ended);
     assert_eq!(authorization(&api).unwrap(), "Basic dXMtZXI6czNjckB0");
@@ -172,9 +173,9 @@ fn no_error_shows_credentials() {
         (Script::new().create([Step::proxy_error(403)]), WRONG),
     ];
     for (script, status) in scripts {
-        let api = Api::start(pg().stuck(), script);
-        let ended = Run::new(&with_credentials(&api.url())).arg("--max-outage=0").end();
-        assert_eq!(ended.status, Some(status), "{}", ended.text);
+        let api = Api::start(model().stuck(), script);
+        let ended = Recovery::through(&with_credentials(&api.url())).arg("--max-outage=0").end();
+        ended.expect(status);
         is_silent(&ended);
         assert!(authorization(&api).is_some());
     }
@@ -182,9 +183,9 @@ fn no_error_shows_credentials() {
 
 #[test]
 fn a_state_file_holds_no_credentials() {
-    let api = Api::start(pg().stuck(), Script::new().poll([Step::proxy_error(502).forever()]));
-    let ended = Run::new(&with_credentials(&api.url())).arg("--max-outage=0").end();
-    assert_eq!(ended.status, Some(WRONG), "{}", ended.text);
+    let api = Api::start(model().stuck(), Script::new().poll([Step::proxy_error(502).forever()]));
+    let ended = Recovery::through(&with_credentials(&api.url())).arg("--max-outage=0").end();
+    ended.expect(WRONG);
     assert!(ended.left.contains(&api.url()), "given up, its operation may be running: {}", ended.left);
     is_silent(&ended);
 }
@@ -193,7 +194,7 @@ fn a_state_file_holds_no_credentials() {
 fn no_error_of_the_way_to_the_api_shows_credentials() {
     let tls = tls_api(&server());
     for url in ["http://127.0.0.1:1", "http://nowhere.invalid", "https://127.0.0.1:1", &tls.url()] {
-        let ended = Run::new(&with_credentials(url)).end();
+        let ended = Recovery::through(&with_credentials(url)).end();
         ended.fails(API_NOT_OK, "");
         is_silent(&ended);
     }
@@ -210,28 +211,30 @@ fn no_error_of_the_way_to_the_api_shows_credentials() {
         "http://us-er:s3cr%ff@h",
     ] {
         for option in ["--api-url", "--proxy"] {
-            let ended = Run::new("http://127.0.0.1:1").args([option, url]).end();
+            let ended = Recovery::through("http://127.0.0.1:1").args([option, url]).end();
             ended.is_refused(&[option]);
             is_silent(&ended);
         }
     }
-    let help = Run::new(&with_credentials("http://127.0.0.1:1")).arg("--help");
+    let help = Recovery::through(&with_credentials("http://127.0.0.1:1")).arg("--help");
     is_silent(&help.env("BARMAN_RECOVER_API_URL", &with_credentials("http://127.0.0.1:1")).end());
-    is_silent(&Run::new(&with_credentials("http://127.0.0.1:1")).arg("--cert-file=/nonexistent").end());
+    is_silent(
+        &Recovery::through(&with_credentials("http://127.0.0.1:1")).arg("--cert-file=/nonexistent").end(),
+    );
 }
 
 #[test]
 fn a_proxys_credentials_are_sent_to_it_alone_and_never_shown() {
-    let api = Api::start(pg(), Script::new());
+    let api = Api::start(model(), Script::new());
     for (answer, status) in [("200 OK", 0), ("407 No", API_NOT_OK), ("502 No", API_NOT_OK)] {
         let proxy = Proxy::start(answer);
-        let ended = Run::new(&api.url()).arg(with_credentials(&proxy.option())).end();
-        assert_eq!(ended.status, Some(status), "{}", ended.text);
+        let ended = Recovery::through(&api.url()).arg(with_credentials(&proxy.option())).end();
+        ended.expect(status);
         is_silent(&ended);
         assert!(proxy.heads()[0].contains("Proxy-Authorization: Basic dXMtZXI6czNjckB0\r\n"));
     }
     assert!(api.requests().iter().all(|r| !format!("{:?}", r.headers).contains("uthorization")));
-    let refused = Run::new(&api.url()).arg(with_credentials("--proxy=http://127.0.0.1:1")).end();
+    let refused = Recovery::through(&api.url()).arg(with_credentials("--proxy=http://127.0.0.1:1")).end();
     refused.fails(API_NOT_OK, "(through the proxy 127.0.0.1:1): connection refused");
     is_silent(&refused);
 }

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::api::{Api, At, Script, Stage, Step, Tls, TlsVersions};
-use crate::run::{API_NOT_OK, Run, WRONG, pg, tls_api};
+use crate::network::{model, relay};
+use crate::program::{API_NOT_OK, Recovery, WRONG};
 use crate::scratch::Scratch;
 
 pub const CA: &[u8] = include_bytes!("../tls/ca.pem");
@@ -28,9 +29,13 @@ pub fn server() -> Tls {
     Tls::new(SERVER, SERVER_KEY)
 }
 
+pub fn tls_api(tls: &Tls) -> Api {
+    Api::start_tls(model(), Script::new(), tls)
+}
+
 /// A run that trusts the fixtures' authority.
-pub fn trusting(url: &str) -> Run {
-    Run::new(url).args(["--ca-file", &fixture("ca.pem")])
+pub fn trusting(url: &str) -> Recovery {
+    Recovery::through(url).args(["--ca-file", &fixture("ca.pem")])
 }
 
 /// As `https://localhost`: the fixtures' other name.
@@ -38,7 +43,7 @@ fn by_name(api: &Api) -> String {
     api.url().replace("127.0.0.1", "localhost")
 }
 
-pub fn with_client_certificate(url: &str) -> Run {
+pub fn with_client_certificate(url: &str) -> Recovery {
     let run = trusting(url).args(["--cert-file", &fixture("client.pem")]);
     run.args(["--key-file", &fixture("client.key")])
 }
@@ -53,33 +58,33 @@ fn each_source_of_trust_counts_on_both_versions() {
         let api = tls_api(&server().versions(versions));
         trusting(&api.url()).end().done();
         trusting(&by_name(&api)).end().done();
-        Run::new(&api.url()).env("SSL_CERT_FILE", &fixture("ca.pem")).end().done();
-        Run::new(&api.url()).env("SSL_CERT_DIR", &directory).end().done();
-        let both = Run::new(&api.url()).env("SSL_CERT_FILE", &fixture("stranger.pem"));
+        Recovery::through(&api.url()).env("SSL_CERT_FILE", &fixture("ca.pem")).end().done();
+        Recovery::through(&api.url()).env("SSL_CERT_DIR", &directory).end().done();
+        let both = Recovery::through(&api.url()).env("SSL_CERT_FILE", &fixture("stranger.pem"));
         both.env("SSL_CERT_DIR", &directory).end().done();
         // In addition to the others, be they of no use.
         trusting(&api.url()).env("SSL_CERT_FILE", &fixture("stranger.pem")).end().done();
         trusting(&api.url()).env("SSL_CERT_FILE", &scratch.path("none")).end().done();
-        let other = Run::new(&api.url()).args(["--ca-file", &fixture("stranger.pem")]);
+        let other = Recovery::through(&api.url()).args(["--ca-file", &fixture("stranger.pem")]);
         other.env("SSL_CERT_FILE", &fixture("ca.pem")).end().done();
     }
 }
 
 /// One case: the server's TLS, the run against it, the cause in its error.
-fn ends_at_once(tls: &Tls, run: impl Fn(&str) -> Run, why: &str) {
+fn ends_at_once(tls: &Tls, run: impl Fn(&str) -> Recovery, why: &str) {
     for versions in VERSIONS {
         let api = tls_api(&tls.clone().versions(versions));
         let ended = run(&api.url()).end();
         ended.fails(API_NOT_OK, why);
         // A client that ends without a word may have ended before it was counted.
         api.wait("the connection", |api| api.connections() > 0);
-        assert_eq!((api.connections(), api.requests().len()), (1, 0), "{}", ended.text);
+        assert_eq!((api.connections(), api.requests().len()), (1, 0), "{}", ended.log);
     }
 }
 
 #[test]
 fn a_certificate_of_no_trust_is_refused() {
-    ends_at_once(&server(), Run::new, "from an issuer that is not trusted");
+    ends_at_once(&server(), Recovery::through, "from an issuer that is not trusted");
     ends_at_once(&Tls::new(STRANGER, SERVER_KEY), trusting, "from an issuer that is not trusted");
 }
 
@@ -97,7 +102,7 @@ fn an_expired_certificate_is_refused() {
 
 #[test]
 fn nothing_to_trust_is_an_error_of_its_own() {
-    let nothing = |url: &str| Run::new(url).env("SSL_CERT_FILE", "/nonexistent/bundle");
+    let nothing = |url: &str| Recovery::through(url).env("SSL_CERT_FILE", "/nonexistent/bundle");
     ends_at_once(&server(), nothing, "/nonexistent/bundle");
 }
 
@@ -123,14 +128,14 @@ fn a_refused_client_certificate_is_named() {
 /// without looking for an operation.
 #[test]
 fn a_create_without_its_client_certificate_was_not_processed() {
-    let front = Api::start_tls(pg(), Script::new(), &server());
+    let front = Api::start_tls(model(), Script::new(), &server());
     let strict = tls_api(&server().client_ca(CA).versions(TlsVersions::Only13));
     // Status and list go to the one server, the create to the other.
     let port = forward([front.address(), front.address(), strict.address()]);
     let ended = trusting(&format!("https://127.0.0.1:{port}")).end();
     ended.fails(WRONG, "the server wants a client certificate");
     assert_eq!((front.count(Stage::Status), front.count(Stage::List), front.connections()), (1, 1, 2));
-    assert_eq!((strict.connections(), strict.creates()), (1, 0), "{}", ended.text);
+    assert_eq!((strict.connections(), strict.creates()), (1, 0), "{}", ended.log);
 }
 
 /// Passes the n-th connection on to the n-th address; a port.
@@ -143,7 +148,7 @@ where
     thread::spawn(move || {
         for address in to {
             let (client, _) = listener.accept().unwrap();
-            crate::run::relay(&client, address);
+            relay(&client, address);
         }
     });
     port
@@ -152,19 +157,19 @@ where
 #[test]
 fn plain_http_behind_https_is_told() {
     let refusal = Step::raw("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").forever();
-    let api = Api::start(pg(), Script::new().connect([refusal]));
+    let api = Api::start(model(), Script::new().connect([refusal]));
     let ended = trusting(&api.url().replace("http:", "https:")).end();
     ended.fails(API_NOT_OK, "does not speak TLS");
-    assert!(ended.text.contains("use http://"), "{}", ended.text);
+    assert!(ended.log.contains("use http://"), "{}", ended.log);
     assert_eq!(api.connections(), 1);
 }
 
 #[test]
 fn tls_behind_http_is_told() {
     let api = tls_api(&server());
-    let ended = Run::new(&api.url().replace("https:", "http:")).end();
+    let ended = Recovery::through(&api.url().replace("https:", "http:")).end();
     ended.fails(API_NOT_OK, "speaks TLS");
-    assert!(ended.text.contains("use https://"), "{}", ended.text);
+    assert!(ended.log.contains("use https://"), "{}", ended.log);
     assert_eq!(api.connections(), 1);
 }
 
@@ -172,7 +177,7 @@ fn tls_behind_http_is_told() {
 #[test]
 fn an_old_tls_is_told() {
     let alert = [21, 3, 2, 0, 2, 2, 70];
-    let api = Api::start_tls(pg(), Script::new().connect([Step::raw(alert).forever()]), &server());
+    let api = Api::start_tls(model(), Script::new().connect([Step::raw(alert).forever()]), &server());
     let ended = trusting(&api.url()).end();
     ended.fails(API_NOT_OK, "old TLS");
     assert_eq!(api.connections(), 1);
@@ -181,7 +186,7 @@ fn an_old_tls_is_told() {
 #[test]
 fn silence_in_the_handshake_costs_the_connect_timeout() {
     let script = Script::new().connect([Step::model().hang_ms(600_000).forever()]);
-    let api = Api::start_tls(pg(), script, &server());
+    let api = Api::start_tls(model(), script, &server());
     let begun = Instant::now();
     let ended = trusting(&api.url()).args(["--connect-timeout=1", "--max-retries=1"]).end();
     ended.fails(API_NOT_OK, "silent in the TLS handshake");
@@ -193,7 +198,7 @@ fn a_body_without_close_notify_counts_when_it_is_whole() {
     // With a length the end is known; without one a complete JSON is.
     for step in [Step::model().close(At::Reply), Step::model().http10().close(At::Reply)] {
         let script = Script::new().any([step.forever()]);
-        let api = Api::start_tls(pg(), script, &server());
+        let api = Api::start_tls(model(), script, &server());
         trusting(&api.url()).end().done();
     }
     // The status's body is five bytes, its end is cut off.
@@ -201,10 +206,10 @@ fn a_body_without_close_notify_counts_when_it_is_whole() {
     let whole = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n\"OK\"";
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n\"OK";
     for cut in [&whole[..whole.len() - 1], head] {
-        let api = Api::start_tls(pg(), script(Step::raw(cut).close(At::Reply)), &server());
+        let api = Api::start_tls(model(), script(Step::raw(cut).close(At::Reply)), &server());
         let ended = trusting(&api.url()).end();
         ended.fails(API_NOT_OK, "not understood");
-        assert_eq!((api.requests().len(), ended.warnings()), (2, 1), "cut off may heal: {}", ended.text);
+        assert_eq!((api.requests().len(), ended.warnings()), (2, 1), "cut off may heal: {}", ended.log);
     }
 }
 
@@ -228,7 +233,7 @@ fn a_file_that_is_none_is_named_before_anything_is_sent() {
         (write("broken", broken), "broken"),
         (write("broken-key", broken_key), ""),
     ];
-    let api = Api::start(pg(), Script::new());
+    let api = Api::start(model(), Script::new());
     for (path, why) in &files {
         for (option, others) in [
             ("--ca-file", vec![]),
@@ -236,16 +241,21 @@ fn a_file_that_is_none_is_named_before_anything_is_sent() {
             ("--key-file", vec!["--cert-file".into(), fixture("client.pem")]),
         ] {
             let why = if option == "--key-file" && path.ends_with("broken") { "expected PEM" } else { why };
-            let run = Run::new(&api.url()).args([option, path]).args(others.iter().map(String::as_str));
+            let run =
+                Recovery::through(&api.url()).args([option, path]).args(others.iter().map(String::as_str));
             run.end().is_refused(&[&format!("ERROR: {option} {path}: "), why]);
         }
     }
     let client = fixture("client.pem");
-    let alone = Run::new(&api.url()).args(["--cert-file", &client]).end();
+    let alone = Recovery::through(&api.url()).args(["--cert-file", &client]).end();
     alone.is_refused(&[&format!("--cert-file {client}: holds no private key"), "--key-file names"]);
-    let other = Run::new(&api.url()).args(["--cert-file", &client, "--key-file", &fixture("server.key")]);
+    let other =
+        Recovery::through(&api.url()).args(["--cert-file", &client, "--key-file", &fixture("server.key")]);
     other.end().is_refused(&["--key-file ", "server.key: the key does not belong to the certificate"]);
-    Run::new(&api.url()).args(["--key-file", &client]).end().is_refused(&["--key-file: needs --cert-file"]);
+    Recovery::through(&api.url())
+        .args(["--key-file", &client])
+        .end()
+        .is_refused(&["--key-file: needs --cert-file"]);
     assert_eq!(api.connections(), 0);
 }
 
@@ -259,7 +269,7 @@ fn an_unreadable_file_is_named() {
         println!("skipped: root reads every file");
         return;
     }
-    let ended = Run::new("http://127.0.0.1:1").args(["--ca-file", &path]).end();
+    let ended = Recovery::through("http://127.0.0.1:1").args(["--ca-file", &path]).end();
     ended.is_refused(&[&format!("--ca-file {path}: Permission denied")]);
 }
 
@@ -270,8 +280,8 @@ fn the_trust_store_is_read_only_where_it_is_needed() {
     let fifo = scratch.path("fifo");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
     assert!(made.success());
-    let api = Api::start(pg(), Script::new());
-    Run::new(&api.url()).env("SSL_CERT_FILE", &fifo).end().done();
+    let api = Api::start(model(), Script::new());
+    Recovery::through(&api.url()).env("SSL_CERT_FILE", &fifo).end().done();
     trusting(&tls_api(&server()).url()).env("SSL_CERT_FILE", &fifo).end().done();
 }
 
@@ -288,7 +298,7 @@ fn a_server_that_fails_in_tls_is_asked_again() {
         }
     });
     let ended = trusting(&format!("https://127.0.0.1:{port}")).end();
-    assert_eq!(ended.status, Some(API_NOT_OK), "{}", ended.text);
-    assert_eq!(ended.warnings(), 1, "{}", ended.text);
+    ended.expect(API_NOT_OK);
+    assert_eq!(ended.warnings(), 1, "{}", ended.log);
     asked.join().unwrap();
 }
