@@ -24,35 +24,35 @@ pub fn replies(data: &[u8]) {
     let cut = (head.last() == Some(&b'!')).then(|| "cut off".to_string());
     let reply = Reply { status, body: body.into(), cut, retry_after: None, sent: None, location: None };
 
-    is_one_line(&reply.says());
+    assert_one_line(&reply.says());
     match reply.api_ok() {
         Ok(()) => assert_eq!(status, 200),
-        Err((_, why)) => is_one_line(&why),
+        Err((_, why)) => assert_one_line(&why),
     }
     match reply.created() {
         Created::Operation(id) => assert!((200..300).contains(&status) && is_loggable(&id)),
         Created::Refused(why) => {
             assert!((300..500).contains(&status));
-            is_one_line(&why);
+            assert_one_line(&why);
         }
         Created::Failed(why) => {
             assert_eq!(status, 500);
-            is_one_line(&why);
+            assert_one_line(&why);
         }
-        Created::Unknown(why) => is_one_line(&why),
+        Created::Unknown(why) => assert_one_line(&why),
     }
     match reply.operation() {
         Ok(_) => assert_eq!(status, 200),
-        Err(why) => is_one_line(&why),
+        Err(why) => assert_one_line(&why),
     }
     match reply.recoveries() {
         Ok(ids) => assert!(status == 200 && ids.iter().all(|id| is_loggable(id))),
-        Err(why) => is_one_line(&why),
+        Err(why) => assert_one_line(&why),
     }
     for backup in ["latest", "oldest", "last-failed", "20261122T133430"] {
         match reply.backup("pg", backup) {
             Ok(_) => assert!(status == 200 && reply.cut.is_none()),
-            Err(why) => is_one_line(&why.to_string()),
+            Err(why) => assert_one_line(&why.to_string()),
         }
     }
 }
@@ -98,16 +98,16 @@ pub fn url(data: &[u8]) {
         let _ = Config::new().set(option, Value::Text(first));
     }
     let Ok(url) = Url::parse(first) else { return };
-    let shown = is_printable(&url);
+    let shown = printed(&url);
     assert!(
         Url::parse(&shown).is_ok_and(|again| Url { credentials: url.credentials.clone(), ..again } == url)
     );
     for line in lines {
         let joined = url.join(&["servers", line]);
         assert_eq!(joined.path.matches('/').count(), url.path.matches('/').count() + 2);
-        is_printable(&joined);
+        printed(&joined);
         if let Ok(to) = url.follow(line) {
-            is_printable(&to);
+            printed(&to);
             let kept = to.credentials.is_some();
             assert!(!kept || (to.same_server(&url) && to.credentials == url.credentials));
         }
@@ -124,11 +124,11 @@ fn is_loggable(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(char::is_control)
 }
 
-fn is_one_line(text: &str) {
+fn assert_one_line(text: &str) {
     assert!(is_loggable(text), "{text:?}");
 }
 
-fn is_printable(url: &Url) -> String {
+fn printed(url: &Url) -> String {
     let shown = url.to_string();
     assert!(is_loggable(&shown) && !shown.contains(' ') && !shown.contains('#'), "{shown:?}");
     shown

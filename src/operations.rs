@@ -96,7 +96,8 @@ impl Operations {
     /// The newest operations, at most so many, sorted by ID. Asks for the state of each.
     ///
     /// # Errors
-    /// The list was not to be had. A state that was not is none.
+    /// The list was not to be had, or the API could not be talked to any more. A state that it did not tell is
+    /// none.
     pub fn list(&self, newest: usize) -> Result<Vec<Operation>, OperationsError> {
         let mut operations = self.listed()?;
         operations.sort_by(|one, other| one.id.cmp(&other.id));

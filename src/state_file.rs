@@ -10,7 +10,7 @@ use crate::ffi::sys;
 use crate::machine::Claim;
 use crate::record::{Line, Record};
 
-/// A state file holds the IDs of at most so many operations that the API can list.
+/// Twice what a list of operations can hold, and so more than all their IDs.
 const LIMIT: u64 = 16 << 20;
 
 pub(crate) struct StateFile {
@@ -62,7 +62,8 @@ impl StateFile {
                 }
                 Err(TryLockError::Error(error)) => return Err(error),
             }
-            let parsed = Record::parse(&read(&file)?);
+            let bytes = read(&file)?;
+            let parsed = Record::parse(&bytes);
             if !same_file(&file, &self.path) {
                 // Removed by the run that had it: it has ended. One that has started nothing of its own leaves
                 // what is known of the run before it.
@@ -71,15 +72,15 @@ impl StateFile {
             }
             let (record, garbage) = match parsed {
                 Ok(record) => (record, None),
-                Err(why) => {
-                    if !self.read_only {
-                        file.set_len(0)?;
-                    }
-                    (None, Some(why))
-                }
+                Err(why) => (None, Some(why)),
             };
-            if !self.read_only {
-                repair(&file)?;
+            // Garbage goes, and so does a line that a killed run has not ended: it would hide the next.
+            let whole = match garbage {
+                None => bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1),
+                Some(_) => 0,
+            };
+            if whole < bytes.len() && !self.read_only {
+                file.set_len(whole as u64)?;
             }
             self.file = Some(file);
             return Ok(Claim::Mine { record: record.or(self.ended.take()), garbage });
@@ -148,17 +149,6 @@ fn read(mut file: &File) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(0))?;
     file.take(LIMIT).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Ends a line that a killed run has not ended.
-fn repair(mut file: &File) -> io::Result<()> {
-    let bytes = read(file)?;
-    if bytes.last().is_some_and(|last| *last != b'\n') {
-        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at as u64 + 1);
-        file.set_len(whole)?;
-        file.seek(SeekFrom::End(0))?;
-    }
-    Ok(())
 }
 
 fn same_file(file: &File, path: &Path) -> bool {

@@ -12,7 +12,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage};
 
 use crate::config::TlsFiles;
-use crate::text::one_line;
+use crate::text::{first_few, one_line};
 use crate::trust::{NO_ROOTS, Verifier};
 
 /// Certificates and keys, checked before anything is sent.
@@ -183,11 +183,11 @@ fn certificate_trouble(why: &CertificateError) -> (String, &'static str) {
 fn names(why: &CertificateError) -> String {
     let CertificateError::NotValidForNameContext { expected, presented } = why else { return String::new() };
     // As rustls has them: `DnsName("barman.example.com")`.
-    let name = |text: &String| text.split('"').nth(1).unwrap_or(text).to_string();
-    let shown: Vec<String> = presented.iter().take(5).map(name).collect();
-    let rest = if presented.len() > shown.len() { ", ..." } else { "" };
-    let theirs = if shown.is_empty() { "no name".into() } else { shown.join(", ") };
-    format!(" ({})", one_line(&format!("it is for {theirs}{rest}, not for {}", expected.to_str())))
+    let theirs = match presented.as_slice() {
+        [] => "no name".into(),
+        names => first_few(names.iter().map(|name| name.split('"').nth(1).unwrap_or(name))),
+    };
+    format!(" ({})", one_line(&format!("it is for {theirs}, not for {}", expected.to_str())))
 }
 
 /// How far this host's clock is from the time in which a certificate is valid.

@@ -111,7 +111,7 @@ impl Url {
         Ok(url)
     }
 
-    pub(crate) fn scheme(&self) -> &'static str {
+    fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
     }
 

@@ -42,7 +42,6 @@ const FILE: &str = "log-file";
 const STDERR: &str = "log-stderr";
 const FORMAT: &str = "log-format";
 const LEVEL: &str = "log-level";
-
 const PROGRESS: &str = "progress";
 
 const SHOWS: [(&str, Show); 3] = [("auto", Show::Auto), ("always", Show::Always), ("never", Show::Never)];

@@ -52,12 +52,12 @@ impl Switch {
         self.settle(lost)
     }
 
-    pub(super) fn look_again(&mut self, lost: Lost) -> Do {
+    fn look_again(&mut self, lost: Lost) -> Do {
         self.wait(self.settings.retry_wait.max(SHORTEST), Phase::Looking(lost))
     }
 
     /// Follows the next of what is new; at the end of all reports it, or creates again if there was none.
-    pub(super) fn settle(&mut self, mut lost: Lost) -> Do {
+    fn settle(&mut self, mut lost: Lost) -> Do {
         if let Some(id) = lost.open.pop_front() {
             self.log(Level::Info, format!("operation {id} is new: it may be the one"));
             let follow = Follow::new(id.clone(), self.now, LOOP_WAIT);
@@ -84,7 +84,7 @@ impl Switch {
         }
     }
 
-    pub(super) fn uncertain(&mut self, lost: &Lost, why: &str) -> Do {
+    fn uncertain(&mut self, lost: &Lost, why: &str) -> Do {
         let message = format!(
             "An issue was faced while trying to create a config switch operation: its reply was lost ({}), and {why}",
             lost.why

@@ -8,7 +8,7 @@
 //! 3. Giving up is the dangerous direction: patience while a restore may be running, speed where none is.
 //!
 //! `start.rs` leads up to the create, `poll.rs` follows the operation, `settle.rs` finds out what became of
-//! operations whose ID or fate is unknown.
+//! operations whose ID or fate is unknown, `end.rs` ends the run. `watch.rs` keeps the figures of what arrives.
 
 mod end;
 mod poll;
@@ -176,7 +176,9 @@ pub(crate) struct Machine {
     known: Option<HashSet<String>>,
     /// The data directory before the create.
     before: Option<Look>,
+    /// The directory that the operation writes into, once it was seen with something in it.
     identity: Option<Identity>,
+    /// Whether that was removed or emptied since.
     removed: bool,
     /// Creates that failed without another node in the way.
     attempts: u32,
@@ -191,6 +193,7 @@ pub(crate) struct Machine {
     told_unsaved: bool,
     /// Whether an answer about the operation has been good.
     answered: bool,
+    /// How often neither a poll nor the list knew it.
     unknown: u32,
 }
 

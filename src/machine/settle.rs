@@ -42,6 +42,7 @@ pub(super) struct Settle {
     seen: HashSet<String>,
     /// How often the API did not know an operation.
     unknown: HashMap<String, u32>,
+    /// Looks at the list since something new was in it, that one included.
     looks: u32,
 }
 

@@ -353,7 +353,7 @@ impl Machine {
     }
 
     /// Counts an attempt to create, and ends the run after the last.
-    pub(super) fn out_of_attempts(&mut self, why: &str) -> Option<Step> {
+    fn out_of_attempts(&mut self, why: &str) -> Option<Step> {
         self.attempts += 1;
         let (attempt, most) = (self.attempts, self.settings.max_retries.max(1));
         if attempt >= most {
