@@ -431,3 +431,8 @@ fn a_removal_that_was_seen_is_noted_for_the_next_run() {
     .ends(TimedOut, InProgress);
     assert!(row.world.record().unwrap().removed);
 }
+
+#[test]
+fn without_a_state_file() {
+    row("none wanted", |w| w.set(Opt::NoStateFile, true)).ends(RecoveryDone, Done).silent("state file");
+}
