@@ -37,7 +37,7 @@ impl Watched {
         let watch = move || {
             let signal = signals.wait();
             let came = Instant::now();
-            log.write_within(WRITING, Level::Debug, format!("{} received", sys::signal_name(signal)));
+            log.write_within(WRITING, Level::Info, format!("{} received", sys::signal_name(signal)));
             watched.cancel();
             let end = wait_for_end.recv_timeout(GRACE.saturating_sub(came.elapsed()));
             if end.is_ok() {

@@ -201,7 +201,12 @@ fn of_directory(settings: &Settings, look: &Look, parent_writable: bool) -> Find
             "stop it before a restore; Patroni does so by itself",
         );
     }
+    let file = look.content == Content::Something && look.identity.is_none();
     let (detail, hint) = match look.content {
+        Content::Something if file => (
+            format!("{directory} is no directory"),
+            "mistyped? Barman refuses it; remove it, or name another",
+        ),
         Content::Something => (
             format!("{directory} is not empty"),
             "Barman 3.15 and later refuse it; Patroni empties it before it calls, you have to by hand",
@@ -217,7 +222,7 @@ fn of_directory(settings: &Settings, look: &Look, parent_writable: bool) -> Find
         Content::Missing => return Finding::ok(WHAT, format!("{directory} does not exist yet")),
         Content::Empty => return Finding::ok(WHAT, format!("{directory} is empty")),
     };
-    let failed = look.content == Content::Missing;
+    let failed = file || look.content == Content::Missing;
     Finding::new(if failed { Verdict::Failed } else { Verdict::Warning }, WHAT, detail, hint)
 }
 

@@ -214,8 +214,11 @@ impl Machine {
         }
         if look.content == Content::Something && self.before.is_none() {
             let directory = &self.settings.data_directory;
-            let line =
-                format!("the data directory {directory} is not empty: Barman 3.15 and later will refuse it");
+            let why = match look.identity {
+                Some(_) => "is not empty: Barman 3.15 and later will refuse it",
+                None => "is no directory: Barman will refuse it",
+            };
+            let line = format!("the data directory {directory} {why}");
             self.log(Level::Warning, line);
         }
         self.before = Some(look);

@@ -120,6 +120,10 @@ fn the_data_directory_and_the_state_file_are_looked_at() {
         (ran.code, about(&ran, "data directory"))
     };
     assert!(code == Some(0) && unseen.starts_with("WARNING  data directory: "), "{unseen}");
+    fs::write(&data, "x").unwrap();
+    let (code, file) = line("data directory");
+    assert!(code == Some(1) && file.starts_with("FAILED ") && file.contains("no directory"), "{file}");
+    fs::remove_file(&data).unwrap();
     fs::create_dir(&data).unwrap();
     assert!(line("data directory").1.starts_with("OK "), "{:?}", line("data directory"));
     fs::write(format!("{data}/PG_VERSION"), "15\n").unwrap();

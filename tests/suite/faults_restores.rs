@@ -267,6 +267,10 @@ fn before() -> Vec<Row> {
             .before(|node, _| fill(&node.data))
             .code(1)
             .says("is not empty: Barman 3.15 and later will refuse it"),
+        row("before", "a file in its place: said, and Barman refuses it")
+            .before(|node, _| fs::write(&node.data, "x").unwrap())
+            .code(1)
+            .says("is no directory: Barman will refuse it"),
         row("before", "an empty directory is restored into")
             .before(|node, _| fs::create_dir(&node.data).unwrap()),
     ]
