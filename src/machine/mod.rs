@@ -148,6 +148,8 @@ enum Phase {
         retry_after: Option<Duration>,
     },
     DoneLook,
+    /// The operation has failed: is nothing written into the data directory any more?
+    Ebbing(poll::Ebb),
     Settling(settle::Settle),
     /// Between two requests about operations: look, note what was seen, wait.
     Pause {
@@ -214,9 +216,9 @@ impl Course for Machine {
     }
 
     fn counting(&self) -> Counting {
-        match self.state {
-            OperationState::Done => Counting::All,
-            state if state.may_be_running() => Counting::Some,
+        match (self.state, &self.phase) {
+            (OperationState::Done, _) | (_, Phase::Ebbing(_)) => Counting::All,
+            (state, _) if state.may_be_running() => Counting::Some,
             _ => Counting::Nothing,
         }
     }
@@ -274,6 +276,7 @@ impl Machine {
             Phase::Polling => self.polling(seen),
             Phase::PollUnknown { why, retry_after } => self.poll_unknown(&why, retry_after, &seen),
             Phase::DoneLook => self.done_look(seen),
+            Phase::Ebbing(ebb) => self.ebbing(ebb, seen),
             Phase::Settling(settle) => self.settling(settle, seen),
             Phase::Pause { wait, then } => self.pausing(wait, then, seen),
             Phase::Finishing(outcome) => {

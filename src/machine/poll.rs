@@ -12,6 +12,22 @@ use crate::outcome::{Code, OperationState};
 use crate::protocol::{Request, Status};
 use crate::record::Line;
 
+/// How often the data directory is looked at once the operation has failed, and for how many looks nothing new
+/// has to have come if something came after that.
+const EBB: Duration = Duration::from_secs(1);
+const QUIET: u32 = 3;
+
+/// What still comes into the data directory of an operation that has failed. Two nodes' creates that the API
+/// gave one ID are two restores into one directory, of which one makes the other fail, and goes on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ebb {
+    /// What was there at the last look.
+    bytes: Option<u64>,
+    /// Whether something has come since the failure, and for how many looks nothing has.
+    flows: bool,
+    quiet: u32,
+}
+
 impl Machine {
     /// `--operation-id`: instead of a create. `lines` are for the state file.
     pub(super) fn follow(&mut self, lines: Vec<Line>) -> Step {
@@ -50,7 +66,7 @@ impl Machine {
             Ok(Status::Failed) => {
                 self.good_answer();
                 self.set_state(OperationState::Failed);
-                self.failed(&id)
+                self.look(Phase::Ebbing(Ebb::default()))
             }
             Err(why) => self.miss(&why, retry_after, Phase::Polling),
         }
@@ -88,7 +104,34 @@ impl Machine {
         self.finish(Code::HttpError, message, "check --operation-id and --barman-server")
     }
 
-    fn failed(&mut self, id: &str) -> Step {
+    /// Whoever is told of a failure empties the directory and lets something else write into it.
+    pub(super) fn ebbing(&mut self, mut ebb: Ebb, seen: Seen) -> Step {
+        let Seen::Looked(look) = seen else { return self.look(Phase::Ebbing(ebb)) };
+        let Some(arrived) = look.arrived.filter(|arrived| arrived.bytes > 0) else { return self.failed() };
+        self.watch.see(arrived, self.now);
+        match ebb.bytes.replace(arrived.bytes) {
+            None => {}
+            Some(before) if before == arrived.bytes => ebb.quiet += 1,
+            Some(_) => {
+                if !std::mem::replace(&mut ebb.flows, true) {
+                    let id = self.operation_id.clone().unwrap_or_default();
+                    let directory = &self.settings.data_directory;
+                    let line = format!(
+                        "operation {id} has failed, and something still writes into {directory} (another restore? Two nodes may have got one operation): waiting for its end"
+                    );
+                    self.log(Level::Warning, line);
+                }
+                ebb.quiet = 0;
+            }
+        }
+        if ebb.quiet >= if ebb.flows { QUIET } else { 1 } {
+            return self.failed();
+        }
+        self.wait(EBB, Phase::Ebbing(ebb))
+    }
+
+    fn failed(&mut self) -> Step {
+        let id = self.operation_id.clone().unwrap_or_default();
         let server = &self.settings.barman_server;
         let hint = format!(
             "the API tells no reason; Barman's own output is in <barman_home>/{server}/output/{id}.json on the Barman host"

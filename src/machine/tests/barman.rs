@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::config::Settings;
-use crate::data_directory::{Content, Identity, Inode, Look, Stamp};
+use crate::data_directory::{Arrived, Content, Identity, Inode, Look, Stamp};
 use crate::protocol::{Reply, Request, Status};
 
 pub(super) fn ms(count: u64) -> Duration {
@@ -116,6 +116,8 @@ pub(super) struct Barman {
     /// The data directory can only be emptied in place.
     pub(super) mount_point: bool,
     postmaster: Option<i32>,
+    /// The bytes in the data directory at a time.
+    pub(super) bytes: Option<fn(Duration) -> u64>,
     /// Laws that were broken.
     pub(super) broken: Vec<String>,
 }
@@ -133,6 +135,7 @@ impl Barman {
             hidden: false,
             mount_point: false,
             postmaster: None,
+            bytes: None,
             broken: Vec::new(),
         };
         barman.add("20261122T101942".into(), "recovery", Status::Done);
@@ -231,6 +234,7 @@ impl Barman {
         if self.hidden {
             return look;
         }
+        look.arrived = self.bytes.map(|at| Arrived { bytes: at(self.now), passes: 0, total: None });
         look.content = match &self.tree {
             None => Content::Missing,
             Some(tree) if !tree.filled => Content::Empty,
