@@ -168,7 +168,11 @@ end_all_postgres() {
 
 node_conninfo() { printf 'host=127.0.0.1 port=%s user=postgres dbname=postgres password=change-me\n' "${PG_PORT[$1]}"; }
 
-is_leader() { [[ $(http_get "${REST_PORT[$1]}" /patroni) == *'"state": "running"'*'"role": "primary"'* ]]; }
+is_leader() {
+    [[ $(http_get "${REST_PORT[$1]}" /patroni) == *'"state": "running"'*'"role": "primary"'* ]] &&
+        # It runs as one before the other nodes can know: they would try to do without a leader first.
+        [[ $(http_get "${REST_PORT[$1]}" /cluster) == *'"role": "leader"'* ]]
+}
 
 # The leader sends WAL to this node: is_streaming NAME
 is_streaming() {
