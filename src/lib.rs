@@ -26,8 +26,9 @@
 //! # }
 //! ```
 //!
-//! Beside [`run`]: [`check`] tells whether a restore could begin, [`config_switch`] switches Barman's
-//! configuration at a role change, [`Operations`] asks what the API knows.
+//! Beside [`run`]: [`check`](check()) tells whether a restore could begin,
+//! [`config_switch`](config_switch()) switches Barman's configuration at a role change, [`Operations`] asks
+//! what the API knows.
 //!
 //! What a recovery promises:
 //!

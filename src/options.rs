@@ -7,9 +7,9 @@
 pub enum Command {
     /// Restore a backup: [`run`](crate::run).
     Recover,
-    /// Tell whether a restore could begin: [`check`](crate::check). Takes the options of a recovery.
+    /// Tell whether a restore could begin: [`check`](crate::check()). Takes the options of a recovery.
     Check,
-    /// Switch the configuration of a Barman server: [`config_switch`](crate::config_switch).
+    /// Switch the configuration of a Barman server: [`config_switch`](crate::config_switch()).
     ConfigSwitch,
     /// Ask for operations: [`Operations`](crate::Operations).
     Operations,
