@@ -43,7 +43,7 @@ impl Url {
     /// A URL of ours. The name of a server or API remains one, so that the slash at its end means nothing.
     pub(crate) fn parse(text: &str) -> Result<Url, String> {
         let mut url = Url::exact(text)?;
-        let rest = text.get(8..).unwrap_or_default();
+        let (_, rest) = text.split_once("://").unwrap_or_default();
         if rest.split_once(['/', '?', '#']).is_some_and(|(_, tail)| tail.contains('@')) {
             // Half a password may be taken for a path, and shown.
             return Err("has an '@' in its path (a password's '/', '?' and '#' are %2F, %3F and %23)".into());
@@ -211,6 +211,10 @@ mod tests {
             ),
             (
                 "http://u:1#p@h",
+                "! has an '@' in its path (a password's '/', '?' and '#' are %2F, %3F and %23)",
+            ),
+            (
+                "http://é:secret@h/p@h",
                 "! has an '@' in its path (a password's '/', '?' and '#' are %2F, %3F and %23)",
             ),
             ("http://h/\u{84}", "! holds a character that no URL has (a blank, a quote, ...)"),
