@@ -57,6 +57,8 @@ impl Machine {
     pub(super) fn interrupted(&mut self, code: Code) -> Step {
         match std::mem::replace(&mut self.phase, Phase::FirstLook) {
             Phase::Finishing(outcome) => return Step::Finish(*outcome),
+            // How it ended is known.
+            Phase::Ebbing(_) if code == Code::TimedOut => return self.failed(),
             // The create was about to be sent, and is not.
             Phase::Creating => self.set_state(OperationState::NotCreated),
             _ => {}

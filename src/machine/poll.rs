@@ -13,7 +13,7 @@ use crate::protocol::{Request, Status};
 use crate::record::Line;
 
 /// How often the data directory is looked at once the operation has failed, and for how many looks nothing new
-/// has to have come if something came after that.
+/// has to have come.
 const EBB: Duration = Duration::from_secs(1);
 const QUIET: u32 = 3;
 
@@ -23,9 +23,9 @@ const QUIET: u32 = 3;
 pub(super) struct Ebb {
     /// What was there at the last look.
     bytes: Option<u64>,
-    /// Whether something has come since the failure, and for how many looks nothing has.
-    flows: bool,
+    /// For how many looks nothing new has come, and whether the contrary was told.
     quiet: u32,
+    told: bool,
 }
 
 impl Machine {
@@ -107,13 +107,13 @@ impl Machine {
     /// Whoever is told of a failure empties the directory and lets something else write into it.
     pub(super) fn ebbing(&mut self, mut ebb: Ebb, seen: Seen) -> Step {
         let Seen::Looked(look) = seen else { return self.look(Phase::Ebbing(ebb)) };
-        let Some(arrived) = look.arrived.filter(|arrived| arrived.bytes > 0) else { return self.failed() };
+        let Some(arrived) = look.arrived else { return self.failed() };
         self.watch.see(arrived, self.now);
         match ebb.bytes.replace(arrived.bytes) {
             None => {}
             Some(before) if before == arrived.bytes => ebb.quiet += 1,
             Some(_) => {
-                if !std::mem::replace(&mut ebb.flows, true) {
+                if !std::mem::replace(&mut ebb.told, true) {
                     let id = self.operation_id.clone().unwrap_or_default();
                     let directory = &self.settings.data_directory;
                     let line = format!(
@@ -124,13 +124,10 @@ impl Machine {
                 ebb.quiet = 0;
             }
         }
-        if ebb.quiet >= if ebb.flows { QUIET } else { 1 } {
-            return self.failed();
-        }
-        self.wait(EBB, Phase::Ebbing(ebb))
+        if ebb.quiet < QUIET { self.wait(EBB, Phase::Ebbing(ebb)) } else { self.failed() }
     }
 
-    fn failed(&mut self) -> Step {
+    pub(super) fn failed(&mut self) -> Step {
         let id = self.operation_id.clone().unwrap_or_default();
         let server = &self.settings.barman_server;
         let hint = format!(
