@@ -6,13 +6,13 @@
 use std::fs;
 use std::path::Path;
 
+use crate::api::{Created, Reply};
+use crate::config::options::Opt;
+use crate::config::url::Url;
 use crate::config::{Config, Value};
-use crate::machine::Claim;
-use crate::options::Opt;
-use crate::protocol::{Created, Reply};
-use crate::record::{Ended, Line, Record, Run};
-use crate::state_file::StateFile;
-use crate::url::Url;
+use crate::recovery::machine::Claim;
+use crate::world::fs::state_file::StateFile;
+use crate::world::journal::{Ended, Line, Record, Run};
 
 pub use crate::ffi::fuzzing::setters;
 

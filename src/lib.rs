@@ -45,49 +45,33 @@
 
 #![deny(unsafe_code)]
 
-mod api_status;
-mod backoff;
+mod api;
 mod cancel;
-mod check;
-mod client;
+mod commands;
 mod config;
-mod config_switch;
-mod data_directory;
-mod diagnose;
-mod driver;
 mod event;
 #[allow(unsafe_code)] // the border to C, and nothing else
 mod ffi;
-mod follow;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod host;
-mod machine;
-mod operations;
-mod options;
 mod outcome;
-mod progress;
-mod protocol;
-mod record;
+mod recovery;
 #[cfg(test)]
 mod scratch;
-mod sizer;
-mod state_file;
+#[allow(unsafe_code)] // the calls into libc that std lacks
+mod sys;
 mod text;
-mod tls;
-mod transport;
-mod trust;
-mod url;
+mod world;
 
 pub use cancel::Cancel;
-pub use check::{Finding, Verdict, check};
+pub use commands::check::{Finding, Verdict, check};
+pub use commands::config_switch::config_switch;
+pub use commands::operations::{Operation, Operations, OperationsError};
+pub use commands::recover::run;
+pub use config::options::{Command, Kind, OPTIONS, Opt, OptionSpec};
 pub use config::{Config, ConfigError, Value};
-pub use config_switch::config_switch;
-pub use driver::run;
 pub use event::{Event, Level, Progress};
-pub use operations::{Operation, Operations, OperationsError};
-pub use options::{Command, Kind, OPTIONS, Opt, OptionSpec};
 pub use outcome::{Code, OperationState, Outcome, SwitchCode};
 
 /// The version of this library.

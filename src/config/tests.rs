@@ -1,7 +1,7 @@
 //! What options accept, and what they come to.
 
 use super::*;
-use crate::options::OPTIONS;
+use crate::config::options::OPTIONS;
 
 fn config() -> Config {
     let mut config = Config::new();

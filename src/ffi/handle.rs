@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::numbers::barman_recover_event as Kind;
 use crate::cancel::Cancel;
+use crate::config::options::Opt;
 use crate::config::{Config, Value};
 use crate::event::Event;
-use crate::options::Opt;
 use crate::outcome::{Code, Outcome};
 use crate::text::printable;
 
@@ -115,7 +115,7 @@ impl Handle {
         let handle = Arc::clone(self);
         #[cfg(feature = "panic-test")]
         let panics = config
-            .settings(crate::options::Command::Recover)
+            .settings(crate::config::options::Command::Recover)
             .is_ok_and(|settings| settings.backup_id == "panic in run!");
         let outcome = crate::run(&config, &self.cancel, move |event| {
             #[cfg(feature = "panic-test")]

@@ -7,7 +7,6 @@ pub(crate) mod fuzzing;
 mod guard;
 mod handle;
 mod numbers;
-pub(crate) mod sys;
 
 // In the header's order.
 mod setters;

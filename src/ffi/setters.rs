@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_void};
 use super::guard::{text, with};
 use super::handle::{Handle, barman_recover_event_fn};
 use crate::config::Value;
-use crate::options::Opt;
+use crate::config::options::Opt;
 use crate::outcome::Code;
 
 /// URL of pg-backup-api, for example "http://barman:7480"; "https://user:password@host/prefix" works too.

@@ -1,0 +1,277 @@
+//! The state file: one lock, lines appended and synced. What the lines mean is `record.rs`'s.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::recovery::machine::Claim;
+use crate::sys;
+use crate::world::fs::directory::parent;
+use crate::world::journal::{Line, Record};
+
+/// Twice what a list of operations can hold, and so more than all their IDs.
+const LIMIT: u64 = 16 << 20;
+
+pub(crate) struct StateFile {
+    path: PathBuf,
+    /// Open; locked once claimed.
+    file: Option<File>,
+    /// Whether it is another user's, to be read and locked but not written.
+    read_only: bool,
+    /// What the run that we waited for wrote last.
+    ended: Option<Record>,
+}
+
+impl StateFile {
+    pub(crate) fn new(path: &Path) -> StateFile {
+        StateFile { path: path.into(), file: None, read_only: false, ended: None }
+    }
+
+    /// Whether a run has the file, and what it says; none where there is none. Leaves it as it is.
+    pub(crate) fn peek(path: &Path) -> io::Result<Option<(bool, Option<Record>)>> {
+        let file = match sys::open_to_read(path).and_then(regular) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        Ok(Some((held, Record::parse(&read(&file)?).ok().flatten())))
+    }
+
+    /// Locks and reads the file, made if need be. Does not wait for the lock.
+    pub(crate) fn claim(&mut self) -> Claim {
+        // Twice, as a call that failed may work a moment later, and to go on without the file could be to
+        // restore beside the operation that it names.
+        let claimed = self.try_claim().or_else(|_| self.try_claim());
+        claimed.unwrap_or_else(|error| Claim::Unavailable(error.to_string()))
+    }
+
+    fn try_claim(&mut self) -> io::Result<Claim> {
+        loop {
+            let file = match self.file.take() {
+                Some(file) => file,
+                None => self.open()?,
+            };
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let record = Record::parse(&read(&file)?).ok().flatten();
+                    self.file = Some(file); // kept, to read later what the other run wrote last
+                    return Ok(Claim::Held(record));
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            let bytes = read(&file)?;
+            let parsed = Record::parse(&bytes);
+            if !same_file(&file, &self.path) {
+                // Removed by the run that had it: it has ended. One that has started nothing of its own leaves
+                // what is known of the run before it.
+                self.ended = parsed.ok().flatten().or(self.ended.take());
+                continue;
+            }
+            let (record, garbage) = match parsed {
+                Ok(record) => (record, None),
+                Err(why) => (None, Some(why)),
+            };
+            // Garbage goes, and so does a line that a killed run has not ended: it would hide the next.
+            let whole = match garbage {
+                None => bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1),
+                Some(_) => 0,
+            };
+            if whole < bytes.len() && !self.read_only {
+                file.set_len(whole as u64)?;
+            }
+            self.file = Some(file);
+            return Ok(Claim::Mine { record: record.or(self.ended.take()), garbage });
+        }
+    }
+
+    fn open(&mut self) -> io::Result<File> {
+        self.read_only = false;
+        // Readable for all, as Patroni's and an operator's user may differ; it holds no secret.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o644);
+        let file = match options.open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                // What it says of an operation counts, whoever wrote it.
+                let file = sys::open_to_read(&self.path).map_err(|_| error)?;
+                self.read_only = true;
+                file
+            }
+            opened => opened?,
+        };
+        regular(file)
+    }
+
+    /// Appends lines in one write and syncs them.
+    pub(crate) fn append(&mut self, lines: &[Line]) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Err(io::Error::other("it is not open")) };
+        if self.read_only {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is another user's"));
+        }
+        let end = file.seek(SeekFrom::End(0))?;
+        let bytes: Vec<u8> = lines.iter().flat_map(Line::to_bytes).collect();
+        let written = file.write_all(&bytes).and_then(|()| file.sync_data());
+        if written.is_err() {
+            let _ = file.set_len(end); // half a line would hide the next
+        }
+        written?;
+        if end == 0 { sync_parent(&self.path) } else { Ok(()) }
+    }
+
+    /// Removes the file, with last lines for a run that waits for its lock, and gives up the lock.
+    pub(crate) fn remove(&mut self, last: &[Line]) -> io::Result<()> {
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        let bytes: Vec<u8> = last.iter().flat_map(Line::to_bytes).collect();
+        file.seek(SeekFrom::End(0))?;
+        let _ = file.write_all(&bytes); // that run judges by itself without them
+        let removed = fs::remove_file(&self.path);
+        let _ = file.unlock(); // at once even if a fork of the host holds the descriptor
+        removed
+    }
+}
+
+impl Drop for StateFile {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            let _ = file.unlock(); // likewise
+        }
+    }
+}
+
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+fn read(mut file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(LIMIT).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn same_file(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
+        _ => false,
+    }
+}
+
+/// So that the file's name survives a power cut too.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    File::open(parent(path))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::scratch::Scratch;
+    use crate::world::journal::{Ended, Run};
+
+    fn state_file(scratch: &Scratch) -> StateFile {
+        StateFile::new(&scratch.0.join("state.json"))
+    }
+
+    fn run() -> Line {
+        Line::Run(Run {
+            pid: 1,
+            api_url: "http://h".into(),
+            barman_server: "main".into(),
+            backup_id: "latest".into(),
+            data_directory: "/d".into(),
+            known: Some(HashSet::new()),
+        })
+    }
+
+    fn operation(claim: Claim) -> Option<String> {
+        match claim {
+            Claim::Mine { record, garbage: None } => record.and_then(|record| record.operation_id),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_run_finds_what_an_earlier_one_left() {
+        let scratch = Scratch::new("state-left");
+        let mut first = state_file(&scratch);
+        assert_eq!(operation(first.claim()), None);
+        first.append(&[run(), Line::Operation("x".into())]).unwrap();
+        drop(first);
+        assert_eq!(operation(state_file(&scratch).claim()).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn two_runs_never_hold_it_together_and_the_second_learns_the_firsts_end() {
+        let scratch = Scratch::new("state-two");
+        let (mut first, mut second) = (state_file(&scratch), state_file(&scratch));
+        first.claim();
+        first.append(&[run(), Line::Operation("x".into())]).unwrap();
+        assert!(
+            matches!(second.claim(), Claim::Held(Some(record)) if record.operation_id.as_deref() == Some("x"))
+        );
+        first.remove(&[Line::Ended(Ended::Done)]).unwrap();
+        let Claim::Mine { record: Some(record), garbage: None } = second.claim() else { panic!() };
+        assert_eq!(record.ended, Some(Ended::Done));
+        assert!(matches!(state_file(&scratch).claim(), Claim::Held(_)), "the file that is there is locked");
+    }
+
+    #[test]
+    fn a_third_run_learns_the_firsts_end_though_the_second_had_the_file_meanwhile() {
+        let scratch = Scratch::new("state-three");
+        let [mut first, mut second, mut third] = [(); 3].map(|()| state_file(&scratch));
+        first.claim();
+        first.append(&[run(), Line::Operation("x".into())]).unwrap();
+        assert!(matches!((second.claim(), third.claim()), (Claim::Held(_), Claim::Held(_))));
+        first.remove(&[Line::Ended(Ended::Done)]).unwrap();
+        assert!(matches!(second.claim(), Claim::Mine { record: Some(_), .. }));
+        assert!(matches!(third.claim(), Claim::Held(_)));
+        // The second has judged what the first left, and has started nothing.
+        second.remove(&[Line::Operation("x".into()), Line::Ended(Ended::Done)]).unwrap();
+        let Claim::Mine { record: Some(record), garbage: None } = third.claim() else { panic!() };
+        assert_eq!((record.operation_id.as_deref(), record.ended), (Some("x"), Some(Ended::Done)));
+    }
+
+    #[test]
+    fn garbage_is_told_and_replaced() {
+        let scratch = Scratch::new("state-garbage");
+        fs::write(scratch.0.join("state.json"), b"\xff garbage").unwrap();
+        let mut file = state_file(&scratch);
+        assert!(matches!(file.claim(), Claim::Mine { record: None, garbage: Some(_) }));
+        file.append(&[run()]).unwrap();
+        drop(file);
+        assert!(matches!(state_file(&scratch).claim(), Claim::Mine { record: Some(_), garbage: None }));
+    }
+
+    #[test]
+    fn a_line_cut_off_by_a_kill_does_not_hide_the_next() {
+        let scratch = Scratch::new("state-cut");
+        let mut bytes = run().to_bytes();
+        bytes.extend(b"{\"operati");
+        fs::write(scratch.0.join("state.json"), bytes).unwrap();
+        let mut file = state_file(&scratch);
+        file.claim();
+        file.append(&[Line::Operation("x".into())]).unwrap();
+        drop(file);
+        assert_eq!(operation(state_file(&scratch).claim()).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn what_cannot_be_a_state_file_is_unavailable() {
+        let scratch = Scratch::new("state-unavailable");
+        for path in [scratch.0.join("no/state.json"), scratch.0.clone()] {
+            assert!(matches!(StateFile::new(&path).claim(), Claim::Unavailable(_)), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_a_state_file_holds_nobody_up() {
+        let scratch = Scratch::new("state-pipe");
+        let path = scratch.0.join("state.json");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(StateFile::peek(&path).is_err());
+        assert!(matches!(StateFile::new(&path).claim(), Claim::Unavailable(_)));
+    }
+}

@@ -1,0 +1,151 @@
+//! What the state file says: JSON lines, only ever appended, so that a kill or a power cut at any instant
+//! leaves the lines before it whole. The first line is written before the create; later ones add what has
+//! become known since. Pure; `state_file.rs` reads and writes.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::world::fs::directory::Identity;
+
+/// The run of the state file, as far as it got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) run: Run,
+    /// The operation, once the API has named it.
+    pub(crate) operation_id: Option<String>,
+    /// The data directory that the operation writes into, once it was seen with something in it.
+    pub(crate) identity: Option<Identity>,
+    /// Whether that directory has been removed or emptied under the operation.
+    pub(crate) removed: bool,
+    /// How the operation ended.
+    pub(crate) ended: Option<Ended>,
+}
+
+/// The first line: a create is about to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) pid: u32,
+    pub(crate) api_url: String,
+    pub(crate) barman_server: String,
+    pub(crate) backup_id: String,
+    pub(crate) data_directory: String,
+    /// The recoveries that were there before the create; none when they could not be listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) known: Option<HashSet<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum Ended {
+    Done,
+    Failed,
+}
+
+/// One line of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Line {
+    Run(Run),
+    Operation(String),
+    Identity(Identity),
+    Removed(bool),
+    Ended(Ended),
+}
+
+impl Line {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default(); // strings and numbers always serialize
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+impl Record {
+    /// Reads the lines of a state file. `Ok(None)` for an empty file; an error for a file without a whole
+    /// first line. What follows the last whole line was being written when the run died, and counts not.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Record>, String> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let mut record: Option<Record> = None;
+        for line in bytes.split_inclusive(|b| *b == b'\n').filter(|line| line.ends_with(b"\n")) {
+            let Ok(line) = serde_json::from_slice(line) else { continue };
+            match (line, &mut record) {
+                (Line::Run(run), _) => record = Some(Record::new(run)),
+                (line, Some(record)) => record.add(line),
+                (_, None) => {}
+            }
+        }
+        record.map(Some).ok_or_else(|| "it does not hold what this program writes".into())
+    }
+
+    pub(crate) fn new(run: Run) -> Record {
+        Record { run, operation_id: None, identity: None, removed: false, ended: None }
+    }
+
+    pub(crate) fn add(&mut self, line: Line) {
+        match line {
+            Line::Run(run) => *self = Record::new(run),
+            Line::Operation(id) => self.operation_id = Some(id),
+            Line::Identity(identity) => self.identity = Some(identity),
+            Line::Removed(removed) => self.removed = removed,
+            Line::Ended(ended) => self.ended = Some(ended),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run() -> Run {
+        Run {
+            pid: 7,
+            api_url: "http://h".into(),
+            barman_server: "main".into(),
+            backup_id: "latest".into(),
+            data_directory: "/d".into(),
+            known: Some(HashSet::from(["a".to_string()])),
+        }
+    }
+
+    fn file(lines: &[Line]) -> Vec<u8> {
+        lines.iter().flat_map(Line::to_bytes).collect()
+    }
+
+    #[test]
+    fn lines_add_up() {
+        let bytes = file(&[Line::Run(run()), Line::Operation("x".into()), Line::Ended(Ended::Done)]);
+        let record = Record::parse(&bytes).unwrap().unwrap();
+        assert_eq!((record.operation_id.as_deref(), record.ended), (Some("x"), Some(Ended::Done)));
+        assert_eq!(record.run, run());
+    }
+
+    #[test]
+    fn a_later_create_forgets_what_was_known_of_the_one_before() {
+        let bytes = file(&[Line::Run(run()), Line::Operation("x".into()), Line::Run(run())]);
+        assert_eq!(Record::parse(&bytes).unwrap().unwrap().operation_id, None);
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_tells_what_was_whole_before_the_cut() {
+        let bytes = file(&[Line::Run(run()), Line::Operation("x".into()), Line::Ended(Ended::Failed)]);
+        let first = Line::Run(run()).to_bytes().len();
+        for end in 0..=bytes.len() {
+            let parsed = Record::parse(&bytes[..end]);
+            match end {
+                0 => assert_eq!(parsed, Ok(None)),
+                _ if end < first => assert!(parsed.is_err()),
+                _ => assert_eq!(parsed.unwrap().unwrap().run, run()),
+            }
+        }
+    }
+
+    #[test]
+    fn garbage_is_told_from_emptiness() {
+        for garbage in [&b"x"[..], b"{}\n", b"\xff\xfe\n", b"{\"operation\":\"x\"}\n", &vec![b'['; 100_000]] {
+            assert!(Record::parse(garbage).is_err());
+        }
+    }
+}
