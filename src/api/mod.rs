@@ -118,13 +118,15 @@ pub(crate) struct Reply {
     pub(crate) location: Option<Url>,
 }
 
-/// No answer came.
+/// No reply came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NoReply {
-    /// Whether the request may have been processed.
-    pub(crate) reached: bool,
+pub(crate) struct TransportError {
+    /// Whether the request may have been processed: it was sent whole.
+    pub(crate) sent: bool,
+    /// Whether it was a timeout, while the API may have been at work.
+    pub(crate) timed_out: bool,
     /// Whether asking again can't help (wrong certificate, ...).
-    pub(crate) lasting: bool,
+    pub(crate) permanent: bool,
     pub(crate) text: String,
     pub(crate) hint: String,
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::api::diagnose::{Backup, Unknown};
-use crate::api::{NoReply, Reply, Request};
+use crate::api::{Reply, Request, TransportError};
 use crate::cancel::Cancel;
 use crate::config::options::Command;
 use crate::config::{Config, Settings};
@@ -123,7 +123,7 @@ fn remote(client: &Client) -> (Vec<Finding>, Option<Backup>) {
     (findings, backup)
 }
 
-fn of_status(settings: &Settings, answer: Result<Reply, NoReply>) -> Finding {
+fn of_status(settings: &Settings, answer: Result<Reply, TransportError>) -> Finding {
     const WHAT: &str = "API";
     let url = &settings.api_url;
     let (why, hint) = match answer {
@@ -145,7 +145,7 @@ fn authentication(status: u16) -> String {
     if matches!(status, 401 | 403) { refusal_hint(&format!("HTTP {status}")) } else { String::new() }
 }
 
-fn of_server(settings: &Settings, answer: Result<Reply, NoReply>) -> Finding {
+fn of_server(settings: &Settings, answer: Result<Reply, TransportError>) -> Finding {
     const WHAT: &str = "server";
     let server = &settings.barman_server;
     let answer = match answer {

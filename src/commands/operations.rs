@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::{NoReply, Reply, Request, Status};
+use crate::api::{Reply, Request, Status, TransportError};
 use crate::cancel::Cancel;
 use crate::commands::recover::seed;
 use crate::config::options::Command;
@@ -137,8 +137,8 @@ impl Operations {
             let request = Request::Poll(id.into());
             let seen = match self.client.send(&request, request.timeout(settings).min(self.client.left())) {
                 Ok(reply) => Seen::Reply(reply),
-                Err(none) if none.lasting => return Err(self.failure(none)),
-                Err(none) => Seen::NoReply(none),
+                Err(none) if none.permanent => return Err(self.failure(none)),
+                Err(none) => Seen::Unanswered(none),
             };
             let wait = match follow.saw(seen, self.client.started.elapsed(), settings, &mut random) {
                 Next::Ended(status) => {
@@ -183,7 +183,7 @@ impl Operations {
         self.client.ask(request).map_err(|none| self.failure(none))
     }
 
-    fn failure(&self, none: NoReply) -> OperationsError {
+    fn failure(&self, none: TransportError) -> OperationsError {
         if self.client.host.cancel.is_cancelled() || self.client.left().is_zero() {
             return self.interrupted();
         }

@@ -67,10 +67,10 @@ pub(crate) fn drive<C: Course>(mut course: C, client: &Client) -> Outcome<C::Cod
             Step::Send(request, timeout) => match client.send(&request, timeout) {
                 Ok(reply) => Seen::Reply(reply),
                 // Whether a create got through must be told; any other failure is the host's own doing.
-                Err(none) if host.cancel.is_cancelled() && !(none.reached && request.changes()) => {
+                Err(none) if host.cancel.is_cancelled() && !(none.sent && request.changes()) => {
                     Seen::Cancelled
                 }
-                Err(none) => Seen::NoReply(none),
+                Err(none) => Seen::Unanswered(none),
             },
             Step::Wait(wait) => {
                 host.wait(wait);

@@ -29,7 +29,7 @@ pub(crate) fn judge(seen: Seen, attempt: u32, settings: &Settings, random: &mut 
                 (again, format!("{}: {why}", settings.api_url.join(&["status"])), String::new())
             }
         },
-        Seen::NoReply(none) => (!none.lasting, none.text, none.hint),
+        Seen::Unanswered(none) => (!none.permanent, none.text, none.hint),
         _ => (true, "no answer".into(), String::new()),
     };
     let most = settings.max_retries.max(1);

@@ -52,7 +52,7 @@ impl Follow {
     ) -> Next {
         let (answer, status, retry_after) = match seen {
             Seen::Reply(reply) => (reply.operation(), reply.status, reply.retry_after),
-            Seen::NoReply(none) => (Err(none.text), 0, None),
+            Seen::Unanswered(none) => (Err(none.text), 0, None),
             _ => return Next::Again(Duration::ZERO, "no answer".into()),
         };
         let why = match answer {
@@ -69,7 +69,7 @@ impl Follow {
             return Next::Unknown(why);
         }
         let miss = self.outage.miss(now, settings, self.loop_wait, retry_after, random);
-        // Whether the API knows the operation is still open: that is told, not that it can't be reached.
+        // Whether the API knows the operation is still open: that is told, not that it can't be sent.
         if miss.too_long && self.unknown == 0 {
             let (lasted, tries) = (seconds(miss.lasted), miss.tries);
             return Next::Lost(format!("no good answer for {lasted} ({tries} tries), the last: {why}"));
@@ -82,7 +82,7 @@ impl Follow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{NoReply, Reply};
+    use crate::api::{Reply, TransportError};
     use crate::config::Config;
     use crate::config::options::{Command, Opt};
 
@@ -100,7 +100,13 @@ mod tests {
     }
 
     fn refused() -> Seen {
-        Seen::NoReply(NoReply { reached: false, lasting: false, text: "refused".into(), hint: String::new() })
+        Seen::Unanswered(TransportError {
+            sent: false,
+            timed_out: false,
+            permanent: false,
+            text: "refused".into(),
+            hint: String::new(),
+        })
     }
 
     fn unknown() -> Seen {

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::api::{NoReply, Reply, Request};
+use crate::api::{Reply, Request, TransportError};
 use crate::config::options::Command;
 use crate::config::{Config, ConfigError, Settings, beside};
 use crate::event::{Event, Level};
@@ -29,7 +29,7 @@ impl Client {
     }
 
     /// Sends one request, once.
-    pub(crate) fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, NoReply> {
+    pub(crate) fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, TransportError> {
         let began = Instant::now();
         let answer = self.transport.send(request, &self.settings, timeout);
         let method = if request.body(&self.settings).is_some() { "POST" } else { "GET" };
@@ -37,7 +37,7 @@ impl Client {
         let came = match &answer {
             Ok(reply) => format!("HTTP {}, {} bytes", reply.status, reply.body.len()),
             Err(none) => {
-                format!("no reply ({})", if none.reached { "it was sent" } else { "it was not sent" })
+                format!("no reply ({})", if none.sent { "it was sent" } else { "it was not sent" })
             }
         };
         let message = format!("{method} {url}: {came}, {} ms", began.elapsed().as_millis());
@@ -46,7 +46,7 @@ impl Client {
     }
 
     /// Asks a question, which changes nothing, again while that may help. The last answer, whatever it is.
-    pub(crate) fn ask(&self, request: &Request) -> Result<Reply, NoReply> {
+    pub(crate) fn ask(&self, request: &Request) -> Result<Reply, TransportError> {
         let most = self.settings.max_retries.max(1);
         let mut tries = 1;
         loop {
@@ -54,7 +54,7 @@ impl Client {
             let answer = self.send(request, request.timeout(&self.settings).min(left));
             let again = match &answer {
                 Ok(reply) => reply.status >= 500,
-                Err(none) => !none.lasting,
+                Err(none) => !none.permanent,
             };
             if !again || tries >= most || self.pause(self.settings.retry_wait.max(SHORTEST)) {
                 return answer;

@@ -6,7 +6,40 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::world::fs::directory::Identity;
+use crate::world::snapshot::Identity;
+
+/// The state file of a run: a lock, and lines for the run that comes after a kill.
+#[allow(dead_code)]
+pub(crate) trait Journal {
+    /// Its path, for messages.
+    fn path(&self) -> String;
+
+    /// Locks and reads it, made if need be. Does not wait for the lock.
+    fn lock(&mut self) -> Lock;
+
+    /// Appends lines in one write, and syncs them.
+    fn append(&mut self, lines: &[Line]) -> Result<(), String>;
+
+    /// Removes the file if it is still this run's own, with last lines for a run that waits for its lock, and
+    /// gives up the lock.
+    fn close(&mut self, last: &[Line]) -> Result<(), String>;
+
+    /// Gives up the lock and leaves the file to the next run.
+    fn leave(&mut self);
+}
+
+/// What came of locking the state file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(dead_code)]
+pub(crate) enum Lock {
+    /// It is this run's. `left_over` is what an earlier run left, or, after a wait, what the other run wrote last;
+    /// `garbage` why what was in it could not be read.
+    Ours { left_over: Option<Record>, garbage: Option<String> },
+    /// Another run has it.
+    Held(Option<Record>),
+    /// It can't be had; why.
+    Unavailable(String),
+}
 
 /// The run of the state file, as far as it got.
 #[derive(Debug, Clone, PartialEq, Eq)]

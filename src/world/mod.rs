@@ -1,4 +1,5 @@
-//! The outside of a run: the API over the network, the data directory and the state file, the host.
+//! What a run asks of the outside, as one trait, and the real one behind it: the API over the network, the data
+//! directory, the state file, the processes of this node, and the host that wants to know.
 
 pub(crate) mod client;
 pub(crate) mod fs;
@@ -6,3 +7,60 @@ pub(crate) mod host;
 pub(crate) mod journal;
 pub(crate) mod net;
 pub(crate) mod sizer;
+pub(crate) mod snapshot;
+
+use std::time::Duration;
+
+use crate::api::{Reply, Request, TransportError};
+use crate::event::Event;
+use journal::Journal;
+use snapshot::Snapshot;
+
+/// Everything outside of a run.
+#[allow(dead_code)]
+pub(crate) trait World {
+    /// Time since the start of the run.
+    fn now(&self) -> Duration;
+
+    /// Sends one request, once, and waits for its reply: at most this long, and not beyond the deadline. An
+    /// interrupt ends it at once; one that starts something still has until the end of the grace for its reply.
+    fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, TransportError>;
+
+    /// Waits; with no time at all it only asks whether the run is to end. Progress of the wait is the host's tick.
+    fn pause(&mut self, time: Duration) -> Result<(), Interrupt>;
+
+    /// From an interrupt on: neither it nor the deadline interrupts until [`GRACE`] after it came.
+    fn grant_grace(&mut self);
+
+    /// Looks at the data directory. Cheap enough for four times a second, whatever its size.
+    fn look(&mut self) -> Snapshot;
+
+    /// Looks for rsync receivers that write into the data directory, now.
+    fn receivers(&mut self) -> usize;
+
+    /// Sends SIGTERM to those; how many there were.
+    fn end_receivers(&mut self) -> usize;
+
+    /// The state file, where one is kept.
+    fn journal(&mut self) -> Option<&mut dyn Journal>;
+
+    /// Hands an event to the host.
+    fn report(&mut self, event: Event);
+
+    fn random(&mut self) -> u64;
+}
+
+/// How long a run that is to end may take over that: Patroni kills ten seconds after its SIGTERM.
+#[allow(dead_code)]
+pub(crate) const GRACE: Duration = Duration::from_secs(8);
+
+/// Why a run is to end before it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code)]
+pub(crate) enum Interrupt {
+    /// The host wants an end, of the restore too.
+    Cancelled,
+    /// The host wants an end of this run alone: the restore goes on.
+    Detached,
+    DeadlinePassed,
+}

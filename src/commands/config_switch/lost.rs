@@ -98,7 +98,7 @@ impl Switch {
 pub(super) fn switches(seen: Seen) -> Result<Vec<String>, String> {
     match seen {
         Seen::Reply(reply) => Reply::switches(&reply),
-        Seen::NoReply(none) => Err(none.text),
+        Seen::Unanswered(none) => Err(none.text),
         _ => Err("no answer".into()),
     }
 }

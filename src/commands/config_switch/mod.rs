@@ -9,7 +9,7 @@ mod lost;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::api::{Created, NoReply, Request, Status};
+use crate::api::{Created, Request, Status, TransportError};
 use crate::cancel::Cancel;
 use crate::commands::recover::{drive, seed};
 use crate::config::options::Command;
@@ -207,9 +207,9 @@ impl Switch {
                 Created::Failed(why) => self.create_failed(&why, reply.retry_after),
                 Created::Unknown(why) => self.lost(why),
             },
-            Seen::NoReply(NoReply { reached: true, text, .. }) => self.lost(text),
-            Seen::NoReply(NoReply { lasting: true, text, hint, .. }) => self.refused(&text, hint),
-            Seen::NoReply(none) => self.create_failed(&none.text, None),
+            Seen::Unanswered(TransportError { sent: true, text, .. }) => self.lost(text),
+            Seen::Unanswered(TransportError { permanent: true, text, hint, .. }) => self.refused(&text, hint),
+            Seen::Unanswered(none) => self.create_failed(&none.text, None),
             _ => self.lost("no answer".into()),
         }
     }

@@ -21,7 +21,7 @@ mod watch;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::api::{NoReply, Reply, Request, Second};
+use crate::api::{Reply, Request, Second, TransportError};
 use crate::config::Settings;
 use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome};
@@ -87,7 +87,7 @@ pub(crate) enum Seen {
     Saved(Option<String>),
     Forgotten(Option<String>),
     Reply(Reply),
-    NoReply(NoReply),
+    Unanswered(TransportError),
     Waited,
     /// Instead of a wait, a claim or a request: the host wants an end.
     Cancelled,
@@ -476,7 +476,7 @@ impl Machine {
     fn recoveries(seen: &Seen) -> Result<Vec<String>, String> {
         match seen {
             Seen::Reply(reply) => reply.recoveries(),
-            Seen::NoReply(none) => Err(none.text.clone()),
+            Seen::Unanswered(none) => Err(none.text.clone()),
             _ => Err("no answer".into()),
         }
     }

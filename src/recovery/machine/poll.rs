@@ -48,7 +48,7 @@ impl Machine {
                 }
                 answer => answer,
             },
-            Seen::NoReply(none) => Err(none.text),
+            Seen::Unanswered(none) => Err(none.text),
             _ => return self.send(Request::Poll(id), Phase::Polling),
         };
         match answer {

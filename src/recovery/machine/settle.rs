@@ -223,7 +223,7 @@ impl Machine {
                 }
                 answer => answer,
             },
-            Seen::NoReply(none) => Err(none.text),
+            Seen::Unanswered(none) => Err(none.text),
             _ => return self.settle(settle),
         };
         match answer {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::settle::Settle;
 use super::watch::Watch;
 use super::{Claim, Machine, Phase, Seen, Step};
-use crate::api::{Created, NoReply, Request, Second};
+use crate::api::{Created, Request, Second, TransportError};
 use crate::event::Level;
 use crate::outcome::{Code, OperationState};
 use crate::recovery::api_status::{self, ApiStatus, judge};
@@ -267,9 +267,9 @@ impl Machine {
                 }
                 Created::Unknown(why) => self.lost(why),
             },
-            Seen::NoReply(NoReply { reached: true, text, .. }) => self.lost(text),
-            Seen::NoReply(NoReply { lasting: true, text, hint, .. }) => self.refused(&text, hint),
-            Seen::NoReply(none) => {
+            Seen::Unanswered(TransportError { sent: true, text, .. }) => self.lost(text),
+            Seen::Unanswered(TransportError { permanent: true, text, hint, .. }) => self.refused(&text, hint),
+            Seen::Unanswered(none) => {
                 self.set_state(OperationState::NotCreated);
                 self.create_failed(&none.text, retry_after)
             }

@@ -6,50 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use serde::{Deserialize, Serialize};
-
 use crate::sys;
-
-/// Which directory this is: inode numbers are reused, birth times are not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Inode {
-    pub(crate) device: u64,
-    pub(crate) inode: u64,
-    /// Nanoseconds since the epoch; 0 where the file system keeps none.
-    pub(crate) born: u64,
-}
-
-/// What Barman makes once and keeps. (Before that it also makes and removes files to try the destination.)
-const MARKS: [&str; 3] = ["global", "base", "PG_VERSION"];
-
-/// Tells a data directory from one that was made or filled anew at the same path: emptied in place (a mount
-/// point can't be removed), the directory stays and its marks go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Identity {
-    pub(crate) directory: Inode,
-    #[serde(default)]
-    pub(crate) marks: [Option<Inode>; MARKS.len()],
-}
-
-impl Identity {
-    /// Whether `now` is the same directory, grown since.
-    pub(crate) fn became(&self, now: &Identity) -> bool {
-        let kept = |(then, now): (&Option<Inode>, &Option<Inode>)| then.is_none() || then == now;
-        self.directory == now.directory && self.marks.iter().zip(&now.marks).all(kept)
-    }
-
-    /// Whether it would tell a directory that was emptied in place since.
-    pub(crate) fn is_marked(&self) -> bool {
-        self.marks.iter().any(Option::is_some)
-    }
-}
-
-/// Version of a file: changes with every write or replacement, whatever its modification time says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    pub(crate) inode: u64,
-    pub(crate) ctime: (i64, i64),
-}
+pub(crate) use crate::world::snapshot::{Identity, Inode, MARKS, Stamp};
 
 /// What is in the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

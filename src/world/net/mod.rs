@@ -17,7 +17,7 @@ use ureq::http::Response;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 use ureq::{Agent, Body, Error, Proxy, SendBody};
 
-use crate::api::{NoReply, Reply, Request, Second};
+use crate::api::{Reply, Request, Second, TransportError};
 use crate::config::Settings;
 use crate::config::url::Url;
 use crate::text::{one_line, seconds};
@@ -81,7 +81,7 @@ impl Transport {
         request: &Request,
         settings: &Settings,
         timeout: Duration,
-    ) -> Result<Reply, NoReply> {
+    ) -> Result<Reply, TransportError> {
         let end = Instant::now() + timeout;
         let body = request.body(settings);
         let mut url = settings.api_url.join(&request.segments(settings));
@@ -93,9 +93,10 @@ impl Transport {
                 None => return Ok(reply),
             }
         }
-        Err(NoReply {
-            reached: false,
-            lasting: true,
+        Err(TransportError {
+            sent: false,
+            timed_out: false,
+            permanent: true,
             text: format!("{url}: more than {MOST_REDIRECTS} redirects"),
             hint: "set --api-url to where pg-backup-api is".into(),
         })
@@ -119,15 +120,15 @@ impl Transport {
         limit: usize,
         timeout: Duration,
         whole: Duration,
-    ) -> Result<Reply, NoReply> {
+    ) -> Result<Reply, TransportError> {
         let mut counted = Counted { data: body.unwrap_or_default(), touched: false };
-        let sent = self.call(url, body.is_some(), &mut counted, timeout);
-        let reached = counted.touched && counted.data.is_empty();
-        match sent {
+        let answer = self.call(url, body.is_some(), &mut counted, timeout);
+        let sent = counted.touched && counted.data.is_empty();
+        match answer {
             Ok(response) => Ok(self.read(url, response, limit)),
             Err(error) => {
                 self.names.lock().unwrap_or_else(PoisonError::into_inner).forget();
-                Err(self.no_reply(url, &error, reached, whole))
+                Err(self.no_reply(url, &error, sent, whole))
             }
         }
     }
@@ -207,15 +208,21 @@ impl Transport {
         Reply { status, body, cut, retry_after, sent, location }
     }
 
-    fn no_reply(&self, url: &Url, error: &Error, reached: bool, whole: Duration) -> NoReply {
+    fn no_reply(&self, url: &Url, error: &Error, sent: bool, whole: Duration) -> TransportError {
         let (connect, whole) = (seconds(self.connect_timeout), seconds(whole));
-        let mut none = NoReply { reached, lasting: false, text: String::new(), hint: String::new() };
+        let mut none = TransportError {
+            sent,
+            timed_out: false,
+            permanent: false,
+            text: String::new(),
+            hint: String::new(),
+        };
         let text = match error {
             Error::Io(error) => {
                 if let Some(trouble) = tls::trouble(error) {
                     none.hint = trouble.hint.into();
-                    none.lasting = trouble.lasting;
-                    none.reached &= !trouble.refused;
+                    none.permanent = trouble.permanent;
+                    none.sent &= !trouble.refused;
                     trouble.text
                 } else {
                     none.hint = hint(error).into();
@@ -227,12 +234,15 @@ impl Transport {
             }
             Error::Timeout(ureq::Timeout::Connect) => format!("no connection within {connect}"),
             Error::Timeout(_) if self.host.cancel.is_cancelled() => CANCELLED.into(),
-            Error::Timeout(_) => format!("no answer within {whole}"),
+            Error::Timeout(_) => {
+                none.timed_out = sent;
+                format!("no answer within {whole}")
+            }
             Error::ConnectProxyFailed(why) => {
                 // ureq's text: "proxy server responded 407/407", or another without a status.
                 let status = why.rsplit_once('/').map_or("", |(_, status)| status);
-                none.lasting = status.starts_with('4');
-                if none.lasting {
+                none.permanent = status.starts_with('4');
+                if none.permanent {
                     none.hint = PROXY_HINT.into();
                 }
                 match status {

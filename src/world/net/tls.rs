@@ -125,7 +125,7 @@ pub(crate) struct Trouble {
     pub(crate) text: String,
     pub(crate) hint: &'static str,
     /// Asking again can't help.
-    pub(crate) lasting: bool,
+    pub(crate) permanent: bool,
     /// The server's TLS layer refused us: what was sent was not processed.
     pub(crate) refused: bool,
 }
@@ -133,25 +133,26 @@ pub(crate) struct Trouble {
 /// Finds the TLS error behind an I/O error, if there is one.
 pub(crate) fn trouble(error: &io::Error) -> Option<Trouble> {
     let tls = error.get_ref()?.downcast_ref::<Error>()?;
-    let lasting = |text: String, hint| Trouble { text, hint, lasting: true, refused: false };
+    let permanent = |text: String, hint| Trouble { text, hint, permanent: true, refused: false };
     Some(match tls {
         Error::InvalidCertificate(why) => {
             let (text, hint) = certificate_trouble(why);
-            lasting(text, hint)
+            permanent(text, hint)
         }
         Error::AlertReceived(alert) => alert_trouble(*alert),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => lasting(
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => permanent(
             "the server does not speak TLS".into(),
             "it seems to speak plain HTTP: use http:// in --api-url, or the port where TLS is spoken",
         ),
-        Error::General(text) if text == SPEAKS_TLS => lasting(text.clone(), "use https:// in --api-url"),
-        Error::General(text) if text.starts_with(NO_ROOTS) => {
-            lasting(text.clone(), "install the package ca-certificates, set SSL_CERT_FILE, or give --ca-file")
-        }
+        Error::General(text) if text == SPEAKS_TLS => permanent(text.clone(), "use https:// in --api-url"),
+        Error::General(text) if text.starts_with(NO_ROOTS) => permanent(
+            text.clone(),
+            "install the package ca-certificates, set SSL_CERT_FILE, or give --ca-file",
+        ),
         Error::PeerIncompatible(why) => {
-            lasting(format!("the server speaks no TLS that is safe ({why:?})"), "TLS 1.2 or 1.3 is needed")
+            permanent(format!("the server speaks no TLS that is safe ({why:?})"), "TLS 1.2 or 1.3 is needed")
         }
-        other => Trouble { text: format!("TLS: {other}"), hint: "", lasting: false, refused: false },
+        other => Trouble { text: format!("TLS: {other}"), hint: "", permanent: false, refused: false },
     })
 }
 
@@ -236,5 +237,5 @@ fn alert_trouble(alert: AlertDescription) -> Trouble {
         A::ProtocolVersion => ("the server speaks an old TLS only".into(), "TLS 1.2 or 1.3 is needed", false),
         other => (format!("the server ended TLS ({other:?})"), "", false),
     };
-    Trouble { text, lasting: !hint.is_empty(), hint, refused: certificate }
+    Trouble { text, permanent: !hint.is_empty(), hint, refused: certificate }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::barman::{Happening, Plan, id_at, ms, recording, reply, secs};
 use super::{Fault, Interrupt, Kind, Ran, SECRETS, World, no_reply};
-use crate::api::{NoReply, Reply, Second, Status};
+use crate::api::{Reply, Second, Status, TransportError};
 use crate::config::options::Opt;
 use crate::event::Event;
 use crate::outcome::Code;
@@ -190,7 +190,7 @@ fn anything_at_all() {
                     now += timeout.min(ms(1 + dice.below(3000)));
                     if dice.one_in(8) {
                         let none = no_reply(dice.one_in(2), "no answer");
-                        Seen::NoReply(NoReply { lasting: dice.one_in(3), ..none })
+                        Seen::Unanswered(TransportError { permanent: dice.one_in(3), ..none })
                     } else {
                         let reply = any_reply(dice);
                         said_done |= reply.operation() == Ok(Status::Done);

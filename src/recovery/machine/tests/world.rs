@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::barman::{self, Barman, Plan};
-use crate::api::{NoReply, Reply, Request};
+use crate::api::{Reply, Request, TransportError};
 use crate::config::options::Opt;
 use crate::config::{Config, Settings, Value};
 use crate::event::{Event, Level};
@@ -38,7 +38,7 @@ pub(super) enum Fault {
     Lasting,
     /// The API does it, and no answer arrives.
     Lost,
-    /// It was sent, and never reached the API.
+    /// It was sent, and never sent the API.
     Dropped,
     /// It was sent, no answer came in time, and the API gets to it this much later.
     Late(Duration),
@@ -251,9 +251,11 @@ impl World {
                 Step::Send(request, timeout) => {
                     let answer = self.exchange(&request, timeout, &settings);
                     match answer {
-                        _ if during => Seen::NoReply(no_reply(true, "interrupted, as the run was cancelled")),
+                        _ if during => {
+                            Seen::Unanswered(no_reply(true, "interrupted, as the run was cancelled"))
+                        }
                         Ok(reply) => Seen::Reply(reply),
-                        Err(none) => Seen::NoReply(none),
+                        Err(none) => Seen::Unanswered(none),
                     }
                 }
                 Step::Wait(wait) => {
@@ -315,7 +317,7 @@ impl World {
         request: &Request,
         timeout: Duration,
         settings: &Settings,
-    ) -> Result<Reply, NoReply> {
+    ) -> Result<Reply, TransportError> {
         let kind = match request {
             Request::Diagnose | Request::Switch(_) => unreachable!("not the machine's"),
             Request::Status => Kind::Status,
@@ -337,8 +339,9 @@ impl World {
                 Ok(reply)
             }
             Some(Fault::Refused) => Err(no_reply(false, "connection refused")),
-            Some(Fault::Lasting) => Err(NoReply {
-                lasting: true,
+            Some(Fault::Lasting) => Err(TransportError {
+                timed_out: false,
+                permanent: true,
                 hint: "check --ca-file".into(),
                 ..no_reply(false, "unknown issuer of its certificate")
             }),
@@ -407,6 +410,12 @@ impl World {
     }
 }
 
-pub(super) fn no_reply(reached: bool, text: &str) -> NoReply {
-    NoReply { reached, lasting: false, text: format!("https://barman:7480/api: {text}"), hint: String::new() }
+pub(super) fn no_reply(sent: bool, text: &str) -> TransportError {
+    TransportError {
+        sent,
+        timed_out: false,
+        permanent: false,
+        text: format!("https://barman:7480/api: {text}"),
+        hint: String::new(),
+    }
 }

@@ -1,0 +1,128 @@
+//! What one look at this node shows: the data directory, Barman's last mark in it, and who writes there. Plain
+//! values.
+
+use serde::{Deserialize, Serialize};
+
+/// Which directory this is: inode numbers are reused, birth times are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inode {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    /// Nanoseconds since the epoch; 0 where the file system keeps none.
+    pub(crate) born: u64,
+}
+
+/// What Barman makes once and keeps. (Before that it also makes and removes files to try the destination.)
+pub(crate) const MARKS: [&str; 3] = ["global", "base", "PG_VERSION"];
+
+/// Tells a data directory from one that was made or filled anew at the same path: emptied in place (a mount
+/// point can't be removed), the directory stays and its marks go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) directory: Inode,
+    #[serde(default)]
+    pub(crate) marks: [Option<Inode>; MARKS.len()],
+}
+
+impl Identity {
+    /// Whether `now` is the same directory, grown since.
+    pub(crate) fn became(&self, now: &Identity) -> bool {
+        let kept = |(then, now): (&Option<Inode>, &Option<Inode>)| then.is_none() || then == now;
+        self.directory == now.directory && self.marks.iter().zip(&now.marks).all(kept)
+    }
+
+    /// Whether it would tell a directory that was emptied in place since.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.marks.iter().any(Option::is_some)
+    }
+}
+
+/// Version of a file: changes with every write or replacement, whatever its modification time says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) inode: u64,
+    pub(crate) ctime: (i64, i64),
+}
+
+/// What is in the data directory. Hidden names don't count, as for Barman (`ls`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// It can't be seen from here: its parent is missing or can't be read.
+    Unseen,
+    Missing,
+    /// There is something of that name which is not a directory.
+    NotADirectory,
+    Empty,
+    Something,
+}
+
+/// One look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    pub(crate) content: Content,
+    /// Known when it is a directory.
+    pub(crate) identity: Option<Identity>,
+    /// Whether who empties it can remove it as a whole: it is no mount point, and its parent may be changed.
+    pub(crate) removable: bool,
+    pub(crate) pg_version: Option<Stamp>,
+    pub(crate) pg_control: Option<Stamp>,
+    /// `.barman-recover.info`, whatever it says.
+    pub(crate) info: Option<Stamp>,
+    /// `postgresql.auto.conf`, which Barman replaces last.
+    pub(crate) auto_conf: Option<Stamp>,
+    /// A complete restore, whoever made it.
+    pub(crate) mark: Option<Mark>,
+    /// Process of its `postmaster.pid`, if that process lives.
+    pub(crate) postmaster: Option<i32>,
+    /// What has arrived; none where the directory can't be seen.
+    pub(crate) usage: Option<Usage>,
+    /// How many rsync receivers wrote into it when they were last looked for, at most five seconds ago.
+    pub(crate) receivers: usize,
+}
+
+impl Snapshot {
+    /// Of a directory that can't be seen, or of a command that has none.
+    pub(crate) const NOTHING: Snapshot = Snapshot {
+        content: Content::Unseen,
+        identity: None,
+        removable: false,
+        pg_version: None,
+        pg_control: None,
+        info: None,
+        auto_conf: None,
+        mark: None,
+        postmaster: None,
+        usage: None,
+        receivers: 0,
+    };
+}
+
+/// How much is in the data directory, its tablespaces and its WAL directory. Counting it through takes several
+/// looks where it is large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Usage {
+    pub(crate) bytes: u64,
+    /// Bytes of it in the WAL directory.
+    pub(crate) wal_bytes: u64,
+    /// Grows with each difference that a look finds: bytes, files, or a file that has replaced another.
+    pub(crate) changes: u64,
+    /// How often the whole directory has been counted through.
+    pub(crate) passes: u32,
+    /// Size of the backup, once known.
+    pub(crate) total: Option<u64>,
+}
+
+/// Barman's last mark: `.barman-recover.info` and `backup_label` name the same start of WAL, and
+/// `postgresql.auto.conf` changed after the former. (The order in which Barman restores, as measured.)
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The Barman server that the backup is of.
+    pub(crate) server: String,
+    /// The backup's ID where the directory says it: in the label of an rsync backup, or in the name of the
+    /// manifest of a postgres backup.
+    pub(crate) backup_id: Option<String>,
+    /// When the backup began, as Barman writes it: `2026-11-24 16:37:15.488941+00:00`.
+    pub(crate) begin_time: String,
+    /// The newest WAL file that was restored with it.
+    pub(crate) last_wal: Option<String>,
+}
