@@ -57,7 +57,7 @@ class Standin:
 
     def __init__(self, scratch, *options, tls=False):
         port_file = pathlib.Path(tempfile.mkstemp(dir=scratch, suffix=".port")[1])
-        words = [OUT / "cargo/release/examples/standin_api", "--listen", "127.0.0.1:0", "--port-file", port_file]
+        words = [OUT / "cargo/release/standin_api", "--listen", "127.0.0.1:0", "--port-file", port_file]
         if tls:
             words += ["--tls-cert", TLS / "server.pem", "--tls-key", TLS / "server.key"]
         self.process = subprocess.Popen([*words, "--server", "main", "--backup", BACKUP, *options],

@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use crate::api::{Api, At, Model, Script, Step};
 use crate::c_tools::{c_program, said};
 use crate::scratch::Scratch;
+use standin::{Api, At, Model, Script, Step};
 
 fn api(model: impl Fn(Model) -> Model, script: Script) -> Api {
     Api::start(model(Model::new().server("main").backup("20261122T101942")).fill(), script)

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::api::{Api, Model, Script, Step, Tls};
 use crate::commands::{Ran, ask};
 use crate::scratch::Scratch;
+use standin::{Api, Model, Script, Step, Tls};
 
 const BACKUP: &str = "20261122T101942";
 

@@ -3,8 +3,8 @@
 
 use std::process::{Command, Stdio};
 
-use crate::api::Api;
 use crate::program::PROGRAM;
+use standin::Api;
 
 pub struct Ran {
     /// None when a signal ended it.

@@ -3,9 +3,9 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
-use crate::api::{Api, At, Foreign, Kind, Model, Script, Stage, Status, Step, wait_until};
 use crate::commands::{Ran, ask, program};
 use crate::scratch::Scratch;
+use standin::{Api, At, Foreign, Kind, Model, Script, Stage, Status, Step, wait_until};
 
 const APPLY: [&str; 4] =
     ["config-switch", "--barman-server=main", "--barman-model=m", "--switch-when=promoted"];

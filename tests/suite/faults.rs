@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::api::{Api, Model, Script};
 use crate::program::{Node, Run, SERVER, in_parallel};
 use crate::{faults_replies, faults_restores};
+use standin::{Api, Model, Script};
 
 pub const BACKUP: &str = "20261122T101942";
 const AT_ONCE: usize = 8;

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use barman_recover::{Cancel, Code, Config, Event, Opt, run};
 
-use crate::api::{Api, Foreign, Model, Script, Status, Step};
 use crate::faults::{BACKUP, restore};
 use crate::program::{Node, SERVER, in_parallel};
-use crate::standin::{exchange, get, recovery};
+use standin::client::{exchange, get, recovery};
+use standin::{Api, Foreign, Model, Script, Status, Step};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Target {
@@ -63,7 +63,7 @@ impl Target {
             Target::Create => recovery("/data"),
             _ => get(&format!("/servers/pg/operations/{BACKUP}")),
         };
-        exchange(&api, &request).0
+        exchange(api.address(), &request).0
     }
 }
 

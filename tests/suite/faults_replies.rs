@@ -1,8 +1,8 @@
 //! Rows of the table of faults: each thing that can go wrong with a reply, in each stage of a recovery.
 
-use crate::api::{Api, At, Endless, Script, Stage, Step};
 use crate::faults::{Row, restore, row};
 use crate::program::{Node, Run};
+use standin::{Api, At, Endless, Script, Stage, Step};
 
 /// A fault that leaves open whether the request was processed. What takes long comes with short limits.
 struct Fault {

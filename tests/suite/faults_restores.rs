@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::api::{Api, At, Foreign, Kind, Model, OnRemoval, Script, Stage, Status, Step, wait_until};
 use crate::faults::{BACKUP, Row, restore, row};
 use crate::program::{Node, Run, SERVER};
+use standin::{Api, At, Foreign, Kind, Model, OnRemoval, Script, Stage, Status, Step, wait_until};
 
 pub fn rows() -> Vec<Row> {
     [ends(), deadlines(), lost_creates(), removals(), before(), state_files(), followed()]

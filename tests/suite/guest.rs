@@ -3,9 +3,9 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
-use crate::api::{Api, At, Model, Script, Step, Tls};
 use crate::c_tools::{c_program, library, said, source};
 use crate::scratch::Scratch;
+use standin::{Api, At, Model, Script, Step, Tls};
 
 fn model() -> Model {
     Model::new().server("main").backup("20261122T101942").unique_ids()

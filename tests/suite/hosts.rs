@@ -5,11 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use crate::api::{Api, Model, Script, Stage};
 use crate::c_tools::{
     c_program, cpp_program, example, include, installed, library, output, said, source, tool,
 };
 use crate::scratch::Scratch;
+use standin::{Api, Model, Script, Stage};
 
 fn go(scratch: &Scratch) -> Option<Command> {
     let mut go = tool("go")?;

@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use std::{env, fs};
 
 use crate::abi::{exports_exactly_the_header, is_linked_as_a_c_library_should_be};
-use crate::api::{Api, Model, Script};
 use crate::c_tools::{output, said, soname, source, tool, version};
 use crate::scratch::Scratch;
+use standin::{Api, Model, Script};
 
 /// A host's libc: that of Debian 12 is 2.36, that of RHEL 9 is 2.34.
 const NEWEST_GLIBC: (u32, u32) = (2, 34);

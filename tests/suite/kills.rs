@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 use std::time::Duration;
 
-use crate::api::{Api, Model, OnRemoval, Script, Stage, Step, wait_until};
 use crate::faults::restore;
 use crate::program::{Ended, Node, Run, in_parallel};
+use standin::{Api, Model, OnRemoval, Script, Stage, Step, wait_until};
 
 const KILLED: i32 = -9;
 const WAITS: &str = "was killed or gave up: first waiting for its operation";
@@ -135,7 +135,7 @@ fn a_left_over_operation_that_failed_leaves_no_0() {
     let (node, api) = held(OnRemoval::Fail);
     restoring(&node, &api).kill().expect(KILLED);
     let id = api.operations()[0].id.clone();
-    assert!(api.finish(&id, crate::api::Status::Failed));
+    assert!(api.finish(&id, standin::Status::Failed));
     end(node.start(&api, &[]), &node, &api).expect(1).says("The rest of an earlier restore");
     assert_eq!((api.creates(), node.has_state_file()), (1, false));
 }

@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::api::{Api, Endless, Script, Stage, Step};
 use crate::faults::restore;
 use crate::program::{Node, PROGRAM, Run, bare};
+use standin::{Api, Endless, Script, Stage, Step};
 
 #[test]
 fn a_standard_error_that_cannot_be_written_does_not_end_a_restore() {

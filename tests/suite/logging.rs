@@ -4,9 +4,9 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::api::{Api, Model, Script, Step};
 use crate::commands::{Ran, ask};
 use crate::scratch::Scratch;
+use standin::{Api, Model, Script, Step};
 
 fn restore(scratch: &Scratch, api: &Api, more: &[&str]) -> Ran {
     let datadir = format!("--datadir={}", scratch.path("data"));

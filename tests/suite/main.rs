@@ -7,9 +7,6 @@
 )]
 
 mod abi;
-#[path = "../api/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the program `standin_api`, which uses other parts")]
-mod api;
 mod c_abi;
 mod c_tools;
 mod check;
@@ -38,9 +35,5 @@ mod proxy;
 mod readme;
 mod scratch;
 mod signals;
-mod standin;
-mod standin_faults;
-mod standin_program;
-mod standin_tls;
 mod syscalls;
 mod tls;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
-use crate::api::{Api, Model, Script, Tls};
 use crate::c_tools::{library, output, program, said, source, tool};
 use crate::scratch::Scratch;
+use standin::{Api, Model, Script, Tls};
 
 /// A C host under a tool that watches its memory.
 struct Watched {

@@ -4,9 +4,9 @@
 use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::{io, thread};
 
-use crate::api::{Api, At, Endless, Model, Script, Stage, Step};
 use crate::program::{API_NOT_OK, Recovery, SERVER, WRONG};
 use crate::tls::{CA, server, tls_api, trusting, with_client_certificate};
+use standin::{Api, At, Endless, Model, Script, Stage, Step};
 
 /// A model whose recoveries end at once.
 pub fn model() -> Model {

@@ -6,11 +6,11 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::{env, fs, iter};
 
-use crate::api::{Api, Script, Tls, TlsVersions};
 use crate::network::model;
 use crate::program::{API_NOT_OK, Recovery};
 use crate::scratch::Scratch;
 use crate::tls::{forward, tls_api};
+use standin::{Api, Script, Tls, TlsVersions};
 
 const SAN: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1";
 const ELSEWHERE: &str = "subjectAltName=DNS:elsewhere.test";

@@ -1,7 +1,7 @@
 //! `operations`: what is printed of what the API knows.
 
-use crate::api::{Api, Foreign, Kind, Model, Script, Status, Step};
 use crate::commands::{Ran, ask, run};
+use standin::{Api, Foreign, Kind, Model, Script, Status, Step};
 
 fn known(id: &str, kind: Kind, duration_ms: Option<u64>, status: Status) -> Foreign {
     Foreign { id: Some(id.to_owned()), kind, duration_ms, status: Some(status), ..Foreign::default() }

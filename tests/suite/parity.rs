@@ -4,9 +4,9 @@
 
 use std::{env, fs};
 
-use crate::api::{Api, At, Model, Script, Status, Step, wait_until};
 use crate::faults::{BACKUP, restore};
 use crate::program::{Node, PROGRAM, SERVER, bare, in_parallel};
+use standin::{Api, At, Model, Script, Status, Step, wait_until};
 
 /// An end: exit status, creates that came, and words of the log.
 struct End {

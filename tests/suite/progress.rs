@@ -1,7 +1,7 @@
 //! What a run tells while a restore goes on, and what it does when nothing arrives.
 
-use crate::api::{Api, Model, Script, Stage, Step};
 use crate::program::Node;
+use standin::{Api, Model, Script, Stage, Step};
 
 fn api(model: impl Fn(Model) -> Model) -> Api {
     Api::start(model(Model::new().server("main").backup("20261122T101942").fill()), Script::new())

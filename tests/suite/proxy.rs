@@ -6,10 +6,10 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use crate::api::{Api, Script, Step};
 use crate::network::{model, relay};
 use crate::program::{API_NOT_OK, Ended, Recovery, WRONG};
 use crate::tls::{server, tls_api, trusting};
+use standin::{Api, Script, Step};
 
 /// A CONNECT proxy.
 struct Proxy {

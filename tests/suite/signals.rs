@@ -8,9 +8,9 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::api::{Api, Model, Script, Stage, Step, wait_until};
 use crate::faults::restore;
 use crate::program::{Node, PROGRAM, Run, bare, in_parallel};
+use standin::{Api, Model, Script, Stage, Step, wait_until};
 
 const SIGNALS: [(&str, i32); 3] = [("TERM", 15), ("INT", 2), ("HUP", 1)];
 

@@ -12,10 +12,10 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::api::{Api, Model, Script, Status, wait_until};
 use crate::c_tools::{left_out, tool};
 use crate::faults::restore;
 use crate::program::{Ended, Node, PROGRAM, bare, in_parallel};
+use standin::{Api, Model, Script, Status, wait_until};
 
 /// The calls, and what each may fail with; the first is that of the quick run. Not there: calls whose failure
 /// Rust's own library answers with an abort, as it can mean nothing but a bug.

@@ -8,10 +8,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::api::{Api, At, Script, Stage, Step, Tls, TlsVersions};
 use crate::network::{model, relay};
 use crate::program::{API_NOT_OK, Recovery, WRONG};
 use crate::scratch::Scratch;
+use standin::{Api, At, Script, Stage, Step, Tls, TlsVersions};
 
 pub const CA: &[u8] = include_bytes!("../tls/ca.pem");
 const SERVER_KEY: &[u8] = include_bytes!("../tls/server.key");

@@ -2,24 +2,31 @@
 
 use serde_json::{Map, Value, json};
 
-use super::backend::{Backend, Job, Kind};
-use super::http::{Reply, Request};
+use crate::backend::{Backend, Job, Kind};
+use crate::http::{Reply, Request};
 
 /// What a script can be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// `GET /status`
     Status,
+    /// `GET /servers/NAME/operations`
     List,
+    /// `POST /servers/NAME/operations`
     Create,
+    /// `GET /servers/NAME/operations/ID`
     Poll,
+    /// `GET /diagnose`
     Diagnose,
     /// No route of the API.
     Other,
 }
 
 enum Route {
+    /// `GET /status`
     Status,
+    /// `GET /diagnose`
     Diagnose,
     Operations(String),
     Operation(String, String),

@@ -10,14 +10,15 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned};
 
-use crate::api::{Api, At, Model, Script, Step, Tls, TlsVersions};
-use crate::standin::get;
+use standin::client::get;
+use standin::{Api, At, Model, Script, Step, Tls, TlsVersions};
 
-const CA: &[u8] = include_bytes!("../tls/ca.pem");
-const CLIENT: (&[u8], &[u8]) = (include_bytes!("../tls/client.pem"), include_bytes!("../tls/client.key"));
+const CA: &[u8] = include_bytes!("../../tls/ca.pem");
+const CLIENT: (&[u8], &[u8]) =
+    (include_bytes!("../../tls/client.pem"), include_bytes!("../../tls/client.key"));
 
 fn tls() -> Tls {
-    Tls::new(include_bytes!("../tls/server.pem"), include_bytes!("../tls/server.key"))
+    Tls::new(include_bytes!("../../tls/server.pem"), include_bytes!("../../tls/server.key"))
 }
 
 fn start(script: Script, tls: &Tls) -> Api {

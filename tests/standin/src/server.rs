@@ -13,13 +13,13 @@ use std::time::Instant;
 use rustls::ServerConfig;
 use serde::Serialize;
 
-use super::backend::{Backend, millis_since};
-use super::conn::Conn;
-use super::control;
-use super::http::{Length, Reply, Request};
-use super::pause::Pause;
-use super::routes::{self, Stage};
-use super::script::{At, Endless, Script, Step};
+use crate::backend::{Backend, millis_since};
+use crate::conn::Conn;
+use crate::control;
+use crate::http::{Length, Reply, Request};
+use crate::pause::Pause;
+use crate::routes::{self, Stage};
+use crate::script::{At, Endless, Script, Step};
 
 /// A thousand of them wait at once; TLS in a debug build needs the most.
 const STACK: usize = 256 << 10;
@@ -29,11 +29,15 @@ const STACK: usize = 256 << 10;
 pub struct Received {
     /// Since the start of the stand-in.
     pub at_ms: u64,
+    /// What it is about.
     pub stage: Stage,
+    /// GET or POST.
     pub method: String,
     /// As it came: not decoded, with the query.
     pub path: String,
+    /// As they came.
     pub headers: Vec<(String, String)>,
+    /// As far as it came.
     pub body: String,
     /// The body came as long as was said.
     pub complete: bool,

@@ -16,13 +16,17 @@ use std::time::SystemTime;
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Backend, Foreign, Job, Kind, Operation, Status, event_time, operation_id};
+use crate::backend::{Backend, Foreign, Job, Kind, Operation, Status};
+use crate::clock::{event_time, operation_id};
 
 /// How Barman is called, and where it keeps its servers.
 #[derive(Clone, Debug)]
 pub struct Installation {
+    /// The command `barman`.
     pub program: PathBuf,
+    /// Its configuration file; Barman's own default when missing.
     pub config: Option<PathBuf>,
+    /// `barman_home`.
     pub home: PathBuf,
 }
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::clock;
+use crate::clock;
 
 const LONGEST_HEAD: usize = 64 << 10;
 

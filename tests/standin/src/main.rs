@@ -1,19 +1,11 @@
 //! The scripted pg-backup-api as a program: for hosts in C, Go and Python, for the demo, and to try a
 //! client by hand.
-#![allow(clippy::unwrap_used, reason = "a test double: a broken assumption has to end it")]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::{env, fs, io};
 
-#[path = "mod.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the test suite, which uses other parts")]
-mod api;
-mod barman;
-
-use api::{Api, Model, OnRemoval, Pause, Script, Status, Tls, TlsVersions};
-use barman::{Barman, Installation, RUN_OPERATION};
+use standin::{Api, Installation, Model, OnRemoval, RUN_OPERATION, Script, Status, Tls, TlsVersions};
 
 const HELP: &str = "\
 A scripted pg-backup-api.
@@ -22,7 +14,7 @@ Usage: standin_api [OPTIONS]
 
   --listen ADDRESS:PORT  where to listen (127.0.0.1:0: any free port)
   --port-file FILE       write the port there when ready
-  --script FILE          faults, in JSON (tests/api/mod.rs); - is standard input
+  --script FILE          faults, in JSON (README.md explains it); - is standard input
   --tls-cert FILE --tls-key FILE [--client-ca FILE] [--tls-version 1.2|1.3]
 
 Operations played in memory (those of an operation hold for the server named before):
@@ -219,10 +211,7 @@ impl Options {
         let (script, tls, installation) = (self.script()?, self.tls()?, self.installation()?);
         let address = self.listen.as_deref().unwrap_or("127.0.0.1:0");
         let api = match installation {
-            Some(installation) => {
-                let backend = Arc::new(Barman::new(installation, self.racy));
-                Api::serve(address, backend, Arc::new(Pause::default()), script, tls.as_ref())?
-            }
+            Some(installation) => Api::with_barman(address, installation, self.racy, script, tls.as_ref())?,
             None => Api::start_on(address, self.model, script, tls.as_ref())?,
         };
         println!("listening on {}", api.url());

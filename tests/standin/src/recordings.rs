@@ -4,7 +4,7 @@ macro_rules! recordings {
     ($($name:literal),* $(,)?) => {
         /// Every recording: its name and its bytes.
         pub const ALL: &[(&str, &[u8])] =
-            &[$(($name, include_bytes!(concat!("../recordings/", $name, ".http")))),*];
+            &[$(($name, include_bytes!(concat!("../../recordings/", $name, ".http")))),*];
     };
 }
 
@@ -13,6 +13,7 @@ recordings! {
     "create-config-switch-reset",
     "create-config-switch",
     "create-empty-object",
+    "create-gunicorn-500",
     "create-malformed-json",
     "create-missing-argument",
     "create-missing-backup-id",

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 
-use super::backend::Foreign;
-use super::http::{Length, Reply};
-use super::recordings;
-use super::routes::Stage;
+use crate::backend::Foreign;
+use crate::http::{Length, Reply};
+use crate::recordings;
+use crate::routes::Stage;
 
 /// The point of a request at which the connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -27,7 +27,9 @@ pub enum At {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endless {
+    /// The reply has header after header.
     Head,
+    /// The body goes on and on.
     Body,
 }
 
@@ -44,30 +46,30 @@ pub struct Flip {
 #[serde(deny_unknown_fields, default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a word of the JSON form")]
 pub struct Step {
-    pub(super) recording: Option<String>,
-    pub(super) status: Option<u16>,
+    pub(crate) recording: Option<String>,
+    pub(crate) status: Option<u16>,
     #[serde(deserialize_with = "pairs")]
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
     #[serde(deserialize_with = "latin1")]
-    pub(super) raw: Option<Vec<u8>>,
-    pub(super) times: Option<u32>,
-    pub(super) forever: bool,
-    pub(super) apply: Option<bool>,
-    pub(super) remove_dir: Option<PathBuf>,
-    pub(super) foreign: Vec<Foreign>,
-    pub(super) delay_ms: u64,
-    pub(super) hold: bool,
-    pub(super) hang_ms: Option<u64>,
-    pub(super) reset: Option<At>,
-    pub(super) close: Option<At>,
-    pub(super) chunked: bool,
-    pub(super) http10: bool,
-    pub(super) keep_alive: bool,
-    pub(super) endless: Option<Endless>,
-    pub(super) flip: Option<Flip>,
-    pub(super) cut: Option<usize>,
-    pub(super) drip_ms: Option<u64>,
+    pub(crate) raw: Option<Vec<u8>>,
+    pub(crate) times: Option<u32>,
+    pub(crate) forever: bool,
+    pub(crate) apply: Option<bool>,
+    pub(crate) remove_dir: Option<PathBuf>,
+    pub(crate) foreign: Vec<Foreign>,
+    pub(crate) delay_ms: u64,
+    pub(crate) hold: bool,
+    pub(crate) hang_ms: Option<u64>,
+    pub(crate) reset: Option<At>,
+    pub(crate) close: Option<At>,
+    pub(crate) chunked: bool,
+    pub(crate) http10: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) endless: Option<Endless>,
+    pub(crate) flip: Option<Flip>,
+    pub(crate) cut: Option<usize>,
+    pub(crate) drip_ms: Option<u64>,
 }
 
 impl Step {
@@ -99,98 +101,116 @@ impl Step {
         Self { raw: Some(bytes.into()), ..Self::default() }
     }
 
+    /// A further header of `reply` or `recording`.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
+    /// Serves this many requests.
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
+    /// Serves all requests that follow.
     pub fn forever(mut self) -> Self {
         self.forever = true;
         self
     }
 
+    /// Whether the create is carried out (by default: when the reply is the model's).
     pub fn apply(mut self, apply: bool) -> Self {
         self.apply = Some(apply);
         self
     }
 
+    /// Removes this directory before the reply.
     pub fn remove_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.remove_dir = Some(path.into());
         self
     }
 
+    /// Lets another node's operation appear.
     pub fn foreign(mut self, foreign: Foreign) -> Self {
         self.foreign.push(foreign);
         self
     }
 
+    /// Waits before the reply.
     pub fn delay_ms(mut self, ms: u64) -> Self {
         self.delay_ms = ms;
         self
     }
 
+    /// Waits for `Api::release` before the reply.
     pub fn hold(mut self) -> Self {
         self.hold = true;
         self
     }
 
+    /// Silence for this long, then a close.
     pub fn hang_ms(mut self, ms: u64) -> Self {
         self.hang_ms = Some(ms);
         self
     }
 
+    /// Ends the connection with a RST.
     pub fn reset(mut self, at: At) -> Self {
         self.reset = Some(at);
         self
     }
 
+    /// Ends the connection with a FIN.
     pub fn close(mut self, at: At) -> Self {
         self.close = Some(at);
         self
     }
 
+    /// Sends the body in chunks.
     pub fn chunked(mut self) -> Self {
         self.chunked = true;
         self
     }
 
+    /// Answers in HTTP/1.0, without a length.
     pub fn http10(mut self) -> Self {
         self.http10 = true;
         self
     }
 
+    /// Says keep-alive, and closes.
     pub fn keep_alive(mut self) -> Self {
         self.keep_alive = true;
         self
     }
 
+    /// Sends head or body without an end.
     pub fn endless(mut self, what: Endless) -> Self {
         self.endless = Some(what);
         self
     }
 
+    /// Changes the byte at this place of the raw response.
     pub fn flip(mut self, at: usize, to: u8) -> Self {
         self.flip = Some(Flip { at, to });
         self
     }
 
+    /// Sends only the first bytes of the raw response.
     pub fn cut(mut self, bytes: usize) -> Self {
         self.cut = Some(bytes);
         self
     }
 
+    /// Sends byte by byte, with this pause after each.
     pub fn drip_ms(mut self, ms: u64) -> Self {
         self.drip_ms = Some(ms);
         self
     }
 
     /// The reply that the step names itself; None: the model's.
-    pub(super) fn own_reply(&self) -> Option<Reply> {
+    pub(crate) fn own_reply(&self) -> Option<Reply> {
         if let Some(status) = self.status {
             let (headers, body) = (self.headers.clone(), self.body.clone().into_bytes());
             return Some(Reply { status, headers, body, head_only: false });
@@ -201,11 +221,11 @@ impl Step {
     }
 
     /// Whether the model carries a create out: by default when the reply is the model's own.
-    pub(super) fn applies(&self) -> bool {
+    pub(crate) fn applies(&self) -> bool {
         self.apply.unwrap_or(self.status.is_none() && self.recording.is_none() && self.raw.is_none())
     }
 
-    pub(super) fn length(&self) -> Length {
+    pub(crate) fn length(&self) -> Length {
         match self {
             Self { endless: Some(_), .. } => Length::Endless,
             Self { chunked: true, .. } => Length::Chunked,
@@ -227,7 +247,7 @@ pub struct Script {
     poll: VecDeque<Step>,
     diagnose: VecDeque<Step>,
     any: VecDeque<Step>,
-    pub(super) foreign: Vec<Foreign>,
+    pub(crate) foreign: Vec<Foreign>,
 }
 
 impl Script {
@@ -243,48 +263,56 @@ impl Script {
         Ok(script)
     }
 
+    /// Steps of connections, before anything is read.
     pub fn connect(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.connect.extend(steps);
         self
     }
 
+    /// Steps of `GET /status`.
     pub fn status(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.status.extend(steps);
         self
     }
 
+    /// Steps of the list of operations.
     pub fn list(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.list.extend(steps);
         self
     }
 
+    /// Steps of creates.
     pub fn create(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.create.extend(steps);
         self
     }
 
+    /// Steps of polls.
     pub fn poll(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.poll.extend(steps);
         self
     }
 
+    /// Steps of `GET /diagnose`.
     pub fn diagnose(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.diagnose.extend(steps);
         self
     }
 
+    /// Steps of whatever request has none of its stage left.
     pub fn any(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.any.extend(steps);
         self
     }
 
+    /// Lets another node's operation appear.
     pub fn foreign(mut self, foreign: Foreign) -> Self {
         self.foreign.push(foreign);
         self
     }
 
     /// A recording that does not exist would silently be the model's answer.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let Self { connect, status, list, create, poll, diagnose, any, foreign: _ } = self;
         let steps = [connect, status, list, create, poll, diagnose, any].into_iter().flatten();
         let unknown =
@@ -292,11 +320,11 @@ impl Script {
         unknown.map_or(Ok(()), |name| Err(format!("no recording is named '{name}'")))
     }
 
-    pub(super) fn next_connection(&mut self) -> Option<Step> {
+    pub(crate) fn next_connection(&mut self) -> Option<Step> {
         take(&mut self.connect)
     }
 
-    pub(super) fn next(&mut self, stage: Stage) -> Option<Step> {
+    pub(crate) fn next(&mut self, stage: Stage) -> Option<Step> {
         let own = match stage {
             Stage::Status => take(&mut self.status),
             Stage::List => take(&mut self.list),

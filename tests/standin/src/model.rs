@@ -7,10 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::backend::{Backend, Foreign, Job, Kind, Operation, Status, millis_since};
-use super::clock;
-use super::fill::{Fill, OnRemoval};
-use super::pause::Pause;
+use crate::backend::{Backend, Foreign, Job, Kind, Operation, Status, millis_since};
+use crate::clock;
+use crate::fill::{Fill, OnRemoval};
+use crate::pause::Pause;
 
 /// The model's configuration. Options behind `server` are of that server, those of an operation are of
 /// its next operation and, unless `next_operation` follows, of all later ones.
@@ -38,10 +38,12 @@ struct Plan {
 }
 
 impl Model {
+    /// No server.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// A server of Barman.
     pub fn server(mut self, name: &str) -> Self {
         let plan = Plan { duration_ms: 0, result: Status::Done, stuck: false, fill: None };
         self.servers.push(Server { name: name.to_owned(), backups: Vec::new(), plans: vec![plan] });
@@ -133,7 +135,7 @@ impl Model {
     }
 
     /// Starts to play.
-    pub(super) fn play(self, pause: Arc<Pause>) -> Arc<dyn Backend> {
+    pub(crate) fn play(self, pause: Arc<Pause>) -> Arc<dyn Backend> {
         let existing = self.existing.clone();
         let playing = Playing(Arc::new(Inner {
             model: self,

@@ -10,8 +10,11 @@ use serde_json::{Map, Value};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
+    /// Barman is at work.
     InProgress,
+    /// It ended well.
     Done,
+    /// It ended with an error; the API gives no reason.
     Failed,
 }
 
@@ -19,12 +22,15 @@ pub enum Status {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
+    /// `barman recover`.
     #[default]
     Recovery,
+    /// `barman config-switch`.
     ConfigSwitch,
 }
 
 impl Kind {
+    /// As the list of operations writes it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Recovery => "recovery",
@@ -36,7 +42,9 @@ impl Kind {
 /// A create that passed every check: what the API would write into the job file.
 #[derive(Clone, Debug)]
 pub struct Job {
+    /// The server of Barman.
     pub server: String,
+    /// Its type.
     pub kind: Kind,
     pub content: Map<String, Value>,
 }
@@ -44,12 +52,18 @@ pub struct Job {
 /// An operation as the journal shows it. Times are milliseconds since the start of the stand-in.
 #[derive(Clone, Debug, Serialize)]
 pub struct Operation {
+    /// As the API names it.
     pub id: String,
+    /// The server of Barman.
     pub server: String,
+    /// Its type.
     #[serde(rename = "type")]
     pub kind: Kind,
+    /// Of a recovery.
     pub destination_directory: Option<String>,
+    /// At this moment.
     pub status: Status,
+    /// When it was created.
     pub started_ms: u64,
     /// None while it is in progress.
     pub ended_ms: Option<u64>,
@@ -63,6 +77,7 @@ pub struct Foreign {
     pub server: Option<String>,
     /// A free id of the recent past when missing.
     pub id: Option<String>,
+    /// Its type.
     #[serde(rename = "type")]
     pub kind: Kind,
     /// It appears in the list this long after the moment that names it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::http;
+use crate::http;
 
 /// Reads with the last byte only looked at; it is taken with the next read, or by `settle`.
 pub struct Lagging {

@@ -18,15 +18,20 @@ pub struct Tls {
     versions: TlsVersions,
 }
 
+/// The versions of TLS that are spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TlsVersions {
+    /// TLS 1.2 and 1.3.
     #[default]
     Both,
+    /// TLS 1.2.
     Only12,
+    /// TLS 1.3.
     Only13,
 }
 
 impl Tls {
+    /// A certificate with its chain, and its key.
     pub fn new(cert_pem: impl Into<Vec<u8>>, key_pem: impl Into<Vec<u8>>) -> Self {
         let (cert_pem, key_pem) = (cert_pem.into(), key_pem.into());
         Self { cert_pem, key_pem, client_ca_pem: None, versions: TlsVersions::Both }
@@ -38,12 +43,13 @@ impl Tls {
         self
     }
 
+    /// Other versions than both.
     pub fn versions(mut self, versions: TlsVersions) -> Self {
         self.versions = versions;
         self
     }
 
-    pub(super) fn config(&self) -> Result<Arc<ServerConfig>, String> {
+    pub(crate) fn config(&self) -> Result<Arc<ServerConfig>, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let certificates = |pem: &[u8]| {
             CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|error| text(&error))

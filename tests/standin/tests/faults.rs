@@ -3,9 +3,11 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 
-use crate::api::{Api, At, Endless, Foreign, Model, Script, Stage, Step};
-use crate::scratch::Scratch;
-use crate::standin::{ask, created_id, exchange, get, poll, recovery};
+use standin::client::{exchange, get, recovery};
+use standin::{Api, At, Endless, Foreign, Model, Script, Stage, Step};
+use tempfile::tempdir;
+
+use crate::{ask, created_id, poll, within};
 
 fn start(script: Script) -> Api {
     Api::start(Model::new().server("pg").backup("20261122T101942").unique_ids(), script)
@@ -14,7 +16,7 @@ fn start(script: Script) -> Api {
 /// What `GET /status` gets.
 fn status_with(step: Step) -> (String, std::io::Result<()>) {
     let api = start(Script::new().status([step]));
-    let (reply, end) = exchange(&api, &get("/status"));
+    let (reply, end) = exchange(api.address(), &get("/status"));
     (String::from_utf8_lossy(&reply).into_owned(), end)
 }
 
@@ -64,7 +66,7 @@ fn a_lost_or_faulty_reply_says_nothing_about_the_create() {
     for (step, applied) in cases {
         let shown = format!("{step:?}");
         let api = start(Script::new().create([step]));
-        let _ = exchange(&api, &recovery("/data"));
+        let _ = exchange(api.address(), &recovery("/data"));
         assert_eq!((api.applied(), api.operations().len()), (applied, applied), "{shown}");
     }
 }
@@ -78,7 +80,7 @@ fn a_reset_is_a_reset_at_every_point() {
     let (reply, end) = status_with(Step::model().cut(20).reset(At::Reply));
     assert!(reply == "HTTP/1.1 200 OK\r\nSer" && is_reset(&end), "{reply} {end:?}");
     let api = start(Script::new().connect([Step::model().reset(At::Head)]));
-    let (reply, end) = exchange(&api, &get("/status"));
+    let (reply, end) = exchange(api.address(), &get("/status"));
     assert!(reply.is_empty() && is_reset(&end), "{end:?}");
     assert_eq!((api.connections(), api.requests().len()), (1, 0));
 }
@@ -90,7 +92,7 @@ fn a_close_is_an_orderly_end_without_a_reply() {
         assert!(reply.is_empty() && end.is_ok(), "{at:?}: {reply} {end:?}");
     }
     let api = start(Script::new().connect([Step::model().close(At::Head)]));
-    let (reply, end) = exchange(&api, &get("/status"));
+    let (reply, end) = exchange(api.address(), &get("/status"));
     assert!(reply.is_empty() && end.is_ok(), "{end:?}");
 }
 
@@ -192,8 +194,8 @@ fn a_create_whose_body_stops_short_is_journaled_as_incomplete() {
 
 #[test]
 fn steps_act_on_the_world_before_they_answer() {
-    let scratch = Scratch::new();
-    let data = scratch.path("data");
+    let scratch = tempdir().unwrap();
+    let data = within(&scratch, "data");
     std::fs::create_dir(&data).unwrap();
     let other = Foreign { id: Some("20261122T111111".to_owned()), duration_ms: None, ..Foreign::default() };
     let script = Script::new().list([Step::model(), Step::model().remove_dir(&data).foreign(other)]);
@@ -230,8 +232,8 @@ fn a_script_in_json_says_the_same() {
     assert!(bad_gateway.starts_with("HTTP/1.1 502 ") && bad_gateway.contains("Retry-After: 1\r\n"));
     assert_eq!(api.applied(), 1);
     assert_eq!(poll(&api, "20261122T111111"), "FAILED");
-    assert_eq!(exchange(&api, &get("/servers/pg/operations/1")).0, [0x15, 0xff]);
-    assert!(is_reset(&exchange(&api, &get("/servers/pg/operations/1")).1));
+    assert_eq!(exchange(api.address(), &get("/servers/pg/operations/1")).0, [0x15, 0xff]);
+    assert!(is_reset(&exchange(api.address(), &get("/servers/pg/operations/1")).1));
     assert_eq!(api.operations()[0].id, "20261122T111111");
     for wrong in [r#"{"crate": []}"#, r#"{"poll": [{"delay": 1}]}"#, r#"{"poll": [{"recording": "nope"}]}"#] {
         assert!(Script::from_json(wrong).is_err(), "{wrong}");

@@ -1,23 +1,20 @@
 //! The program `standin_api`: its options, and the mode with Barman behind it.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::{env, fs};
 
 use serde_json::Value;
+use standin::client::{get, post, recovery};
+use standin::wait_until;
+use tempfile::{TempDir, tempdir};
 
-use crate::api::wait_until;
-use crate::scratch::Scratch;
-use crate::standin::{created_id, get, post};
+use crate::{created_id, within};
 
-/// `cargo test` builds it beside this test program.
-pub fn standin() -> Command {
-    let tests = env::current_exe().unwrap();
-    let program = tests.ancestors().nth(2).unwrap().join("examples/standin_api");
-    assert!(program.exists(), "build it first: cargo build --examples");
-    Command::new(program)
+fn standin() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_standin_api"))
 }
 
 struct Running {
@@ -65,44 +62,44 @@ impl Drop for Running {
 
 /// A stand-in in front of the fake Barman, and the files of its operations.
 struct WithBarman {
-    scratch: Scratch,
+    scratch: TempDir,
 }
 
 impl WithBarman {
     fn new() -> Self {
-        Self { scratch: Scratch::new() }
+        Self { scratch: tempdir().unwrap() }
     }
 
     fn start(&self) -> Running {
-        let barman = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/fake_barman.sh");
-        let config = self.scratch.path("barman.conf");
-        let home = self.scratch.path("home");
+        let barman = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_barman.sh");
+        let config = within(&self.scratch, "barman.conf");
+        let home = within(&self.scratch, "home");
         let options =
             ["--barman", barman.to_str().unwrap(), "--barman-config", &config, "--barman-home", &home];
         Running::start(&options, "{}")
     }
 
     fn hold(&self) -> PathBuf {
-        let file = PathBuf::from(self.scratch.path("barman.conf.hold"));
+        let file = PathBuf::from(within(&self.scratch, "barman.conf.hold"));
         fs::write(&file, "").unwrap();
         file
     }
 
     fn recovery(&self) -> Vec<u8> {
-        let data = self.scratch.path("data");
+        let data = within(&self.scratch, "data");
         post(&format!(
             r#"{{"backup_id":"20261122T101942","remote_ssh_command":"ssh node","destination_directory":"{data}"}}"#
         ))
     }
 
     fn file(&self, folder: &str, id: &str) -> Value {
-        let text = fs::read(self.scratch.path(&format!("home/pg/{folder}/{id}.json"))).unwrap();
+        let text = fs::read(within(&self.scratch, &format!("home/pg/{folder}/{id}.json"))).unwrap();
         serde_json::from_slice(&text).unwrap()
     }
 
     /// The process group of the restore that is held.
     fn group(&self) -> String {
-        let file = self.scratch.path("barman.conf.group");
+        let file = within(&self.scratch, "barman.conf.group");
         wait_until("the restore", || Path::new(&file).exists());
         fs::read_to_string(file).unwrap().trim().to_owned()
     }
@@ -110,8 +107,8 @@ impl WithBarman {
 
 #[test]
 fn the_program_plays_what_its_options_say() {
-    let scratch = Scratch::new();
-    let port = scratch.path("port");
+    let scratch = tempdir().unwrap();
+    let port = within(&scratch, "port");
     let options =
         ["--port-file", &port, "--server", "pg", "--backup", "20261122T101942", "--result", "FAILED"];
     let api = Running::start(&options, r#"{"status": [{"recording": "create-unknown-type"}]}"#);
@@ -122,7 +119,7 @@ fn the_program_plays_what_its_options_say() {
     );
     assert!(api.ask(&get("/status")).starts_with("HTTP/1.1 500 "));
     assert!(api.ask(&get("/status")).ends_with("\"OK\""));
-    let id = created_id(&api.ask(&crate::standin::recovery("/data")));
+    let id = created_id(&api.ask(&recovery("/data")));
     assert_eq!(api.poll(&id), "FAILED");
 }
 
@@ -168,7 +165,7 @@ fn a_restore_outlives_the_api_and_is_known_to_the_next() {
     );
     fs::remove_file(held).unwrap();
     second.wait_for(&id, "DONE");
-    assert!(Path::new(&barman.scratch.path("data")).exists());
+    assert!(Path::new(&within(&barman.scratch, "data")).exists());
     let (job, output) = (barman.file("jobs", &id), barman.file("output", &id));
     assert_eq!(job["operation_type"], "recovery");
     assert_eq!(output["success"], true);
@@ -198,7 +195,7 @@ fn a_restore_whose_process_died_stays_in_progress_until_ended_by_hand() {
 #[test]
 fn a_restore_that_barman_refuses_is_failed_with_its_words_in_the_output_file() {
     let barman = WithBarman::new();
-    fs::create_dir(barman.scratch.path("data")).unwrap();
+    fs::create_dir(within(&barman.scratch, "data")).unwrap();
     let api = barman.start();
     let id = created_id(&api.ask(&barman.recovery()));
     api.wait_for(&id, "FAILED");

@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::backend::{Status, max_parallel};
-use super::http::{Reply, Request};
-use super::routes::Stage;
-use super::script::Script;
-use super::server::Shared;
+use crate::backend::{Status, max_parallel};
+use crate::http::{Reply, Request};
+use crate::routes::Stage;
+use crate::script::Script;
+use crate::server::Shared;
 
 pub const PREFIX: &str = "/_standin/";
 

@@ -1,61 +1,8 @@
-//! A scripted pg-backup-api: the test double of the suite and, as the program `standin_api`, the
-//! stand-in of the demo and of the tests in other languages.
-//!
-//! ```ignore
-//! let api = Api::start(
-//!     Model::new().server("main").backup("20261122T101942").duration_ms(300).fill(),
-//!     Script::new().create([Step::recording("create-recovery-same-second"), Step::model().reset(At::Request)]),
-//! );
-//! // … let the client work against api.url() …
-//! assert_eq!(api.max_parallel(data_directory), 1);
-//! ```
-//!
-//! The **model** answers as pg-backup-api 2.2.0 with Barman 3.19 does: status lines, headers and bodies
-//! of `tests/recordings`, ids of one-second resolution (a second create in one second is a 500 that
-//! creates nothing; `unique_ids` for tests that are not about that), operations that write into their
-//! destination (`fill`), wait in the middle of it (`hold`), never end (`stuck`), fail (`result`).
-//!
-//! The **script** replaces or spoils replies. A request takes the next step of its stage (`status`,
-//! `list`, `create`, `poll`, `diagnose`), or when that has none left the next one of `any`, or else
-//! the model's answer. A step serves one request, `times(n)` several, `forever` all that follow. Each
-//! connection takes a step of `connect` before that: of it only `delay_ms`, `hold`, `hang_ms`, `reset`,
-//! `close` and `raw` mean something, and come before anything is read, TLS handshake included (on a TLS
-//! server `raw` is TLS garbage).
-//!
-//! A step is, in this order:
-//! 1. The request is read, unless `reset(At::Head)` or `close(At::Head)` ends it before its body.
-//! 2. `remove_dir` removes a directory; `foreign` makes operations of other nodes appear in the list.
-//! 3. The model does what was asked. `apply(false)`: not the create. The default is true when the reply
-//!    is the model's (even if it is then lost) and false when it is `recording`, `reply` or `raw`:
-//!    `Step::proxy_error(502).apply(true)` is a 502 behind which the operation was created,
-//!    `Step::model().reset(At::Request).apply(false)` a lost request.
-//! 4. `delay_ms` waits, `hold` waits for `api.release()`.
-//! 5. `reset(At::Request)`, `close(At::Request)` or `hang_ms` (silence, then a close): no reply.
-//! 6. The reply: the model's, `recording(name)`, `reply(status, type, body)` or `raw(bytes)`; shaped by
-//!    `chunked`, `http10` (no length), `keep_alive` (says so, and closes), `endless`; with one byte changed
-//!    by `flip`; only the first bytes of head and body with `cut`; byte by byte with `drip_ms`.
-//! 7. The end: FIN, or RST with `reset(At::Reply)`. After `cut`, TLS ends without `close_notify`.
-//!
-//! In JSON a script is `{"create": [STEP, …], …, "foreign": [FOREIGN, …]}`, a step an object of the same
-//! words: `{}` is the model's answer, `{"status": 502, "headers": {"Retry-After": "1"}, "body": "…",
-//! "apply": true}` a reply, `{"reset": "request"}` a lost one, `{"flip": {"at": 9, "to": 57}}`,
-//! `{"recording": "operation-failed", "times": 3, "delay_ms": 100}`. In `raw` each character up to
-//! U+00FF is one byte. `foreign`: `{"id": …, "after_ms": …, "duration_ms": …, "status": …}`.
-//!
-//! What happened: `requests`, `creates` and `applied` (creates that came, and that took effect),
-//! `operations`, `max_parallel`, `connections`, `tls_failures`; `wait` for a moment. `go_down` and
-//! `come_up` restart the API under a client while its operations go on. Dropping the
-//! `Api` closes the listener and every connection and ends its threads.
-//!
-//! Not modelled: operations of the whole instance (`/operations`), request bodies without a length.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test double: a broken assumption has to end the test"
-)]
+#![doc = include_str!("../README.md")]
 
 mod backend;
+mod barman;
+pub mod client;
 mod clock;
 mod conn;
 mod control;
@@ -75,17 +22,19 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-pub use backend::{Backend, Foreign, Job, Kind, Operation, Status};
+pub use backend::{Foreign, Kind, Operation, Status};
+pub use barman::{Installation, RUN_OPERATION};
 pub use clock::{event_time, operation_id};
 pub use fill::OnRemoval;
 pub use model::Model;
-pub use pause::Pause;
 pub use recordings::ALL as RECORDINGS;
 pub use routes::Stage;
 pub use script::{At, Endless, Script, Step};
 pub use server::Received;
 pub use tls::{Tls, TlsVersions};
 
+use backend::Backend;
+use pause::Pause;
 use server::Shared;
 
 /// A running stand-in.
@@ -107,6 +56,7 @@ impl Api {
         Self::start_on("127.0.0.1:0", model, script, None).unwrap()
     }
 
+    /// On a free port, over TLS.
     pub fn start_tls(model: Model, script: Script, tls: &Tls) -> Self {
         Self::start_on("127.0.0.1:0", model, script, Some(tls)).unwrap()
     }
@@ -118,8 +68,19 @@ impl Api {
         Self::serve(address, backend, pause, script, tls)
     }
 
-    /// With any backend.
-    pub fn serve(
+    /// With the real Barman behind it. `racy` reproduces the real API's race between two creates.
+    pub fn with_barman(
+        address: &str,
+        installation: Installation,
+        racy: bool,
+        script: Script,
+        tls: Option<&Tls>,
+    ) -> Result<Self, String> {
+        let backend = Arc::new(barman::Barman::new(installation, racy));
+        Self::serve(address, backend, Arc::new(Pause::default()), script, tls)
+    }
+
+    fn serve(
         address: &str,
         backend: Arc<dyn Backend>,
         pause: Arc<Pause>,
@@ -141,6 +102,7 @@ impl Api {
         format!("{}://{}", self.scheme, self.address)
     }
 
+    /// Where it listens, or did before `go_down`.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -150,6 +112,7 @@ impl Api {
         self.shared.journal.lock().unwrap().clone()
     }
 
+    /// Requests of this stage whose head was read.
     pub fn count(&self, stage: Stage) -> usize {
         self.shared.journal.lock().unwrap().iter().filter(|received| received.stage == stage).count()
     }

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::backend::Status;
-use super::pause::Pause;
+use crate::backend::Status;
+use crate::pause::Pause;
 
 /// What becomes of a restore whose directory is removed, or replaced, underneath.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

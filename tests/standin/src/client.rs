@@ -1,0 +1,38 @@
+//! The plainest client of the API: requests as bytes, over a connection each.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+/// Sends bytes over a fresh connection and reads to its end: what came, and how it ended.
+pub fn exchange(address: SocketAddr, request: &[u8]) -> (Vec<u8>, io::Result<()>) {
+    let mut reply = Vec::new();
+    let end = TcpStream::connect(address).and_then(|mut stream| {
+        stream.write_all(request)?;
+        stream.read_to_end(&mut reply).map(drop)
+    });
+    (reply, end)
+}
+
+/// A GET of this path.
+pub fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: api\r\n\r\n").into_bytes()
+}
+
+/// Any request with a body; each header ends with CR and LF.
+pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("{method} {path} HTTP/1.1\r\nHost: api\r\n{headers}Content-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+/// A create for the server `pg`.
+pub fn post(body: &str) -> Vec<u8> {
+    request("POST", "/servers/pg/operations", "Content-Type: application/json\r\n", body)
+}
+
+/// The create of a recovery of the latest backup of the server `pg`.
+pub fn recovery(destination: &str) -> Vec<u8> {
+    post(&format!(
+        r#"{{"type":"recovery","backup_id":"latest","remote_ssh_command":"ssh node","destination_directory":"{destination}"}}"#
+    ))
+}
