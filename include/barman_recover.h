@@ -480,6 +480,34 @@ int32_t barman_recover_set_stall_timeout(barman_recover *handle, uint32_t second
 int32_t barman_recover_set_no_diagnose(barman_recover *handle, int32_t flag);
 
 /**
+ * Whether to accept the API's DONE although the data is not in the data directory: for a host that restores
+ * elsewhere.
+ *
+ * flag: 0 for no, anything else for yes. Default: 0.
+ *
+ * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ */
+int32_t barman_recover_set_no_verify(barman_recover *handle, int32_t flag);
+
+/**
+ * Whether to leave the restore running when the run is cancelled, instead of ending it.
+ *
+ * flag: 0 for no, anything else for yes. Default: 0.
+ *
+ * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ */
+int32_t barman_recover_set_leave_running(barman_recover *handle, int32_t flag);
+
+/**
+ * Whether to restore although a check of the free space or of the data directory speaks against it.
+ *
+ * flag: 0 for no, anything else for yes. Default: 0.
+ *
+ * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ */
+int32_t barman_recover_set_force(barman_recover *handle, int32_t flag);
+
+/**
  * Sets the function that is told what happens during the run.
  *
  * function: NULL for none, which is the default. user_data: handed back to the function, otherwise not

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::api::{Created, Reply};
+use crate::api::{Created, OperationKind, Reply};
 use crate::config::options::Opt;
 use crate::config::url::Url;
 use crate::config::{Config, Value};
@@ -22,7 +22,7 @@ pub fn replies(data: &[u8]) {
     let digits = head.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
     let status = digits.and_then(|digits| digits.parse().ok()).unwrap_or(200);
     let cut = (head.last() == Some(&b'!')).then(|| "cut off".to_string());
-    let reply = Reply { status, body: body.into(), cut, retry_after: None, sent: None, location: None };
+    let reply = Reply { status, body: body.into(), cut, retry_after: None, date: None, location: None };
 
     assert_one_line(&reply.says());
     match reply.api_ok() {
@@ -30,22 +30,22 @@ pub fn replies(data: &[u8]) {
         Err((_, why)) => assert_one_line(&why),
     }
     match reply.created() {
-        Created::Operation(id) => assert!((200..300).contains(&status) && is_loggable(&id)),
+        Created::Named(id) => assert!((200..300).contains(&status) && is_loggable(&id)),
         Created::Refused(why) => {
             assert!((300..500).contains(&status));
             assert_one_line(&why);
         }
-        Created::Failed(why) => {
-            assert_eq!(status, 500);
+        Created::NotStarted(why) => {
+            assert!(matches!(status, 408 | 429 | 500));
             assert_one_line(&why);
         }
-        Created::Unknown(why) => assert_one_line(&why),
+        Created::InDoubt(why) => assert_one_line(&why),
     }
     match reply.operation() {
         Ok(_) => assert_eq!(status, 200),
         Err(why) => assert_one_line(&why),
     }
-    match reply.recoveries() {
+    match reply.ids(OperationKind::Recovery) {
         Ok(ids) => assert!(status == 200 && ids.iter().all(|id| is_loggable(id))),
         Err(why) => assert_one_line(&why),
     }

@@ -120,33 +120,22 @@ fn options(
     env: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Config, String> {
     let mut config = Config::new();
-    let mut missing = Vec::new();
-    let mut operation_given = false;
     let left_out = if asked == Asked::ConfigSwitch { not_chosen(matches, &env)? } else { "" };
     for spec in asked.options().filter(|spec| spec.name != left_out) {
         let Some((value, source)) = given(matches, spec.name, &spec.env(), &env) else {
-            if spec.required {
-                missing.push(spec.name);
-            }
             continue;
         };
-        operation_given |= spec.name == "operation-id";
         if spec.name == MODEL && value.is_empty() {
             continue; // the library finds it missing, and has the exit status of the Python program for that
         }
         let text = value.to_str().ok_or_else(|| format!("argument {source}: is not UTF-8"))?;
-        config.set(spec.option, text).map_err(|error| {
-            let error = error.to_string();
-            let why = error.strip_prefix(&format!("--{}: ", spec.name)).unwrap_or(&error);
-            format!("argument {source}: {why}")
-        })?;
+        config.set(spec.option, text).map_err(|error| format!("argument {source}: {}", error.reason()))?;
     }
-    missing.retain(|name| !(*name == "ssh-command" && operation_given));
+    let missing: Vec<String> = config.missing(asked).map(|spec| format!("--{}", spec.name)).collect();
     if missing.is_empty() {
         return Ok(config);
     }
-    let names: Vec<String> = missing.iter().map(|name| format!("--{name}")).collect();
-    Err(format!("the following arguments are required: {}", names.join(", ")))
+    Err(format!("the following arguments are required: {}", missing.join(", ")))
 }
 
 const MODEL: &str = "barman-model";

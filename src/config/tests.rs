@@ -1,7 +1,11 @@
 //! What options accept, and what they come to.
 
 use super::*;
-use crate::config::options::OPTIONS;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::change::Change;
+use crate::config::options::{Command, Kind, OPTIONS, Opt};
 
 fn config() -> Config {
     let mut config = Config::new();
@@ -110,13 +114,14 @@ fn a_command_needs_its_own_options_only() {
 fn a_switch_applies_a_model_or_resets() {
     let switch = |model: Option<&str>, reset: Option<bool>| {
         let mut config = Config::new();
+        config.set(Opt::SwitchWhen, "always").unwrap();
         if let Some(model) = model {
             config.set(Opt::BarmanModel, model).unwrap();
         }
         if let Some(reset) = reset {
             config.set(Opt::Reset, reset).unwrap();
         }
-        config.change().map_err(|error| error.to_string())
+        config.switch().map(|switch| switch.change).map_err(|error| error.to_string())
     };
     assert_eq!(switch(Some("m"), None), Ok(Change::Model("m".into())));
     assert_eq!(switch(Some("m"), Some(false)), Ok(Change::Model("m".into())));

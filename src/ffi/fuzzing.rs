@@ -40,8 +40,14 @@ const NUMBERS: [SetNumber; 9] = [
     barman_recover_set_deadline,
     barman_recover_set_stall_timeout,
 ];
-const FLAGS: [SetFlag; 3] =
-    [barman_recover_set_verify, barman_recover_set_no_state_file, barman_recover_set_no_diagnose];
+const FLAGS: [SetFlag; 6] = [
+    barman_recover_set_verify,
+    barman_recover_set_no_state_file,
+    barman_recover_set_no_diagnose,
+    barman_recover_set_no_verify,
+    barman_recover_set_leave_running,
+    barman_recover_set_force,
+];
 
 /// Calls, each a byte for the function and a value up to the next newline. The run that ends them is cancelled
 /// before it begins.

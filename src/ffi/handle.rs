@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::numbers::barman_recover_event as Kind;
 use crate::cancel::Cancel;
 use crate::config::options::Opt;
-use crate::config::{Config, Value};
+use crate::config::{Config, ConfigError, Value};
 use crate::event::Event;
 use crate::outcome::{Code, Outcome};
 use crate::text::printable;
@@ -71,7 +71,7 @@ impl Handle {
             assert_ne!((option, value), (Opt::BackupId, Ok(Value::Text("panic!"))), "panic test");
             let refused = match value {
                 Ok(value) => state.config.set(option, value).err().map(|error| error.to_string()),
-                Err(why) => Some(format!("--{}: {why}", option.spec().name)),
+                Err(why) => Some(ConfigError::of(option, why).to_string()),
             };
             match refused {
                 None => Code::RecoveryDone,
@@ -114,9 +114,7 @@ impl Handle {
         let _running = Running(self);
         let handle = Arc::clone(self);
         #[cfg(feature = "panic-test")]
-        let panics = config
-            .settings(crate::config::options::Command::Recover)
-            .is_ok_and(|settings| settings.backup_id == "panic in run!");
+        let panics = config.restore().is_ok_and(|restore| restore.backup_id == "panic in run!");
         let outcome = crate::run(&config, &self.cancel, move |event| {
             #[cfg(feature = "panic-test")]
             assert!(!panics, "panic test");

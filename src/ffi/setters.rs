@@ -247,6 +247,37 @@ pub extern "C" fn barman_recover_set_no_diagnose(handle: *mut Handle, flag: i32)
     set_flag(handle, Opt::NoDiagnose, flag)
 }
 
+/// Whether to accept the API's DONE although the data is not in the data directory: for a host that restores
+/// elsewhere.
+///
+/// flag: 0 for no, anything else for yes. Default: 0.
+///
+/// Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_set_no_verify(handle: *mut Handle, flag: i32) -> i32 {
+    set_flag(handle, Opt::NoVerify, flag)
+}
+
+/// Whether to leave the restore running when the run is cancelled, instead of ending it.
+///
+/// flag: 0 for no, anything else for yes. Default: 0.
+///
+/// Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_set_leave_running(handle: *mut Handle, flag: i32) -> i32 {
+    set_flag(handle, Opt::LeaveRunning, flag)
+}
+
+/// Whether to restore although a check of the free space or of the data directory speaks against it.
+///
+/// flag: 0 for no, anything else for yes. Default: 0.
+///
+/// Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_set_force(handle: *mut Handle, flag: i32) -> i32 {
+    set_flag(handle, Opt::Force, flag)
+}
+
 /// Sets the function that is told what happens during the run.
 ///
 /// function: NULL for none, which is the default. user_data: handed back to the function, otherwise not

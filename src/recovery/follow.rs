@@ -115,7 +115,7 @@ mod tests {
             body: Vec::new(),
             cut: None,
             retry_after: None,
-            sent: None,
+            date: None,
             location: None,
         })
     }

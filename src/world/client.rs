@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::api::{Reply, Request, TransportError};
-use crate::config::options::Command;
+use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Settings, beside};
 use crate::event::{Event, Level};
 use crate::recovery::backoff::SHORTEST;
@@ -23,7 +23,7 @@ impl Client {
     /// Checks the options, and reads certificates and keys.
     pub(crate) fn open(config: &Config, command: Command, host: Host) -> Result<Client, ConfigError> {
         let mut settings = config.settings(command)?;
-        from_here(&mut settings).map_err(ConfigError::new)?;
+        from_here(&mut settings)?;
         let transport = Transport::new(&settings, &host).map_err(ConfigError::new)?;
         Ok(Client { settings, host, started: Instant::now(), transport })
     }
@@ -32,8 +32,8 @@ impl Client {
     pub(crate) fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, TransportError> {
         let began = Instant::now();
         let answer = self.transport.send(request, &self.settings, timeout);
-        let method = if request.body(&self.settings).is_some() { "POST" } else { "GET" };
-        let url = self.settings.api_url.join(&request.segments(&self.settings));
+        let method = if request.body().is_some() { "POST" } else { "GET" };
+        let url = self.settings.api_url.join(&request.segments(&self.settings.barman_server));
         let came = match &answer {
             Ok(reply) => format!("HTTP {}, {} bytes", reply.status, reply.body.len()),
             Err(none) => {
@@ -76,13 +76,15 @@ impl Client {
 
 /// Makes a relative data directory absolute: Barman would take it from the home directory of its ssh user. One
 /// that ends with `.` or `..` gets its name, as the state file lies beside it, not in it.
-fn from_here(settings: &mut Settings) -> Result<(), String> {
+fn from_here(settings: &mut Settings) -> Result<(), ConfigError> {
     let given = Path::new(&settings.data_directory);
     let named = given.file_name().is_some() || given == Path::new("/");
     if settings.data_directory.is_empty() || (given.is_absolute() && named) {
         return Ok(());
     }
-    let refuse = |why: &str| format!("--data-directory: is relative, and the current directory {why}");
+    let refuse = |why: &str| {
+        ConfigError::of(Opt::DataDirectory, format!("is relative, and the current directory {why}"))
+    };
     let absolute =
         |path: &Path| std::path::absolute(path).map_err(|error| refuse(&format!("is not known ({error})")));
     let mut whole = absolute(given)?;

@@ -66,6 +66,9 @@ int32_t barman_recover_set_state_file(barman_recover *handle, const char *path);
 int32_t barman_recover_set_no_state_file(barman_recover *handle, int32_t flag);
 int32_t barman_recover_set_stall_timeout(barman_recover *handle, uint32_t seconds);
 int32_t barman_recover_set_no_diagnose(barman_recover *handle, int32_t flag);
+int32_t barman_recover_set_no_verify(barman_recover *handle, int32_t flag);
+int32_t barman_recover_set_leave_running(barman_recover *handle, int32_t flag);
+int32_t barman_recover_set_force(barman_recover *handle, int32_t flag);
 int32_t barman_recover_set_event_callback(barman_recover *handle,
                                           barman_recover_event_fn function,
                                           void *user_data);

@@ -53,6 +53,7 @@ fn lost() -> Vec<Fault> {
         fault("502", Step::proxy_error(502)),
         fault("503", Step::proxy_error(503)),
         fault("504", Step::proxy_error(504)),
+        fault("500 of a killed worker", Step::recording("create-gunicorn-500")),
     ]
 }
 
@@ -69,7 +70,10 @@ fn good() -> Vec<(&'static str, Step)> {
 }
 
 /// Asking again gives the same answer, and nothing was started.
-const REFUSALS: [u16; 9] = [302, 307, 400, 401, 403, 404, 405, 415, 429];
+const REFUSALS: [u16; 8] = [302, 307, 400, 401, 403, 404, 405, 415];
+
+/// Nothing was started, and asking again may help.
+const LATER: [u16; 2] = [408, 429];
 
 fn refusal(status: u16) -> Step {
     let step = Step::proxy_error(status);
@@ -94,12 +98,12 @@ fn status() -> Vec<Row> {
     for (name, step) in good() {
         rows.push(row("status", format!("{name} is good")).script(Script::new().status([step])));
     }
-    for status in REFUSALS.into_iter().filter(|status| (400..429).contains(status)) {
+    for status in REFUSALS.into_iter().filter(|status| *status >= 400) {
         let script = Script::new().status([Step::proxy_error(status)]);
         let row = row("status", format!("{status} is final")).script(script).code(254).creates(0, 0);
         rows.push(row.says(format!("HTTP {status}")));
     }
-    for status in [408, 429, 500] {
+    for status in LATER.into_iter().chain([500]) {
         let script = Script::new().status([Step::proxy_error(status).header("Retry-After", "3600")]);
         rows.push(
             row("status", format!("{status}: asked again, at the latest after a loop wait")).script(script),
@@ -124,7 +128,7 @@ fn list() -> Vec<Row> {
     }
     let once = Script::new().list([Step::proxy_error(500)]);
     rows.push(row("list", "500 once: asked for again").script(once));
-    for status in REFUSALS.into_iter().chain([500]) {
+    for status in REFUSALS.into_iter().chain(LATER).chain([500]) {
         let row = row("list", format!("{status}: goes on without the list"));
         let script = Script::new().list([refusal(status).forever()]);
         rows.push(row.script(script).says("going on without their list"));
@@ -156,6 +160,11 @@ fn create() -> Vec<Row> {
         let row = row_of_contradiction(status);
         rows.push(row.script(Script::new().create([contradiction.apply(true)])));
     }
+    for status in LATER {
+        let row = row("create", format!("{status} started nothing: created again")).creates(2, 1);
+        let script = Script::new().create([Step::proxy_error(status)]);
+        rows.push(row.script(script).says("Attempt 1 of 3").says(format!("HTTP {status}")));
+    }
     for id in ["\"\"", "\"a\\u0000b\"", &format!("\"{}\"", "x".repeat(5000)), "[]", "null"] {
         let short = id.chars().take(8).collect::<String>();
         let step = Step::reply(202, "application/json", &format!("{{\"operation_id\":{id}}}")).apply(true);
@@ -165,18 +174,6 @@ fn create() -> Vec<Row> {
     let error = || Step::recording("create-recovery-same-second");
     let row_500 = row("create", "500 started nothing: created again").creates(2, 1);
     rows.push(row_500.script(Script::new().create([error()])).says("Attempt 1 of 3"));
-    // The API's recorded reply with its date, and the list as it was in that second.
-    let taken = Step::raw(include_str!("../recordings/create-recovery-same-second.http"));
-    let list = Step::reply(
-        200,
-        "application/json",
-        r#"{"operations":[{"id":"20261122T102257","type":"recovery"}]}"#,
-    );
-    let row_taken =
-        row("create", "500 in the second of an operation that was listed before is no failed attempt");
-    let script = Script::new().list([list.times(2)]).create([taken]);
-    let row_taken = row_taken.script(script).with(&["--max-retries", "1"]).creates(2, 1);
-    rows.push(row_taken.says("another node's recovery was created in the same second"));
     let always = row("create", "500 ends after the last attempt").code(2).creates(3, 0).says("(3 tries)");
     rows.push(always.script(Script::new().create([error().forever()])));
     let head = row("create", "reset before its body was read: created again");
@@ -199,7 +196,7 @@ fn row_of_contradiction(status: u16) -> Row {
 fn poll() -> Vec<Row> {
     let mut rows = Vec::new();
     let lost = lost().into_iter().map(|Fault { name, step, limits }| (name.to_owned(), step, limits));
-    let statuses = REFUSALS.into_iter().chain([500]);
+    let statuses = REFUSALS.into_iter().chain(LATER).chain([500]);
     let statuses = statuses.map(|status| (status.to_string(), refusal(status), &[] as &[_]));
     for (name, step, limits) in lost.chain(statuses) {
         let twice = row("poll", format!("{name} twice: asked again"));

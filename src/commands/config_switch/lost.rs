@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Do, LOOP_WAIT, Phase, Switch};
-use crate::api::{Reply, Request, Status};
+use crate::api::{OperationKind, Request, Status};
 use crate::event::Level;
 use crate::outcome::{OperationState, SwitchCode};
 use crate::recovery::backoff::SHORTEST;
@@ -97,7 +97,7 @@ impl Switch {
 /// The switches of a reply to `List`, or why there are none.
 pub(super) fn switches(seen: Seen) -> Result<Vec<String>, String> {
     match seen {
-        Seen::Reply(reply) => Reply::switches(&reply),
+        Seen::Reply(reply) => reply.ids(OperationKind::Switch),
         Seen::Unanswered(none) => Err(none.text),
         _ => Err("no answer".into()),
     }

@@ -55,8 +55,8 @@ pub fn config_switch(
         _ => {}
     }
     let opened = config
-        .change()
-        .and_then(|change| Ok((change, Client::open(config, Command::ConfigSwitch, host.clone())?)));
+        .switch()
+        .and_then(|switch| Ok((switch.change, Client::open(config, Command::ConfigSwitch, host.clone())?)));
     match opened {
         Ok((change, client)) => drive(Switch::new(client.settings.clone(), change, seed()), &client),
         Err(why) => end(Level::Error, SwitchCode::InvalidArgument, why.to_string()),
@@ -197,15 +197,15 @@ impl Switch {
     fn creating(&mut self, seen: Seen) -> Do {
         match seen {
             Seen::Reply(reply) => match reply.created() {
-                Created::Operation(id) => {
+                Created::Named(id) => {
                     self.operation_id = Some(id.clone());
                     self.set_state(OperationState::InProgress);
                     self.log(Level::Info, format!("Created the config switch operation with ID {id}"));
                     self.wait(SHORTEST, Phase::Following(Follow::new(id, self.now, LOOP_WAIT)))
                 }
                 Created::Refused(why) => self.refused(&why, refusal_hint(&why)),
-                Created::Failed(why) => self.create_failed(&why, reply.retry_after),
-                Created::Unknown(why) => self.lost(why),
+                Created::NotStarted(why) => self.create_failed(&why, reply.retry_after),
+                Created::InDoubt(why) => self.lost(why),
             },
             Seen::Unanswered(TransportError { sent: true, text, .. }) => self.lost(text),
             Seen::Unanswered(TransportError { permanent: true, text, hint, .. }) => self.refused(&text, hint),

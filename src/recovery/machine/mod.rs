@@ -21,7 +21,7 @@ mod watch;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::api::{Reply, Request, Second, TransportError};
+use crate::api::{OperationKind, Reply, Request, TransportError};
 use crate::config::Settings;
 use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome};
@@ -132,7 +132,6 @@ enum Phase {
     /// The API failed to create: is it because another node was served in that second?
     Collision {
         why: String,
-        sent: Option<Second>,
         retry_after: Option<Duration>,
     },
     CreateAgain,
@@ -266,7 +265,7 @@ impl Machine {
                 self.create()
             }
             Phase::Creating => self.creating(seen),
-            Phase::Collision { why, sent, retry_after } => self.collision(&why, sent, retry_after, &seen),
+            Phase::Collision { why, retry_after } => self.collision(&why, retry_after, &seen),
             Phase::CreateAgain => self.create(),
             Phase::OldName { id } => self.old_name(id, &seen),
             Phase::SaveOperation => {
@@ -475,7 +474,7 @@ impl Machine {
     /// The recoveries of a reply to `List`, or why there are none.
     fn recoveries(seen: &Seen) -> Result<Vec<String>, String> {
         match seen {
-            Seen::Reply(reply) => reply.recoveries(),
+            Seen::Reply(reply) => reply.ids(OperationKind::Recovery),
             Seen::Unanswered(none) => Err(none.text.clone()),
             _ => Err("no answer".into()),
         }

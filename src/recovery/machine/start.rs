@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::settle::Settle;
 use super::watch::Watch;
 use super::{Claim, Machine, Phase, Seen, Step};
-use crate::api::{Created, Request, Second, TransportError};
+use crate::api::{Created, NewRecovery, Request, TransportError};
 use crate::event::Level;
 use crate::outcome::{Code, OperationState};
 use crate::recovery::api_status::{self, ApiStatus, judge};
@@ -249,23 +249,29 @@ impl Machine {
     pub(super) fn create(&mut self) -> Step {
         // Until the contrary is known: the host may look, or the run break off, while the reply is awaited.
         self.set_state(OperationState::MaybeCreated);
-        self.send(Request::Create, Phase::Creating)
+        let settings = &self.settings;
+        let new = NewRecovery {
+            backup_id: settings.backup_id.clone(),
+            ssh_command: settings.ssh_command.clone(),
+            data_directory: settings.data_directory.clone(),
+        };
+        self.send(Request::Create(new), Phase::Creating)
     }
 
     pub(super) fn creating(&mut self, seen: Seen) -> Step {
         let retry_after = Self::retry_after(&seen);
         match seen {
             Seen::Reply(reply) => match reply.created() {
-                Created::Operation(id) if self.known.as_ref().is_some_and(|known| known.contains(&id)) => {
+                Created::Named(id) if self.known.as_ref().is_some_and(|known| known.contains(&id)) => {
                     self.send(Request::List, Phase::OldName { id })
                 }
-                Created::Operation(id) => self.created(id),
+                Created::Named(id) => self.created(id),
                 Created::Refused(why) => self.refused(&why, String::new()),
-                Created::Failed(why) => {
+                Created::NotStarted(why) => {
                     self.set_state(OperationState::NotCreated);
-                    self.send(Request::List, Phase::Collision { why, sent: reply.sent, retry_after })
+                    self.send(Request::List, Phase::Collision { why, retry_after })
                 }
-                Created::Unknown(why) => self.lost(why),
+                Created::InDoubt(why) => self.lost(why),
             },
             Seen::Unanswered(TransportError { sent: true, text, .. }) => self.lost(text),
             Seen::Unanswered(TransportError { permanent: true, text, hint, .. }) => self.refused(&text, hint),
@@ -309,16 +315,9 @@ impl Machine {
     }
 
     /// The API's own 500. When another node's recovery is new in the list, its create took this second's ID:
-    /// that is its success and no failure of ours, and counts as no attempt. It may be in the first list
-    /// already; then it is the newest there, and of the second in which the 500 was sent. But an API that
-    /// can't start Barman lists an operation for each create that it fails.
-    pub(super) fn collision(
-        &mut self,
-        why: &str,
-        sent: Option<Second>,
-        retry_after: Option<Duration>,
-        seen: &Seen,
-    ) -> Step {
+    /// that is its success and no failure of ours, and counts as no attempt. But an API that can't start Barman
+    /// lists an operation for each create that it fails.
+    pub(super) fn collision(&mut self, why: &str, retry_after: Option<Duration>, seen: &Seen) -> Step {
         let (Some(known), Ok(list)) = (&mut self.known, Self::recoveries(seen)) else {
             return self.create_failed(why, retry_after);
         };
@@ -326,10 +325,7 @@ impl Machine {
         known.extend(list);
         let new = known.len() - before;
         self.singles = if new == 1 { self.singles + 1 } else { 0 };
-        let newest = known.iter().filter(|id| Second::of_id(id).is_some()).max();
-        let newest = newest.and_then(|id| Second::of_id(id));
-        let taken = sent.zip(newest).is_some_and(|(sent, newest)| sent.ends(newest));
-        let another = (new > 0 || taken) && self.singles <= MOST_SINGLE;
+        let another = new > 0 && self.singles <= MOST_SINGLE;
         if !another || self.collisions >= MOST_COLLISIONS {
             return self.create_failed(why, retry_after);
         }

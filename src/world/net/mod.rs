@@ -17,8 +17,9 @@ use ureq::http::Response;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 use ureq::{Agent, Body, Error, Proxy, SendBody};
 
-use crate::api::{Reply, Request, Second, TransportError};
-use crate::config::Settings;
+use crate::api::date::Date;
+use crate::api::{Reply, Request, TransportError};
+use crate::config::settings::Connection;
 use crate::config::url::Url;
 use crate::text::{one_line, seconds};
 use crate::world::host::Host;
@@ -43,7 +44,7 @@ pub(crate) struct Transport {
 
 impl Transport {
     /// Reads certificates and keys. An error names the option.
-    pub(crate) fn new(settings: &Settings, host: &Host) -> Result<Transport, String> {
+    pub(crate) fn new(settings: &Connection, host: &Host) -> Result<Transport, String> {
         let proxy = match &settings.proxy {
             Some(url) => {
                 let user = url.credentials.as_ref().map_or(String::new(), |user| {
@@ -79,12 +80,12 @@ impl Transport {
     pub(crate) fn send(
         &self,
         request: &Request,
-        settings: &Settings,
+        settings: &Connection,
         timeout: Duration,
     ) -> Result<Reply, TransportError> {
         let end = Instant::now() + timeout;
-        let body = request.body(settings);
-        let mut url = settings.api_url.join(&request.segments(settings));
+        let body = request.body();
+        let mut url = settings.api_url.join(&request.segments(&settings.barman_server));
         for _ in 0..MOST_REDIRECTS {
             let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             let reply = self.exchange(&url, body.as_deref(), request.body_limit(), left, timeout)?;
@@ -184,7 +185,7 @@ impl Transport {
         let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_string());
         let retry_after =
             header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        let sent = header("date").and_then(|text| Second::of_date(&text));
+        let date = header("date").and_then(|text| Date::of_header(&text));
         let location = header("location").and_then(|to| url.follow(&to).ok());
         let status = response.status().as_u16();
         let (mut body, mut cut) = (Vec::new(), None);
@@ -205,7 +206,7 @@ impl Transport {
                 break;
             }
         }
-        Reply { status, body, cut, retry_after, sent, location }
+        Reply { status, body, cut, retry_after, date, location }
     }
 
     fn no_reply(&self, url: &Url, error: &Error, sent: bool, whole: Duration) -> TransportError {

@@ -17,7 +17,7 @@ pub(super) fn secs(count: u64) -> Duration {
 }
 
 pub(super) fn reply(status: u16, body: impl Into<Vec<u8>>) -> Reply {
-    Reply { status, body: body.into(), cut: None, retry_after: None, sent: None, location: None }
+    Reply { status, body: body.into(), cut: None, retry_after: None, date: None, location: None }
 }
 
 /// What the API really answered once: `tests/recordings`, without the head.
@@ -355,9 +355,8 @@ impl Barman {
                 let entries: Vec<String> = self.operations.iter().map(entry).collect();
                 reply(200, format!("{{\"operations\":[{}]}}\n", entries.join(",")))
             }
-            Request::Create => {
-                let body: serde_json::Value =
-                    serde_json::from_slice(&request.body(settings).unwrap()).unwrap();
+            Request::Create(_) => {
+                let body: serde_json::Value = serde_json::from_slice(&request.body().unwrap()).unwrap();
                 assert_eq!(body["destination_directory"], settings.data_directory.as_str());
                 self.create()
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::barman::{Happening, Plan, id_at, ms, recording, reply, secs};
 use super::{Fault, Interrupt, Kind, Ran, SECRETS, World, no_reply};
-use crate::api::{Reply, Second, Status, TransportError};
+use crate::api::{Reply, Status, TransportError};
 use crate::config::options::Opt;
 use crate::event::Event;
 use crate::outcome::Code;
@@ -84,7 +84,7 @@ fn any_reply(dice: &mut Dice) -> Reply {
     Reply {
         cut: dice.one_in(20).then(|| "its body is cut off".into()),
         retry_after: dice.one_in(5).then(|| Duration::from_secs(dice.pick(&[0, 1, 60, u64::MAX]))),
-        sent: if dice.one_in(2) { Second::of_id("20261122T102257") } else { None },
+        date: None,
         location: dice.one_in(5).then(|| crate::config::url::Url::parse("https://other/x").unwrap()),
         ..reply(status, body)
     }

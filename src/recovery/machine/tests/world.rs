@@ -105,7 +105,7 @@ pub(super) struct Ran {
 
 impl Ran {
     pub(super) fn creates(&self) -> usize {
-        self.requests.iter().filter(|(_, request)| *request == Request::Create).count()
+        self.requests.iter().filter(|(_, request)| matches!(request, Request::Create(_))).count()
     }
 
     /// The state of the operation that was told last.
@@ -230,7 +230,8 @@ impl World {
                 }
                 if let Step::Send(request, _) = &step {
                     // Whoever looks while the reply is awaited is to know that files may be landing.
-                    let told = *request != Request::Create || ran.told() == OperationState::MaybeCreated;
+                    let told =
+                        !matches!(request, Request::Create(_)) || ran.told() == OperationState::MaybeCreated;
                     assert!(told, "a create that was not told:\n{}", ran.story());
                     ran.requests.push((now, request.clone()));
                 }
@@ -322,7 +323,7 @@ impl World {
             Request::Diagnose | Request::Switch(_) => unreachable!("not the machine's"),
             Request::Status => Kind::Status,
             Request::List => Kind::List,
-            Request::Create => Kind::Create,
+            Request::Create(_) => Kind::Create,
             Request::Poll(_) => Kind::Poll,
         };
         let number = self.sent.iter().filter(|sent| **sent == kind).count();

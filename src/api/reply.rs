@@ -1,0 +1,346 @@
+//! What each reply of the API means, by its status and body alone, whatever its content type. Pure.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::api::date::Date;
+use crate::api::diagnose::{self, Backup, Unknown};
+use crate::api::page::page_text;
+use crate::api::request::SWITCH;
+use crate::config::url::Url;
+use crate::text::one_line;
+
+/// An answer of the API, or of something before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    /// Why the body is not whole, if it isn't.
+    pub(crate) cut: Option<String>,
+    pub(crate) retry_after: Option<Duration>,
+    /// The day on which it was sent, by the sender's clock.
+    pub(crate) date: Option<Date>,
+    /// Where a redirect leads.
+    pub(crate) location: Option<Url>,
+}
+
+/// No reply came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TransportError {
+    /// Whether the request may have been processed: it was sent whole.
+    pub(crate) sent: bool,
+    /// Whether it was a timeout, while the API may have been at work.
+    pub(crate) timed_out: bool,
+    /// Whether asking again can't help (wrong certificate, ...).
+    pub(crate) permanent: bool,
+    pub(crate) text: String,
+    pub(crate) hint: String,
+}
+
+/// Status of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    InProgress,
+    Done,
+    Failed,
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OperationKind {
+    Recovery,
+    Switch,
+}
+
+/// An operation in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Listed {
+    pub(crate) id: String,
+    /// The API's word for what it does; "" when it doesn't say.
+    #[serde(default, rename = "type", deserialize_with = "or_empty")]
+    pub(crate) kind: String,
+}
+
+/// A `null` is as good as nothing.
+fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// What the page of an error within the API says. That error comes before anything is started; a 500 of gunicorn,
+/// whose worker was killed, does not.
+const OWN_ERROR: &str = "The server encountered an internal error and was unable to complete your request";
+
+/// What the reply to a create means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// The operation is running under this ID.
+    Named(String),
+    /// Nothing was started, and asking again gives the same answer.
+    Refused(String),
+    /// Nothing was started; asking again may help (two creates in one second, for example).
+    NotStarted(String),
+    /// An operation may have been started.
+    InDoubt(String),
+}
+
+impl Reply {
+    /// `/status`: `Ok` when the API is up; otherwise whether asking again may help, and why.
+    pub(crate) fn api_ok(&self) -> Result<(), (bool, String)> {
+        match (self.status, self.json::<String>()) {
+            (200, Ok(word)) if word == "OK" => Ok(()),
+            (200, Ok(word)) => Err((false, format!("it answers \"{}\" instead of \"OK\"", one_line(&word)))),
+            (200, Err(why)) => Err((true, format!("its answer is not understood ({why})"))),
+            (status, _) => Err((status >= 500 || status == 408 || status == 429, self.says())),
+        }
+    }
+
+    pub(crate) fn created(&self) -> Created {
+        #[derive(Deserialize)]
+        struct Body {
+            operation_id: String,
+        }
+        let named = self.json::<Body>().map(|body| body.operation_id);
+        match (self.status, named) {
+            (200..=299, Ok(id)) if is_id(&id) => Created::Named(id),
+            (200..=299, Ok(_)) => {
+                Created::InDoubt(format!("HTTP {} with an invalid operation ID", self.status))
+            }
+            (200..=299, Err(why)) => {
+                Created::InDoubt(format!("HTTP {} without an operation ID ({why})", self.status))
+            }
+            // A refusal names no operation: this reply contradicts itself.
+            (_, Ok(_)) => Created::InDoubt(format!("HTTP {} with an operation ID", self.status)),
+            (408 | 429, Err(_)) => Created::NotStarted(self.says()),
+            (300..=499, Err(_)) => Created::Refused(self.says()),
+            (500, Err(_)) if self.says().contains(OWN_ERROR) => Created::NotStarted(self.says()),
+            _ => Created::InDoubt(self.says()),
+        }
+    }
+
+    /// The status of the operation that was asked about, or why this answer doesn't tell it.
+    pub(crate) fn operation(&self) -> Result<Status, String> {
+        #[derive(Deserialize)]
+        struct Body {
+            status: String,
+        }
+        if self.status != 200 {
+            return Err(self.says());
+        }
+        let body: Body = self.json().map_err(|why| format!("an answer that is not understood ({why})"))?;
+        match body.status.as_str() {
+            "IN_PROGRESS" => Ok(Status::InProgress),
+            "DONE" => Ok(Status::Done),
+            "FAILED" => Ok(Status::Failed),
+            other => Err(format!("an unknown operation status '{}'", one_line(other))),
+        }
+    }
+
+    /// The IDs of everything that may be of this kind: of a type that is not known, too.
+    pub(crate) fn ids(&self, kind: OperationKind) -> Result<Vec<String>, String> {
+        let may_be = |word: &str| match kind {
+            OperationKind::Recovery => !matches!(word, SWITCH | "config_update"),
+            OperationKind::Switch => matches!(word, SWITCH | ""),
+        };
+        Ok(self.operations()?.into_iter().filter(|op| may_be(&op.kind)).map(|op| op.id).collect())
+    }
+
+    /// Every operation.
+    pub(crate) fn operations(&self) -> Result<Vec<Listed>, String> {
+        #[derive(Deserialize)]
+        struct Body {
+            operations: Vec<Listed>,
+        }
+        if self.status != 200 {
+            return Err(self.says());
+        }
+        let body: Body = self.json().map_err(|why| format!("an answer that is not understood ({why})"))?;
+        let sound = body.operations.iter().all(|operation| is_id(&operation.id));
+        if sound { Ok(body.operations) } else { Err("an invalid operation ID".into()) }
+    }
+
+    /// The backup of this ID or alias, from the reply to `Diagnose`.
+    pub(crate) fn backup(&self, server: &str, backup: &str) -> Result<Backup, Unknown> {
+        match (self.status, &self.cut) {
+            (200, None) => diagnose::find_backup(&self.body, server, backup),
+            (200, Some(why)) => Err(Unknown::Answer(why.clone())),
+            _ => Err(Unknown::Answer(self.says())),
+        }
+    }
+
+    fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, String> {
+        serde_json::from_slice(&self.body).map_err(|error| match &self.cut {
+            Some(why) => why.clone(),
+            None if self.body.is_empty() => "its body is empty".into(),
+            None => one_line(&error.to_string()),
+        })
+    }
+
+    /// Status and the server's own words: where it sends us, `error` of a JSON reply, or the text of an HTML
+    /// page's `<p>`.
+    pub(crate) fn says(&self) -> String {
+        #[derive(Deserialize)]
+        struct Body {
+            error: String,
+        }
+        if let (300..=399, Some(to)) = (self.status, &self.location) {
+            return format!("HTTP {}: the API has moved to {}", self.status, one_line(&to.to_string()));
+        }
+        let words = match self.json::<Body>() {
+            Ok(body) => one_line(&body.error),
+            Err(_) => one_line(&page_text(&String::from_utf8_lossy(&self.body))),
+        };
+        // The API repeats the status: "404 Not Found: Server 'x' does not exist".
+        let status = self.status.to_string();
+        let words = words
+            .strip_prefix(&status)
+            .and_then(|rest| rest.split_once(": "))
+            .map_or(words.as_str(), |w| w.1);
+        if words.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {words}") }
+    }
+}
+
+/// Whether this can be asked about and logged.
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= 200 && !id.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply { status, body: body.into(), cut: None, retry_after: None, date: None, location: None }
+    }
+
+    #[test]
+    fn the_servers_own_words_are_found() {
+        for (status, body, words) in [
+            (
+                404,
+                r#"{"error":"404 Not Found: Server 'nope' does not exist"}"#,
+                "HTTP 404: Server 'nope' does not exist",
+            ),
+            (
+                400,
+                "<!doctype html>\n<title>400 Bad Request</title>\n<p>Minimum barman options not met for server &#39;pg&#39;</p>",
+                "HTTP 400: Minimum barman options not met for server 'pg'",
+            ),
+            (502, "<html><head><TITLE>502 Bad Gateway</TITLE></head>", "HTTP 502: 502 Bad Gateway"),
+            (401, "<p>a <b>&amp;lt;</b>", "HTTP 401: a &lt;"),
+            (403, "", "HTTP 403"),
+            (400, "plain text", "HTTP 400"),
+        ] {
+            assert_eq!(reply(status, body).says(), words);
+        }
+    }
+
+    /// The body of a recorded response.
+    fn recorded(name: &str) -> Reply {
+        let path = format!("{}/tests/recordings/{name}.http", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        reply(head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+    }
+
+    #[test]
+    fn a_create_is_named_refused_not_started_or_in_doubt() {
+        let id = r#"{"operation_id":"20261122T102257"}"#;
+        for status in [200, 202] {
+            assert_eq!(reply(status, id).created(), Created::Named("20261122T102257".into()));
+        }
+        for status in [301, 307, 400, 401, 403, 404, 405, 415] {
+            assert!(matches!(reply(status, "{}").created(), Created::Refused(_)), "{status}");
+        }
+        for status in [408, 429] {
+            assert!(matches!(reply(status, "").created(), Created::NotStarted(_)), "{status}");
+        }
+        for (status, body) in [
+            (301, id),
+            (400, id),
+            (404, id),
+            (429, id),
+            (500, id),
+            (500, ""),
+            (500, "<p>x</p>"),
+            (500, r#"{"error":"500 Internal Server Error: x"}"#),
+            (502, ""),
+            (503, ""),
+            (504, ""),
+            (202, ""),
+            (202, "{"),
+            (202, "[]"),
+            (202, "{}"),
+            (202, r#"{"operation_id":""}"#),
+            (202, r#"{"operation_id":7}"#),
+            (101, ""),
+            (999, ""),
+            (202, r#"{"operation_id":"a\u0000b"}"#),
+        ] {
+            assert!(matches!(reply(status, body).created(), Created::InDoubt(_)), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn only_the_apis_own_500_started_nothing() {
+        let own = recorded("create-recovery-same-second");
+        assert!(matches!(own.created(), Created::NotStarted(_)));
+        let own = String::from_utf8(own.body).unwrap();
+        for status in [502, 503, 504] {
+            assert!(matches!(reply(status, &own).created(), Created::InDoubt(_)), "{status}");
+        }
+        assert!(matches!(recorded("create-gunicorn-500").created(), Created::InDoubt(_)));
+    }
+
+    #[test]
+    fn deep_json_is_refused() {
+        let deep = "[".repeat(1_000_000);
+        assert!(reply(200, &deep).operation().is_err());
+        assert!(reply(200, &format!(r#"{{"operations":{deep}"#)).ids(OperationKind::Recovery).is_err());
+        assert!(reply(200, &format!(r#"{{"x":{deep}"#)).api_ok().is_err());
+    }
+
+    #[test]
+    fn only_a_good_answer_counts() {
+        assert_eq!(reply(200, r#"{"operation_id":"a","status":"DONE"}"#).operation(), Ok(Status::Done));
+        assert_eq!(reply(200, r#"{"status":"IN_PROGRESS"}"#).operation(), Ok(Status::InProgress));
+        for (status, body) in [
+            (202, r#"{"status":"DONE"}"#),
+            (200, r#"{"status":"done"}"#),
+            (200, "{}"),
+            (404, "{}"),
+            (200, "\"DONE\""),
+        ] {
+            assert!(reply(status, body).operation().is_err(), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn an_operation_of_unknown_type_may_be_a_recovery() {
+        let list = reply(
+            200,
+            r#"{"operations":[{"id":"a","type":"recovery"},{"id":"b","type":"config_switch"},{"id":"c","type":"recoverx"},{"id":"d"},{"id":"e","type":null}]}"#,
+        );
+        assert_eq!(list.ids(OperationKind::Recovery).unwrap(), ["a", "c", "d", "e"]);
+        assert_eq!(list.ids(OperationKind::Switch).unwrap(), ["b", "d", "e"]);
+        for id in ["", "a\\nb", &"x".repeat(201)] {
+            let list = reply(200, &format!("{{\"operations\":[{{\"id\":\"{id}\"}}]}}"));
+            assert!(list.ids(OperationKind::Recovery).is_err(), "{id}");
+        }
+    }
+
+    #[test]
+    fn status_tells_whether_to_ask_again() {
+        assert_eq!(reply(200, "\"OK\"\n").api_ok(), Ok(()));
+        for (status, body, again) in [
+            (200, "\"down\"", false),
+            (200, "\"O", true),
+            (500, "", true),
+            (503, "", true),
+            (401, "", false),
+            (404, "", false),
+        ] {
+            assert_eq!(reply(status, body).api_ok().unwrap_err().0, again, "{status} {body}");
+        }
+    }
+}

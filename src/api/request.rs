@@ -1,0 +1,111 @@
+//! What each request to the API looks like. Pure.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::api::diagnose;
+use crate::config::change::Change;
+use crate::config::settings::Connection;
+
+/// A question to the API, or the one request that changes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Request {
+    Status,
+    List,
+    Create(NewRecovery),
+    Poll(String),
+    /// Changes the configuration of the server.
+    Switch(Change),
+    /// Everything that Barman knows; see `diagnose.rs`.
+    Diagnose,
+}
+
+/// What is asked of Barman with a create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewRecovery {
+    /// An ID, or a word that the API knows.
+    pub(crate) backup_id: String,
+    /// The command with which Barman reaches this node.
+    pub(crate) ssh_command: String,
+    /// Absolute.
+    pub(crate) data_directory: String,
+}
+
+pub(crate) const SWITCH: &str = "config_switch";
+
+/// A body of more than this is no status, operation or error.
+const SMALL: usize = 1 << 20;
+/// The list holds every operation ever, at about 44 bytes each: 8 MiB are 190,000 of them, one an hour for
+/// 20 years, and still fit into a small process.
+const LIST: usize = 8 << 20;
+
+impl Request {
+    pub(crate) fn segments<'a>(&'a self, server: &'a str) -> Vec<&'a str> {
+        match self {
+            Request::Status => vec!["status"],
+            Request::Diagnose => vec!["diagnose"],
+            Request::List | Request::Create(_) | Request::Switch(_) => {
+                vec!["servers", server, "operations"]
+            }
+            Request::Poll(id) => vec!["servers", server, "operations", id],
+        }
+    }
+
+    /// The body to send; a request with one is a POST.
+    pub(crate) fn body(&self) -> Option<Vec<u8>> {
+        #[derive(Serialize)]
+        struct Create<'a> {
+            r#type: &'a str,
+            backup_id: &'a str,
+            remote_ssh_command: &'a str,
+            destination_directory: &'a str,
+        }
+        #[derive(Serialize)]
+        struct Switch<'a> {
+            r#type: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            model_name: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            reset: Option<bool>,
+        }
+        let body = match self {
+            Request::Create(new) => serde_json::to_vec(&Create {
+                r#type: "recovery",
+                backup_id: &new.backup_id,
+                remote_ssh_command: &new.ssh_command,
+                destination_directory: &new.data_directory,
+            }),
+            Request::Switch(change) => {
+                let (model_name, reset) = match change {
+                    Change::Model(name) => (Some(name.as_str()), None),
+                    Change::Reset => (None, Some(true)),
+                };
+                serde_json::to_vec(&Switch { r#type: SWITCH, model_name, reset })
+            }
+            _ => return None,
+        };
+        Some(body.unwrap_or_default()) // strings always serialize
+    }
+
+    pub(crate) fn timeout(&self, connection: &Connection) -> Duration {
+        match self {
+            // Barman connects to every PostgreSQL for it.
+            Request::Create(_) | Request::Switch(_) | Request::Diagnose => connection.create_timeout,
+            _ => connection.request_timeout,
+        }
+    }
+
+    /// Whether it starts something.
+    pub(crate) fn changes(&self) -> bool {
+        matches!(self, Request::Create(_) | Request::Switch(_))
+    }
+
+    pub(crate) fn body_limit(&self) -> usize {
+        match self {
+            Request::List => LIST,
+            Request::Diagnose => diagnose::LIMIT,
+            _ => SMALL,
+        }
+    }
+}

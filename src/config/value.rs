@@ -1,0 +1,149 @@
+//! What a value of an option looks like, and how one is read: the same way from text and from C. Pure.
+
+use crate::config::url::Url;
+
+/// A value for an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Value<'a> {
+    /// A text, path or URL; or, as on a command line, a number or a boolean.
+    Text(&'a str),
+    /// Seconds or a count.
+    Number(u32),
+    /// On or off.
+    Flag(bool),
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Value::Text(text)
+    }
+}
+
+impl From<u32> for Value<'_> {
+    fn from(number: u32) -> Self {
+        Value::Number(number)
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(flag: bool) -> Self {
+        Value::Flag(flag)
+    }
+}
+
+/// A value that was accepted.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Stored {
+    Text(String),
+    Url(Url),
+    Number(u32),
+    Flag(bool),
+}
+
+/// What a value of an option looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Text that is not empty.
+    Text,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// The path of a file or directory.
+    Path,
+    /// An `http://` or `https://` URL.
+    Url,
+    /// Whole seconds, 0 to 4294967295.
+    Seconds,
+    /// A whole number, 0 to 4294967295.
+    Count,
+    /// On or off; off unless given.
+    Flag,
+}
+
+impl Kind {
+    /// The word that stands for the value in help texts; empty for a flag.
+    #[must_use]
+    pub fn value_name(self) -> &'static str {
+        match self {
+            Kind::Text => "TEXT",
+            Kind::Word(_) => "WORD",
+            Kind::Path => "PATH",
+            Kind::Url => "URL",
+            Kind::Seconds => "SECONDS",
+            Kind::Count => "N",
+            Kind::Flag => "",
+        }
+    }
+
+    /// Reads a value of this kind; an error is the reason for refusing it.
+    pub(crate) fn read(self, value: Value) -> Result<Stored, String> {
+        match self {
+            Kind::Text | Kind::Path => text(value).map(|text| Stored::Text(text.into())),
+            Kind::Url => Url::parse(text(value)?).map(Stored::Url),
+            Kind::Seconds => number(value, "takes whole seconds without a unit, for example 10"),
+            Kind::Count => number(value, "takes a whole number, for example 5"),
+            Kind::Flag => flag(value),
+            Kind::Word(words) => match value {
+                Value::Text(word) if words.contains(&word) => Ok(Stored::Text(word.into())),
+                _ => Err(format!("takes one of {}", words.join(", "))),
+            },
+        }
+    }
+}
+
+fn text(value: Value<'_>) -> Result<&str, String> {
+    match value {
+        Value::Text("") => Err("must not be empty".into()),
+        Value::Text(text) if text.contains('\0') => Err("must not contain a NUL character".into()),
+        Value::Text(text) => Ok(text),
+        _ => Err("takes a text".into()),
+    }
+}
+
+fn number(value: Value, what: &str) -> Result<Stored, String> {
+    match value {
+        Value::Number(number) => Ok(Stored::Number(number)),
+        Value::Text(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+            digits.parse().map(Stored::Number).map_err(|_| "is too large (at most 4294967295)".into())
+        }
+        _ => Err(what.into()),
+    }
+}
+
+fn flag(value: Value) -> Result<Stored, String> {
+    let word = match value {
+        Value::Flag(flag) => return Ok(Stored::Flag(flag)),
+        Value::Text(word) => word.to_ascii_lowercase(),
+        Value::Number(_) => String::new(),
+    };
+    match word.as_str() {
+        "true" | "on" | "yes" | "1" => Ok(Stored::Flag(true)),
+        "false" | "off" | "no" | "0" => Ok(Stored::Flag(false)),
+        _ => Err("takes true or false".into()),
+    }
+}
+
+/// What a value must be beside being of its kind; an error is the reason for refusing it.
+pub(crate) type Check = fn(&Stored) -> Result<(), &'static str>;
+
+/// A time limit: without any time nothing could succeed.
+pub(crate) fn at_least_one(value: &Stored) -> Result<(), &'static str> {
+    if *value == Stored::Number(0) { Err("must be at least 1") } else { Ok(()) }
+}
+
+pub(crate) fn no_query(value: &Stored) -> Result<(), &'static str> {
+    match value {
+        Stored::Url(url) if !url.query.is_empty() => Err("must not have a query ('?...')"),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn proxy(value: &Stored) -> Result<(), &'static str> {
+    match value {
+        Stored::Url(url) if url.https || !url.path.is_empty() || !url.query.is_empty() => {
+            Err("takes 'http://host:port' or 'http://user:password@host:port'")
+        }
+        _ => Ok(()),
+    }
+}

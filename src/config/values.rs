@@ -1,0 +1,102 @@
+//! The options of one run, checked as they are set, so that nothing behind this file can meet a wrong one; a value
+//! for each row of the table. Pure.
+
+use std::fmt;
+
+use crate::config::error::ConfigError;
+use crate::config::options::{Command, OPTIONS, Opt, OptionSpec};
+use crate::config::url::Url;
+use crate::config::value::{Stored, Value};
+
+/// The options of one run.
+#[derive(Clone)]
+pub struct Config {
+    /// In the order of [`OPTIONS`].
+    values: [Option<Stored>; OPTIONS.len()],
+}
+
+impl fmt::Debug for Config {
+    /// Says nothing of the values: some are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Config { .. }")
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { values: [const { None }; OPTIONS.len()] }
+    }
+}
+
+impl Config {
+    /// No option is set: all have their defaults.
+    #[must_use]
+    pub fn new() -> Config {
+        Config::default()
+    }
+
+    /// Sets an option; the last value wins.
+    ///
+    /// # Errors
+    /// The value is not of the option's kind. The option keeps what it had.
+    pub fn set<'a>(&mut self, option: Opt, value: impl Into<Value<'a>>) -> Result<&mut Config, ConfigError> {
+        let spec = option.spec();
+        let value = spec.kind.read(value.into()).map_err(|reason| ConfigError::of(option, reason))?;
+        if let Some(check) = spec.check {
+            check(&value).map_err(|reason| ConfigError::of(option, reason))?;
+        }
+        if let Some(place) = self.values.get_mut(option as usize) {
+            *place = Some(value);
+        }
+        Ok(self)
+    }
+
+    /// Whether the option was set; its default does not count.
+    #[must_use]
+    pub fn is_set(&self, option: Opt) -> bool {
+        self.stored(option).is_some()
+    }
+
+    /// The options that this command needs and that were not set.
+    pub fn missing(&self, command: Command) -> impl Iterator<Item = &'static OptionSpec> {
+        command.options().filter(|spec| {
+            let excused = spec.unless.is_some_and(|other| self.is_set(other));
+            spec.required && !excused && !self.is_set(spec.option)
+        })
+    }
+
+    fn stored(&self, option: Opt) -> Option<&Stored> {
+        self.values.get(option as usize)?.as_ref()
+    }
+
+    /// A text, path or word, or its default.
+    pub(crate) fn text(&self, option: Opt) -> Option<&str> {
+        match self.stored(option) {
+            Some(Stored::Text(text)) => Some(text),
+            _ => Some(option.spec().default).filter(|default| !default.is_empty()),
+        }
+    }
+
+    pub(crate) fn url(&self, option: Opt) -> Option<&Url> {
+        match self.stored(option) {
+            Some(Stored::Url(url)) => Some(url),
+            _ => None,
+        }
+    }
+
+    /// A number, or its default.
+    pub(crate) fn number(&self, option: Opt) -> Option<u32> {
+        match self.stored(option) {
+            Some(Stored::Number(number)) => Some(*number),
+            _ => option.spec().default.parse().ok(),
+        }
+    }
+
+    /// A flag, if it was given.
+    pub(crate) fn flag(&self, option: Opt) -> Option<bool> {
+        match self.stored(option) {
+            Some(Stored::Flag(flag)) => Some(*flag),
+            _ => None,
+        }
+    }
+}
