@@ -56,6 +56,8 @@ mod ffi;
 #[doc(hidden)]
 pub mod fuzzing;
 mod outcome;
+#[allow(dead_code)] // until every layer reports its problems so
+mod problem;
 mod recovery;
 #[cfg(test)]
 mod scratch;
