@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -60,4 +61,98 @@ pub(crate) fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), std::ptr::null_mut()) };
     }
     result
+}
+
+/// The user whose rights this process has.
+pub(crate) fn effective_user() -> u32 {
+    // SAFETY: takes nothing, and never fails.
+    unsafe { libc::geteuid() }
+}
+
+/// Whether a mount point is here; `None` where the kernel does not say (Linux does from 5.8 on).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn is_mount_point(path: &Path) -> Option<bool> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut found = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: the path ends with a NUL, and `found`, which any bytes are valid for, is large enough for what statx
+    // fills.
+    let found = unsafe {
+        let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
+        if libc::statx(libc::AT_FDCWD, path.as_ptr(), flags, 0, found.as_mut_ptr()) != 0 {
+            return None;
+        }
+        found.assume_init()
+    };
+    #[allow(clippy::cast_sign_loss)] // one bit
+    let is_root = libc::STATX_ATTR_MOUNT_ROOT as u64;
+    (found.stx_attributes_mask & is_root != 0).then_some(found.stx_attributes & is_root != 0)
+}
+
+/// Whether a mount point is here; `None` where the kernel does not say.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn is_mount_point(_: &Path) -> Option<bool> {
+    None
+}
+
+/// A process to signal. Held by a descriptor where the kernel has those, so that its number can't come to mean
+/// another process meanwhile.
+pub(crate) struct Process {
+    pid: i32,
+    handle: Option<OwnedFd>,
+}
+
+impl Process {
+    /// An error means that there is none.
+    pub(crate) fn open(pid: i32) -> io::Result<Process> {
+        match pidfd_open(pid) {
+            Ok(handle) => Ok(Process { pid, handle: Some(handle) }),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Err(error),
+            Err(_) if process_lives(pid) => Ok(Process { pid, handle: None }), // an old kernel, or a sandbox
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) -> io::Result<()> {
+        if let Some(handle) = &self.handle {
+            return pidfd_terminate(handle);
+        }
+        // SAFETY: no memory is passed.
+        if unsafe { libc::kill(self.pid, libc::SIGTERM) } == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: takes two numbers. What it returns is a new descriptor, which nobody else owns.
+    unsafe {
+        let handle = libc::syscall(libc::SYS_pidfd_open, pid, 0);
+        match i32::try_from(handle) {
+            Ok(handle) if handle >= 0 => Ok(OwnedFd::from_raw_fd(handle)),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn pidfd_terminate(handle: &OwnedFd) -> io::Result<()> {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the descriptor is open, and no information about the signal is passed.
+    let sent =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, handle.as_raw_fd(), libc::SIGTERM, info, 0) };
+    if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn pidfd_open(_: i32) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn pidfd_terminate(_: &OwnedFd) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }

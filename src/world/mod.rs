@@ -6,6 +6,8 @@ pub(crate) mod fs;
 pub(crate) mod host;
 pub(crate) mod journal;
 pub(crate) mod net;
+#[allow(dead_code)]
+pub(crate) mod receivers;
 pub(crate) mod sizer;
 pub(crate) mod snapshot;
 

@@ -1,5 +1,7 @@
 //! The file system: the data directory, what arrives in it, and the state file.
 
 pub(crate) mod directory;
+mod mark;
+mod old;
 pub(crate) mod state_file;
 pub(crate) mod usage;

@@ -1,4 +1,4 @@
-//! The state file: one lock, lines appended and synced. What the lines mean is `record.rs`'s.
+//! The state file: one lock, lines appended and synced. What the lines mean is `journal.rs`'s.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::recovery::machine::Claim;
 use crate::sys;
 use crate::world::fs::directory::parent;
-use crate::world::journal::{Line, Record};
+use crate::world::journal::{Journal, Line, Lock, Record};
 
 /// Twice what a list of operations can hold, and so more than all their IDs.
 const LIMIT: u64 = 16 << 20;
@@ -39,15 +39,16 @@ impl StateFile {
         Ok(Some((held, Record::parse(&read(&file)?).ok().flatten())))
     }
 
-    /// Locks and reads the file, made if need be. Does not wait for the lock.
+    /// Locks and reads the file, for the machine in `recovery`.
     pub(crate) fn claim(&mut self) -> Claim {
-        // Twice, as a call that failed may work a moment later, and to go on without the file could be to
-        // restore beside the operation that it names.
-        let claimed = self.try_claim().or_else(|_| self.try_claim());
-        claimed.unwrap_or_else(|error| Claim::Unavailable(error.to_string()))
+        match self.lock() {
+            Lock::Ours { left_over: record, garbage } => Claim::Mine { record, garbage },
+            Lock::Held(record) => Claim::Held(record),
+            Lock::Unavailable(why) => Claim::Unavailable(why),
+        }
     }
 
-    fn try_claim(&mut self) -> io::Result<Claim> {
+    fn try_lock(&mut self) -> io::Result<Lock> {
         loop {
             let file = match self.file.take() {
                 Some(file) => file,
@@ -58,7 +59,7 @@ impl StateFile {
                 Err(TryLockError::WouldBlock) => {
                     let record = Record::parse(&read(&file)?).ok().flatten();
                     self.file = Some(file); // kept, to read later what the other run wrote last
-                    return Ok(Claim::Held(record));
+                    return Ok(Lock::Held(record));
                 }
                 Err(TryLockError::Error(error)) => return Err(error),
             }
@@ -83,7 +84,7 @@ impl StateFile {
                 file.set_len(whole as u64)?;
             }
             self.file = Some(file);
-            return Ok(Claim::Mine { record: record.or(self.ended.take()), garbage });
+            return Ok(Lock::Ours { left_over: record.or(self.ended.take()), garbage });
         }
     }
 
@@ -120,23 +121,49 @@ impl StateFile {
         if end == 0 { sync_parent(&self.path) } else { Ok(()) }
     }
 
-    /// Removes the file, with last lines for a run that waits for its lock, and gives up the lock.
+    /// Removes the file if it is still the one that was locked, with last lines for a run that waits for its lock,
+    /// and gives up the lock.
     pub(crate) fn remove(&mut self, last: &[Line]) -> io::Result<()> {
         let Some(mut file) = self.file.take() else { return Ok(()) };
         let bytes: Vec<u8> = last.iter().flat_map(Line::to_bytes).collect();
-        file.seek(SeekFrom::End(0))?;
-        let _ = file.write_all(&bytes); // that run judges by itself without them
-        let removed = fs::remove_file(&self.path);
+        let _ = file.seek(SeekFrom::End(0)).and_then(|_| file.write_all(&bytes)); // that run judges by itself without
+        // One that was removed by hand, and maybe made anew by another run, is not ours to remove.
+        let removed = if same_file(&file, &self.path) { fs::remove_file(&self.path) } else { Ok(()) };
         let _ = file.unlock(); // at once even if a fork of the host holds the descriptor
         removed
     }
 }
 
+impl Journal for StateFile {
+    fn path(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn lock(&mut self) -> Lock {
+        // Twice, as a call that failed may work a moment later, and to go on without the file could be to
+        // restore beside the operation that it names.
+        let locked = self.try_lock().or_else(|_| self.try_lock());
+        locked.unwrap_or_else(|error| Lock::Unavailable(error.to_string()))
+    }
+
+    fn append(&mut self, lines: &[Line]) -> Result<(), String> {
+        StateFile::append(self, lines).map_err(|error| error.to_string())
+    }
+
+    fn close(&mut self, last: &[Line]) -> Result<(), String> {
+        self.remove(last).map_err(|error| error.to_string())
+    }
+
+    fn leave(&mut self) {
+        if let Some(file) = self.file.take() {
+            let _ = file.unlock(); // at once even if a fork of the host holds the descriptor
+        }
+    }
+}
+
 impl Drop for StateFile {
     fn drop(&mut self) {
-        if let Some(file) = &self.file {
-            let _ = file.unlock(); // likewise
-        }
+        self.leave();
     }
 }
 
@@ -256,6 +283,33 @@ mod tests {
         file.append(&[Line::Operation("x".into())]).unwrap();
         drop(file);
         assert_eq!(operation(state_file(&scratch).claim()).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_run_whose_file_was_removed_by_hand_leaves_the_next_runs_file_alone() {
+        let scratch = Scratch::new("state-own");
+        let [mut first, mut second, mut third] = [(); 3].map(|()| state_file(&scratch));
+        assert!(matches!(first.lock(), Lock::Ours { .. }));
+        fs::remove_file(scratch.0.join("state.json")).unwrap();
+        assert!(matches!(second.lock(), Lock::Ours { left_over: None, .. }));
+        second.append(&[run()]).unwrap();
+        first.close(&[Line::Ended(Ended::Done)]).unwrap();
+        let Lock::Held(Some(record)) = third.lock() else { panic!("the second run's file is gone") };
+        assert_eq!(record.ended, None);
+        fs::remove_file(scratch.0.join("state.json")).unwrap();
+        second.close(&[]).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_a_run_leaves_is_the_next_ones() {
+        let scratch = Scratch::new("state-leave");
+        let [mut first, mut second] = [(); 2].map(|()| state_file(&scratch));
+        first.lock();
+        first.append(&[run(), Line::Operation("x".into())]).unwrap();
+        assert!(matches!(second.lock(), Lock::Held(_)));
+        first.leave();
+        assert_eq!(operation(second.claim()).as_deref(), Some("x"));
+        assert!(Journal::append(&mut first, &[run()]).is_err());
     }
 
     #[test]

@@ -1,192 +1,332 @@
-//! Counts the bytes in a data directory while it is being restored: a few directory entries at each look, so
-//! that a directory of any size costs no more than a small share of one core.
+//! Counts what is in a data directory while it is being restored: a few entries at each look, half of them where
+//! something has just changed, so that a directory of any size costs no more than a small share of one core.
 
-use std::collections::HashMap;
-use std::fs::{self, ReadDir};
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
+use std::fs::{self, DirEntry, Metadata, ReadDir};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::world::fs::directory::Arrived;
+pub(crate) use crate::world::fs::old::Counter;
+use crate::world::snapshot::Usage;
 
-/// Entries counted for each millisecond since the last look: an entry costs about 3 microseconds, so this is
-/// a good half percent of a core. A directory of 100,000 files is passed through in 50 seconds.
-const ENTRIES_PER_MILLISECOND: usize = 2;
-/// Counted at each look, however soon it comes.
-const LEAST: usize = 100;
-/// Counted at one look, however late it comes.
-const MOST: usize = 20_000;
+/// What one look may take, however slow the file system is.
+const LONGEST: Duration = Duration::from_millis(20);
+/// Entries counted for each millisecond since the last look.
+const ENTRIES_PER_MILLISECOND: usize = 4;
+/// Counted at each look, however soon it comes: a new cluster has about a thousand, and is counted whole.
+const LEAST: usize = 1500;
+/// Directories that every look looks at.
+const MOST_WATCHED: usize = 64;
+
+/// A change time, as the file system says it.
+type Time = (i64, i64);
 
 /// Passes through the directory again and again.
-pub(crate) struct Counter {
+pub(crate) struct DiskUsage {
     root: PathBuf,
-    /// Directories of this pass that are still to be read.
-    open: Vec<PathBuf>,
-    reading: Option<Reading>,
-    /// Bytes directly in each directory, and the pass in which that was counted.
-    sums: HashMap<PathBuf, (u64, u32)>,
-    total: u64,
+    started: Time,
+    looked: Instant,
+    directories: HashMap<PathBuf, Directory>,
+    /// Of all of them, as last counted.
+    sum: Sum,
+    /// Those that changed last, the latest first: they are looked at first.
+    watched: Vec<(Time, PathBuf)>,
+    /// The directories that this pass still has to read.
+    pass: Queue,
+    /// Those that changed since they were read.
+    changed: Queue,
+    changes: u64,
     passes: u32,
+}
+
+/// Directories to read, and the one that is being read.
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<PathBuf>,
+    reading: Option<Reading>,
 }
 
 struct Reading {
     path: PathBuf,
     entries: ReadDir,
-    bytes: u64,
+    found: Directory,
 }
 
-impl Counter {
-    pub(crate) fn new(root: &Path) -> Counter {
-        let root = root.to_path_buf();
-        Counter { open: vec![root.clone()], root, reading: None, sums: HashMap::new(), total: 0, passes: 0 }
+/// What is directly in a directory.
+#[derive(Default)]
+struct Directory {
+    changed: Time,
+    is_wal: bool,
+    sum: Sum,
+    /// The file that changed last: it may still grow.
+    newest: Option<(Time, PathBuf, Sum)>,
+    /// In which pass it was read last.
+    pass: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Sum {
+    bytes: u64,
+    wal_bytes: u64,
+    entries: u64,
+    /// Of inodes, sizes and times, in whatever order: differs when a file has replaced another.
+    hash: u64,
+}
+
+impl DiskUsage {
+    pub(crate) fn new(root: &Path) -> DiskUsage {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        DiskUsage {
+            root: root.into(),
+            started: (i64::try_from(now.as_secs()).unwrap_or(0), now.subsec_nanos().into()),
+            looked: Instant::now(),
+            directories: HashMap::new(),
+            sum: Sum::default(),
+            watched: Vec::new(),
+            pass: Queue { waiting: [root.into()].into(), reading: None },
+            changed: Queue::default(),
+            changes: 0,
+            passes: 0,
+        }
     }
 
-    /// Goes on counting; `since` is the time since the last look.
-    pub(crate) fn look(&mut self, since: Duration) -> Arrived {
-        let entries =
-            usize::try_from(since.as_millis()).unwrap_or(MOST).saturating_mul(ENTRIES_PER_MILLISECOND);
-        self.count(entries.clamp(LEAST, MOST))
+    /// Goes on counting.
+    pub(crate) fn look(&mut self) -> Usage {
+        let now = Instant::now();
+        let since = now - std::mem::replace(&mut self.looked, now);
+        let entries = usize::try_from(since.as_millis()).unwrap_or(usize::MAX);
+        self.watch(now + LONGEST / 2);
+        self.count(entries.saturating_mul(ENTRIES_PER_MILLISECOND).max(LEAST), now + LONGEST);
+        self.usage()
     }
 
-    /// Counts everything once more, for the figures at the end; what was counted before where that takes
-    /// longer than `limit`.
-    pub(crate) fn finish(&mut self, limit: Duration) -> Arrived {
-        let started = Instant::now();
-        let mut whole = Counter::new(&self.root);
-        while whole.count(MOST).passes == 0 {
-            if started.elapsed() > limit {
-                return self.counted();
+    /// Counts everything once more, for the figures at the end. Where that takes longer than `limit`, what was
+    /// counted before stands, and no pass is added.
+    pub(crate) fn finish(&mut self, limit: Duration) -> Usage {
+        let mut whole = DiskUsage::new(&self.root);
+        whole.count(usize::MAX, Instant::now() + limit);
+        if whole.passes > 0 {
+            let differs = self.passes > 0 && whole.sum != self.sum;
+            (whole.changes, whole.passes) = (self.changes + u64::from(differs), self.passes + 1);
+            *self = whole;
+        }
+        self.usage()
+    }
+
+    fn usage(&self) -> Usage {
+        // A large directory counts while it is read for the first time.
+        let begun =
+            self.pass.reading.as_ref().filter(|reading| !self.directories.contains_key(&reading.path));
+        let begun = begun.map_or(Sum::default(), |reading| reading.found.sum);
+        Usage {
+            bytes: self.sum.bytes + begun.bytes,
+            wal_bytes: self.sum.wal_bytes + begun.wal_bytes,
+            changes: self.changes,
+            passes: self.passes,
+            total: None,
+        }
+    }
+
+    /// Looks at the directories that changed last, and at the newest file of each.
+    fn watch(&mut self, until: Instant) {
+        for (_, path) in self.watched.clone() {
+            if Instant::now() >= until {
+                return;
+            }
+            let Some(known) = self.directories.get_mut(&path) else { continue };
+            let now = fs::metadata(&path).map_or_else(|_| Time::default(), |found| time(&found));
+            if now != known.changed {
+                known.changed = now;
+                self.changes += 1;
+                self.see(now, &path);
+                self.changed.add(path);
+            } else if let Some((changed, file, was)) = &mut known.newest {
+                let Ok(found) = fs::symlink_metadata(file) else { continue };
+                let is = Sum::of(&found, known.is_wal);
+                if is != *was {
+                    self.changes += 1;
+                    self.sum = self.sum.less(*was).plus(is);
+                    known.sum = known.sum.less(*was).plus(is);
+                    (*changed, *was) = (time(&found), is);
+                }
             }
         }
-        whole.passes += self.passes;
-        *self = whole;
-        self.counted()
     }
 
-    fn counted(&self) -> Arrived {
-        // A large directory counts while it is being read.
-        let partial = self.reading.as_ref().map_or(0, |reading| {
-            let before = self.sums.get(&reading.path).map_or(0, |(bytes, _)| *bytes);
-            reading.bytes.saturating_sub(before)
-        });
-        Arrived { bytes: self.total + partial, passes: self.passes, total: None }
+    /// Watches a directory if it is one of those that changed last.
+    fn see(&mut self, changed: Time, path: &Path) {
+        self.watched.retain(|(_, watched)| watched != path);
+        let at = self.watched.partition_point(|(earlier, _)| Reverse(*earlier) <= Reverse(changed));
+        self.watched.insert(at, (changed, path.into()));
+        self.watched.truncate(MOST_WATCHED);
     }
 
     /// Counts up to `entries` directory entries, and to the end of a pass at most.
-    fn count(&mut self, entries: usize) -> Arrived {
-        for _ in 0..entries {
-            let Some(reading) = &mut self.reading else {
-                if let Some(path) = self.open.pop() {
-                    self.start(path);
-                    continue;
-                }
-                self.end_pass();
-                break;
-            };
-            match reading.entries.next() {
-                Some(Ok(entry)) => {
-                    // Not followed: a link is what Barman restored, unless it leads to a tablespace or WAL.
-                    let Ok(found) = entry.metadata() else { continue };
-                    if found.is_file() {
-                        reading.bytes += found.len();
-                    } else if found.is_dir() || self.root_link(&entry.path()) {
-                        self.open.push(entry.path());
-                    }
-                }
-                Some(Err(_)) => {}
-                None => self.end_directory(),
+    fn count(&mut self, entries: usize, until: Instant) {
+        for n in 0..entries {
+            if n % 16 == 15 && Instant::now() >= until {
+                return;
+            }
+            // Half is for the pass, which so comes to its end whatever changes meanwhile.
+            if n % 2 == 0 && !self.changed.is_empty() {
+                self.step(Turn::Changed);
+            } else if !self.pass.is_empty() {
+                self.step(Turn::Pass);
+            } else {
+                return self.end_pass();
             }
         }
-        self.counted()
     }
 
-    fn start(&mut self, path: PathBuf) {
-        // A directory that has gone meanwhile counts nothing.
-        self.reading = fs::read_dir(&path).ok().map(|entries| Reading { path, entries, bytes: 0 });
+    /// Reads one entry, or opens or closes a directory.
+    fn step(&mut self, turn: Turn) {
+        let queue = match turn {
+            Turn::Pass => &mut self.pass,
+            Turn::Changed => &mut self.changed,
+        };
+        let Some(reading) = &mut queue.reading else {
+            queue.reading = queue.waiting.pop_front().and_then(|path| Reading::start(path, &self.root));
+            return;
+        };
+        match reading.entries.next() {
+            Some(Ok(entry)) => {
+                let Some((path, found)) = reading.found.add(&entry, &self.root) else { return };
+                if turn == Turn::Changed && self.directories.contains_key(&path) {
+                    return;
+                }
+                // First what has changed since the start: it may be what is being restored.
+                if time(&found) > self.started {
+                    queue.waiting.push_front(path);
+                } else {
+                    queue.waiting.push_back(path);
+                }
+            }
+            Some(Err(_)) => {}
+            None => {
+                if let Some(reading) = queue.reading.take() {
+                    self.end_directory(reading);
+                }
+            }
+        }
     }
 
-    fn end_directory(&mut self) {
-        let Some(reading) = self.reading.take() else { return };
-        let (before, _) = self.sums.insert(reading.path, (reading.bytes, self.passes)).unwrap_or_default();
-        self.total = self.total.saturating_sub(before) + reading.bytes;
+    fn end_directory(&mut self, Reading { path, mut found, .. }: Reading) {
+        found.pass = self.passes;
+        let newest = found.newest.as_ref().map_or(found.changed, |(changed, ..)| found.changed.max(*changed));
+        let before = self.directories.get(&path).map(|known| known.sum);
+        // What was there from the start is no change when it is first come upon.
+        let is_change = before.map_or(self.passes > 0 || newest > self.started, |before| before != found.sum);
+        self.changes += u64::from(is_change);
+        self.sum = self.sum.less(before.unwrap_or_default()).plus(found.sum);
+        if is_change || before.is_none() {
+            self.see(newest, &path);
+        }
+        self.directories.insert(path, found);
     }
 
     fn end_pass(&mut self) {
-        let pass = self.passes;
-        self.sums.retain(|_, (_, counted)| *counted == pass);
-        self.total = self.sums.values().map(|(bytes, _)| bytes).sum();
+        let before = self.directories.len();
+        self.directories.retain(|_, known| known.pass == self.passes);
+        self.changes += u64::from(self.directories.len() != before);
+        self.sum = self.directories.values().fold(Sum::default(), |sum, known| sum.plus(known.sum));
+        self.watched.retain(|(_, path)| self.directories.contains_key(path));
         self.passes += 1;
-        self.open.push(self.root.clone());
+        self.pass.waiting.push_back(self.root.clone());
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Pass,
+    Changed,
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.reading.is_none()
     }
 
-    /// `pg_wal` may be a link to a directory, and what is in `pg_tblspc` is.
-    fn root_link(&self, path: &Path) -> bool {
-        let link = path == self.root.join("pg_wal") || path.parent() == Some(&self.root.join("pg_tblspc"));
-        link && fs::metadata(path).is_ok_and(|found| found.is_dir())
+    fn add(&mut self, path: PathBuf) {
+        if !self.waiting.contains(&path) {
+            self.waiting.push_back(path);
+        }
+    }
+}
+
+impl Reading {
+    /// None when the directory has gone.
+    fn start(path: PathBuf, root: &Path) -> Option<Reading> {
+        let found = Directory {
+            changed: time(&fs::metadata(&path).ok()?),
+            is_wal: path.starts_with(root.join("pg_wal")),
+            ..Directory::default()
+        };
+        Some(Reading { entries: fs::read_dir(&path).ok()?, path, found })
+    }
+}
+
+impl Directory {
+    /// Counts an entry. What it is if it is a directory to count too.
+    fn add(&mut self, entry: &DirEntry, root: &Path) -> Option<(PathBuf, Metadata)> {
+        // Not followed: a link is what Barman restored, unless it leads to a tablespace or to WAL.
+        let found = entry.metadata().ok()?;
+        let is = Sum::of(&found, self.is_wal);
+        self.sum = self.sum.plus(is);
+        let changed = time(&found);
+        if found.is_file() {
+            if self.newest.as_ref().is_none_or(|(newest, ..)| *newest <= changed) {
+                self.newest = Some((changed, entry.path(), is));
+            }
+            return None;
+        }
+        // Hidden ones are a file server's, with snapshots of everything.
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let path = entry.path();
+        (!is_hidden && (found.is_dir() || is_followed(&path, root))).then_some((path, found))
+    }
+}
+
+/// `pg_wal` may be a link to a directory, and what is in `pg_tblspc` is.
+fn is_followed(path: &Path, root: &Path) -> bool {
+    let is_place = *path == root.join("pg_wal") || path.parent() == Some(&root.join("pg_tblspc"));
+    is_place && fs::metadata(path).is_ok_and(|found| found.is_dir())
+}
+
+fn time(found: &Metadata) -> Time {
+    (found.ctime(), found.ctime_nsec())
+}
+
+impl Sum {
+    /// Of one entry. Only files have a size of their own, and change without another entry's doing.
+    fn of(found: &Metadata, is_wal: bool) -> Sum {
+        let (seconds, nanoseconds) = if found.is_file() { time(found) } else { Time::default() };
+        let bytes = if found.is_file() { found.len() } else { 0 };
+        let parts = [found.ino(), bytes, seconds.cast_unsigned(), nanoseconds.cast_unsigned()];
+        let mix = |hash: u64, part: &u64| (hash ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let hash = parts.iter().fold(0, mix);
+        Sum { bytes, wal_bytes: if is_wal { bytes } else { 0 }, entries: 1, hash }
+    }
+
+    fn plus(self, other: Sum) -> Sum {
+        Sum {
+            bytes: self.bytes.saturating_add(other.bytes),
+            wal_bytes: self.wal_bytes.saturating_add(other.wal_bytes),
+            entries: self.entries + other.entries,
+            hash: self.hash.wrapping_add(other.hash),
+        }
+    }
+
+    fn less(self, other: Sum) -> Sum {
+        Sum {
+            bytes: self.bytes.saturating_sub(other.bytes),
+            wal_bytes: self.wal_bytes.saturating_sub(other.wal_bytes),
+            entries: self.entries.saturating_sub(other.entries),
+            hash: self.hash.wrapping_sub(other.hash),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-    use crate::scratch::Scratch;
-
-    fn file(scratch: &Scratch, name: &str, bytes: usize) {
-        let path = scratch.0.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, vec![0; bytes]).unwrap();
-    }
-
-    #[test]
-    fn tablespaces_and_a_linked_wal_directory_count_and_other_links_do_not() {
-        let scratch = Scratch::new("count-links");
-        file(&scratch, "data/PG_VERSION", 3);
-        file(&scratch, "data/base/5/1", 1000);
-        file(&scratch, "space/PG_15/1", 500);
-        file(&scratch, "wal/0001", 200);
-        file(&scratch, "other/big", 9999);
-        fs::create_dir(scratch.0.join("data/pg_tblspc")).unwrap();
-        for (link, to) in [("pg_tblspc/16384", "space"), ("pg_wal", "wal"), ("base/link", "other")] {
-            symlink(scratch.0.join(to), scratch.0.join("data").join(link)).unwrap();
-        }
-        assert_eq!(Counter::new(&scratch.0.join("data")).finish(Duration::MAX).bytes, 1703);
-    }
-
-    #[test]
-    fn a_look_counts_a_bounded_number_of_entries_and_several_add_up() {
-        let scratch = Scratch::new("count-bounded");
-        for n in 0..1000 {
-            file(&scratch, &format!("d{}/f{n}", n % 7), 10);
-        }
-        let mut counter = Counter::new(&scratch.0);
-        assert!(counter.look(Duration::ZERO).bytes < 10_000, "all at once");
-        let looks = (0..100).find(|_| counter.look(Duration::ZERO).passes > 0).unwrap();
-        assert_eq!(counter.counted().bytes, 10_000);
-        assert!((5..50).contains(&looks), "{looks}");
-    }
-
-    #[test]
-    fn growth_and_removal_are_seen_in_the_next_pass() {
-        let scratch = Scratch::new("count-changes");
-        file(&scratch, "a/1", 10);
-        let mut counter = Counter::new(&scratch.0);
-        let mut pass = || {
-            let before = counter.passes;
-            while counter.look(Duration::ZERO).passes == before {}
-            counter.counted().bytes
-        };
-        assert_eq!(pass(), 10);
-        file(&scratch, "a/1", 30);
-        file(&scratch, "b/2", 5);
-        assert_eq!(pass(), 35);
-        fs::remove_dir_all(scratch.0.join("a")).unwrap();
-        assert_eq!(pass(), 5);
-    }
-
-    #[test]
-    fn a_directory_that_is_not_there_counts_nothing() {
-        let counted = Counter::new(Path::new("/no/such/directory")).finish(Duration::MAX);
-        assert_eq!((counted.bytes, counted.passes), (0, 1));
-    }
-}
+mod tests;

@@ -1,0 +1,201 @@
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+
+use super::*;
+use crate::scratch::Scratch;
+
+fn file(scratch: &Scratch, name: &str, bytes: usize) {
+    let path = scratch.0.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, vec![0; bytes]).unwrap();
+}
+
+/// A tree too large for one look.
+fn large(name: &str) -> Scratch {
+    let scratch = Scratch::new(name);
+    for n in 0..LEAST * 3 {
+        file(&scratch, &format!("base/{}/f{n}", n % 7), 10);
+    }
+    scratch
+}
+
+/// What one look finds that comes at once.
+fn look(usage: &mut DiskUsage) -> Usage {
+    usage.looked = Instant::now();
+    usage.look()
+}
+
+fn pass(usage: &mut DiskUsage) -> Usage {
+    let before = usage.passes;
+    while look(usage).passes == before {}
+    usage.usage()
+}
+
+/// Whether the next look finds a change.
+fn changes(usage: &mut DiskUsage) -> bool {
+    let before = usage.changes;
+    look(usage).changes > before
+}
+
+#[test]
+fn tablespaces_and_a_linked_wal_directory_count_and_other_links_do_not() {
+    let scratch = Scratch::new("usage-links");
+    file(&scratch, "data/PG_VERSION", 3);
+    file(&scratch, "data/base/5/1", 1000);
+    file(&scratch, "data/.snapshot/base/5/1", 7777);
+    file(&scratch, "space/PG_15/1", 500);
+    file(&scratch, "wal/0001", 200);
+    file(&scratch, "wal/archive_status/0001.ready", 20);
+    file(&scratch, "other/big", 9999);
+    fs::create_dir(scratch.0.join("data/pg_tblspc")).unwrap();
+    for (link, to) in [("pg_tblspc/16384", "space"), ("pg_wal", "wal"), ("base/link", "other")] {
+        symlink(scratch.0.join(to), scratch.0.join("data").join(link)).unwrap();
+    }
+    let mut usage = DiskUsage::new(&scratch.0.join("data"));
+    let is = Usage { bytes: 1723, wal_bytes: 220, changes: 0, passes: 1, total: None };
+    assert_eq!(usage.finish(Duration::from_secs(60)), is);
+    let seen = look(&mut DiskUsage::new(&scratch.0.join("data")));
+    assert_eq!((seen.bytes, seen.wal_bytes, seen.passes), (1723, 220, 1));
+}
+
+#[test]
+fn a_small_tree_is_counted_whole_at_every_look() {
+    let scratch = Scratch::new("usage-small");
+    for n in 0..LEAST / 2 {
+        file(&scratch, &format!("d{}/f{n}", n % 7), 10);
+    }
+    let mut usage = DiskUsage::new(&scratch.0);
+    look(&mut usage);
+    let seen = look(&mut usage);
+    assert_eq!((seen.bytes, seen.passes), (LEAST as u64 / 2 * 10, 2));
+    assert!(!changes(&mut usage), "nothing has changed");
+    file(&scratch, "d3/f3", 11);
+    assert!(changes(&mut usage) && !changes(&mut usage), "a file has grown");
+    file(&scratch, "new", 10);
+    fs::rename(scratch.0.join("new"), scratch.0.join("d5/f5")).unwrap();
+    assert!(changes(&mut usage) && !changes(&mut usage), "a file has replaced another");
+    file(&scratch, "d4/new", 0);
+    assert!(changes(&mut usage) && !changes(&mut usage), "an empty file has come");
+    fs::remove_dir_all(scratch.0.join("d2")).unwrap();
+    assert!(changes(&mut usage), "a directory has gone");
+    fs::create_dir(scratch.0.join("e")).unwrap();
+    assert!(changes(&mut usage), "a directory has come");
+}
+
+#[test]
+fn a_look_counts_a_bounded_number_of_entries_and_several_add_up() {
+    let scratch = large("usage-bounded");
+    let mut usage = DiskUsage::new(&scratch.0);
+    let first = look(&mut usage);
+    assert!(first.passes == 0 && first.bytes < LEAST as u64 * 10, "all at once");
+    let whole = pass(&mut usage);
+    assert_eq!((whole.bytes, whole.passes), (LEAST as u64 * 30, 1));
+}
+
+#[test]
+fn a_large_tree_changes_at_each_look_while_files_come_and_grow_in_it() {
+    let scratch = large("usage-growing");
+    let mut usage = DiskUsage::new(&scratch.0);
+    pass(&mut usage);
+    pass(&mut usage);
+    let still = usage.changes;
+    pass(&mut usage);
+    assert_eq!(usage.changes, still, "nothing has changed");
+    let mut written = File::create(scratch.0.join("base/6/.f1.X8yz")).unwrap();
+    assert!(changes(&mut usage), "rsync has begun a file");
+    // The directory with it is read again before long, and from then on each look finds the file grown.
+    while !usage.changed.is_empty() {
+        look(&mut usage);
+    }
+    for _ in 0..20 {
+        written.write_all(&[0; 100]).unwrap();
+        assert!(changes(&mut usage), "and goes on writing it");
+    }
+    fs::rename(scratch.0.join("base/6/.f1.X8yz"), scratch.0.join("base/6/f1")).unwrap();
+    assert!(changes(&mut usage), "and puts it in its place");
+    pass(&mut usage);
+    let whole = pass(&mut usage);
+    assert_eq!(whole.bytes, LEAST as u64 * 30 + 2000);
+}
+
+#[test]
+fn what_comes_during_the_first_pass_over_a_large_tree_is_a_change() {
+    let scratch = large("usage-first-pass");
+    let mut usage = DiskUsage::new(&scratch.0);
+    look(&mut usage);
+    assert_eq!(usage.changes, 0, "what was there");
+    std::thread::sleep(Duration::from_millis(20)); // a clock tick of the kernel
+    for n in 0..7 {
+        file(&scratch, &format!("base/{n}/new"), 1);
+    }
+    pass(&mut usage);
+    assert!(usage.changes > 0);
+}
+
+#[test]
+fn a_count_that_takes_too_long_is_not_the_figure_at_the_end() {
+    let scratch = large("usage-finish");
+    let mut usage = DiskUsage::new(&scratch.0);
+    let whole = pass(&mut usage);
+    file(&scratch, "base/new", 5);
+    assert_eq!(usage.finish(Duration::ZERO), whole);
+    let now = usage.finish(Duration::from_secs(60));
+    assert_eq!((now.bytes, now.passes, now.changes), (whole.bytes + 5, whole.passes + 1, whole.changes + 1));
+}
+
+#[test]
+fn growth_and_removal_are_seen_in_the_next_pass() {
+    let scratch = Scratch::new("usage-changes");
+    file(&scratch, "a/1", 10);
+    let mut usage = DiskUsage::new(&scratch.0);
+    assert_eq!(pass(&mut usage).bytes, 10);
+    file(&scratch, "a/1", 30);
+    file(&scratch, "b/2", 5);
+    assert_eq!(pass(&mut usage).bytes, 35);
+    fs::remove_dir_all(scratch.0.join("a")).unwrap();
+    assert_eq!(pass(&mut usage).bytes, 5);
+}
+
+#[test]
+fn a_directory_that_is_not_there_counts_nothing_until_it_comes() {
+    let scratch = Scratch::new("usage-missing");
+    let data = scratch.0.join("data");
+    let mut usage = DiskUsage::new(&data);
+    assert_eq!(look(&mut usage), Usage { passes: 1, ..Usage::default() });
+    fs::create_dir(&data).unwrap();
+    assert!(changes(&mut usage));
+    file(&scratch, "data/base/1", 7);
+    assert!(changes(&mut usage));
+    assert_eq!(look(&mut usage).bytes, 7);
+    fs::remove_dir_all(&data).unwrap();
+    assert!(changes(&mut usage));
+    assert_eq!(look(&mut usage).bytes, 0);
+}
+
+/// What counting costs: `cargo test --release -- --ignored --nocapture cost`.
+#[test]
+#[ignore = "a measurement"]
+fn the_cost_of_looks() {
+    for files in [1000, 100_000] {
+        let scratch = Scratch::new("usage-cost");
+        for n in 0..files {
+            file(&scratch, &format!("base/{}/f{n}", n / 1000), 1);
+        }
+        let mut usage = DiskUsage::new(&scratch.0);
+        let mut longest = Duration::ZERO;
+        let (mut looks, started) = (0u32, Instant::now());
+        while looks < 400 {
+            usage.looked = Instant::now().checked_sub(Duration::from_millis(250)).unwrap();
+            let began = Instant::now();
+            usage.look();
+            longest = longest.max(began.elapsed());
+            looks += 1;
+        }
+        let passes = usage.passes;
+        println!(
+            "{files} files: {:?} a look, at most {longest:?}, {passes} passes",
+            started.elapsed() / looks
+        );
+    }
+}
