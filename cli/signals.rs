@@ -9,8 +9,9 @@ use barman_recover::{Cancel, Level};
 use crate::log::Log;
 use crate::sys::{self, Signals};
 
-/// How long a signalled run has to end in order: a TCP connect can't be interrupted.
-const GRACE: Duration = Duration::from_millis(700);
+/// How long a signalled run has to end in order: a create under way waits up to 8 s for its reply, a TCP connect can't
+/// be interrupted, and Patroni kills after 10 s.
+const GRACE: Duration = Duration::from_secs(9);
 
 /// How long a line of ours may take to be written: the run may hang because nobody reads its log.
 const WRITING: Duration = Duration::from_millis(250);

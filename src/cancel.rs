@@ -4,11 +4,22 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// Ends a run from any thread. Clones belong together. Once cancelled, always cancelled.
+/// Ends a run from any thread. Clones belong together, and there is no way back.
 ///
-/// It does not end the operation on the Barman host: the API has no call for that.
+/// A request that starts something, and that is under way, still has up to eight seconds for its reply.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<Shared>);
+
+/// Why a run is to end before it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interrupt {
+    /// By [`Cancel::cancel`].
+    Cancelled,
+    /// By [`Cancel::detach`].
+    Detached,
+    #[allow(dead_code)]
+    DeadlinePassed,
+}
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -18,8 +29,9 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    cancelled: bool,
-    /// The socket of the request under way.
+    /// When the first call came. The reason may still become [`Interrupt::Cancelled`].
+    interrupt: Option<(Interrupt, Instant)>,
+    /// The socket of the request under way, where an interrupt is to shut it down.
     socket: Weak<TcpStream>,
 }
 
@@ -30,10 +42,56 @@ impl Cancel {
         Cancel::default()
     }
 
-    /// Asks the run to end. Takes locks, so it must not be called in a signal handler.
+    /// Ends the run and the restore that it follows. After [`detach`](Self::detach): the restore too, if the run has
+    /// not ended yet. Takes locks, so it must not be called in a signal handler.
     pub fn cancel(&self) {
+        self.end(Interrupt::Cancelled);
+    }
+
+    /// Ends the run alone: a restore that is running continues on the Barman host. After [`cancel`](Self::cancel) it
+    /// does nothing. Takes locks, so it must not be called in a signal handler.
+    pub fn detach(&self) {
+        self.end(Interrupt::Detached);
+    }
+
+    /// Whether [`cancel`](Self::cancel) or [`detach`](Self::detach) was called.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.interrupt().is_some()
+    }
+
+    /// Why the run is to end, and since when.
+    pub(crate) fn interrupt(&self) -> Option<(Interrupt, Instant)> {
+        self.lock().interrupt
+    }
+
+    /// Waits for an interrupt, at most this long.
+    pub(crate) fn wait(&self, time: Duration) {
+        let begun = Instant::now();
         let mut state = self.lock();
-        state.cancelled = true;
+        while state.interrupt.is_none() {
+            let left = time.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.0.changed.wait_timeout(state, left.min(Duration::from_secs(3600)));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Has an interrupt shut this socket down, instead of an earlier one. The interrupt that has come already.
+    pub(crate) fn watch(&self, socket: Weak<TcpStream>) -> Option<Interrupt> {
+        let mut state = self.lock();
+        state.socket = socket;
+        state.interrupt.map(|(why, _)| why)
+    }
+
+    fn end(&self, why: Interrupt) {
+        let mut state = self.lock();
+        let (earlier, _) = state.interrupt.get_or_insert_with(|| (why, Instant::now()));
+        if why == Interrupt::Cancelled {
+            *earlier = why;
+        }
         if let Some(socket) = state.socket.upgrade() {
             let _ = socket.shutdown(Shutdown::Both); // an error means that it is closed already
         }
@@ -41,31 +99,12 @@ impl Cancel {
         self.0.changed.notify_all();
     }
 
-    /// Whether [`cancel`](Self::cancel) was called.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.lock().cancelled
-    }
-
-    /// Waits until `end` or until cancelled; tells whether cancelled.
-    pub(crate) fn wait_until(&self, end: Instant) -> bool {
-        let mut state = self.lock();
-        while !state.cancelled {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            let waited = self.0.changed.wait_timeout(state, left.min(Duration::from_secs(3600)));
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+    /// As if the interrupt had come this much earlier.
+    #[cfg(test)]
+    pub(crate) fn backdate(&self, by: Duration) {
+        if let Some((_, since)) = &mut self.lock().interrupt {
+            *since -= by;
         }
-        state.cancelled
-    }
-
-    /// Has `cancel` shut this socket down; tells whether it is too late for that.
-    pub(crate) fn watch(&self, socket: &Arc<TcpStream>) -> bool {
-        let mut state = self.lock();
-        state.socket = Arc::downgrade(socket);
-        state.cancelled
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -79,16 +118,34 @@ mod tests {
 
     #[test]
     fn a_wait_ends_when_cancelled_from_another_thread() {
-        let cancel = Cancel::new();
-        let other = cancel.clone();
-        let thread = std::thread::spawn(move || other.cancel());
-        assert!(cancel.wait_until(Instant::now() + Duration::from_secs(600)));
-        assert!(cancel.is_cancelled());
-        thread.join().unwrap();
+        for end in [Cancel::cancel, Cancel::detach] {
+            let cancel = Cancel::new();
+            let other = cancel.clone();
+            let thread = std::thread::spawn(move || end(&other));
+            cancel.wait(Duration::from_secs(600));
+            assert!(cancel.is_cancelled());
+            thread.join().unwrap();
+        }
     }
 
     #[test]
     fn a_wait_ends_at_its_time() {
-        assert!(!Cancel::new().wait_until(Instant::now() + Duration::from_millis(10)));
+        let cancel = Cancel::new();
+        cancel.wait(Duration::from_millis(10));
+        assert!(!cancel.is_cancelled());
+    }
+
+    #[test]
+    fn a_cancel_overrides_a_detach_and_the_first_of_both_starts_the_clock() {
+        let cancel = Cancel::new();
+        assert_eq!(cancel.interrupt(), None);
+        cancel.detach();
+        let (why, since) = cancel.interrupt().unwrap();
+        assert_eq!(why, Interrupt::Detached);
+        for end in [Cancel::cancel, Cancel::detach] {
+            std::thread::sleep(Duration::from_millis(1));
+            end(&cancel);
+            assert_eq!(cancel.interrupt(), Some((Interrupt::Cancelled, since)));
+        }
     }
 }

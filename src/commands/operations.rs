@@ -212,7 +212,7 @@ impl Operations {
     }
 
     fn log(&self, level: Level, message: &str) {
-        self.client.host.tell(Event::log(level, message));
+        self.client.host.report(Event::log(level, message));
     }
 }
 

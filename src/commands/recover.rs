@@ -27,7 +27,7 @@ pub fn run(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send 
         Ok(client) => drive(Machine::new(client.settings.clone(), seed()), &client),
         Err(why) => {
             let why = why.to_string();
-            host.tell(Event::log(Level::Error, &why));
+            host.report(Event::log(Level::Error, &why));
             Outcome::not_begun(Code::InvalidArgument, &why)
         }
     }
@@ -41,7 +41,7 @@ pub(crate) fn drive<C: Course>(mut course: C, client: &Client) -> Outcome<C::Cod
     loop {
         let (events, step) = course.advance(seen, started.elapsed());
         for event in events {
-            host.tell(event);
+            host.report(event);
         }
         host.tick();
         // What has been seen must not be lost; what takes time need not begin.
@@ -73,7 +73,7 @@ pub(crate) fn drive<C: Course>(mut course: C, client: &Client) -> Outcome<C::Cod
                 Err(none) => Seen::Unanswered(none),
             },
             Step::Wait(wait) => {
-                host.wait(wait);
+                let _ = host.wait(wait); // an interrupt is seen before the next step
                 Seen::Waited
             }
             Step::Finish(outcome) => return outcome,

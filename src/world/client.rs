@@ -41,7 +41,7 @@ impl Client {
             }
         };
         let message = format!("{method} {url}: {came}, {} ms", began.elapsed().as_millis());
-        self.host.tell(Event::log(Level::Debug, &message));
+        self.host.report(Event::log(Level::Debug, &message));
         answer
     }
 
@@ -65,7 +65,7 @@ impl Client {
 
     /// Waits; tells whether the host wants an end or the deadline has passed.
     pub(crate) fn pause(&self, wait: Duration) -> bool {
-        self.host.wait(wait.min(self.left())) || self.left().is_zero()
+        self.host.wait(wait.min(self.left())).is_err() || self.left().is_zero()
     }
 
     /// The time until the deadline.

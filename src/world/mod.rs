@@ -14,6 +14,7 @@ pub(crate) mod snapshot;
 use std::time::Duration;
 
 use crate::api::{Reply, Request, TransportError};
+pub(crate) use crate::cancel::Interrupt;
 use crate::event::Event;
 use journal::Journal;
 use snapshot::Snapshot;
@@ -55,14 +56,3 @@ pub(crate) trait World {
 /// How long a run that is to end may take over that: Patroni kills ten seconds after its SIGTERM.
 #[allow(dead_code)]
 pub(crate) const GRACE: Duration = Duration::from_secs(8);
-
-/// Why a run is to end before it is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code)]
-pub(crate) enum Interrupt {
-    /// The host wants an end, of the restore too.
-    Cancelled,
-    /// The host wants an end of this run alone: the restore goes on.
-    Detached,
-    DeadlinePassed,
-}

@@ -275,14 +275,28 @@ fn an_unreadable_file_is_named() {
 
 /// A FIFO that nobody writes to would hold up whoever opens it.
 #[test]
-fn the_trust_store_is_read_only_where_it_is_needed() {
+fn the_trust_store_is_not_read_for_http() {
     let scratch = Scratch::new();
     let fifo = scratch.path("fifo");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
     assert!(made.success());
     let api = Api::start(model(), Script::new());
     Recovery::through(&api.url()).env("SSL_CERT_FILE", &fifo).end().done();
-    trusting(&tls_api(&server()).url()).env("SSL_CERT_FILE", &fifo).end().done();
+}
+
+/// As in a store that an administrator has made by hand.
+#[test]
+fn what_is_broken_in_the_trust_store_is_ignored() {
+    let scratch = Scratch::new();
+    let (directory, bundle) = (scratch.path("certs"), scratch.path("bundle"));
+    fs::create_dir(&directory).unwrap();
+    let broken = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    fs::write(&bundle, [broken.as_bytes(), CA, b"\xff"].concat()).unwrap();
+    fs::write(format!("{directory}/no-base64.pem"), "-----BEGIN CERTIFICATE-----\n?\n").unwrap();
+    symlink("nowhere", format!("{directory}/dangling.pem")).unwrap();
+    let api = tls_api(&server());
+    let run = Recovery::through(&api.url()).env("SSL_CERT_FILE", &bundle);
+    run.env("SSL_CERT_DIR", &directory).end().done();
 }
 
 /// An alert that tells nothing of certificates or versions may heal.

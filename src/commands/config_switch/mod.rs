@@ -43,7 +43,7 @@ pub fn config_switch(
 ) -> Outcome<SwitchCode> {
     let host = Host::new(on_event, cancel.clone());
     let end = |level, code, message: String| {
-        host.tell(Event::log(level, &message));
+        host.report(Event::log(level, &message));
         Outcome::not_begun(code, &message)
     };
     match config.switch_when() {

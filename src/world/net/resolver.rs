@@ -1,5 +1,5 @@
-//! Name lookup that has a limit: by at most one helper thread, and none for an address, nor for a name that has
-//! just been looked up.
+//! Name lookup with a limit: by at most one helper thread, and none for an address, nor for a name that has just been
+//! looked up.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -16,36 +16,42 @@ use ureq::unversioned::transport::NextTimeout;
 use crate::sys;
 use crate::world::host::Host;
 
-/// How long an answer is good: a run polls often at first, and a host that moves is found soon.
+/// How long an answer is good: a run polls often at first, and a server that moves is found soon.
 const KEEP: Duration = Duration::from_secs(30);
+/// How late an interrupt may be noticed: nothing wakes a wait for a lookup.
+const SLICE: Duration = Duration::from_millis(100);
+/// As many addresses as ureq takes.
+const MOST_ADDRESSES: usize = 16;
 
-/// What is known of names.
-#[derive(Default)]
-pub(super) struct Names {
-    /// At most one thread: one that hangs is waited for again.
+/// The last lookup, and its answer.
+#[derive(Debug, Default)]
+pub(super) struct ResolverCache {
+    /// At most one thread: when a lookup hangs, the next request waits for it again.
     under_way: Option<Lookup>,
-    known: Option<Known>,
+    answer: Option<Answer>,
 }
 
-impl Names {
-    /// The server that was found does not answer: perhaps it has moved.
+impl ResolverCache {
+    /// The server at the cached address does not answer: it may have moved.
     pub(super) fn forget(&mut self) {
-        self.known = None;
+        self.answer = None;
     }
 }
 
-struct Known {
+#[derive(Debug)]
+struct Answer {
     name: String,
     addresses: Vec<SocketAddr>,
     since: Instant,
 }
 
+#[derive(Debug)]
 struct Lookup {
     name: String,
     answer: Receiver<io::Result<Vec<SocketAddr>>>,
 }
 
-/// There is no thread to be had for a lookup.
+/// No thread can be started for a lookup.
 #[derive(Debug)]
 pub(super) struct NoThread(io::Error);
 
@@ -63,15 +69,10 @@ impl std::fmt::Display for NoThread {
 
 impl std::error::Error for NoThread {}
 
+#[derive(Debug)]
 pub(super) struct HostResolver {
     pub(super) host: Host,
-    pub(super) names: Arc<Mutex<Names>>,
-}
-
-impl std::fmt::Debug for HostResolver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("HostResolver")
-    }
+    pub(super) cache: Arc<Mutex<ResolverCache>>,
 }
 
 impl Resolver for HostResolver {
@@ -83,8 +84,7 @@ impl Resolver for HostResolver {
             found.push(SocketAddr::new(address, port));
             return Ok(found);
         }
-        let answer = self.lookup(&format!("{host}:{port}"), *timeout.after, timeout)?;
-        for address in answer.into_iter().take(16) {
+        for address in self.lookup(&format!("{host}:{port}"), timeout)?.into_iter().take(MOST_ADDRESSES) {
             found.push(address);
         }
         if found.is_empty() { Err(Error::HostNotFound) } else { Ok(found) }
@@ -92,51 +92,62 @@ impl Resolver for HostResolver {
 }
 
 impl HostResolver {
-    fn lookup(&self, name: &str, limit: Duration, timeout: NextTimeout) -> Result<Vec<SocketAddr>, Error> {
-        let end = Instant::now() + limit;
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = &names.known
-            && known.name == name
-            && known.since.elapsed() < KEEP
+    fn lookup(&self, name: &str, timeout: NextTimeout) -> Result<Vec<SocketAddr>, Error> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = &cache.answer
+            && answer.name == name
+            && answer.since.elapsed() < KEEP
         {
-            return Ok(known.addresses.clone());
+            return Ok(answer.addresses.clone());
         }
-        let lookup = match names.under_way.take().filter(|lookup| lookup.name == name) {
+        let lookup = match cache.under_way.take().filter(|lookup| lookup.name == name) {
             Some(lookup) => lookup,
-            None => start_lookup(name)?,
+            None => Lookup::start(name)?,
         };
+        match self.wait(&lookup, *timeout.after) {
+            Ok(Ok(addresses)) => {
+                let (name, since) = (name.to_string(), Instant::now());
+                cache.answer = Some(Answer { name, addresses: addresses.clone(), since });
+                Ok(addresses)
+            }
+            Ok(Err(error)) => Err(io::Error::other(format!("the host name is not known ({error})")).into()),
+            Err(RecvTimeoutError::Timeout) => {
+                cache.under_way = Some(lookup);
+                Err(Error::Timeout(timeout.reason))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(Error::HostNotFound),
+        }
+    }
+
+    /// An interrupt counts as a timeout.
+    fn wait(
+        &self,
+        lookup: &Lookup,
+        limit: Duration,
+    ) -> Result<io::Result<Vec<SocketAddr>>, RecvTimeoutError> {
+        let begun = Instant::now();
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            match lookup.answer.recv_timeout(left.min(self.host.tick())) {
-                Ok(Ok(addresses)) => {
-                    let (name, since) = (name.to_string(), Instant::now());
-                    names.known = Some(Known { name, addresses: addresses.clone(), since });
-                    return Ok(addresses);
-                }
-                Ok(Err(error)) => {
-                    return Err(io::Error::other(format!("the host name is not known ({error})")).into());
-                }
-                Err(RecvTimeoutError::Timeout) if !left.is_zero() && !self.host.cancel.is_cancelled() => {}
-                Err(RecvTimeoutError::Timeout) => {
-                    names.under_way = Some(lookup);
-                    return Err(Error::Timeout(timeout.reason));
-                }
-                Err(RecvTimeoutError::Disconnected) => return Err(Error::HostNotFound),
+            let left = limit.saturating_sub(begun.elapsed());
+            match lookup.answer.recv_timeout(left.min(self.host.tick()).min(SLICE)) {
+                Err(RecvTimeoutError::Timeout) if !left.is_zero() && self.host.interrupt().is_none() => {}
+                answer => return answer,
             }
         }
     }
 }
 
-fn start_lookup(name: &str) -> io::Result<Lookup> {
-    let (sender, answer) = mpsc::sync_channel(1);
-    let asked = name.to_string();
-    let work = move || {
-        let _ = sender.send(asked.to_socket_addrs().map(Iterator::collect)); // nobody waits any more
-    };
-    let thread = std::thread::Builder::new().name("barman-lookup".into()).stack_size(256 << 10);
-    sys::with_signals_blocked(|| thread.spawn(work))
-        .map_err(|error| io::Error::other(NoThread::from(error)))?;
-    Ok(Lookup { name: name.into(), answer })
+impl Lookup {
+    fn start(name: &str) -> io::Result<Lookup> {
+        let (sender, answer) = mpsc::sync_channel(1);
+        let asked = name.to_string();
+        let work = move || {
+            let _ = sender.send(asked.to_socket_addrs().map(Iterator::collect)); // nobody may be waiting any more
+        };
+        let thread = std::thread::Builder::new().name("barman-lookup".into()).stack_size(256 << 10);
+        sys::with_signals_blocked(|| thread.spawn(work))
+            .map_err(|error| io::Error::other(NoThread::from(error)))?;
+        Ok(Lookup { name: name.into(), answer })
+    }
 }
 
 #[cfg(test)]
@@ -144,20 +155,44 @@ mod tests {
     use super::*;
     use crate::cancel::Cancel;
 
+    fn resolver() -> HostResolver {
+        HostResolver { host: Host::new(|_| (), Cancel::new()), cache: Arc::default() }
+    }
+
+    fn limit(time: Duration) -> NextTimeout {
+        NextTimeout { after: time.into(), ..NextTimeout::default() }
+    }
+
     #[test]
     fn a_name_is_looked_up_once_until_its_server_fails() {
-        let resolver =
-            HostResolver { host: Host::new(|_| (), Cancel::new()), names: Arc::new(Mutex::default()) };
-        let limit = Duration::from_secs(60);
-        let timeout = || NextTimeout { after: limit.into(), ..NextTimeout::default() };
-        let found = resolver.lookup("localhost:1", limit, timeout()).unwrap();
+        let resolver = resolver();
+        let lookup = |name| resolver.lookup(name, limit(Duration::from_secs(60))).unwrap();
+        let since = || resolver.cache.lock().unwrap().answer.as_ref().map(|answer| answer.since);
+        let found = lookup("localhost:1");
         assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 1));
-        let first = resolver.names.lock().unwrap().known.as_ref().unwrap().since;
-        assert_eq!(resolver.lookup("localhost:1", limit, timeout()).unwrap(), found);
-        assert_eq!(resolver.names.lock().unwrap().known.as_ref().unwrap().since, first);
-        resolver.lookup("localhost:2", limit, timeout()).unwrap();
-        assert_ne!(resolver.names.lock().unwrap().known.as_ref().unwrap().since, first);
-        resolver.names.lock().unwrap().forget();
-        assert!(resolver.names.lock().unwrap().known.is_none());
+        let first = since();
+        assert_eq!((lookup("localhost:1"), since()), (found, first));
+        lookup("localhost:2");
+        assert_ne!(since(), first);
+        resolver.cache.lock().unwrap().forget();
+        assert_eq!(since(), None);
+    }
+
+    /// A lookup that hangs, as with a name server that does not answer: no second thread is started for it.
+    #[test]
+    fn an_interrupt_ends_the_wait_for_a_lookup_and_the_next_request_waits_for_the_same_one() {
+        let resolver = resolver();
+        let (sender, answer) = mpsc::sync_channel(1);
+        resolver.cache.lock().unwrap().under_way = Some(Lookup { name: "slow:1".into(), answer });
+        let lookup = |time| resolver.lookup("slow:1", limit(time));
+        assert!(matches!(lookup(Duration::from_millis(10)), Err(Error::Timeout(_))));
+        resolver.host.cancel.cancel();
+        let begun = Instant::now();
+        assert!(matches!(lookup(Duration::from_secs(600)), Err(Error::Timeout(_))));
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        let found = SocketAddr::from(([127, 0, 0, 1], 1));
+        resolver.host.grant_grace();
+        sender.send(Ok(vec![found])).unwrap();
+        assert_eq!(lookup(Duration::from_secs(600)).unwrap(), [found]);
     }
 }

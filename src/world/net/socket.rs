@@ -1,4 +1,4 @@
-//! The socket and TLS on it. The socket is ours, so that cancelling ends a read at once and the host hears a tick
+//! The socket and TLS on it. The socket is ours, so that an interrupt ends a read at once and the host gets its ticks
 //! while one lasts.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,14 +14,16 @@ use ureq::unversioned::transport::{
     TransportAdapter,
 };
 
-use super::BUFFER;
 use crate::world::host::Host;
-use crate::world::net::tls::{self, Tls};
+use crate::world::net::tls::{SPEAKS_TLS, Tls};
+
+/// Large enough for any head that is sent (a URL, credentials); replies of any size pass through.
+pub(super) const BUFFER: usize = 16 << 10;
 
 #[derive(Debug)]
 pub(super) struct SocketConnector {
     pub(super) host: Host,
-    /// When all must be over: ureq gives a proxy that answers in drops the whole time for each drop.
+    /// When the whole request must be over: ureq grants a proxy that answers byte by byte the whole time for each.
     pub(super) end: Instant,
 }
 
@@ -34,20 +36,21 @@ impl<In: Wire> Connector<In> for SocketConnector {
         }
         let stream = Arc::new(dial(&details.addrs, *details.timeout.after, &self.host)?);
         stream.set_nodelay(true)?;
-        if self.host.cancel.watch(&stream) {
-            return Err(Error::Timeout(details.timeout.reason));
-        }
+        self.host.watch(&stream).map_err(|_| Error::Timeout(details.timeout.reason))?;
         let buffers = LazyBuffers::new(BUFFER, BUFFER);
         let (host, end, is_first) = (self.host.clone(), self.end, !details.needs_tls());
         Ok(Some(Either::B(Socket { stream, buffers, host, end, is_first })))
     }
 }
 
-/// Connects to the first address that answers. One that is dead costs its share of the time.
+/// Connects to the first address that answers; each may take its share of the time.
 fn dial(addresses: &[SocketAddr], limit: Duration, host: &Host) -> Result<TcpStream, Error> {
     let end = Instant::now() + limit;
     let mut last = Error::ConnectionFailed;
     for (at, address) in addresses.iter().enumerate() {
+        if host.interrupt().is_some() {
+            return Err(Error::Timeout(ureq::Timeout::Connect));
+        }
         let left = end.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - at).unwrap_or(1);
         match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
@@ -56,9 +59,6 @@ fn dial(addresses: &[SocketAddr], limit: Duration, host: &Host) -> Result<TcpStr
                 last = Error::Timeout(ureq::Timeout::Connect);
             }
             Err(error) => last = error.into(),
-        }
-        if host.cancel.is_cancelled() {
-            break;
         }
     }
     Err(last)
@@ -69,7 +69,7 @@ pub(super) struct Socket {
     buffers: LazyBuffers,
     host: Host,
     end: Instant,
-    /// Nothing was read yet, and it must be HTTP.
+    /// Nothing has been read yet, and it must be HTTP.
     is_first: bool,
 }
 
@@ -86,7 +86,7 @@ impl Socket {
         self.stream.set_read_timeout(at_once).is_ok() && self.stream.peek(&mut [0]).is_ok_and(|n| n > 0)
     }
 
-    /// Repeats `io` in slices that end with a tick, until it succeeds, fails or takes too long.
+    /// Repeats `io` in slices that end with a tick, until it succeeds, fails, takes too long or is interrupted.
     fn sliced<T>(
         &mut self,
         timeout: NextTimeout,
@@ -108,7 +108,7 @@ impl Socket {
                         ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
                     ) =>
                 {
-                    if self.host.cancel.is_cancelled() {
+                    if self.host.interrupt().is_some() {
                         return Err(Error::Timeout(timeout.reason));
                     }
                 }
@@ -139,7 +139,7 @@ impl Wire for Socket {
             });
             match written {
                 Ok(count) => sent += count,
-                // Before it closed the peer has said why: an early reply, a TLS alert.
+                // The peer said why before it closed: an early reply, a TLS alert.
                 Err(Error::Io(error)) if is_broken(&error) && self.has_input() => break,
                 Err(error) => return Err(error),
             }
@@ -153,9 +153,9 @@ impl Wire for Socket {
             buffers.input_appended(count);
             Ok(count)
         })?;
-        // A TLS record: an alert (21) or a handshake (22).
+        // A TLS record, an alert (21) or a handshake (22), where HTTP was expected.
         if std::mem::take(&mut self.is_first) && matches!(self.buffers.input().first(), Some(21 | 22)) {
-            return Err(io::Error::other(tls::speaks_tls()).into());
+            return Err(io::Error::other(rustls::Error::General(SPEAKS_TLS.into())).into());
         }
         Ok(count > 0)
     }
@@ -254,9 +254,9 @@ mod tests {
         assert!(dial(&[dead, dead], Duration::from_secs(60), &host).is_err());
     }
 
-    /// A server that answers before it has read everything resets the connection: its words are not lost.
+    /// A server that answers before it has read everything resets the connection: its answer is not lost.
     #[test]
-    fn what_a_server_said_before_it_closed_is_read() {
+    fn what_a_server_sent_before_it_closed_is_read() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
         let mut socket = Socket {

@@ -1,7 +1,6 @@
-//! TLS: which certificate we show, and what its errors mean to an operator. (Whom it trusts: `trust.rs`.)
+//! TLS: the files of `--ca-file`, `--cert-file` and `--key-file`, checked before anything is sent.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -9,22 +8,21 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage};
+use rustls::{ClientConfig, Error, InconsistentKeys};
 
 use crate::config::TlsFiles;
-use crate::text::{first_few, one_line};
-use crate::world::net::trust::{NO_ROOTS, Verifier};
+use crate::world::net::trust::Verifier;
 
-/// Certificates and keys, checked before anything is sent.
+/// The certificates and the key that the options name.
 #[derive(Debug)]
-pub(crate) struct Tls {
+pub(super) struct Tls {
     ca: Vec<CertificateDer<'static>>,
     client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     config: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Tls {
-    pub(crate) fn new(files: &TlsFiles) -> Result<Tls, String> {
+    pub(super) fn new(files: &TlsFiles) -> Result<Tls, String> {
         let ca = match &files.ca_file {
             Some(path) => certificates("ca-file", path)?,
             None => Vec::new(),
@@ -46,19 +44,20 @@ impl Tls {
     }
 
     /// Whether we have a certificate to show: a credential.
-    pub(crate) fn has_client_certificate(&self) -> bool {
+    pub(super) fn has_client_certificate(&self) -> bool {
         self.client.is_some()
     }
 
-    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, Error> {
+    /// Reads the system's certificates when it is called first.
+    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         if let Some(config) = self.config.get() {
             return Ok(config.clone());
         }
         let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(Verifier::new(&self.ca, provider.clone()));
+        let verifier = Arc::new(Verifier::new(&self.ca, provider.clone())?);
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .dangerous() // what is ours in it: see Verifier
+            .dangerous() // rustls' own, but for one exception
             .with_custom_certificate_verifier(verifier);
         let config = match &self.client {
             Some((chain, key)) => builder.with_client_auth_cert(chain.clone(), key.clone_key())?,
@@ -108,134 +107,10 @@ fn check_pair(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -
         |_| "the key is broken or of a kind that is not supported (RSA, P-256, P-384 and Ed25519 are)",
     )?;
     match CertifiedKey::new(chain.to_vec(), signing).keys_match() {
-        Ok(()) | Err(Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(()),
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
         Err(_) => Err("the key does not belong to the certificate".into()),
     }
 }
 
-/// The error of a server that answers to HTTP in TLS.
-pub(crate) fn speaks_tls() -> Error {
-    Error::General(SPEAKS_TLS.into())
-}
-
-const SPEAKS_TLS: &str = "the server speaks TLS, not plain HTTP";
-
-/// A TLS error for an operator.
-pub(crate) struct Trouble {
-    pub(crate) text: String,
-    pub(crate) hint: &'static str,
-    /// Asking again can't help.
-    pub(crate) permanent: bool,
-    /// The server's TLS layer refused us: what was sent was not processed.
-    pub(crate) refused: bool,
-}
-
-/// Finds the TLS error behind an I/O error, if there is one.
-pub(crate) fn trouble(error: &io::Error) -> Option<Trouble> {
-    let tls = error.get_ref()?.downcast_ref::<Error>()?;
-    let permanent = |text: String, hint| Trouble { text, hint, permanent: true, refused: false };
-    Some(match tls {
-        Error::InvalidCertificate(why) => {
-            let (text, hint) = certificate_trouble(why);
-            permanent(text, hint)
-        }
-        Error::AlertReceived(alert) => alert_trouble(*alert),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => permanent(
-            "the server does not speak TLS".into(),
-            "it seems to speak plain HTTP: use http:// in --api-url, or the port where TLS is spoken",
-        ),
-        Error::General(text) if text == SPEAKS_TLS => permanent(text.clone(), "use https:// in --api-url"),
-        Error::General(text) if text.starts_with(NO_ROOTS) => permanent(
-            text.clone(),
-            "install the package ca-certificates, set SSL_CERT_FILE, or give --ca-file",
-        ),
-        Error::PeerIncompatible(why) => {
-            permanent(format!("the server speaks no TLS that is safe ({why:?})"), "TLS 1.2 or 1.3 is needed")
-        }
-        other => Trouble { text: format!("TLS: {other}"), hint: "", permanent: false, refused: false },
-    })
-}
-
-fn certificate_trouble(why: &CertificateError) -> (String, &'static str) {
-    match why {
-        CertificateError::UnknownIssuer => (
-            "the server's certificate is from an issuer that is not trusted".into(),
-            "give the issuer's certificate with --ca-file, or add it to the system's trust store",
-        ),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
-            format!("the server's certificate is for another host{}", names(why)),
-            "use the name in --api-url that the certificate has (a subjectAltName; a common name alone does not count)",
-        ),
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
-            format!("the server's certificate has expired{}", distance(why)),
-            "renew it; if it is valid, check this host's clock",
-        ),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            (format!("the server's certificate is not valid yet{}", distance(why)), "check this host's clock")
-        }
-        other => (
-            format!("the server's certificate is not accepted ({other})"),
-            "see 'openssl s_client -connect HOST:PORT'",
-        ),
-    }
-}
-
-/// For which names a certificate is.
-fn names(why: &CertificateError) -> String {
-    let CertificateError::NotValidForNameContext { expected, presented } = why else { return String::new() };
-    // As rustls has them: `DnsName("barman.example.com")`.
-    let theirs = match presented.as_slice() {
-        [] => "no name".into(),
-        names => first_few(names.iter().map(|name| name.split('"').nth(1).unwrap_or(name))),
-    };
-    format!(" ({})", one_line(&format!("it is for {theirs}, not for {}", expected.to_str())))
-}
-
-/// How far this host's clock is from the time in which a certificate is valid.
-fn distance(why: &CertificateError) -> String {
-    let (seconds, word) = match why {
-        CertificateError::ExpiredContext { time, not_after } => {
-            (time.as_secs().saturating_sub(not_after.as_secs()), "ago")
-        }
-        CertificateError::NotValidYetContext { time, not_before } => {
-            (not_before.as_secs().saturating_sub(time.as_secs()), "from now")
-        }
-        _ => return String::new(),
-    };
-    match seconds {
-        0..=7_199 => format!(" ({} min {word})", seconds / 60),
-        7_200..=172_799 => format!(" ({} h {word})", seconds / 3_600),
-        _ => format!(" ({} days {word})", seconds / 86_400),
-    }
-}
-
-fn alert_trouble(alert: AlertDescription) -> Trouble {
-    use AlertDescription as A;
-    let (text, hint, certificate) = match alert {
-        A::CertificateRequired | A::NoCertificate => (
-            "the server wants a client certificate".to_string(),
-            "give one with --cert-file and --key-file",
-            true,
-        ),
-        A::BadCertificate
-        | A::UnsupportedCertificate
-        | A::CertificateRevoked
-        | A::CertificateExpired
-        | A::CertificateUnknown
-        | A::UnknownCA
-        | A::AccessDenied
-        | A::DecryptError => (
-            format!("the server refused our client certificate ({alert:?})"),
-            "give one with --cert-file that the server's administrator has issued, and that is valid now",
-            true,
-        ),
-        A::HandshakeFailure => (
-            "the server refused the TLS handshake (HandshakeFailure)".into(),
-            "it may want a client certificate (--cert-file), or speak no TLS 1.2 or 1.3 with a common cipher",
-            true,
-        ),
-        A::ProtocolVersion => ("the server speaks an old TLS only".into(), "TLS 1.2 or 1.3 is needed", false),
-        other => (format!("the server ended TLS ({other:?})"), "", false),
-    };
-    Trouble { text, permanent: !hint.is_empty(), hint, refused: certificate }
-}
+/// The text of the error when a server answers plain HTTP in TLS.
+pub(super) const SPEAKS_TLS: &str = "the server speaks TLS, not plain HTTP";
