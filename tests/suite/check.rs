@@ -45,7 +45,7 @@ fn all_is_well_on_a_node_that_can_restore() {
 fn each_fault_is_found_with_what_to_do_about_it() {
     let scratch = Scratch::new();
     let data = scratch.path("data");
-    let huge = Api::start(Model::new().server("main").backup(BACKUP).size(1, 1 << 62), Script::new());
+    let huge = Api::start(Model::new().server("main").backup(BACKUP).files(1).bytes(1 << 62), Script::new());
     let plain = api();
     let closed = api();
     closed.go_down();

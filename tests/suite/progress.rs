@@ -9,7 +9,7 @@ fn api(model: impl Fn(Model) -> Model) -> Api {
 
 #[test]
 fn the_known_line_tells_share_rate_and_time_left() {
-    let (node, api) = (Node::new(), api(|model| model.size(40, 8_000_000).duration_ms(6_000)));
+    let (node, api) = (Node::new(), api(|model| model.files(40).bytes(8_000_000).duration_ms(6_000)));
     let ended = node.run(&api, &["--loop-wait", "1"]);
     ended.expect(0);
     let lines = ended.log.lines().filter(|line| line.contains(" is still in progress: "));
@@ -23,7 +23,7 @@ fn the_known_line_tells_share_rate_and_time_left() {
 
 #[test]
 fn without_diagnose_barman_is_spared_and_the_rest_is_told() {
-    let (node, api) = (Node::new(), api(|model| model.size(40, 8_000_000).duration_ms(4_000)));
+    let (node, api) = (Node::new(), api(|model| model.files(40).bytes(8_000_000).duration_ms(4_000)));
     let ended = node.run(&api, &["--loop-wait", "1", "--no-diagnose"]);
     ended.expect(0).says("/s, ");
     assert!(!ended.log.contains(" left"), "{}", ended.log);

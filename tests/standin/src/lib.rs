@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod backup;
 mod barman;
 pub mod client;
 mod clock;
@@ -10,6 +11,8 @@ mod fill;
 mod http;
 mod model;
 mod pause;
+mod playing;
+mod receiver;
 mod recordings;
 mod routes;
 mod script;
@@ -25,7 +28,7 @@ use std::time::{Duration, Instant};
 pub use backend::{Foreign, Kind, Operation, Status};
 pub use barman::{Installation, RUN_OPERATION};
 pub use clock::{event_time, operation_id};
-pub use fill::OnRemoval;
+pub use fill::{Mark, OnRemoval, Part};
 pub use model::Model;
 pub use recordings::ALL as RECORDINGS;
 pub use routes::Stage;
@@ -64,7 +67,7 @@ impl Api {
     /// On an address of its own, for instance the one that another `Api` has just left.
     pub fn start_on(address: &str, model: Model, script: Script, tls: Option<&Tls>) -> Result<Self, String> {
         let pause = Arc::new(Pause::default());
-        let backend = model.play(Arc::clone(&pause));
+        let backend = Arc::new(playing::Playing::start(model, Arc::clone(&pause)));
         Self::serve(address, backend, pause, script, tls)
     }
 

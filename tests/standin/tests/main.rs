@@ -5,6 +5,7 @@
 mod faults;
 mod program;
 mod recorded;
+mod restore;
 mod tls;
 
 use std::thread;

@@ -128,7 +128,7 @@ fn wrong_options_are_told_and_end_it() {
     for (options, told) in [
         (&["--nope"][..], "unknown option '--nope'"),
         (&["--backup", "b"], "--server before it"),
-        (&["--server", "s", "--duration-ms", "x"], "'x' is no number"),
+        (&["--server", "s", "--duration-ms", "x"], "'x' is not a number"),
         (&["--listen"], "--listen needs a value"),
     ] {
         let output = standin().args(options).output().unwrap();

@@ -156,7 +156,7 @@ fn in_a_race_two_creates_share_an_id_and_the_last_destination_wins() {
 fn a_restore_fills_its_destination_and_refuses_one_that_is_not_empty() {
     let scratch = tempdir().unwrap();
     let data = within(&scratch, "data");
-    let api = Api::start(pg().fill().size(3, 3000).unique_ids(), Script::new());
+    let api = Api::start(pg().fill().files(3).bytes(3000).unique_ids(), Script::new());
     let first = created_id(&ask(&api, &recovery(&data)));
     assert_eq!(outcome(&api, &first), "DONE");
     assert_eq!(fs::read_to_string(Path::new(&data).join("PG_VERSION")).unwrap(), "15\n");
@@ -208,7 +208,7 @@ fn paths_are_decoded_and_an_encoded_slash_is_no_server_name() {
 
 #[test]
 fn diagnose_names_the_size_of_each_backup() {
-    let api = Api::start(pg().size(1, 4096), Script::new());
+    let api = Api::start(pg().files(1).bytes(4096), Script::new());
     let reply = ask(&api, &get("/diagnose"));
     let found: serde_json::Value = serde_json::from_str(reply.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     assert_eq!(found["servers"]["pg"]["backups"][KNOWN]["size"], 4096);
