@@ -202,7 +202,7 @@ fn fill(data: &str) {
 
 /// Until the program must have seen the directory that is being restored.
 fn seen(node: &Node, api: &Api, _: &Run) {
-    wait_until("the directory", || Path::new(&node.data).join("global").exists());
+    wait_until("its first file", || Path::new(&node.data).join("PG_VERSION").exists());
     let polls = api.count(Stage::Poll);
     api.wait("two polls", |api| api.count(Stage::Poll) >= polls + 2);
 }

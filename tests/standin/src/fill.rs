@@ -142,7 +142,7 @@ impl Restore<'_> {
     }
 
     fn copy(&self) -> Result<(), Broken> {
-        let directory = create_directories(self.destination).map_err(|_| Broken::Failed)?;
+        let directory = create(self.destination).map_err(|_| Broken::Failed)?;
         let mut receivers = None;
         if self.fill.receivers {
             receivers = Some(Receivers::start(self.destination).ok_or(Broken::Failed)?);
@@ -193,7 +193,7 @@ impl Copy<'_> {
         match (self.removed, fill.on_removal) {
             (true, OnRemoval::Fail) => return Err(Broken::Failed),
             (true, OnRemoval::Ignore) => return Ok(()),
-            (true, OnRemoval::Refill) => drop(create_directories(destination)),
+            (true, OnRemoval::Refill) => drop(create(destination)),
             (false, _) => {}
         }
         let written = write(&destination.join(&item.path), item);
@@ -241,10 +241,8 @@ fn is_empty(destination: &Path) -> bool {
     entries.flatten().all(|entry| entry.file_name().as_encoded_bytes().starts_with(b"."))
 }
 
-fn create_directories(destination: &Path) -> io::Result<File> {
-    for directory in ["base/1", "global", "pg_wal/archive_status"] {
-        fs::create_dir_all(destination.join(directory))?;
-    }
+fn create(destination: &Path) -> io::Result<File> {
+    fs::create_dir_all(destination)?;
     File::open(destination)
 }
 
@@ -255,6 +253,7 @@ fn is_still(directory: &File, destination: &Path) -> bool {
 
 /// As rsync does: under a hidden name, then in one step in the place of what was there.
 fn write(path: &Path, item: &Item) -> io::Result<()> {
+    fs::create_dir_all(path.parent().unwrap_or(path))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let hidden = path.with_file_name(format!(".{name}.kR3x0q"));
     let mut file = File::create(&hidden)?;

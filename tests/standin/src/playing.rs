@@ -134,7 +134,14 @@ impl Inner {
             return;
         }
         self.end(server, id, status);
-        fill::write_on(destination, Duration::from_millis(plan.writes_on_ms), fill.receivers, &self.pause);
+        if plan.writes_on_ms > 0 {
+            fill::write_on(
+                destination,
+                Duration::from_millis(plan.writes_on_ms),
+                fill.receivers,
+                &self.pause,
+            );
+        }
     }
 
     fn has_ended(&self, server: &str, id: &str) -> bool {
