@@ -24,7 +24,7 @@ impl Client {
     pub(crate) fn open(config: &Config, command: Command, host: Host) -> Result<Client, ConfigError> {
         let mut settings = config.settings(command)?;
         from_here(&mut settings)?;
-        let transport = Transport::new(&settings, &host).map_err(ConfigError::new)?;
+        let transport = Transport::new(&settings, &host)?;
         Ok(Client { settings, host, started: Instant::now(), transport })
     }
 

@@ -64,7 +64,7 @@ fn each_fault_is_found_with_what_to_do_about_it() {
         (&plain, &["--backup-id=nope"], "backup", &["no backup 'nope'", BACKUP, "barman list-backups"]),
         (&plain, &["--backup-id=last-failed"], "backup", &["no backup 'last-failed'", "HINT"]),
         (&huge, &[], "free space", &["for a backup of 4611", "HINT: make room"]),
-        (&plain, &["--cert-file=/no/such.pem"], "options", &["--cert-file /no/such.pem: No such file"]),
+        (&plain, &["--cert-file=/no/such.pem"], "options", &["--cert-file: /no/such.pem: No such file"]),
         (&plain, &["--ssh-command=ssh"], "ssh command", &["no whole command", "HINT"]),
     ] {
         let ran = check(api, &data, more);

@@ -214,8 +214,8 @@ fn bodies_count_up_to_their_limit() {
         let api = api(script.poll([json(padded(done, small + more))]));
         let ended = Recovery::through(&api.url()).end();
         ended.done();
-        let told = ended.log.matches("longer than").count();
-        assert_eq!((told, ended.warnings()), (warnings, warnings), "{}", ended.log);
+        let logged = ended.log.matches("longer than").count();
+        assert_eq!((logged, ended.warnings()), (warnings, warnings), "{}", ended.log);
     }
 }
 
@@ -278,7 +278,7 @@ fn a_name_is_looked_up() {
 }
 
 #[test]
-fn an_unknown_name_is_told_after_the_retries() {
+fn an_unknown_name_is_reported_after_the_retries() {
     let ended = Recovery::through("http://nowhere.invalid:7480").end();
     ended.fails(API_NOT_OK, "the host name ");
     assert_eq!(ended.warnings(), 1, "{}", ended.log);
@@ -286,7 +286,7 @@ fn an_unknown_name_is_told_after_the_retries() {
 }
 
 #[test]
-fn a_port_where_nothing_listens_is_told_after_the_retries() {
+fn a_port_where_nothing_listens_is_reported_after_the_retries() {
     let ended = Recovery::through("http://127.0.0.1:1").end();
     ended.fails(API_NOT_OK, "connection refused");
     assert_eq!(ended.warnings(), 1, "{}", ended.log);

@@ -305,7 +305,7 @@ fn keys_that_cannot_be_used_are_named() {
         if !key.is_empty() {
             run = run.args(["--key-file", &made.path(key)]);
         }
-        run.end().is_refused(&[&format!("{option} {named}: "), why]);
+        run.end().is_refused(&[&format!("{option}: {named}: "), why]);
     }
     Recovery::through(&api.url())
         .args(["--ca-file", &made.path("der")])
@@ -324,7 +324,7 @@ impl Server {
         let mut command = Command::new("openssl");
         command.args(fixed).args(more).current_dir(made.path("."));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        // It tells its port: "ACCEPT 127.0.0.1:40123".
+        // It prints its port: "ACCEPT 127.0.0.1:40123".
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let Some(Ok(line)) = lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("ACCEPT")))
         else {
@@ -354,9 +354,9 @@ fn openssls_own_server_is_understood() {
         // Its page is not "OK", but it came in TLS.
         (&["-tls1_2"], false, "its answer is not understood"),
         (&["-tls1_3"], false, "its answer is not understood"),
-        (&["-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"], false, "speaks an old TLS only"),
+        (&["-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"], false, "supports only an old version of TLS"),
         (&["-tls1_2", "-Verify", "1"], false, "refused the TLS handshake (HandshakeFailure)"),
-        (&["-tls1_3", "-Verify", "1"], false, "the server wants a client certificate"),
+        (&["-tls1_3", "-Verify", "1"], false, "the server requires a client certificate"),
         (&["-tls1_2", "-Verify", "1", "-verify_return_error"], true, "refused our client certificate"),
         (&["-tls1_3", "-Verify", "1", "-verify_return_error"], true, "refused our client certificate"),
     ];

@@ -103,7 +103,7 @@ fn a_proxy_that_cannot_connect_is_asked_again() {
 
 /// Drops that come in time must not add up to more than a request may take.
 #[test]
-fn a_proxy_that_answers_in_drops_is_bounded() {
+fn a_proxy_that_answers_byte_by_byte_is_bounded() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let ended = thread::spawn(move || {

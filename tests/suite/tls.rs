@@ -116,7 +116,7 @@ fn a_client_certificate_is_shown_where_it_is_wanted() {
 
 #[test]
 fn a_missing_client_certificate_is_named() {
-    ends_at_once(&server().client_ca(CA), trusting, "the server wants a client certificate");
+    ends_at_once(&server().client_ca(CA), trusting, "the server requires a client certificate");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_create_without_its_client_certificate_was_not_processed() {
     // Status and list go to the one server, the create to the other.
     let port = forward([front.address(), front.address(), strict.address()]);
     let ended = trusting(&format!("https://127.0.0.1:{port}")).end();
-    ended.fails(WRONG, "the server wants a client certificate");
+    ended.fails(WRONG, "the server requires a client certificate");
     assert_eq!((front.count(Stage::Status), front.count(Stage::List), front.connections()), (1, 1, 2));
     assert_eq!((strict.connections(), strict.creates()), (1, 0), "{}", ended.log);
 }
@@ -155,7 +155,7 @@ where
 }
 
 #[test]
-fn plain_http_behind_https_is_told() {
+fn plain_http_behind_https_is_named() {
     let refusal = Step::raw("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").forever();
     let api = Api::start(model(), Script::new().connect([refusal]));
     let ended = trusting(&api.url().replace("http:", "https:")).end();
@@ -165,7 +165,7 @@ fn plain_http_behind_https_is_told() {
 }
 
 #[test]
-fn tls_behind_http_is_told() {
+fn tls_behind_http_is_named() {
     let api = tls_api(&server());
     let ended = Recovery::through(&api.url().replace("https:", "http:")).end();
     ended.fails(API_NOT_OK, "speaks TLS");
@@ -175,11 +175,11 @@ fn tls_behind_http_is_told() {
 
 /// What a server of TLS 1.1 answers to us: the alert `protocol_version`.
 #[test]
-fn an_old_tls_is_told() {
+fn an_old_version_of_tls_is_named() {
     let alert = [21, 3, 2, 0, 2, 2, 70];
     let api = Api::start_tls(model(), Script::new().connect([Step::raw(alert).forever()]), &server());
     let ended = trusting(&api.url()).end();
-    ended.fails(API_NOT_OK, "old TLS");
+    ended.fails(API_NOT_OK, "old version of TLS");
     assert_eq!(api.connections(), 1);
 }
 
@@ -189,7 +189,7 @@ fn silence_in_the_handshake_costs_the_connect_timeout() {
     let api = Api::start_tls(model(), script, &server());
     let begun = Instant::now();
     let ended = trusting(&api.url()).args(["--connect-timeout=1", "--max-retries=1"]).end();
-    ended.fails(API_NOT_OK, "silent in the TLS handshake");
+    ended.fails(API_NOT_OK, "did not answer the TLS handshake");
     assert!(begun.elapsed() >= Duration::from_secs(1));
 }
 
@@ -243,15 +243,15 @@ fn a_file_that_is_none_is_named_before_anything_is_sent() {
             let why = if option == "--key-file" && path.ends_with("broken") { "expected PEM" } else { why };
             let run =
                 Recovery::through(&api.url()).args([option, path]).args(others.iter().map(String::as_str));
-            run.end().is_refused(&[&format!("ERROR: {option} {path}: "), why]);
+            run.end().is_refused(&[&format!("ERROR: {option}: {path}: "), why]);
         }
     }
     let client = fixture("client.pem");
     let alone = Recovery::through(&api.url()).args(["--cert-file", &client]).end();
-    alone.is_refused(&[&format!("--cert-file {client}: holds no private key"), "--key-file names"]);
+    alone.is_refused(&[&format!("--cert-file: {client}: holds no private key"), "--key-file names"]);
     let other =
         Recovery::through(&api.url()).args(["--cert-file", &client, "--key-file", &fixture("server.key")]);
-    other.end().is_refused(&["--key-file ", "server.key: the key does not belong to the certificate"]);
+    other.end().is_refused(&["--key-file: ", "server.key: the key does not belong to the certificate"]);
     Recovery::through(&api.url())
         .args(["--key-file", &client])
         .end()
@@ -270,7 +270,7 @@ fn an_unreadable_file_is_named() {
         return;
     }
     let ended = Recovery::through("http://127.0.0.1:1").args(["--ca-file", &path]).end();
-    ended.is_refused(&[&format!("--ca-file {path}: Permission denied")]);
+    ended.is_refused(&[&format!("--ca-file: {path}: Permission denied")]);
 }
 
 /// A FIFO that nobody writes to would hold up whoever opens it.
@@ -299,7 +299,7 @@ fn what_is_broken_in_the_trust_store_is_ignored() {
     run.env("SSL_CERT_DIR", &directory).end().done();
 }
 
-/// An alert that tells nothing of certificates or versions may heal.
+/// An alert that is not about certificates or versions may be temporary.
 #[test]
 fn a_server_that_fails_in_tls_is_asked_again() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

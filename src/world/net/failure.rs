@@ -52,7 +52,7 @@ impl Failure {
     /// ureq's text: "proxy server responded 407/407", or another without a status.
     fn of_proxy(why: &str) -> Failure {
         let Some((_, status)) = why.rsplit_once('/') else {
-            return format!("the proxy failed: {}", one_line(why)).into();
+            return format!("the proxy does not work: {}", one_line(why)).into();
         };
         let text = format!("the proxy refused with HTTP {status}");
         if !status.starts_with('4') {
@@ -97,19 +97,19 @@ pub(super) fn io_text(error: &io::Error) -> String {
         (_, Some(Error::Timeout(_))) => "it took too long".into(),
         (ErrorKind::ConnectionRefused, _) => "connection refused (nothing listens there)".into(),
         (ErrorKind::TimedOut, None) if error.raw_os_error().is_none() => {
-            "the server is silent in the TLS handshake: does it speak TLS?".into()
+            "the server did not answer the TLS handshake: does it speak TLS?".into()
         }
         (ErrorKind::UnexpectedEof, _) => "the server closed the connection early".into(),
         _ => one_line(&error.to_string()),
     }
 }
 
-/// What to do when the cause is not the server.
+/// What to do when the cause is on this host, or probably the URL.
 fn io_hint(error: &io::Error) -> &'static str {
     let no_thread = error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NoThread>);
     match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => {
-            "this process, or this host, has too many files open (ulimit -n)"
+            "this process, or this host, has too many open files (ulimit -n)"
         }
         Some(libc::ENOBUFS | libc::ENOMEM) => "this host is out of memory",
         None if error.kind() == ErrorKind::TimedOut && error.get_ref().is_none() => {
@@ -149,7 +149,7 @@ fn certificate_failure(why: &CertificateError) -> Failure {
     Failure::permanent(format!("the server's certificate {what}{details}"), hint)
 }
 
-/// Which names a certificate is for.
+/// Which names the certificate is for.
 fn names(why: &CertificateError) -> String {
     let CertificateError::NotValidForNameContext { expected, presented } = why else { return String::new() };
     // As rustls has them: `DnsName("barman.example.com")`.
@@ -182,7 +182,7 @@ fn alert_failure(alert: AlertDescription) -> Failure {
     use AlertDescription as A;
     let (text, hint, refused) = match alert {
         A::CertificateRequired | A::NoCertificate => (
-            "the server wants a client certificate".to_string(),
+            "the server requires a client certificate".to_string(),
             "give one with --cert-file and --key-file",
             true,
         ),
@@ -203,7 +203,9 @@ fn alert_failure(alert: AlertDescription) -> Failure {
             "it may require a client certificate (--cert-file), or support no TLS 1.2 or 1.3 with a common cipher",
             true,
         ),
-        A::ProtocolVersion => ("the server speaks an old TLS only".into(), "TLS 1.2 or 1.3 is needed", false),
+        A::ProtocolVersion => {
+            ("the server supports only an old version of TLS".into(), "TLS 1.2 or 1.3 is needed", false)
+        }
         other => (format!("the server ended TLS ({other:?})"), "", false),
     };
     Failure { text, permanent: !hint.is_empty(), hint, refused }
@@ -214,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_this_process_lacks_is_not_blamed_on_the_api() {
+    fn a_shortage_on_this_host_is_not_blamed_on_the_api() {
         assert!(io_hint(&io::Error::from_raw_os_error(libc::EMFILE)).contains("ulimit -n"));
         let none = io::Error::other(NoThread::from(io::Error::from_raw_os_error(libc::EAGAIN)));
         assert!(io_hint(&none).contains("ulimit -u"));

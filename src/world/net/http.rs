@@ -13,6 +13,8 @@ use ureq::{Agent, Body, Error, Proxy, ProxyProtocol, SendBody};
 
 use crate::api::date::Date;
 use crate::api::{Reply, TransportError};
+use crate::config::ConfigError;
+use crate::config::options::Opt;
 use crate::config::settings::Connection;
 use crate::config::url::Url;
 use crate::world::host::Host;
@@ -33,10 +35,11 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// Reads certificates and keys. An error names the option.
-    pub(super) fn new(connection: &Connection, host: &Host) -> Result<Http, String> {
+    /// Reads the files of certificates and keys.
+    pub(super) fn new(connection: &Connection, host: &Host) -> Result<Http, ConfigError> {
         let through = connection.proxy.as_ref();
-        let proxy = through.map(proxy).transpose().map_err(|_| "--proxy: is not understood")?;
+        let proxy =
+            through.map(proxy).transpose().map_err(|_| ConfigError::of(Opt::Proxy, "is not understood"))?;
         Ok(Http {
             host: host.clone(),
             tls: Arc::new(Tls::new(&connection.tls)?),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use self::http::Http;
 use crate::api::{Reply, Request, TransportError};
+use crate::config::ConfigError;
 use crate::config::settings::Connection;
 use crate::config::url::Url;
 use crate::world::host::Host;
@@ -21,8 +22,8 @@ const MOST_REDIRECTS: usize = 5;
 pub(crate) struct Transport(Http);
 
 impl Transport {
-    /// Reads certificates and keys. An error names the option.
-    pub(crate) fn new(connection: &Connection, host: &Host) -> Result<Transport, String> {
+    /// Reads the files of certificates and keys.
+    pub(crate) fn new(connection: &Connection, host: &Host) -> Result<Transport, ConfigError> {
         Http::new(connection, host).map(Transport)
     }
 

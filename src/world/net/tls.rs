@@ -10,7 +10,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, Error, InconsistentKeys};
 
-use crate::config::TlsFiles;
+use crate::config::options::Opt;
+use crate::config::{ConfigError, TlsFiles};
 use crate::world::net::trust::Verifier;
 
 /// The certificates and the key that the options name.
@@ -22,20 +23,19 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    pub(super) fn new(files: &TlsFiles) -> Result<Tls, String> {
+    pub(super) fn new(files: &TlsFiles) -> Result<Tls, ConfigError> {
+        let file = |option, path| PemFile { option, path };
         let ca = match &files.ca_file {
-            Some(path) => certificates("ca-file", path)?,
+            Some(path) => file(Opt::CaFile, path).certificates()?,
             None => Vec::new(),
         };
         let client = match &files.cert_file {
             Some(path) => {
-                let chain = certificates("cert-file", path)?;
-                let (option, path) = match &files.key_file {
-                    Some(key) => ("key-file", key),
-                    None => ("cert-file", path),
-                };
-                let key = key(option, path)?;
-                check_pair(&chain, &key).map_err(|why| format!("--{option} {}: {why}", path.display()))?;
+                let cert_file = file(Opt::CertFile, path);
+                let chain = cert_file.certificates()?;
+                let key_file = files.key_file.as_ref().map_or(cert_file, |path| file(Opt::KeyFile, path));
+                let key = key_file.key()?;
+                check_pair(&chain, &key).map_err(|why| key_file.refuse(why))?;
                 Some((chain, key))
             }
             None => None,
@@ -67,48 +67,58 @@ impl Tls {
     }
 }
 
-fn read(option: &str, path: &Path) -> Result<Vec<u8>, String> {
-    fs::read(path).map_err(|error| format!("--{option} {}: {error}", path.display()))
+/// A file that an option names.
+#[derive(Clone, Copy)]
+struct PemFile<'a> {
+    option: Opt,
+    path: &'a Path,
 }
 
-fn certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let pem = read(option, path)?;
-    let refuse = |why: &str| format!("--{option} {}: {why}", path.display());
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let found = found.map_err(|error| refuse(&format!("no valid PEM ({error})")))?;
-    if found.is_empty() {
-        return Err(refuse("holds no certificate (expected PEM: '-----BEGIN CERTIFICATE-----')"));
+impl PemFile<'_> {
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.read()?).collect();
+        let found = found.map_err(|error| self.refuse(&format!("is not valid PEM ({error})")))?;
+        if found.is_empty() {
+            return Err(self.refuse("holds no certificate (expected PEM: '-----BEGIN CERTIFICATE-----')"));
+        }
+        for certificate in &found {
+            // Not as strict as for a server's certificate: roots may be of version 1.
+            webpki::anchor_from_trusted_cert(certificate)
+                .map_err(|error| self.refuse(&format!("a certificate in it is broken ({error})")))?;
+        }
+        Ok(found)
     }
-    for certificate in &found {
-        // Not as strict as for a server's certificate: roots may be of version 1.
-        webpki::anchor_from_trusted_cert(certificate)
-            .map_err(|error| refuse(&format!("a certificate in it is broken ({error})")))?;
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, ConfigError> {
+        let pem = self.read()?;
+        if pem.windows(9).any(|word| word == b"ENCRYPTED") {
+            return Err(self.refuse(
+                "the key is encrypted; a key without a passphrase is needed ('openssl pkey -in OLD -out NEW')",
+            ));
+        }
+        PrivateKeyDer::from_pem_slice(&pem).map_err(|_| self.refuse(NO_KEY))
     }
-    Ok(found)
+
+    fn read(&self) -> Result<Vec<u8>, ConfigError> {
+        fs::read(self.path).map_err(|error| self.refuse(&error.to_string()))
+    }
+
+    fn refuse(&self, why: &str) -> ConfigError {
+        ConfigError::of(self.option, format!("{}: {why}", self.path.display()))
+    }
 }
 
 const NO_KEY: &str =
     "holds no private key (expected PEM: '-----BEGIN PRIVATE KEY-----'); --key-file names a file that does";
 
-fn key(option: &str, path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let pem = read(option, path)?;
-    let refuse = |why: &str| format!("--{option} {}: {why}", path.display());
-    if pem.windows(9).any(|word| word == b"ENCRYPTED") {
-        return Err(refuse(
-            "the key is encrypted; a key without a passphrase is needed ('openssl pkey -in OLD -out NEW')",
-        ));
-    }
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| refuse(NO_KEY))
-}
-
-fn check_pair(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -> Result<(), String> {
+fn check_pair(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -> Result<(), &'static str> {
     let provider = ring::default_provider();
     let signing = provider.key_provider.load_private_key(key.clone_key()).map_err(
         |_| "the key is broken or of a kind that is not supported (RSA, P-256, P-384 and Ed25519 are)",
     )?;
     match CertifiedKey::new(chain.to_vec(), signing).keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
-        Err(_) => Err("the key does not belong to the certificate".into()),
+        Err(_) => Err("the key does not belong to the certificate"),
     }
 }
 
