@@ -125,7 +125,8 @@ impl Arrivals {
         let lasts = counting == Counting::Some && begun.elapsed() >= Self::ASK_AFTER;
         let wanted = lasts && arrived.bytes > 0 && client.settings.diagnose;
         if wanted && !std::mem::replace(&mut self.asked, true) {
-            self.sizer = Sizer::start(client);
+            self.sizer =
+                Sizer::start(&client.transport, &client.settings.connection, &client.settings.backup_id);
         }
         arrived.total = self.sizer.as_mut().and_then(Sizer::size);
         look.arrived = Some(arrived);

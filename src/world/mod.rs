@@ -3,6 +3,8 @@
 
 pub(crate) mod client;
 pub(crate) mod fs;
+#[allow(dead_code)]
+pub(crate) mod here;
 pub(crate) mod host;
 pub(crate) mod journal;
 pub(crate) mod net;

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use crate::api::Request;
 use crate::cancel::Cancel;
+use crate::config::settings::Connection;
 use crate::sys;
-use crate::world::client::Client;
 use crate::world::host::Host;
+use crate::world::net::Transport;
 
 /// Barman opens connections to the servers that it knows.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// How long the end of a run waits for the thread, which has been told to end.
+/// How long the end of a run waits for the thread, which is being cancelled.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// A question under way, or its answer.
@@ -25,15 +26,14 @@ pub(crate) struct Sizer {
 }
 
 impl Sizer {
-    pub(crate) fn start(client: &Client) -> Option<Sizer> {
+    pub(crate) fn start(transport: &Transport, connection: &Connection, backup_id: &str) -> Option<Sizer> {
         let cancel = Cancel::new();
-        let transport = client.transport.with_host(Host::new(|_| {}, cancel.clone()));
-        let settings = client.settings.clone();
+        let transport = transport.with_host(Host::new(|_| {}, cancel.clone()));
+        let (connection, backup_id) = (connection.clone(), backup_id.to_string());
         let (sender, answer) = mpsc::sync_channel(1);
         let work = move || {
-            let reply = transport.send(&Request::Diagnose, &settings, TIMEOUT);
-            let backup =
-                reply.ok().and_then(|reply| reply.backup(&settings.barman_server, &settings.backup_id).ok());
+            let reply = transport.send(&Request::Diagnose, &connection, TIMEOUT).ok();
+            let backup = reply.and_then(|reply| reply.backup(&connection.barman_server, &backup_id).ok());
             let _ = sender.send(backup.and_then(|backup| backup.bytes)); // nobody waits any more
         };
         let thread = thread::Builder::new().name("barman-diagnose".into()).stack_size(256 << 10);

@@ -9,6 +9,7 @@ use crate::recovery::machine::Claim;
 use crate::sys;
 use crate::world::fs::directory::parent;
 use crate::world::journal::{Journal, Line, Lock, Record};
+use crate::world::snapshot::Inode;
 
 /// Twice what a list of operations can hold, and so more than all their IDs.
 const LIMIT: u64 = 16 << 20;
@@ -21,11 +22,13 @@ pub(crate) struct StateFile {
     read_only: bool,
     /// What the run that we waited for wrote last.
     ended: Option<Record>,
+    /// The directory that an earlier run restored into.
+    directory: Option<Inode>,
 }
 
 impl StateFile {
     pub(crate) fn new(path: &Path) -> StateFile {
-        StateFile { path: path.into(), file: None, read_only: false, ended: None }
+        StateFile { path: path.into(), file: None, read_only: false, ended: None, directory: None }
     }
 
     /// Whether a run has the file, and what it says; none where there is none. Leaves it as it is.
@@ -37,6 +40,11 @@ impl StateFile {
         };
         let held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
         Ok(Some((held, Record::parse(&read(&file)?).ok().flatten())))
+    }
+
+    /// The directory that an earlier run restored into, as far as the file said.
+    pub(crate) fn directory(&self) -> Option<Inode> {
+        self.directory
     }
 
     /// Locks and reads the file, for the machine in `recovery`.
@@ -143,7 +151,11 @@ impl Journal for StateFile {
         // Twice, as a call that failed may work a moment later, and to go on without the file could be to
         // restore beside the operation that it names.
         let locked = self.try_lock().or_else(|_| self.try_lock());
-        locked.unwrap_or_else(|error| Lock::Unavailable(error.to_string()))
+        let locked = locked.unwrap_or_else(|error| Lock::Unavailable(error.to_string()));
+        if let Lock::Ours { left_over: Some(record), .. } = &locked {
+            self.directory = record.identity.map(|identity| identity.directory);
+        }
+        locked
     }
 
     fn append(&mut self, lines: &[Line]) -> Result<(), String> {

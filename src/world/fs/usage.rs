@@ -13,10 +13,13 @@ use crate::world::snapshot::Usage;
 
 /// What one look may take, however slow the file system is.
 const LONGEST: Duration = Duration::from_millis(20);
-/// Entries counted for each millisecond since the last look.
-const ENTRIES_PER_MILLISECOND: usize = 4;
-/// Counted at each look, however soon it comes: a new cluster has about a thousand, and is counted whole.
-const LEAST: usize = 1500;
+/// Entries counted for each millisecond: at four looks a second a new cluster, which has about a thousand, is counted
+/// whole at each.
+const ENTRIES_PER_MILLISECOND: usize = 6;
+/// Counted at a look that comes late, and while there is a hurry.
+const MOST: usize = 20_000;
+/// Counted at each look, however soon it comes.
+const LEAST: usize = 200;
 /// Directories that every look looks at.
 const MOST_WATCHED: usize = 64;
 
@@ -39,6 +42,8 @@ pub(crate) struct DiskUsage {
     changed: Queue,
     changes: u64,
     passes: u32,
+    /// Passes up to this one are hurried, as is the first.
+    hurry_until: u32,
 }
 
 /// Directories to read, and the one that is being read.
@@ -89,6 +94,7 @@ impl DiskUsage {
             changed: Queue::default(),
             changes: 0,
             passes: 0,
+            hurry_until: 1,
         }
     }
 
@@ -98,21 +104,18 @@ impl DiskUsage {
         let since = now - std::mem::replace(&mut self.looked, now);
         let entries = usize::try_from(since.as_millis()).unwrap_or(usize::MAX);
         self.watch(now + LONGEST / 2);
-        self.count(entries.saturating_mul(ENTRIES_PER_MILLISECOND).max(LEAST), now + LONGEST);
+        let entries = if self.passes < self.hurry_until {
+            MOST
+        } else {
+            entries.saturating_mul(ENTRIES_PER_MILLISECOND)
+        };
+        self.count(entries.clamp(LEAST, MOST), now + LONGEST);
         self.usage()
     }
 
-    /// Counts everything once more, for the figures at the end. Where that takes longer than `limit`, what was
-    /// counted before stands, and no pass is added.
-    pub(crate) fn finish(&mut self, limit: Duration) -> Usage {
-        let mut whole = DiskUsage::new(&self.root);
-        whole.count(usize::MAX, Instant::now() + limit);
-        if whole.passes > 0 {
-            let differs = self.passes > 0 && whole.sum != self.sum;
-            (whole.changes, whole.passes) = (self.changes + u64::from(differs), self.passes + 1);
-            *self = whole;
-        }
-        self.usage()
+    /// From now on counts faster, until it has gone through everything once more: for the figures at the end.
+    pub(crate) fn hurry(&mut self) {
+        self.hurry_until = self.passes + 2; // the pass under way began before
     }
 
     fn usage(&self) -> Usage {

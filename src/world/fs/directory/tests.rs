@@ -143,7 +143,7 @@ fn a_pipe_in_place_of_a_file_holds_nobody_up() {
 /// What Barman restores, step by step in its order.
 struct Restored<'a>(&'a Path);
 
-impl<'a> Restored<'a> {
+impl Restored<'_> {
     fn new(path: &Path) -> Restored<'_> {
         fs::create_dir_all(path.join("pg_wal")).unwrap();
         let restored = Restored(path);

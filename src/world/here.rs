@@ -1,0 +1,236 @@
+//! The real world: this node, and the API over the network.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::api::{Reply, Request, TransportError};
+use crate::config::ConfigError;
+use crate::config::options::Opt;
+use crate::config::settings::{Connection, Restore, beside};
+use crate::event::{Event, Level};
+use crate::world::fs::directory::Directory;
+use crate::world::fs::state_file::StateFile;
+use crate::world::fs::usage::DiskUsage;
+use crate::world::host::Host;
+use crate::world::journal::Journal;
+use crate::world::net::Transport;
+use crate::world::receivers::Receivers;
+use crate::world::sizer::Sizer;
+use crate::world::snapshot::{Content, Snapshot};
+use crate::world::{Interrupt, World};
+
+/// Between two searches for receivers, where nothing depends on it: a host may have thousands of processes.
+const SEARCH_EVERY: Duration = Duration::from_secs(5);
+/// A restore that is over sooner is not worth the work that the question for its size makes for Barman.
+const ASK_SIZE_AFTER: Duration = Duration::from_secs(2);
+
+/// A run's own world.
+pub(crate) struct Here {
+    connection: Connection,
+    host: Host,
+    started: Instant,
+    transport: Transport,
+    /// None for a command without a data directory.
+    node: Option<Node>,
+}
+
+/// The data directory of a run, with its state file and with who writes into it.
+struct Node {
+    directory: Directory,
+    usage: DiskUsage,
+    /// Whether the mark has been seen.
+    is_marked: bool,
+    receivers: Receivers,
+    /// When they were last looked for, and how many there were.
+    searched: Option<(Instant, usize)>,
+    state_file: Option<StateFile>,
+    size: Size,
+}
+
+/// The size of the backup, for which the API is asked once a restore takes longer.
+enum Size {
+    Unwanted,
+    Wanted { backup_id: String, arriving_since: Option<Instant> },
+    Asked(Option<Sizer>),
+}
+
+impl Here {
+    /// Reads certificates and keys. An error names the option.
+    pub(crate) fn open(
+        connection: &Connection,
+        restore: Option<&Restore>,
+        host: Host,
+    ) -> Result<Here, ConfigError> {
+        let transport = Transport::new(connection, &host)?;
+        let node = restore.map(Node::new);
+        Ok(Here { connection: connection.clone(), host, started: Instant::now(), transport, node })
+    }
+
+    /// The time until an interrupt by the deadline.
+    fn left(&self) -> Duration {
+        let deadline = self.connection.deadline.map(|limit| limit.saturating_add(self.host.grace()));
+        deadline.map_or(Duration::MAX, |limit| limit.saturating_sub(self.now()))
+    }
+}
+
+impl World for Here {
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, TransportError> {
+        let (began, left) = (self.now(), self.left());
+        if left.is_zero() {
+            return Err(TransportError {
+                sent: false,
+                timed_out: false,
+                permanent: false,
+                text: "the deadline has passed".into(),
+                hint: String::new(),
+            });
+        }
+        let answer = self.transport.send(request, &self.connection, limit.min(left));
+        let method = if request.body().is_some() { "POST" } else { "GET" };
+        let url = self.connection.api_url.join(&request.segments(&self.connection.barman_server));
+        let came = match &answer {
+            Ok(reply) => format!("HTTP {}, {} bytes", reply.status, reply.body.len()),
+            Err(error) if error.sent => "no reply (it was sent)".into(),
+            Err(_) => "no reply (it was not sent)".into(),
+        };
+        let took = self.now().saturating_sub(began).as_millis();
+        self.report(Event::log(Level::Debug, &format!("{method} {url}: {came}, {took} ms")));
+        answer
+    }
+
+    fn pause(&mut self, time: Duration) -> Result<(), Interrupt> {
+        self.host.wait(time.min(self.left()))?;
+        if self.left().is_zero() { Err(Interrupt::DeadlinePassed) } else { Ok(()) }
+    }
+
+    fn grant_grace(&mut self) {
+        self.host.grant_grace();
+    }
+
+    fn look(&mut self) -> Snapshot {
+        let Some(node) = &mut self.node else { return Snapshot::NOTHING };
+        let mut look = node.directory.look();
+        look.receivers = node.recent_receivers();
+        if look.mark.is_some() != std::mem::replace(&mut node.is_marked, look.mark.is_some()) {
+            node.usage.hurry();
+        }
+        if look.content != Content::Unseen {
+            let mut usage = node.usage.look();
+            usage.total = node.size.find(usage.changes > 0, &self.transport, &self.connection);
+            look.usage = Some(usage);
+        }
+        look
+    }
+
+    fn receivers(&mut self) -> usize {
+        self.node.as_mut().map_or(0, Node::find_receivers)
+    }
+
+    fn end_receivers(&mut self) -> usize {
+        let Some(node) = &mut self.node else { return 0 };
+        node.searched = None; // they end soon
+        node.receivers().end()
+    }
+
+    fn journal(&mut self) -> Option<&mut dyn Journal> {
+        self.node.as_mut()?.state_file.as_mut().map(|file| file as &mut dyn Journal)
+    }
+
+    fn report(&mut self, event: Event) {
+        self.host.report(event);
+    }
+
+    fn random(&mut self) -> u64 {
+        RandomState::new().hash_one(std::process::id())
+    }
+}
+
+impl Node {
+    fn new(restore: &Restore) -> Node {
+        let path = Path::new(&restore.data_directory);
+        let size = if restore.diagnose {
+            Size::Wanted { backup_id: restore.backup_id.clone(), arriving_since: None }
+        } else {
+            Size::Unwanted
+        };
+        Node {
+            directory: Directory::new(path),
+            usage: DiskUsage::new(path),
+            is_marked: false,
+            receivers: Receivers::new(path),
+            searched: None,
+            state_file: restore.state_file.as_deref().map(StateFile::new),
+            size,
+        }
+    }
+
+    /// Those of the directory that the state file tells of are this restore's too.
+    fn receivers(&mut self) -> &mut Receivers {
+        if let Some(earlier) = self.state_file.as_ref().and_then(StateFile::directory) {
+            self.receivers.remember(earlier);
+        }
+        &mut self.receivers
+    }
+
+    fn find_receivers(&mut self) -> usize {
+        let found = self.receivers().find().len();
+        self.searched = Some((Instant::now(), found));
+        found
+    }
+
+    fn recent_receivers(&mut self) -> usize {
+        match self.searched {
+            Some((when, found)) if when.elapsed() < SEARCH_EVERY => found,
+            _ => self.find_receivers(),
+        }
+    }
+}
+
+impl Size {
+    /// The size, once it is known.
+    fn find(&mut self, arrives: bool, transport: &Transport, connection: &Connection) -> Option<u64> {
+        match self {
+            Size::Wanted { backup_id, arriving_since } => {
+                if arrives && arriving_since.get_or_insert_with(Instant::now).elapsed() >= ASK_SIZE_AFTER {
+                    *self = Size::Asked(Sizer::start(transport, connection, backup_id));
+                }
+                None
+            }
+            Size::Asked(sizer) => sizer.as_mut().and_then(Sizer::size),
+            Size::Unwanted => None,
+        }
+    }
+}
+
+/// Makes a relative data directory absolute: Barman would take it from the home directory of its ssh user. One that
+/// ends with `.` or `..` gets its name, as the state file lies beside it, not in it.
+pub(crate) fn from_here(mut restore: Restore) -> Result<Restore, ConfigError> {
+    let given = Path::new(&restore.data_directory);
+    if given.is_absolute() && (given.file_name().is_some() || given == Path::new("/")) {
+        return Ok(restore);
+    }
+    let refuse = |why: &str| {
+        ConfigError::of(Opt::DataDirectory, format!("is relative, and the current directory {why}"))
+    };
+    let absolute =
+        |path: &Path| std::path::absolute(path).map_err(|error| refuse(&format!("is not known ({error})")));
+    let mut whole = absolute(given)?;
+    if whole.file_name().is_none() {
+        whole = whole.canonicalize().unwrap_or(whole);
+    }
+    let whole = whole.into_os_string().into_string().map_err(|_| refuse("is not UTF-8"))?;
+    if let Some(path) = &mut restore.state_file {
+        let is_default = *path == beside(&restore.data_directory);
+        *path = if is_default { beside(&whole) } else { absolute(path)? };
+    }
+    restore.data_directory = whole;
+    Ok(restore)
+}
+
+#[cfg(test)]
+mod tests;
