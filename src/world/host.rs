@@ -85,7 +85,8 @@ impl Host {
         self.has_grace.store(true, Ordering::Relaxed);
     }
 
-    /// How long after an interrupt waits and requests still go on.
+    /// How long after an interrupt waits and requests still go on. A deadline, which the host does not know, gets as
+    /// much.
     pub(crate) fn grace(&self) -> Duration {
         if self.has_grace.load(Ordering::Relaxed) { GRACE } else { Duration::ZERO }
     }

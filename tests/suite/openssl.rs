@@ -182,7 +182,6 @@ fn a_root_of_version_1_is_trusted() {
     Recovery::through(&api.url()).args(["--ca-file", &made.path("old.pem")]).end().done();
 }
 
-/// Of the system's trust store only what can have issued the shown certificates is kept.
 #[test]
 fn a_root_of_the_system_is_found_behind_an_intermediate() {
     let Some(made) = maker() else { return };
