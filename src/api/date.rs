@@ -1,4 +1,4 @@
-//! Days: of a reply's `Date` and of an operation's ID. Pure.
+//! Days and moments: of a reply's `Date`, of an operation's ID, and as Barman writes them. Pure.
 
 /// A day, counted from 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,8 +46,50 @@ impl Date {
     }
 }
 
+/// A moment as Barman writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Moment(String);
+
+impl Moment {
+    pub(crate) fn new(text: String) -> Moment {
+        Moment(text)
+    }
+
+    /// As Barman wrote it.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Seconds since 1970-01-01, if its time zone is known: `2026-11-22T13:34:30.680354+00:00`.
+    pub(crate) fn unix(&self) -> Option<i64> {
+        let (date, time) = self.0.split_once(['T', ' '])?;
+        let [year, month, day] = numbers(date, '-')?;
+        let zone = time.find(['+', '-', 'Z'])?;
+        let (clock, zone) = (time.get(..zone)?, time.get(zone..)?);
+        let [hour, minute, second] = numbers(clock.split('.').next()?, ':')?;
+        if hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let offset = match (zone.get(..1)?, zone.get(1..)?) {
+            ("Z", "") => 0,
+            (sign, zone) => {
+                let [hours, minutes] = numbers(zone, ':')?;
+                (hours * 60 + minutes) * if sign == "-" { -60 } else { 60 }
+            }
+        };
+        Some(Date::new(year, month, day)?.0 * 86_400 + hour * 3600 + minute * 60 + second - offset)
+    }
+}
+
+/// Exactly so many numbers.
+fn numbers<const N: usize>(text: &str, between: char) -> Option<[i64; N]> {
+    let all: Option<Vec<i64>> = text.split(between).map(number).collect();
+    all?.try_into().ok()
+}
+
 fn number(digits: &str) -> Option<i64> {
-    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+    let plain = digits.len() <= 9 && digits.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| digits.parse().ok())?
 }
 
 /// Whether the operation of this ID is not older than two days. An ID that is no time may be of any.
@@ -109,6 +151,35 @@ mod tests {
             ("other", true),
         ] {
             assert_eq!(is_recent(id, now), recent, "{id}");
+        }
+    }
+
+    #[test]
+    fn moments_are_compared_across_time_zones() {
+        let unix = |text: &str| Moment::new(text.into()).unix();
+        for text in [
+            "2026-11-22T10:22:57+00:00",
+            "2026-11-22T10:22:57Z",
+            "2026-11-22 10:22:57.999999+00:00",
+            "2026-11-22T11:22:57.5+01:00",
+            "2026-11-21T22:52:57-11:30",
+        ] {
+            assert_eq!(unix(text), Some(1_795_342_977), "{text}");
+        }
+        for text in [
+            "",
+            "T+",
+            "2026-11-22",
+            "2026-11-22T10:22:57",
+            "2026-11-22T10:22:57+0000",
+            "2026-11-22T10:22+00:00",
+            "2026-11-22T24:22:57+00:00",
+            "2026-13-22T10:22:57+00:00",
+            "2026-11-22T10:22:57é+00:00",
+            "9999999999-11-22T10:22:57+00:00",
+            "Sun Nov 22 10:22:57 2026",
+        ] {
+            assert_eq!(unix(text), None, "{text}");
         }
     }
 }

@@ -1,18 +1,92 @@
-//! A backup, by the API's `GET /diagnose`: everything that Barman knows of every server, in one body. The API
-//! has no call about one backup. Pure.
+//! What the API's `GET /diagnose` says of one Barman server: its backups, configuration and state. It has everything
+//! that Barman knows of every server in one body; the API has no call about one backup. Only what belongs to the
+//! server is looked into. Pure.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::api::date::Moment;
+use crate::api::fields::Fields;
 use crate::text::{first_few, one_line};
 
 /// A backup takes about 1.7 kB of the body and a server 15 kB: 16 MiB are 100 servers that keep 85 backups each,
 /// and still fit into a small process for the moment that they are looked at.
 pub(crate) const LIMIT: usize = 16 << 20;
+
+/// What is known of one server. What is odd or missing in the body is `None` here.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Diagnosis {
+    pub(crate) barman: Barman,
+    pub(crate) config: ServerConfig,
+    pub(crate) status: ServerStatus,
+    /// The WAL file that was archived last, of any timeline.
+    pub(crate) last_wal: Option<LastWal>,
+    /// Oldest first, whatever their status.
+    pub(crate) backups: Vec<Backup>,
+}
+
+/// Barman itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Barman {
+    /// `3.19.1`
+    pub(crate) version: Option<String>,
+    /// Where the API keeps the output of operations: `HOME/SERVER/output/ID.json`.
+    pub(crate) home: Option<String>,
+    /// When it answered, by its own clock.
+    pub(crate) now: Option<Moment>,
+}
+
+impl Barman {
+    /// Major and minor number.
+    pub(crate) fn release(&self) -> Option<(u32, u32)> {
+        let mut parts = self.version.as_deref()?.split('.').map(|part| {
+            let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()); // 3.20.0b1
+            part.get(..end)?.parse().ok()
+        });
+        Some((parts.next()??, parts.next()??))
+    }
+}
+
+/// Of the server's configuration what matters to a restore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerConfig {
+    pub(crate) parallel_jobs: Option<u32>,
+    /// How often a failed copy is begun anew, into whatever is at its path then.
+    pub(crate) basebackup_retry_times: Option<u32>,
+    pub(crate) recovery_options: Vec<String>,
+}
+
+impl ServerConfig {
+    /// Whether a restore into a directory that is not empty goes on.
+    pub(crate) fn delta_restore(&self) -> bool {
+        self.recovery_options.iter().any(|option| option == "delta-restore")
+    }
+}
+
+/// The server's `PostgreSQL`, as Barman saw it while it answered. Of archiving it knows only with `archiver = on`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerStatus {
+    pub(crate) connection_error: Option<String>,
+    /// `15.18`
+    pub(crate) version: Option<String>,
+    pub(crate) system_id: Option<u64>,
+    pub(crate) is_archiving: Option<bool>,
+    pub(crate) last_archived_wal: Option<String>,
+    pub(crate) last_archived_time: Option<Moment>,
+    pub(crate) last_failed_wal: Option<String>,
+    pub(crate) last_failed_time: Option<Moment>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LastWal {
+    pub(crate) name: String,
+    /// When it came to the Barman host; seconds since 1970 by its clock.
+    pub(crate) unix: i64,
+}
 
 /// A backup, as far as a restore is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,16 +97,48 @@ pub(crate) struct Backup {
     pub(crate) status: String,
     /// What a restore writes, without the WAL, if Barman knows it.
     pub(crate) bytes: Option<u64>,
+    /// What it takes on the Barman host.
+    pub(crate) size: Option<u64>,
+    /// The size of the cluster when it was taken.
+    pub(crate) cluster_size: Option<u64>,
+    pub(crate) begin_time: Option<Moment>,
+    pub(crate) end_time: Option<Moment>,
+    pub(crate) version: Option<PgVersion>,
+    pub(crate) system_id: Option<u64>,
+    /// The source's data directory.
+    pub(crate) pgdata: Option<String>,
+    /// `rsync`, `postgres`, ...
+    pub(crate) mode: Option<String>,
+    pub(crate) tablespaces: Vec<Tablespace>,
 }
 
-impl Backup {
-    /// Whether its files are whole, so that it can be restored.
-    pub(crate) fn is_complete(&self) -> bool {
-        matches!(self.status.as_str(), "DONE" | "WAITING_FOR_WALS")
+/// A tablespace outside of the data directory. A restore writes it to the same location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tablespace {
+    pub(crate) name: String,
+    pub(crate) location: String,
+}
+
+/// The version of `PostgreSQL` as a number: 150018. `Display` writes 15.18.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PgVersion(u32);
+
+impl PgVersion {
+    /// As in the file `PG_VERSION`: 15, or 9.6.
+    pub(crate) fn major(self) -> String {
+        let (first, second) = (self.0 / 10_000, self.0 / 100 % 100);
+        if first >= 10 { first.to_string() } else { format!("{first}.{second}") }
     }
 }
 
-/// Why nothing can be told of a backup.
+impl fmt::Display for PgVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minor = if self.0 >= 100_000 { self.0 % 10_000 } else { self.0 % 100 };
+        write!(f, "{}.{minor}", self.major())
+    }
+}
+
+/// Why nothing is known of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unknown {
     /// The answer is not what Barman writes.
@@ -48,76 +154,144 @@ impl fmt::Display for Unknown {
     }
 }
 
-/// A backup as Barman writes it. Other servers' and other backups' fields are never looked into.
-#[derive(Deserialize)]
-struct Fields {
-    status: String,
-    #[serde(default)]
-    size: Option<u64>,
-    #[serde(default)]
-    cluster_size: Option<u64>,
-    #[serde(default)]
-    compression: Option<IgnoredAny>,
-    #[serde(default)]
-    parent_backup_id: Option<IgnoredAny>,
-}
+impl Backup {
+    /// Whether its files are whole, so that it can be restored.
+    pub(crate) fn is_complete(&self) -> bool {
+        matches!(self.status.as_str(), "DONE" | "WAITING_FOR_WALS")
+    }
 
-impl Fields {
-    /// `size` is what the backup takes on the Barman host: of a compressed or incremental one that is less
-    /// than what is restored from it, which is then the size of the cluster at the time of the backup.
-    fn bytes(&self) -> Option<u64> {
-        let less = self.compression.is_some() || self.parent_backup_id.is_some();
-        let (first, second) =
-            if less { (self.cluster_size, self.size) } else { (self.size, self.cluster_size) };
-        first.or(second)
-    }
-}
-
-/// The backup of this ID or alias in the body of a `/diagnose`. Aliases mean what they mean to the API:
-/// latest and oldest are of those that can be restored.
-pub(crate) fn find_backup(body: &[u8], server: &str, backup: &str) -> Result<Backup, Unknown> {
-    #[derive(Deserialize)]
-    struct Body<'a> {
-        #[serde(borrow)]
-        servers: HashMap<String, &'a RawValue>,
-    }
-    #[derive(Deserialize)]
-    struct Server<'a> {
-        #[serde(borrow)]
-        backups: HashMap<String, &'a RawValue>,
-    }
-    let unreadable = |error: serde_json::Error| {
-        Unknown::Answer(format!("an answer that is not understood ({})", one_line(&error.to_string())))
-    };
-    let body: Body = serde_json::from_slice(body).map_err(unreadable)?;
-    let raw = body.servers.get(server).ok_or_else(|| {
-        Unknown::Server(format!("there is no server '{server}', only: {}", names(body.servers.keys())))
-    })?;
-    let server: Server = serde_json::from_str(raw.get()).map_err(unreadable)?;
-    let read = |id: &String| -> Result<Backup, Unknown> {
-        let raw = server.backups.get(id).map_or("null", |raw| raw.get());
-        let fields: Fields = serde_json::from_str(raw).map_err(unreadable)?;
-        Ok(Backup { id: id.clone(), bytes: fields.bytes(), status: fields.status })
-    };
-    let mut ids: Vec<&String> = server.backups.keys().collect();
-    ids.sort_unstable(); // an ID is the time of its backup
-    let mut found = ids.iter().filter_map(|id| read(id).ok());
-    let chosen = match backup {
-        "latest" | "last" => found.rfind(Backup::is_complete),
-        "oldest" | "first" => found.find(Backup::is_complete),
-        "last-failed" => found.rfind(|backup| backup.status == "FAILED"),
-        id => {
-            return server
-                .backups
-                .get_key_value(id)
-                .map_or_else(|| Err(no_backup(id, &ids)), |(id, _)| read(id));
+    fn read(id: String, raw: &RawValue) -> Backup {
+        let fields = Fields::of(Some(raw));
+        let (size, cluster_size) = (fields.number("size"), fields.number("cluster_size"));
+        // Of a compressed or incremental backup the size is less than what is restored from it.
+        let less = fields.get("compression").is_some() || fields.get("parent_backup_id").is_some();
+        Backup {
+            id,
+            status: fields.line("status").unwrap_or_else(|| "UNKNOWN".into()),
+            bytes: if less { cluster_size.or(size) } else { size.or(cluster_size) },
+            size,
+            cluster_size,
+            begin_time: moment(&fields, "begin_time"),
+            end_time: moment(&fields, "end_time"),
+            version: fields.number("version").map(PgVersion),
+            system_id: fields.number("systemid"),
+            pgdata: fields.exact("pgdata"),
+            mode: fields.line("mode"),
+            tablespaces: tablespaces(fields.get("tablespaces")),
         }
-    };
-    chosen.ok_or_else(|| no_backup(backup, &ids))
+    }
 }
 
-fn no_backup(backup: &str, ids: &[&String]) -> Unknown {
-    Unknown::Backup(format!("there is no backup '{backup}', only: {}", names(ids.iter().rev().copied())))
+impl Diagnosis {
+    /// Reads what the body says of this server.
+    pub(crate) fn read(body: &[u8], server: &str) -> Result<Diagnosis, Unknown> {
+        #[derive(Deserialize)]
+        struct Body<'a> {
+            #[serde(borrow, default)]
+            global: Option<&'a RawValue>,
+            #[serde(borrow)]
+            servers: HashMap<String, &'a RawValue>,
+        }
+        #[derive(Deserialize)]
+        struct Server<'a> {
+            #[serde(borrow)]
+            backups: HashMap<String, &'a RawValue>,
+            #[serde(borrow, default)]
+            config: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            status: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            wals: Option<&'a RawValue>,
+        }
+        let unreadable = |error: serde_json::Error| {
+            Unknown::Answer(format!("an answer that is not understood ({})", one_line(&error.to_string())))
+        };
+        let body: Body = serde_json::from_slice(body).map_err(unreadable)?;
+        let Some(raw) = body.servers.get(server) else {
+            let known = names(body.servers.keys());
+            return Err(Unknown::Server(format!("there is no server '{server}', only: {known}")));
+        };
+        let server: Server = serde_json::from_str(raw.get()).map_err(unreadable)?;
+        let mut backups: Vec<Backup> =
+            server.backups.into_iter().map(|(id, raw)| Backup::read(id, raw)).collect();
+        backups.sort_unstable_by(|one, other| one.id.cmp(&other.id)); // an ID is the time of its backup
+        let global = Fields::of(body.global);
+        Ok(Diagnosis {
+            barman: barman(&global),
+            config: config(&Fields::of(server.config)),
+            status: status(&Fields::of(server.status)),
+            last_wal: last_wal(&Fields::of(server.wals)),
+            backups,
+        })
+    }
+
+    /// The backup of this ID or alias. Aliases mean what they mean to the API: latest and oldest are of those that
+    /// can be restored.
+    pub(crate) fn backup(&self, name: &str) -> Result<&Backup, Unknown> {
+        let mut all = self.backups.iter();
+        let found = match name {
+            "latest" | "last" => all.rfind(|backup| backup.is_complete()),
+            "oldest" | "first" => all.find(|backup| backup.is_complete()),
+            "last-failed" => all.rfind(|backup| backup.status == "FAILED"),
+            id => all.find(|backup| backup.id == id),
+        };
+        found.ok_or_else(|| {
+            let known = names(self.backups.iter().rev().map(|backup| &backup.id));
+            Unknown::Backup(format!("there is no backup '{name}', only: {known}"))
+        })
+    }
+}
+
+fn barman(global: &Fields) -> Barman {
+    let (config, system) = (global.object("config"), global.object("system_info"));
+    Barman {
+        version: system.line("barman_ver"),
+        home: config.exact("barman_home"),
+        now: moment(&system, "timestamp"),
+    }
+}
+
+fn config(fields: &Fields) -> ServerConfig {
+    ServerConfig {
+        parallel_jobs: fields.number("parallel_jobs"),
+        basebackup_retry_times: fields.number("basebackup_retry_times"),
+        recovery_options: fields.words("recovery_options"),
+    }
+}
+
+fn status(fields: &Fields) -> ServerStatus {
+    ServerStatus {
+        connection_error: fields.line("connection_error"),
+        version: fields.line("server_txt_version"),
+        system_id: fields.number("postgres_systemid").or_else(|| fields.number("streaming_systemid")),
+        is_archiving: fields.flag("is_archiving"),
+        last_archived_wal: fields.line("last_archived_wal"),
+        last_archived_time: moment(fields, "last_archived_time"),
+        last_failed_wal: fields.line("last_failed_wal"),
+        last_failed_time: moment(fields, "last_failed_time"),
+    }
+}
+
+fn last_wal(wals: &Fields) -> Option<LastWal> {
+    let timelines = wals.object("last_archived_wal_per_timeline").objects();
+    let all =
+        timelines.filter_map(|wal| Some(LastWal { name: wal.line("name")?, unix: wal.number("time")? }));
+    all.max_by_key(|wal| wal.unix)
+}
+
+/// `[["name", 16387, "/location"], ...]`
+fn tablespaces(value: Option<&Value>) -> Vec<Tablespace> {
+    let read = |one: &Value| {
+        let text = |place: usize, key: &str| {
+            one.get(place).or_else(|| one.get(key)).and_then(Value::as_str).map(String::from)
+        };
+        Some(Tablespace { name: text(0, "name")?, location: text(2, "location")? })
+    };
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(read).collect()
+}
+
+fn moment(fields: &Fields, key: &str) -> Option<Moment> {
+    fields.line(key).map(Moment::new)
 }
 
 fn names<'a>(all: impl Iterator<Item = &'a String>) -> String {
@@ -125,79 +299,4 @@ fn names<'a>(all: impl Iterator<Item = &'a String>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BODY: &str = r#"{"global":{},"servers":{
-        "main":{"config":{"x":[1]},"backups":{
-            "20260101T000000":{"status":"FAILED","size":null,"cluster_size":null},
-            "20260102T000000":{"status":"DONE","size":100,"cluster_size":200,"compression":null},
-            "20260103T000000":{"status":"WAITING_FOR_WALS","size":10,"cluster_size":300,"compression":"gzip"},
-            "20260104T000000":{"status":"DONE","size":5,"cluster_size":400,"parent_backup_id":"20260102T000000"},
-            "20260105T000000":{"status":"FAILED","size":7},
-            "20260106T000000":{"status":"STARTED"},
-            "odd":{"status":7}}},
-        "empty":{"backups":{}},
-        "odd":{"backups":null},
-        "null":null},"models":{}}"#;
-
-    fn found(backup: &str) -> (String, Option<u64>) {
-        let backup = find_backup(BODY.as_bytes(), "main", backup).unwrap();
-        (backup.id, backup.bytes)
-    }
-
-    #[test]
-    fn aliases_mean_what_they_mean_to_the_api() {
-        for (alias, id) in [
-            ("latest", "20260104T000000"),
-            ("last", "20260104T000000"),
-            ("oldest", "20260102T000000"),
-            ("first", "20260102T000000"),
-            ("last-failed", "20260105T000000"),
-            ("20260106T000000", "20260106T000000"),
-        ] {
-            assert_eq!(found(alias).0, id, "{alias}");
-        }
-    }
-
-    #[test]
-    fn the_size_is_what_a_restore_writes() {
-        assert_eq!(found("20260101T000000").1, None);
-        assert_eq!(found("20260102T000000").1, Some(100));
-        assert_eq!(found("20260103T000000").1, Some(300), "compressed");
-        assert_eq!(found("20260104T000000").1, Some(400), "incremental");
-        assert_eq!(found("20260105T000000").1, Some(7));
-    }
-
-    #[test]
-    fn the_real_barmans_answer_is_understood() {
-        let recording = include_bytes!("../../tests/recordings/diagnose.http");
-        let at = recording.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
-        let backup = find_backup(&recording[at + 4..], "pg", "latest").unwrap();
-        assert!(backup.is_complete());
-        assert_eq!((backup.id.as_str(), backup.bytes), ("20261122T133430", Some(54_678_649)));
-    }
-
-    #[test]
-    fn what_is_missing_is_named_with_what_is_there() {
-        let unknown = |server, backup| find_backup(BODY.as_bytes(), server, backup).unwrap_err();
-        assert!(matches!(unknown("nope", "latest"), Unknown::Server(text) if text.contains("main")));
-        let all = "odd, 20260106T000000, 20260105T000000, 20260104T000000, 20260103T000000 and 2 more";
-        assert_eq!(unknown("main", "x"), Unknown::Backup(format!("there is no backup 'x', only: {all}")));
-        let none = Unknown::Backup("there is no backup 'latest', only: none".into());
-        assert_eq!(unknown("empty", "latest"), none);
-        for (server, backup) in [("main", "odd"), ("odd", "latest"), ("null", "latest")] {
-            assert!(matches!(unknown(server, backup), Unknown::Answer(_)), "{server} {backup}");
-        }
-    }
-
-    #[test]
-    fn no_body_breaks_it() {
-        let deep = "[".repeat(1_000_000);
-        for body in ["", "null", "[]", "{}", r#"{"servers":7}"#, r#"{"servers":{"main":"#, &deep] {
-            assert!(matches!(find_backup(body.as_bytes(), "main", "latest"), Err(Unknown::Answer(_))));
-        }
-        let inside = format!(r#"{{"servers":{{"main":{{"backups":{{"x":{deep}"#);
-        assert!(find_backup(inside.as_bytes(), "main", "x").is_err());
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 
 pub(crate) mod date;
 pub(crate) mod diagnose;
+mod fields;
 mod page;
 mod reply;
 mod request;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::api::date::Date;
-use crate::api::diagnose::{self, Backup, Unknown};
+use crate::api::diagnose::{Backup, Diagnosis, Unknown};
 use crate::api::page::page_text;
 use crate::api::request::SWITCH;
 use crate::config::url::Url;
@@ -161,8 +161,13 @@ impl Reply {
 
     /// The backup of this ID or alias, from the reply to `Diagnose`.
     pub(crate) fn backup(&self, server: &str, backup: &str) -> Result<Backup, Unknown> {
+        self.diagnosis(server)?.backup(backup).cloned()
+    }
+
+    /// What the reply to `Diagnose` says of this server.
+    pub(crate) fn diagnosis(&self, server: &str) -> Result<Diagnosis, Unknown> {
         match (self.status, &self.cut) {
-            (200, None) => diagnose::find_backup(&self.body, server, backup),
+            (200, None) => Diagnosis::read(&self.body, server),
             (200, Some(why)) => Err(Unknown::Answer(why.clone())),
             _ => Err(Unknown::Answer(self.says())),
         }

@@ -1,0 +1,163 @@
+//! What the real Barman says, and what odd bodies come to.
+
+use super::*;
+
+const BODY: &str = r#"{"global":{},"servers":{
+    "main":{"config":{"x":[1]},"backups":{
+        "20260101T000000":{"status":"FAILED","size":null,"cluster_size":null},
+        "20260102T000000":{"status":"DONE","size":100,"cluster_size":200,"compression":null},
+        "20260103T000000":{"status":"WAITING_FOR_WALS","size":10,"cluster_size":300,"compression":"gzip"},
+        "20260104T000000":{"status":"DONE","size":5,"cluster_size":400,"parent_backup_id":"20260102T000000"},
+        "20260105T000000":{"status":"FAILED","size":7},
+        "20260106T000000":{"status":"STARTED"},
+        "odd":{"status":[7]}}},
+    "empty":{"backups":{}},
+    "odd":{"backups":null},
+    "null":null},"models":{}}"#;
+
+fn find(server: &str, backup: &str) -> Result<Backup, Unknown> {
+    Diagnosis::read(BODY.as_bytes(), server)?.backup(backup).cloned()
+}
+
+fn recorded() -> Diagnosis {
+    let recording = include_bytes!("../../../tests/recordings/diagnose.http");
+    let at = recording.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    Diagnosis::read(&recording[at + 4..], "pg").unwrap()
+}
+
+#[test]
+fn aliases_mean_what_they_mean_to_the_api() {
+    for (alias, id) in [
+        ("latest", "20260104T000000"),
+        ("last", "20260104T000000"),
+        ("oldest", "20260102T000000"),
+        ("first", "20260102T000000"),
+        ("last-failed", "20260105T000000"),
+        ("20260106T000000", "20260106T000000"),
+    ] {
+        assert_eq!(find("main", alias).unwrap().id, id, "{alias}");
+    }
+}
+
+#[test]
+fn the_size_is_what_a_restore_writes() {
+    for (id, bytes, why) in [
+        ("20260101T000000", None, "unknown"),
+        ("20260102T000000", Some(100), "plain"),
+        ("20260103T000000", Some(300), "compressed"),
+        ("20260104T000000", Some(400), "incremental"),
+        ("20260105T000000", Some(7), "without the size of the cluster"),
+    ] {
+        assert_eq!(find("main", id).unwrap().bytes, bytes, "{why}");
+    }
+}
+
+#[test]
+fn the_real_barmans_backup_is_understood() {
+    let diagnosis = recorded();
+    let backup = diagnosis.backup("latest").unwrap();
+    assert!(backup.is_complete());
+    let moment = |text: &str| Some(Moment::new(text.into()));
+    let expected = Backup {
+        id: "20261122T133430".into(),
+        status: "DONE".into(),
+        bytes: Some(54_678_649),
+        size: Some(54_678_649),
+        cluster_size: Some(54_693_577),
+        begin_time: moment("2026-11-22T13:34:30.680354+00:00"),
+        end_time: moment("2026-11-22T13:34:30.941470+00:00"),
+        version: Some(PgVersion(150_018)),
+        system_id: Some(7_710_988_728_750_534_366),
+        pgdata: Some("/var/lib/postgresql/15/main".into()),
+        mode: Some("postgres".into()),
+        tablespaces: Vec::new(),
+    };
+    assert_eq!((backup, diagnosis.backups.len()), (&expected, 1));
+    assert_eq!(backup.end_time.as_ref().and_then(Moment::unix), Some(1_795_354_470));
+}
+
+#[test]
+fn the_real_barmans_server_is_understood() {
+    let Diagnosis { barman, config, status, last_wal, .. } = recorded();
+    assert_eq!((barman.release(), barman.home.as_deref()), (Some((3, 19)), Some("/var/lib/barman")));
+    assert_eq!(barman.now.unwrap().unix(), Some(1_795_354_674));
+    assert_eq!((config.parallel_jobs, config.basebackup_retry_times), (Some(1), Some(0)));
+    assert!(!config.delta_restore());
+    assert_eq!((status.version.as_deref(), status.connection_error), (Some("15.18"), None));
+    assert_eq!(status.system_id, Some(7_710_988_728_750_534_366));
+    assert_eq!((status.is_archiving, status.last_failed_wal), (None, None), "it streams");
+    let last_wal = last_wal.unwrap();
+    assert_eq!((last_wal.name.as_str(), last_wal.unix), ("000000010000000000000004", 1_795_354_470));
+}
+
+#[test]
+fn archiving_options_and_tablespaces_are_read() {
+    let body = br#"{"global":{"system_info":{"barman_ver":"3.20.0b1"}},"servers":{"pg":{
+        "config":{"recovery_options":"get-wal, delta-restore","parallel_jobs":"4"},
+        "status":{"is_archiving":false,"last_archived_wal":"A","last_archived_time":"2026-11-22T13:00:00+01:00",
+            "last_failed_wal":"B","last_failed_time":"Sun Nov 22 13:00:00 2026","connection_error":"no\nway"},
+        "wals":{"last_archived_wal_per_timeline":{"1":{"name":"A","time":7.5},"2":{"name":"B","time":9},"3":null}},
+        "backups":{"x":{"status":"DONE","tablespaces":[["fast",16387,"/ssd/a b"],["odd",7],7,
+            {"name":"new","oid":1,"location":"/new"}]}}}}}"#;
+    let diagnosis = Diagnosis::read(body, "pg").unwrap();
+    assert_eq!(diagnosis.barman.release(), Some((3, 20)));
+    assert!(diagnosis.config.delta_restore());
+    assert_eq!(diagnosis.config.parallel_jobs, Some(4));
+    let status = diagnosis.status;
+    assert_eq!((status.is_archiving, status.last_archived_wal.as_deref()), (Some(false), Some("A")));
+    assert_eq!(status.last_archived_time.unwrap().unix(), Some(1_795_348_800));
+    let failed = status.last_failed_time.unwrap();
+    assert_eq!((failed.unix(), failed.text()), (None, "Sun Nov 22 13:00:00 2026"), "of an unknown time zone");
+    assert_eq!(status.connection_error.as_deref(), Some("no way"));
+    assert_eq!(diagnosis.last_wal, Some(LastWal { name: "B".into(), unix: 9 }));
+    let tablespaces = &diagnosis.backups[0].tablespaces;
+    let tablespaces: Vec<_> =
+        tablespaces.iter().map(|one| (one.name.as_str(), one.location.as_str())).collect();
+    assert_eq!(tablespaces, [("fast", "/ssd/a b"), ("new", "/new")]);
+}
+
+#[test]
+fn versions_are_written_as_postgresql_writes_them() {
+    for (number, version, major) in
+        [(150_018, "15.18", "15"), (100_000, "10.0", "10"), (90_624, "9.6.24", "9.6")]
+    {
+        let found = PgVersion(number);
+        assert_eq!((found.to_string().as_str(), found.major().as_str()), (version, major));
+    }
+    for text in ["", "3", "x.y", "3.", "3.x"] {
+        assert_eq!(Barman { version: Some(text.into()), home: None, now: None }.release(), None, "{text}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_named_with_what_is_there() {
+    let unknown = |server, backup| find(server, backup).unwrap_err();
+    assert!(matches!(unknown("nope", "latest"), Unknown::Server(text) if text.contains("main")));
+    let all = "odd, 20260106T000000, 20260105T000000, 20260104T000000, 20260103T000000 and 2 more";
+    assert_eq!(unknown("main", "x"), Unknown::Backup(format!("there is no backup 'x', only: {all}")));
+    let none = Unknown::Backup("there is no backup 'latest', only: none".into());
+    assert_eq!(unknown("empty", "latest"), none);
+    for server in ["odd", "null"] {
+        assert!(matches!(unknown(server, "latest"), Unknown::Answer(_)), "{server}");
+    }
+}
+
+#[test]
+fn an_odd_backup_is_there_and_can_not_be_restored() {
+    let odd = find("main", "odd").unwrap();
+    assert_eq!((odd.status.as_str(), odd.is_complete(), odd.bytes), ("UNKNOWN", false, None));
+}
+
+#[test]
+fn no_body_breaks_it() {
+    let deep = "[".repeat(1_000_000);
+    for body in ["", "null", "[]", "{}", r#"{"servers":7}"#, r#"{"servers":{"main":"#, &deep] {
+        assert!(matches!(Diagnosis::read(body.as_bytes(), "main"), Err(Unknown::Answer(_))));
+    }
+    let inside = format!(r#"{{"servers":{{"main":{{"backups":{{"x":{deep}"#);
+    assert!(Diagnosis::read(inside.as_bytes(), "main").is_err());
+    let closed = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    let body =
+        format!(r#"{{"servers":{{"main":{{"backups":{{"x":{{"status":{closed}}}}},"config":{closed}}}}}}}"#);
+    assert_eq!(Diagnosis::read(body.as_bytes(), "main").unwrap().backups[0].status, "UNKNOWN");
+}

@@ -1,0 +1,99 @@
+//! Fields of a JSON object that may be missing or of another type: what can't be read is as good as missing. Pure.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::text::one_line;
+
+/// An object of which only some fields matter.
+pub(crate) struct Fields(Value);
+
+impl Fields {
+    pub(crate) fn of(raw: Option<&RawValue>) -> Fields {
+        Fields(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default())
+    }
+
+    /// An object in a field.
+    pub(crate) fn object(&self, key: &str) -> Fields {
+        Fields(self.get(key).cloned().unwrap_or_default())
+    }
+
+    /// A field that is there and not `null`.
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    /// Every field that is an object itself.
+    pub(crate) fn objects(self) -> impl Iterator<Item = Fields> {
+        let map = if let Value::Object(map) = self.0 { map } else { serde_json::Map::new() };
+        map.into_iter().map(|(_, value)| Fields(value)).filter(|fields| fields.0.is_object())
+    }
+
+    /// A text as it is: a path, for example. An empty one is as good as missing.
+    pub(crate) fn exact(&self, key: &str) -> Option<String> {
+        self.get(key)?.as_str().filter(|text| !text.is_empty()).map(Into::into)
+    }
+
+    /// A text or a number as one printable line.
+    pub(crate) fn line(&self, key: &str) -> Option<String> {
+        let line = one_line(&as_text(self.get(key)?)?);
+        Some(line).filter(|line| !line.is_empty())
+    }
+
+    /// A whole number, perhaps written as a text; of a fraction its whole part.
+    pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
+        let text = as_text(self.get(key)?)?;
+        text.trim().split('.').next()?.parse().ok()
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
+        self.get(key)?.as_bool()
+    }
+
+    /// A list of words: a JSON array, or a text with commas or blanks between.
+    pub(crate) fn words(&self, key: &str) -> Vec<String> {
+        let split = |text: &str| -> Vec<String> {
+            let words = text.split(|c: char| c == ',' || c.is_whitespace());
+            words.filter(|word| !word.is_empty()).map(Into::into).collect()
+        };
+        match self.get(key) {
+            Some(Value::String(text)) => split(text),
+            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).flat_map(split).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_odd_is_missing_and_never_an_error() {
+        let fields = |text: &str| {
+            let raw = RawValue::from_string(text.into()).unwrap();
+            Fields::of(Some(&raw))
+        };
+        for odd in ["null", "[]", "7", r#"{"x":null}"#, r#"{"x":{}}"#, r#"{"x":""}"#, r#"{"x":true}"#] {
+            let fields = fields(odd);
+            assert_eq!((fields.exact("x"), fields.line("x"), fields.number::<u64>("x")), (None, None, None));
+            assert_eq!(fields.words("x"), Vec::<String>::new(), "{odd}");
+        }
+        let fields = fields(r#"{"n":" 12","f":1.9,"big":18446744073709551615,"t":"a\nb","w":["a","b c",7]}"#);
+        assert_eq!(
+            (fields.number("n"), fields.number("f"), fields.number("big")),
+            (Some(12), Some(1), Some(u64::MAX))
+        );
+        assert_eq!((fields.line("t").as_deref(), fields.exact("t").as_deref()), (Some("a b"), Some("a\nb")));
+        assert_eq!(fields.number::<u32>("big"), None);
+        assert_eq!(fields.words("w"), ["a", "b", "c"]);
+    }
+}
