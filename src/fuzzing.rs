@@ -95,7 +95,9 @@ pub fn url(data: &[u8]) {
     let mut lines = text.split('\n');
     let first = lines.next().unwrap_or_default();
     for option in [Opt::ApiUrl, Opt::Proxy] {
-        let _ = Config::new().set(option, Value::Text(first));
+        if let Err(error) = Config::new().set(option, Value::Text(first)) {
+            assert_one_line(&error.to_string());
+        }
     }
     let Ok(url) = Url::parse(first) else { return };
     let shown = printed(&url);

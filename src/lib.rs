@@ -71,6 +71,7 @@ pub use commands::check::{Finding, Verdict, check};
 pub use commands::config_switch::config_switch;
 pub use commands::operations::{Operation, Operations, OperationsError};
 pub use commands::recover::run;
+pub use config::lookup::nearest;
 pub use config::options::{Command, Group, Kind, OPTIONS, Opt, OptionSpec};
 pub use config::{Config, ConfigError, Value};
 pub use event::{Event, Level, Progress};

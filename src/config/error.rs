@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::config::options::Opt;
 
-/// Why an option was refused. The text names the option, never its value (which may be a secret).
+/// Why an option was refused. The text never shows the value (which may be a secret), but for a URL, with everything
+/// before an `@` masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     option: Option<Opt>,

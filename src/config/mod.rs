@@ -2,6 +2,8 @@
 
 pub(crate) mod change;
 pub(crate) mod error;
+pub(crate) mod lookup;
+mod masked;
 pub(crate) mod options;
 pub(crate) mod settings;
 mod spec;

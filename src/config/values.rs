@@ -4,7 +4,8 @@
 use std::fmt;
 
 use crate::config::error::ConfigError;
-use crate::config::options::{Command, OPTIONS, Opt, OptionSpec};
+use crate::config::masked::masked;
+use crate::config::options::{Command, Kind, OPTIONS, Opt, OptionSpec};
 use crate::config::url::Url;
 use crate::config::value::{Stored, Value};
 
@@ -35,15 +36,21 @@ impl Config {
         Config::default()
     }
 
-    /// Sets an option; the last value wins.
+    /// Sets an option; the last value wins. A text is read as on a command line, whatever the kind of the option.
     ///
     /// # Errors
     /// The value is not of the option's kind. The option keeps what it had.
     pub fn set<'a>(&mut self, option: Opt, value: impl Into<Value<'a>>) -> Result<&mut Config, ConfigError> {
-        let spec = option.spec();
-        let value = spec.kind.read(value.into()).map_err(|reason| ConfigError::of(option, reason))?;
+        let (spec, value) = (option.spec(), value.into());
+        let refuse = |reason: String| match value {
+            Value::Text(text) if spec.kind == Kind::Url && !text.is_empty() => {
+                ConfigError::of(option, format!("{reason}: {}", masked(text)))
+            }
+            _ => ConfigError::of(option, reason),
+        };
+        let value = spec.kind.read(value).map_err(refuse)?;
         if let Some(check) = spec.check {
-            check(&value).map_err(|reason| ConfigError::of(option, reason))?;
+            check(&value).map_err(|reason| refuse(reason.into()))?;
         }
         if let Some(place) = self.values.get_mut(option as usize) {
             *place = Some(value);

@@ -1,0 +1,164 @@
+//! Options by name: as typed on a command line, in a configuration or from C, and nearly so. Pure.
+
+use crate::config::options::{OPTIONS, Opt};
+
+impl Opt {
+    /// The option of this name, with `-` or `_` between its words; an alias counts too.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Opt> {
+        let found =
+            OPTIONS.iter().find(|spec| names(spec.name, spec.alias).any(|known| is_same(known, name)));
+        found.map(|spec| spec.option)
+    }
+
+    /// The option that a name is most likely a slip of.
+    #[must_use]
+    pub fn nearest(name: &str) -> Option<Opt> {
+        Opt::named(nearest(name, OPTIONS.iter().flat_map(|spec| names(spec.name, spec.alias)))?)
+    }
+}
+
+fn names<'a>(name: &'a str, alias: &'a str) -> impl Iterator<Item = &'a str> {
+    [name, alias].into_iter().filter(|name| !name.is_empty())
+}
+
+fn is_same(known: &str, name: &str) -> bool {
+    known.len() == name.len()
+        && known.bytes().zip(name.bytes()).all(|(k, n)| k == n || (k, n) == (b'-', b'_'))
+}
+
+/// Of these names that which `name` is most likely a slip of: it differs in one letter, or in two if it is long.
+/// Two letters in wrong order count as one; `-` and `_` are the same.
+#[must_use]
+pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let typed = letters(name);
+    let most = match typed.len() {
+        0..=3 => 0,
+        4..=7 => 1,
+        _ => 2,
+    };
+    // Names of options are short: what is longer is no slip of one, and costs nothing.
+    if typed.len() > 40 {
+        return None;
+    }
+    let near = names.into_iter().map(|known| (distance(&typed, &letters(known)), known));
+    near.filter(|(distance, _)| *distance <= most)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+fn letters(name: &str) -> Vec<char> {
+    name.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
+/// How many letters are to be changed, added, removed or swapped with their neighbour.
+fn distance(one: &[char], other: &[char]) -> usize {
+    let first_row: Vec<usize> = (0..=other.len()).collect();
+    // The rows of the two letters before.
+    let (mut before, mut last) = (first_row.clone(), first_row);
+    let mut previous = None;
+    for (place, letter) in one.iter().enumerate() {
+        let mut row = vec![place + 1];
+        for (column, theirs) in other.iter().enumerate() {
+            let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
+            let mut fewest = at(&last, column) + usize::from(letter != theirs);
+            fewest = fewest.min(at(&last, column + 1) + 1).min(at(&row, column) + 1);
+            let left = column.checked_sub(1).and_then(|left| Some((left, other.get(left)?)));
+            if let Some((left, _)) = left.filter(|(_, left)| *left == letter && previous == Some(theirs)) {
+                fewest = fewest.min(at(&before, left) + 1);
+            }
+            row.push(fewest);
+        }
+        before = std::mem::replace(&mut last, row);
+        previous = Some(letter);
+    }
+    last.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_found_by_every_spelling_of_their_names() {
+        for spec in OPTIONS {
+            for name in names(spec.name, spec.alias) {
+                assert_eq!(Opt::named(name), Some(spec.option), "{name}");
+                assert_eq!(Opt::named(&name.replace('-', "_")), Some(spec.option), "{name}");
+                assert_eq!(Opt::named(&name.to_uppercase()), None, "{name}");
+            }
+        }
+        for name in ["", "-", "--api-url", "api", "datadir2"] {
+            assert_eq!(Opt::named(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_slip_is_recognized() {
+        for (typed, option) in [
+            ("backupid", Opt::BackupId),
+            ("backup-di", Opt::BackupId),
+            ("Backup_Id", Opt::BackupId),
+            ("datadri", Opt::DataDirectory),
+            ("data-dir", Opt::DataDirectory),
+            ("data_directroy", Opt::DataDirectory),
+            ("ssh-comand", Opt::SshCommand),
+            ("api-ulr", Opt::ApiUrl),
+            ("barmanserver", Opt::BarmanServer),
+            ("loop-wiat", Opt::LoopWait),
+            ("forse", Opt::Force),
+        ] {
+            assert_eq!(Opt::nearest(typed), Some(option), "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_patroni_and_barman_call_their_own_is_no_slip() {
+        for name in [
+            "scope",
+            "role",
+            "connstring",
+            "no_leader",
+            "keep_data",
+            "no_params",
+            "method",
+            "command",
+            "recovery_conf",
+            "target-time",
+            "target-lsn",
+            "tablespace",
+            "jobs",
+            "standby-mode",
+            "get-wal",
+            "staging-path",
+            "log-file",
+            "log-level",
+            "",
+            "é",
+            "prefix",
+            "host",
+            "port",
+            "user",
+        ] {
+            assert_eq!(Opt::nearest(name), None, "{name}");
+        }
+        assert_eq!(Opt::nearest(&"backup-id".repeat(1_000_000)), None);
+    }
+
+    #[test]
+    fn distances_count_letters() {
+        for (one, other, count) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("abc", "abc", 0),
+            ("abc", "acb", 1),
+            ("abc", "axc", 1),
+            ("abc", "ac", 1),
+            ("abcd", "badc", 2),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(&letters(one), &letters(other)), count, "{one} {other}");
+        }
+    }
+}
