@@ -132,3 +132,42 @@ fn a_switch_applies_a_model_or_resets() {
     assert_eq!(switch(None, None), Err(refused("None", "False")));
     assert_eq!(switch(Some("m"), Some(true)), Err(refused("m", "True")));
 }
+
+const ODD: [&str; 20] = [
+    "", "", "/", "//", ":", "?", "#", "@", "%40", "%", "%2", "%25", " ", "\\", "é", "\n", "[", "]", "1", "h",
+];
+const SCHEMES: [&str; 9] =
+    ["http://", "https://", "http:/", "http:", "http//", "", "HTTP://", "ftp://", "socks5://"];
+const TAILS: [&str; 8] = ["barman", "barman:74800", "barman/x", "[::1", "", ":", "barman?x", "é"];
+
+/// Whatever surrounds them: what stands before an `@`, and a password whose `@` was forgotten.
+#[test]
+fn no_error_ever_shows_credentials() {
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut pick = |count: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % count as u64).unwrap()
+    };
+    let mut refused = 0;
+    for _ in 0..20_000 {
+        let mut odd = || format!("{}{}", ODD[pick(ODD.len())], ODD[pick(ODD.len())]);
+        let parts = [odd(), odd(), odd(), odd()];
+        let [a, b, c, d] = parts;
+        let (scheme, tail) = (SCHEMES[pick(SCHEMES.len())], TAILS[pick(TAILS.len())]);
+        let at = ["@", "%40", "@"][pick(3)];
+        let with_at = format!("{scheme}{a}U5ER{b}:{c}S3CRET{d}{at}{tail}");
+        let without = format!("{scheme}name:S3CRET{d}{tail}");
+        for (text, hidden) in [(with_at, &["U5ER", "S3CRET"][..]), (without, &["S3CRET"])] {
+            for option in [Opt::ApiUrl, Opt::Proxy] {
+                let Err(error) = Config::new().set(option, Value::Text(&text)) else { continue };
+                refused += 1;
+                let shown = error.to_string();
+                assert!(!hidden.iter().any(|part| shown.contains(part)), "{text:?}: {shown}");
+                assert!(!shown.contains(char::is_control), "{shown:?}");
+            }
+        }
+    }
+    assert!(refused > 10_000, "{refused}");
+}
