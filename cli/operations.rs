@@ -17,7 +17,7 @@ pub fn operations(run: &Run, question: &Question, json: bool, log: &Log) -> Exit
     let watched = Watched::start(log, "new");
     let events = log.clone();
     let answer = Operations::open(&run.config, &watched.cancel, move |event| events.event(event)).and_then(
-        |operations| match question {
+        |mut operations| match question {
             Question::List { all } => operations.list(if *all { usize::MAX } else { NEWEST }),
             Question::Show(id) => operations.show(id).map(|operation| vec![operation]),
             Question::Wait(id) => operations.wait(id).map(|operation| vec![operation]),
@@ -31,10 +31,10 @@ pub fn operations(run: &Run, question: &Question, json: bool, log: &Log) -> Exit
         }
         Err(error) => {
             log.write(Level::Error, &error.to_string());
-            if let OperationsError::Http { hint, .. } = &error
-                && !hint.is_empty()
+            if let OperationsError::Http(problem) = &error
+                && !problem.hint.is_empty()
             {
-                log.write(Level::Error, &format!("HINT: {hint}"));
+                log.write(Level::Error, &format!("HINT: {}", problem.hint));
             }
             let code = if error == OperationsError::TimedOut { Code::TimedOut } else { Code::HttpError };
             (Vec::new(), code)

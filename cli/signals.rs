@@ -29,7 +29,7 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Begins to watch; `kind` is the word for the operation that may go on at the Barman host.
+    /// Begins to watch; `kind` is the word for the operation that may continue on the Barman host.
     pub fn start(log: &Log, kind: &'static str) -> Watched {
         let cancel = Cancel::new();
         let (ended, wait_for_end) = mpsc::channel();
@@ -39,13 +39,18 @@ impl Watched {
             let signal = signals.wait();
             let came = Instant::now();
             log.write_within(WRITING, Level::Info, format!("{} received", sys::signal_name(signal)));
-            watched.cancel();
+            // A lost terminal must not cost hours.
+            if signal == libc::SIGHUP {
+                watched.detach();
+            } else {
+                watched.cancel();
+            }
             let end = wait_for_end.recv_timeout(GRACE.saturating_sub(came.elapsed()));
             if end.is_ok() {
                 return;
             }
             if end == Err(RecvTimeoutError::Timeout) {
-                log.write_within(WRITING, Level::Warning, goes_on(&log, kind));
+                log.write_within(WRITING, Level::Warning, continues(&log, kind));
             }
             if log.operation().state.may_be_running() {
                 thread::sleep(LINGER.saturating_sub(came.elapsed()));
@@ -72,14 +77,16 @@ impl Watched {
     }
 }
 
-fn goes_on(log: &Log, kind: &str) -> String {
+fn continues(log: &Log, kind: &str) -> String {
     let operation = log.operation();
     match operation.id {
         Some(id) if operation.state.may_be_running() => {
-            format!("cancelled: {kind} operation {id} goes on at the Barman host")
+            format!("cancelled: {kind} operation {id} continues on the Barman host")
         }
         None if operation.state.may_be_running() => {
-            format!("cancelled: a {kind} operation may have been created and goes on at the Barman host then")
+            format!(
+                "cancelled: a {kind} operation may have been created and then continues on the Barman host"
+            )
         }
         _ => format!("cancelled: no {kind} operation was started"),
     }

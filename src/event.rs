@@ -73,26 +73,34 @@ impl Event {
     }
 }
 
-/// How far a restore is, by what is in the data directory.
+/// How far a restore is, by what has arrived in the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes in the data directory, its tablespaces and its WAL directory.
+    /// Bytes that have arrived in the data directory, its tablespaces and its WAL directory. They may exceed the
+    /// total while WAL comes.
     pub bytes: u64,
-    /// Size of the backup, once known.
+    /// Size of the backup, without WAL, once known.
     pub total: Option<u64>,
-    /// Average since the operation began.
+    /// Bytes of WAL, once the base backup is complete and WAL is what arrives.
+    pub wal_bytes: Option<u64>,
+    /// Rate of the last seconds.
     pub bytes_per_second: u64,
     /// Time since the operation began.
     pub elapsed: Duration,
-    /// Estimated time left, if the size is known.
+    /// Estimated time left, while the base backup arrives and its size is known.
     pub left: Option<Duration>,
+    /// Whether these are the last figures of a restore that is done.
+    pub is_done: bool,
 }
 
 impl Progress {
-    /// The share that has arrived, at most 99 % as WAL follows; `None` when the size is not known.
+    /// The share that has arrived: at most 99 % until the restore is done; `None` when the size is not known.
     #[must_use]
     pub fn percent(&self) -> Option<u64> {
+        if self.is_done {
+            return Some(100);
+        }
         let total = self.total.filter(|total| *total > 0)?;
         Some(u64::try_from(u128::from(self.bytes) * 100 / u128::from(total)).unwrap_or(u64::MAX).min(99))
     }
@@ -101,9 +109,12 @@ impl Progress {
 impl fmt::Display for Progress {
     /// `1.2 GB of 2.0 GB (60 %), 110 MB/s, 12 s, about 8 s left`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&size(self.bytes))?;
-        if let (Some(total), Some(percent)) = (self.total, self.percent()) {
-            write!(f, " of {} ({percent} %)", size(total))?;
+        match (self.wal_bytes.filter(|_| !self.is_done), self.total.zip(self.percent())) {
+            (Some(wal), _) => write!(f, "base backup copied, copying WAL: {}", size(wal))?,
+            (None, Some((total, percent))) => {
+                write!(f, "{} of {} ({percent} %)", size(self.bytes), size(total))?;
+            }
+            (None, None) => f.write_str(&size(self.bytes))?,
         }
         write!(f, ", {}/s, {}", size(self.bytes_per_second), clock(self.elapsed))?;
         self.left.map_or(Ok(()), |left| write!(f, ", about {} left", clock(left)))

@@ -10,9 +10,9 @@ use crate::api::{Created, OperationKind, Reply};
 use crate::config::options::Opt;
 use crate::config::url::Url;
 use crate::config::{Config, Value};
-use crate::recovery::machine::Claim;
 use crate::world::fs::state_file::StateFile;
-use crate::world::journal::{Ended, Line, Record, Run};
+use crate::world::journal::{Before, Ended, Line, Record, Run};
+use crate::world::journal::{Journal, Lock};
 
 pub use crate::ffi::fuzzing::setters;
 
@@ -70,7 +70,9 @@ pub fn state_file(data: &[u8]) {
     let path = directory.join(format!("barman-recover-fuzz-{}", std::process::id()));
     assert!(fs::write(&path, data).is_ok());
     let mut file = StateFile::new(&path);
-    let Claim::Mine { record, garbage } = file.claim() else { panic!("a regular file can be claimed") };
+    let Lock::Ours { left_over: record, garbage } = file.lock() else {
+        panic!("a regular file can be claimed")
+    };
     assert_eq!(garbage.clone().map_or(Ok(record.clone()), Err), parsed);
     let mut lines = vec![Line::Operation("new".into()), Line::Ended(Ended::Done)];
     if record.is_none() {
@@ -84,7 +86,9 @@ pub fn state_file(data: &[u8]) {
         expected.add(line);
     }
     let mut file = StateFile::new(&path);
-    let Claim::Mine { record, garbage: None } = file.claim() else { panic!("what we wrote is understood") };
+    let Lock::Ours { left_over: record, garbage: None } = file.lock() else {
+        panic!("what we wrote is understood")
+    };
     assert_eq!(record, Some(expected));
     assert!(file.remove(&[]).is_ok() && !path.exists());
 }
@@ -119,7 +123,7 @@ pub fn url(data: &[u8]) {
 fn run() -> Run {
     let text = String::new;
     let (api_url, barman_server, backup_id, data_directory) = (text(), text(), text(), text());
-    Run { pid: 1, api_url, barman_server, backup_id, data_directory, known: None }
+    Run { pid: 1, api_url, barman_server, backup_id, data_directory, known: None, before: Before::default() }
 }
 
 fn is_loggable(text: &str) -> bool {

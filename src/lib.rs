@@ -56,14 +56,13 @@ mod ffi;
 #[doc(hidden)]
 pub mod fuzzing;
 mod outcome;
-#[allow(dead_code)] // until every layer reports its problems so
-mod problem;
 mod recovery;
 #[cfg(test)]
 mod scratch;
 #[allow(unsafe_code)] // the calls into libc that std lacks
 mod sys;
 mod text;
+mod version;
 mod world;
 
 pub use cancel::Cancel;
@@ -75,7 +74,5 @@ pub use config::lookup::nearest;
 pub use config::options::{Command, Group, Kind, OPTIONS, Opt, OptionSpec};
 pub use config::{Config, ConfigError, Value};
 pub use event::{Event, Level, Progress};
-pub use outcome::{Code, OperationState, Outcome, SwitchCode};
-
-/// The version of this library.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub use outcome::{Code, OperationState, Outcome, Problem, SwitchCode};
+pub use version::VERSION;

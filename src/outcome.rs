@@ -163,6 +163,21 @@ impl OperationState {
     }
 }
 
+/// What went wrong, and what to do about it, in one line each; empty where there is nothing to say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Problem {
+    /// What went wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl Problem {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Problem {
+        Problem { message: printable(&message.into()), hint: printable(&hint.into()) }
+    }
+}
+
 /// The report of a run: of a recovery, or of what has codes of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

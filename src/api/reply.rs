@@ -50,7 +50,29 @@ pub(crate) enum Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OperationKind {
     Recovery,
-    Switch,
+    ConfigSwitch,
+    /// Whatever it does.
+    Any,
+}
+
+impl OperationKind {
+    /// As in "a recovery operation".
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            OperationKind::Recovery => "recovery",
+            OperationKind::ConfigSwitch => "config switch",
+            OperationKind::Any => "Barman",
+        }
+    }
+
+    /// The same at the beginning of a sentence.
+    pub(crate) fn capitalized(self) -> &'static str {
+        match self {
+            OperationKind::Recovery => "Recovery",
+            OperationKind::ConfigSwitch => "Config switch",
+            OperationKind::Any => "Barman",
+        }
+    }
 }
 
 /// An operation in the list.
@@ -140,7 +162,8 @@ impl Reply {
     pub(crate) fn ids(&self, kind: OperationKind) -> Result<Vec<String>, String> {
         let may_be = |word: &str| match kind {
             OperationKind::Recovery => !matches!(word, SWITCH | "config_update"),
-            OperationKind::Switch => matches!(word, SWITCH | ""),
+            OperationKind::ConfigSwitch => matches!(word, SWITCH | ""),
+            OperationKind::Any => true,
         };
         Ok(self.operations()?.into_iter().filter(|op| may_be(&op.kind)).map(|op| op.id).collect())
     }
@@ -327,7 +350,7 @@ mod tests {
             r#"{"operations":[{"id":"a","type":"recovery"},{"id":"b","type":"config_switch"},{"id":"c","type":"recoverx"},{"id":"d"},{"id":"e","type":null}]}"#,
         );
         assert_eq!(list.ids(OperationKind::Recovery).unwrap(), ["a", "c", "d", "e"]);
-        assert_eq!(list.ids(OperationKind::Switch).unwrap(), ["b", "d", "e"]);
+        assert_eq!(list.ids(OperationKind::ConfigSwitch).unwrap(), ["b", "d", "e"]);
         for id in ["", "a\\nb", &"x".repeat(201)] {
             let list = reply(200, &format!("{{\"operations\":[{{\"id\":\"{id}\"}}]}}"));
             assert!(list.ids(OperationKind::Recovery).is_err(), "{id}");

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::api::diagnose;
 use crate::config::change::Change;
-use crate::config::settings::Connection;
+use crate::config::settings::{Connection, Restore};
 
 /// A question to the API, or the one request that changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,13 @@ pub(crate) struct NewRecovery {
     pub(crate) ssh_command: String,
     /// Absolute.
     pub(crate) data_directory: String,
+}
+
+impl From<&Restore> for NewRecovery {
+    fn from(restore: &Restore) -> NewRecovery {
+        let Restore { backup_id, ssh_command, data_directory, .. } = restore.clone();
+        NewRecovery { backup_id, ssh_command, data_directory }
+    }
 }
 
 pub(crate) const SWITCH: &str = "config_switch";

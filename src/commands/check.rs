@@ -4,19 +4,21 @@
 use std::path::Path;
 
 use crate::api::diagnose::{Backup, Unknown};
-use crate::api::{Reply, Request, TransportError};
+use crate::api::{OperationKind, Reply, Request, TransportError};
 use crate::cancel::Cancel;
 use crate::config::options::Command;
-use crate::config::{Config, Settings};
+use crate::config::{Config, Connection, Restore};
 use crate::event::Event;
-use crate::recovery::api_status;
-use crate::recovery::machine::refusal_hint;
+use crate::recovery::problems::{API_HINT, refusal_hint};
+use crate::recovery::run::Run;
 use crate::sys;
 use crate::text::{printable, size};
-use crate::world::client::Client;
-use crate::world::fs::directory::{Content, Look, parent};
+use crate::world::World;
+use crate::world::fs::directory::parent;
 use crate::world::fs::state_file::StateFile;
+use crate::world::here::{Here, from_here};
 use crate::world::host::Host;
+use crate::world::snapshot::{Content, Snapshot};
 
 /// How one thing was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,60 +74,77 @@ impl Finding {
     }
 }
 
+/// What is checked.
+struct Asked {
+    connection: Connection,
+    restore: Restore,
+}
+
 /// Looks at everything that a recovery with these options needs; blocks. Starts nothing and writes nothing.
 pub fn check(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'static) -> Vec<Finding> {
     let host = Host::new(on_event, cancel.clone());
-    let client = match Client::open(config, Command::Check, host) {
-        Ok(client) => client,
+    let opened = config.connection(Command::Check).and_then(|connection| {
+        let restore = from_here(config.restore()?)?;
+        let world = Here::open(&connection, Some(&restore), host)?;
+        Ok((world, Asked { connection, restore }))
+    });
+    let (mut world, asked) = match opened {
+        Ok(opened) => opened,
         Err(error) => {
             let hint = "nothing else was looked at";
             return vec![Finding::new(Verdict::Failed, "options", error.to_string(), hint)];
         }
     };
-    let settings = &client.settings;
-    let (mut findings, backup) = remote(&client);
-    let directory = Path::new(&settings.data_directory);
-    let look = crate::world::fs::directory::look(directory, sys::process_lives);
-    findings.push(of_directory(settings, &look, sys::may_write(parent(directory))));
+    let (mut findings, backup) = remote(&mut world, &asked);
+    let directory = Path::new(&asked.restore.data_directory);
+    findings.push(of_directory(&asked, &world.look(), sys::may_write(parent(directory))));
     if let Some(backup) = backup {
         findings.push(of_space(&backup, directory));
     }
-    if let Some(path) = &settings.state_file {
+    if let Some(path) = &asked.restore.state_file {
         findings.push(of_state_file(path));
     }
-    if settings.operation_id.is_none() {
-        findings.push(of_ssh_command(&settings.ssh_command));
+    if asked.restore.operation_id.is_none() {
+        findings.push(of_ssh_command(&asked.restore.ssh_command));
     }
     findings
 }
 
 /// What the API says; and the backup, if it can be restored.
-fn remote(client: &Client) -> (Vec<Finding>, Option<Backup>) {
-    let settings = &client.settings;
-    let began = client.started.elapsed();
-    let mut api = of_status(settings, client.ask(&Request::Status));
+fn remote(world: &mut Here, asked: &Asked) -> (Vec<Finding>, Option<Backup>) {
+    let mut run = Run::new(world, &asked.connection, OperationKind::Recovery, asked.restore.loop_wait);
+    let mut ask = |request: Request| {
+        let began = run.now();
+        let answer = run.ask_again(&request).unwrap_or_else(|_| {
+            let text = "interrupted".into();
+            Err(TransportError { sent: false, timed_out: false, permanent: true, text, hint: String::new() })
+        });
+        (answer, run.now().saturating_sub(began))
+    };
+    let (answer, took) = ask(Request::Status);
+    let mut api = of_status(asked, answer);
     if api.verdict != Verdict::Ok {
         return (vec![api], None);
     }
-    api.detail = format!("{} in {} ms", api.detail, (client.started.elapsed() - began).as_millis());
-    let server = of_server(settings, client.ask(&Request::List));
+    api.detail = format!("{} in {} ms", api.detail, took.as_millis());
+    let server = of_server(asked, ask(Request::List).0);
     let known = server.verdict == Verdict::Ok;
     let mut findings = vec![api, server];
-    if !known || settings.operation_id.is_some() {
+    if !known || asked.restore.operation_id.is_some() {
         return (findings, None);
     }
-    let diagnosis = match client.ask(&Request::Diagnose) {
-        Ok(reply) => reply.backup(&settings.barman_server, &settings.backup_id),
-        Err(none) => Err(Unknown::Answer(none.text)),
+    let diagnosis = match ask(Request::Diagnose).0 {
+        Ok(reply) => reply.backup(&asked.connection.barman_server, &asked.restore.backup_id),
+        Err(error) => Err(Unknown::Answer(error.text)),
     };
-    let (finding, backup) = of_backup(settings, diagnosis);
+    let (finding, backup) = of_backup(asked, diagnosis);
     findings.push(finding);
     (findings, backup)
 }
 
-fn of_status(settings: &Settings, answer: Result<Reply, TransportError>) -> Finding {
+fn of_status(asked: &Asked, answer: Result<Reply, TransportError>) -> Finding {
     const WHAT: &str = "API";
-    let url = &settings.api_url;
+    let url = &asked.connection.api_url;
     let (why, hint) = match answer {
         Ok(reply) => match reply.api_ok() {
             Ok(()) => {
@@ -137,7 +156,7 @@ fn of_status(settings: &Settings, answer: Result<Reply, TransportError>) -> Find
         },
         Err(none) => (none.text, none.hint),
     };
-    let hint = if hint.is_empty() { api_status::HINT.into() } else { hint };
+    let hint = if hint.is_empty() { API_HINT.into() } else { hint };
     Finding::new(Verdict::Failed, WHAT, why, hint)
 }
 
@@ -145,9 +164,9 @@ fn authentication(status: u16) -> String {
     if matches!(status, 401 | 403) { refusal_hint(&format!("HTTP {status}")) } else { String::new() }
 }
 
-fn of_server(settings: &Settings, answer: Result<Reply, TransportError>) -> Finding {
+fn of_server(asked: &Asked, answer: Result<Reply, TransportError>) -> Finding {
     const WHAT: &str = "server";
-    let server = &settings.barman_server;
+    let server = &asked.connection.barman_server;
     let answer = match answer {
         Ok(reply) => {
             let hint = refusal_hint(&format!("HTTP {}", reply.status));
@@ -161,9 +180,9 @@ fn of_server(settings: &Settings, answer: Result<Reply, TransportError>) -> Find
     }
 }
 
-fn of_backup(settings: &Settings, diagnosis: Result<Backup, Unknown>) -> (Finding, Option<Backup>) {
+fn of_backup(asked: &Asked, diagnosis: Result<Backup, Unknown>) -> (Finding, Option<Backup>) {
     const WHAT: &str = "backup";
-    let asked = &settings.backup_id;
+    let asked = &asked.restore.backup_id;
     let named = |id: &str| if id == asked { id.to_string() } else { format!("{asked} is {id}") };
     match diagnosis {
         Ok(backup) if backup.is_complete() => {
@@ -189,9 +208,9 @@ fn of_backup(settings: &Settings, diagnosis: Result<Backup, Unknown>) -> (Findin
     }
 }
 
-fn of_directory(settings: &Settings, look: &Look, parent_writable: bool) -> Finding {
+fn of_directory(asked: &Asked, look: &Snapshot, parent_writable: bool) -> Finding {
     const WHAT: &str = "data directory";
-    let directory = &settings.data_directory;
+    let directory = &asked.restore.data_directory;
     if let Some(pid) = look.postmaster {
         let detail = format!("a PostgreSQL runs in {directory} (process {pid})");
         return Finding::new(
@@ -201,9 +220,9 @@ fn of_directory(settings: &Settings, look: &Look, parent_writable: bool) -> Find
             "stop it before a restore; Patroni does so by itself",
         );
     }
-    let file = look.content == Content::Something && look.identity.is_none();
+    let file = look.content == Content::NotADirectory;
     let (detail, hint) = match look.content {
-        Content::Something if file => (
+        Content::NotADirectory => (
             format!("{directory} is no directory"),
             "mistyped? Barman refuses it; remove it, or name another",
         ),

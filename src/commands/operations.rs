@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use crate::api::{Reply, Request, Status, TransportError};
+use crate::api::{OperationKind, Reply, Request, Status, TransportError};
 use crate::cancel::Cancel;
-use crate::commands::recover::seed;
 use crate::config::options::Command;
-use crate::config::{Config, ConfigError};
-use crate::event::{Event, Level};
-use crate::outcome::OperationState;
-use crate::recovery::api_status;
-use crate::recovery::backoff::Random;
-use crate::recovery::follow::{Follow, Next};
-use crate::recovery::machine::{Seen, refusal_hint};
+use crate::config::{Config, ConfigError, Connection};
+use crate::event::Event;
+use crate::outcome::{Code, OperationState, Problem};
+use crate::recovery::follow::{Fate, follow};
+use crate::recovery::problems::{API_HINT, refusal_hint};
+use crate::recovery::run::{End, Run};
+use crate::recovery::watch::Watch;
 use crate::text::one_line;
-use crate::world::client::Client;
+use crate::world::Interrupt;
+use crate::world::here::Here;
 use crate::world::host::Host;
 
 /// An operation of the API.
@@ -36,12 +36,7 @@ pub enum OperationsError {
     /// An option is missing or wrong; nothing was sent.
     InvalidArgument(String),
     /// The API refused, or could not be talked to.
-    Http {
-        /// What it said, in one line.
-        message: String,
-        /// What to do about it; may be empty.
-        hint: String,
-    },
+    Http(Problem),
     /// Ended by [`Cancel`].
     Cancelled,
     /// The overall deadline passed.
@@ -51,9 +46,8 @@ pub enum OperationsError {
 impl std::fmt::Display for OperationsError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            OperationsError::InvalidArgument(message) | OperationsError::Http { message, .. } => {
-                f.write_str(message)
-            }
+            OperationsError::InvalidArgument(message) => f.write_str(message),
+            OperationsError::Http(problem) => f.write_str(&problem.message),
             OperationsError::Cancelled => f.write_str("cancelled"),
             OperationsError::TimedOut => f.write_str("the deadline has passed"),
         }
@@ -70,7 +64,9 @@ impl From<ConfigError> for OperationsError {
 
 /// Asks for the operations of one server. Each call blocks.
 pub struct Operations {
-    client: Client,
+    connection: Connection,
+    loop_wait: Duration,
+    world: Here,
 }
 
 impl std::fmt::Debug for Operations {
@@ -89,131 +85,103 @@ impl Operations {
         cancel: &Cancel,
         on_event: impl FnMut(Event) + Send + 'static,
     ) -> Result<Operations, OperationsError> {
-        let host = Host::new(on_event, cancel.clone());
-        Ok(Operations { client: Client::open(config, Command::Operations, host)? })
+        let connection = config.connection(Command::Operations)?;
+        let world = Here::open(&connection, None, Host::new(on_event, cancel.clone()))?;
+        Ok(Operations { connection, loop_wait: config.loop_wait(), world })
     }
 
-    /// The newest operations, at most so many, sorted by ID. Asks for the state of each.
+    /// The newest operations, at most so many, the newest first. Asks for the state of each.
     ///
     /// # Errors
-    /// The list was not to be had, or the API could not be talked to any more. A state that it did not tell is
+    /// The list was not to be had, or the API could not be talked to any more. A state that it did not give is
     /// none.
-    pub fn list(&self, newest: usize) -> Result<Vec<Operation>, OperationsError> {
-        let mut operations = self.listed()?;
-        operations.sort_by(|one, other| one.id.cmp(&other.id));
-        operations.drain(..operations.len().saturating_sub(newest));
-        for operation in &mut operations {
-            let request = Request::Poll(operation.id.clone());
-            let status = self.ask(&request)?.operation().ok();
-            operation.state = status.map(state);
-        }
-        // What comes from outside ends up in a terminal.
-        for operation in &mut operations {
-            operation.id = one_line(&operation.id);
-            operation.kind = one_line(&operation.kind);
-        }
-        Ok(operations)
+    pub fn list(&mut self, newest: usize) -> Result<Vec<Operation>, OperationsError> {
+        self.run(|run| {
+            let mut operations = listed(run)?;
+            operations.sort_by(|one, other| other.id.cmp(&one.id));
+            operations.truncate(newest);
+            for operation in &mut operations {
+                let reply = ask(run, &Request::Poll(operation.id.clone()))?;
+                operation.state = reply.operation().ok().map(state);
+            }
+            Ok(operations)
+        })
     }
 
     /// One operation.
     ///
     /// # Errors
     /// The API does not know it, or was not to be talked to.
-    pub fn show(&self, id: &str) -> Result<Operation, OperationsError> {
-        let reply = self.ask(&Request::Poll(id.into()))?;
-        let status = reply.operation().map_err(|why| self.unanswered(id, &why))?;
-        Ok(Operation { id: one_line(id), kind: self.kind(id)?, state: Some(state(status)) })
+    pub fn show(&mut self, id: &str) -> Result<Operation, OperationsError> {
+        self.run(|run| {
+            let reply = ask(run, &Request::Poll(id.into()))?;
+            let status = reply.operation().map_err(|why| unanswered(run, id, &why))?;
+            let kind = kind(run, id)?.unwrap_or_default();
+            Ok(Operation { id: id.into(), kind, state: Some(state(status)) })
+        })
     }
 
     /// Waits for the end of an operation.
     ///
     /// # Errors
     /// The API does not know it, or could not be talked to for too long.
-    pub fn wait(&self, id: &str) -> Result<Operation, OperationsError> {
-        let settings = &self.client.settings;
-        let mut random = Random::new(seed());
-        let mut follow = Follow::new(id.into(), Duration::ZERO, settings.loop_wait);
-        loop {
-            let request = Request::Poll(id.into());
-            let seen = match self.client.send(&request, request.timeout(settings).min(self.client.left())) {
-                Ok(reply) => Seen::Reply(reply),
-                Err(none) if none.permanent => return Err(self.failure(none)),
-                Err(none) => Seen::Unanswered(none),
-            };
-            let wait = match follow.saw(seen, self.client.started.elapsed(), settings, &mut random) {
-                Next::Ended(status) => {
-                    return Ok(Operation {
-                        id: one_line(id),
-                        kind: self.kind(id)?,
-                        state: Some(state(status)),
-                    });
-                }
-                Next::Unknown(why) | Next::Lost(why) => return Err(self.unanswered(id, &why)),
-                Next::Wait(wait, tell) => {
-                    if tell {
-                        self.log(Level::Info, &format!("Operation {id} is still in progress"));
-                    }
-                    wait
-                }
-                Next::Again(wait, why) => {
-                    self.log(Level::Warning, &why);
-                    wait
-                }
-            };
-            if self.client.pause(wait) {
-                return Err(self.interrupted());
+    pub fn wait(&mut self, id: &str) -> Result<Operation, OperationsError> {
+        self.run(|run| {
+            let kind = kind(run, id)?.ok_or_else(|| unanswered(run, id, "the API does not know it"))?;
+            run.set_operation(Some(id), OperationState::InProgress);
+            let mut watch = Watch::blind(run.now());
+            let ended = follow(run, &mut watch, &[id.to_string()])?;
+            match ended.first().map(|ended| ended.fate) {
+                None | Some(Fate::Unknown) => Err(unanswered(run, id, "the API does not know it any more")),
+                Some(fate) => Ok(Operation { id: id.into(), kind, state: Some(fate.state()) }),
             }
-        }
+        })
     }
 
-    fn listed(&self) -> Result<Vec<Operation>, OperationsError> {
-        let reply = self.ask(&Request::List)?;
-        let listed = reply
-            .operations()
-            .map_err(|why| self.http(&why, &refusal_hint(&format!("HTTP {}", reply.status))))?;
-        Ok(listed.into_iter().map(|op| Operation { id: op.id, kind: op.kind, state: None }).collect())
+    fn run<T>(&mut self, question: impl FnOnce(&mut Run) -> Result<T, End>) -> Result<T, OperationsError> {
+        let mut run = Run::new(&mut self.world, &self.connection, OperationKind::Any, self.loop_wait);
+        question(&mut run).map_err(|end| match end {
+            End::With(_, problem) => OperationsError::Http(problem),
+            End::Interrupted(Interrupt::DeadlinePassed) => OperationsError::TimedOut,
+            End::Interrupted(_) => OperationsError::Cancelled,
+        })
     }
+}
 
-    fn kind(&self, id: &str) -> Result<String, OperationsError> {
-        let found = self.listed()?.into_iter().find(|operation| operation.id == id);
-        Ok(found.map_or(String::new(), |operation| one_line(&operation.kind)))
-    }
+/// Every operation; whatever is in the reply ends up in a terminal.
+fn listed(run: &mut Run) -> Result<Vec<Operation>, End> {
+    let reply = ask(run, &Request::List)?;
+    let listed = reply.operations().map_err(|why| {
+        let hint = refusal_hint(&format!("HTTP {}", reply.status));
+        refused(run, &why, &hint)
+    })?;
+    Ok(listed
+        .into_iter()
+        .map(|found| Operation { id: one_line(&found.id), kind: one_line(&found.kind), state: None })
+        .collect())
+}
 
-    fn ask(&self, request: &Request) -> Result<Reply, OperationsError> {
-        self.client.ask(request).map_err(|none| self.failure(none))
-    }
+/// What the operation does; none where the API does not know it.
+fn kind(run: &mut Run, id: &str) -> Result<Option<String>, End> {
+    Ok(listed(run)?.into_iter().find(|operation| operation.id == id).map(|operation| operation.kind))
+}
 
-    fn failure(&self, none: TransportError) -> OperationsError {
-        if self.client.host.cancel.is_cancelled() || self.client.left().is_zero() {
-            return self.interrupted();
-        }
-        let hint = if none.hint.is_empty() { api_status::HINT.into() } else { none.hint };
-        OperationsError::Http { message: none.text, hint }
-    }
+fn ask(run: &mut Run, request: &Request) -> Result<Reply, End> {
+    run.ask_again(request)?.map_err(|error| failure(&error))
+}
 
-    fn interrupted(&self) -> OperationsError {
-        if self.client.host.cancel.is_cancelled() {
-            OperationsError::Cancelled
-        } else {
-            OperationsError::TimedOut
-        }
-    }
+fn failure(error: &TransportError) -> End {
+    let hint = if error.hint.is_empty() { API_HINT } else { &error.hint };
+    End::with(Code::HttpError, &error.text, hint)
+}
 
-    fn unanswered(&self, id: &str, why: &str) -> OperationsError {
-        self.http(
-            &format!("operation {id}: {why}"),
-            "'patroni_barman operations list' names those that there are",
-        )
-    }
+fn unanswered(run: &Run, id: &str, why: &str) -> End {
+    refused(run, &format!("operation {id}: {why}"), "'patroni_barman operations list' lists those that exist")
+}
 
-    fn http(&self, why: &str, hint: &str) -> OperationsError {
-        let (server, url) = (&self.client.settings.barman_server, &self.client.settings.api_url);
-        OperationsError::Http { message: format!("server {server} at {url}: {why}"), hint: hint.into() }
-    }
-
-    fn log(&self, level: Level, message: &str) {
-        self.client.host.report(Event::log(level, message));
-    }
+fn refused(run: &Run, why: &str, hint: &str) -> End {
+    let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
+    End::with(Code::HttpError, format!("server {server} at {url}: {why}"), hint)
 }
 
 fn state(status: Status) -> OperationState {

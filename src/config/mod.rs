@@ -14,6 +14,6 @@ mod value;
 mod values;
 
 pub use error::ConfigError;
-pub(crate) use settings::{Settings, TlsFiles, beside};
+pub(crate) use settings::{Connection, Restore, TlsFiles};
 pub use value::Value;
 pub use values::Config;

@@ -1,7 +1,6 @@
 //! What options come to: the settings of the connection, of a restore and of a config switch, with defaults filled
 //! in, so that no command carries what it has no use for. Pure.
 
-use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -193,56 +192,4 @@ pub(crate) fn beside(data_directory: &str) -> PathBuf {
     let mut name = trimmed.as_os_str().to_os_string();
     name.push(".barman-recover.json");
     name.into()
-}
-
-/// Connection and restore together; of a restore there is nothing where the command is none.
-#[derive(Clone)]
-pub(crate) struct Settings {
-    pub(crate) connection: Connection,
-    pub(crate) backup_id: String,
-    pub(crate) ssh_command: String,
-    pub(crate) data_directory: String,
-    pub(crate) operation_id: Option<String>,
-    pub(crate) loop_wait: Duration,
-    pub(crate) verify: bool,
-    pub(crate) state_file: Option<PathBuf>,
-    pub(crate) stall_timeout: Option<Duration>,
-    pub(crate) diagnose: bool,
-}
-
-impl Deref for Settings {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.connection
-    }
-}
-
-impl DerefMut for Settings {
-    fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.connection
-    }
-}
-
-impl Config {
-    pub(crate) fn settings(&self, command: Command) -> Result<Settings, ConfigError> {
-        let connection = self.connection(command)?;
-        let restore = match command {
-            Command::Recover | Command::Check => Some(self.restore()?),
-            _ => None,
-        };
-        let text = |of: fn(&Restore) -> &String| restore.as_ref().map(of).cloned().unwrap_or_default();
-        Ok(Settings {
-            connection,
-            backup_id: text(|restore| &restore.backup_id),
-            ssh_command: text(|restore| &restore.ssh_command),
-            data_directory: text(|restore| &restore.data_directory),
-            operation_id: restore.as_ref().and_then(|restore| restore.operation_id.clone()),
-            loop_wait: self.loop_wait(),
-            verify: self.is_on(Opt::Verify),
-            state_file: restore.as_ref().and_then(|restore| restore.state_file.clone()),
-            stall_timeout: restore.as_ref().and_then(|restore| restore.stall_timeout),
-            diagnose: restore.as_ref().is_some_and(|restore| restore.diagnose),
-        })
-    }
 }

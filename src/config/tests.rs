@@ -22,17 +22,18 @@ fn config() -> Config {
 
 #[test]
 fn defaults_are_those_of_the_table() {
-    let settings = config().settings(Command::Recover).unwrap();
-    assert_eq!(settings.backup_id, "latest");
+    let restore = config().restore().unwrap();
+    assert_eq!(restore.backup_id, "latest");
+    assert_eq!(restore.loop_wait, Duration::from_secs(10));
+    assert_eq!(restore.state_file.unwrap(), Path::new("/pg/data.barman-recover.json"));
+    let settings = config().connection(Command::Recover).unwrap();
     assert_eq!(settings.retry_wait, Duration::from_secs(2));
     assert_eq!(settings.max_retries, 5);
-    assert_eq!(settings.loop_wait, Duration::from_secs(10));
     assert_eq!(settings.connect_timeout, Duration::from_secs(10));
     assert_eq!(settings.request_timeout, Duration::from_secs(20));
     assert_eq!(settings.create_timeout, Duration::from_secs(60));
     assert_eq!(settings.max_outage, Duration::from_secs(300));
     assert_eq!(settings.deadline, None);
-    assert_eq!(settings.state_file.unwrap(), Path::new("/pg/data.barman-recover.json"));
 }
 
 #[test]
@@ -64,18 +65,18 @@ fn a_wrong_value_leaves_the_option_as_it_was() {
     let mut config = config();
     assert!(config.set(Opt::LoopWait, 3).is_ok());
     assert!(config.set(Opt::LoopWait, "x").is_err());
-    assert_eq!(config.settings(Command::Recover).unwrap().loop_wait, Duration::from_secs(3));
+    assert_eq!(config.restore().unwrap().loop_wait, Duration::from_secs(3));
 }
 
 #[test]
 fn missing_options_are_named() {
     let mut config = Config::new();
     for option in [Opt::ApiUrl, Opt::BarmanServer, Opt::SshCommand, Opt::DataDirectory] {
-        let error = config.settings(Command::Recover).err().unwrap().to_string();
+        let error = config.connection(Command::Recover).err().unwrap().to_string();
         assert_eq!(error, format!("--{}: is required", option.spec().name));
         config.set(option, "http://x").unwrap();
     }
-    assert!(config.settings(Command::Recover).is_ok());
+    assert!(config.connection(Command::Recover).is_ok());
 }
 
 #[test]
@@ -84,7 +85,7 @@ fn following_an_operation_needs_no_ssh_command() {
     for option in [Opt::ApiUrl, Opt::BarmanServer, Opt::OperationId, Opt::DataDirectory] {
         config.set(option, "http://x").unwrap();
     }
-    assert!(config.settings(Command::Recover).is_ok());
+    assert!(config.connection(Command::Recover).is_ok());
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn retries_given_by_the_user_set_the_outage_budget() {
         for (option, number) in sets {
             config.set(*option, *number).unwrap();
         }
-        config.settings(Command::Recover).unwrap().max_outage.as_secs()
+        config.connection(Command::Recover).unwrap().max_outage.as_secs()
     };
     assert_eq!(outage(&[(Opt::RetryWait, 3)]), 15);
     assert_eq!(outage(&[(Opt::MaxRetries, 7)]), 14);
@@ -105,8 +106,8 @@ fn retries_given_by_the_user_set_the_outage_budget() {
 fn a_command_needs_its_own_options_only() {
     let mut config = Config::new();
     config.set(Opt::ApiUrl, "http://h").unwrap().set(Opt::BarmanServer, "main").unwrap();
-    assert!(config.settings(Command::Operations).is_ok());
-    let error = config.settings(Command::ConfigSwitch).err().unwrap().to_string();
+    assert!(config.connection(Command::Operations).is_ok());
+    let error = config.connection(Command::ConfigSwitch).err().unwrap().to_string();
     assert_eq!(error, "--switch-when: is required");
 }
 

@@ -147,7 +147,7 @@ fn host_and_port(address: &str, https: bool) -> Result<(String, u16), String> {
     let (host, port) = if let Some(end) = address.find(']') {
         let (host, rest) = address.split_at(end + 1);
         let inner = host.trim_start_matches('[').trim_end_matches(']');
-        if !host.starts_with('[') || inner.parse::<std::net::Ipv6Addr>().is_err() {
+        if !host.starts_with('[') || inner.parse::<core::net::Ipv6Addr>().is_err() {
             return Err("has an IPv6 address that is none".into());
         }
         (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or("has a wrong port")?) })

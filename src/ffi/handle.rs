@@ -115,7 +115,7 @@ impl Handle {
         let handle = Arc::clone(self);
         #[cfg(feature = "panic-test")]
         let panics = config.restore().is_ok_and(|restore| restore.backup_id == "panic in run!");
-        let outcome = crate::run(&config, &self.cancel, move |event| {
+        let outcome = crate::commands::recover::run(&config, &self.cancel, move |event| {
             #[cfg(feature = "panic-test")]
             assert!(!panics, "panic test");
             handle.tell(event, callback);

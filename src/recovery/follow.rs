@@ -1,165 +1,185 @@
-//! Follows an operation of known ID to its end, where nothing but the API tells of it. (A recovery has the data
-//! directory as a witness, and its own way in `machine/poll.rs`.) Pure.
+//! Follows operations to their end: the one that a reply named, candidates after a lost reply, an earlier run's, a
+//! config switch, or one that somebody waits for.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::api::Status;
-use crate::config::Settings;
-use crate::recovery::backoff::{Outage, Random, Told, poll_wait};
-use crate::recovery::machine::Seen;
-use crate::text::seconds;
+use crate::api::{Request, Status};
+use crate::outcome::OperationState;
+use crate::text::printable;
 
-/// A 404 may be an answer that was read half-written; so many in a row are none.
-const MOST_UNKNOWN: u32 = 3;
+use super::run::{End, Run};
+use super::waits::{ID_RESOLUTION, Missed, SHORTEST, poll_wait};
+use super::watch::Watch;
 
-pub(crate) struct Follow {
+/// While a doomed restore is being ended, Barman is asked this often.
+const ENDING: Duration = Duration::from_millis(500);
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Done,
+    Failed,
+    /// The API does not know it.
+    Unknown,
+    /// Barman's last mark is here and nothing has changed since, though the API does not say that it has ended.
+    Silent,
+}
+
+impl Fate {
+    pub(crate) fn state(self) -> OperationState {
+        match self {
+            Fate::Done | Fate::Silent => OperationState::Done,
+            Fate::Failed => OperationState::Failed,
+            Fate::Unknown => OperationState::NotCreated,
+        }
+    }
+}
+
+/// An operation that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
     pub(crate) id: String,
-    /// When it was created, or first heard of.
-    began: Duration,
-    /// Longest wait between two looks.
-    loop_wait: Duration,
-    outage: Outage,
-    unknown: u32,
-    told: Told,
+    pub(crate) fate: Fate,
 }
 
-/// What an answer about the operation means.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// It is in progress; true when it is time to say so.
-    Wait(Duration, bool),
-    /// No good answer; why, in a line.
-    Again(Duration, String),
-    Ended(Status),
-    /// The API does not know it; its words.
-    Unknown(String),
-    /// No good answer for too long; why.
-    Lost(String),
-}
-
-impl Follow {
-    pub(crate) fn new(id: String, began: Duration, loop_wait: Duration) -> Follow {
-        Follow { id, began, loop_wait, outage: Outage::default(), unknown: 0, told: Told::default() }
-    }
-
-    /// Takes what came of a poll.
-    pub(crate) fn saw(
-        &mut self,
-        seen: Seen,
-        now: Duration,
-        settings: &Settings,
-        random: &mut Random,
-    ) -> Next {
-        let (answer, status, retry_after) = match seen {
-            Seen::Reply(reply) => (reply.operation(), reply.status, reply.retry_after),
-            Seen::Unanswered(none) => (Err(none.text), 0, None),
-            _ => return Next::Again(Duration::ZERO, "no answer".into()),
-        };
-        let why = match answer {
-            Ok(Status::InProgress) => {
-                (self.outage, self.unknown) = (Outage::default(), 0);
-                let tell = self.told.is_due(now, self.loop_wait);
-                return Next::Wait(poll_wait(now.saturating_sub(self.began), self.loop_wait), tell);
-            }
-            Ok(ended) => return Next::Ended(ended),
-            Err(why) => why,
-        };
-        self.unknown = if status == 404 { self.unknown + 1 } else { 0 };
-        if self.unknown >= MOST_UNKNOWN {
-            return Next::Unknown(why);
+/// Follows all of these to their end.
+pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result<Vec<Ended>, End> {
+    let began = run.now();
+    let (mut open, mut ended) = (ids.to_vec(), Vec::new());
+    let mut unknown = Unknown::default();
+    loop {
+        end_doomed(run, watch);
+        let mut wait = poll_wait(run.now().saturating_sub(began), run.loop_wait, !watch.is_blind());
+        for id in open.clone() {
+            let fate = match poll(run, &id, &mut unknown)? {
+                Polled::Running => {
+                    log_progress(run, watch, &id);
+                    continue;
+                }
+                Polled::Unknown => {
+                    wait = wait.max(ID_RESOLUTION);
+                    continue;
+                }
+                Polled::Ended(fate) => fate,
+                Polled::Missed(missed) => {
+                    watch.look(run)?;
+                    if !watch.is_long_complete(run) {
+                        let arrives = watch.arrives(run.now());
+                        wait = run.miss(&missed, &about(run, &open), arrives)?;
+                    }
+                    break;
+                }
+            };
+            open.retain(|other| *other != id);
+            ended.push(Ended { id, fate });
         }
-        let miss = self.outage.miss(now, settings, self.loop_wait, retry_after, random);
-        // Whether the API knows the operation is still open: that is told, not that it can't be sent.
-        if miss.too_long && self.unknown == 0 {
-            let (lasted, tries) = (seconds(miss.lasted), miss.tries);
-            return Next::Lost(format!("no good answer for {lasted} ({tries} tries), the last: {why}"));
+        if open.is_empty() {
+            return Ok(ended);
         }
-        let line = format!("Attempt {} to ask about operation {} failed: {why}", miss.tries, self.id);
-        Next::Again(miss.wait, line)
+        if watch.is_long_complete(run) {
+            ended.extend(give_up_on(run, &open));
+            return Ok(ended);
+        }
+        if watch.doomed().is_some() {
+            wait = wait.min(ENDING);
+        } else if watch.is_complete(run) {
+            // Barman is about to end.
+            wait = wait.min(poll_wait(run.now().saturating_sub(watch.changed), run.loop_wait, true));
+        }
+        watch.wait(run, wait.max(SHORTEST))?;
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::{Reply, TransportError};
-    use crate::config::Config;
-    use crate::config::options::{Command, Opt};
+/// What a poll has shown.
+enum Polled {
+    Running,
+    Ended(Fate),
+    /// Neither the operation nor the list knows it; to be confirmed.
+    Unknown,
+    Missed(Missed),
+}
 
-    fn secs(count: u64) -> Duration {
-        Duration::from_secs(count)
-    }
+/// When neither a poll nor the list knew an operation first.
+type Unknown = HashMap<String, Duration>;
 
-    fn settings(options: &[(Opt, u32)]) -> Settings {
-        let mut config = Config::new();
-        config.set(Opt::ApiUrl, "http://h").unwrap().set(Opt::BarmanServer, "main").unwrap();
-        for (option, value) in options {
-            config.set(*option, *value).unwrap();
+fn poll(run: &mut Run, id: &str, unknown: &mut Unknown) -> Result<Polled, End> {
+    let reply = match run.ask(&Request::Poll(id.into()))? {
+        Ok(reply) => reply,
+        Err(error) => return Ok(Polled::Missed(error.into())),
+    };
+    let missed = |why| Ok(Polled::Missed(Missed { why, retry_after: reply.retry_after }));
+    let status = match reply.operation() {
+        Ok(status) => status,
+        Err(why) if reply.status == 404 => return not_found(run, id, unknown, &why),
+        Err(why) => return missed(why),
+    };
+    unknown.remove(id);
+    run.good_answer();
+    Ok(match status {
+        Status::InProgress => Polled::Running,
+        Status::Done => Polled::Ended(Fate::Done),
+        Status::Failed => Polled::Ended(Fate::Failed),
+    })
+}
+
+/// 404 is also the answer to trouble with an operation that exists. It is unknown when the list lacks it too, and
+/// both say so again a second later.
+fn not_found(run: &mut Run, id: &str, unknown: &mut Unknown, why: &str) -> Result<Polled, End> {
+    match run.list()? {
+        Ok(list) if !list.iter().any(|known| known == id) => {}
+        Ok(_) => {
+            unknown.remove(id);
+            return Ok(Polled::Missed(Missed { why: why.into(), retry_after: None }));
         }
-        config.settings(Command::Operations).unwrap()
+        Err(missed) => return Ok(Polled::Missed(missed)),
     }
-
-    fn refused() -> Seen {
-        Seen::Unanswered(TransportError {
-            sent: false,
-            timed_out: false,
-            permanent: false,
-            text: "refused".into(),
-            hint: String::new(),
-        })
+    run.good_answer();
+    let now = run.now();
+    let first = *unknown.entry(id.into()).or_insert(now);
+    if now.saturating_sub(first) < ID_RESOLUTION {
+        return Ok(Polled::Unknown);
     }
+    run.warn(format!("operation {id} is unknown to the API ({why})"));
+    Ok(Polled::Ended(Fate::Unknown))
+}
 
-    fn unknown() -> Seen {
-        Seen::Reply(Reply {
-            status: 404,
-            body: Vec::new(),
-            cut: None,
-            retry_after: None,
-            date: None,
-            location: None,
-        })
-    }
-
-    /// Asks until it is over; tells when that was, after how many answers, and what was the end.
-    fn until_over(options: &[(Opt, u32)], answer: impl Fn(u32) -> Seen) -> (Duration, u32, Next) {
-        let settings = settings(options);
-        let (mut random, mut now) = (Random::new(7), Duration::ZERO);
-        let mut follow = Follow::new("x".into(), now, settings.loop_wait);
-        for answers in 1.. {
-            match follow.saw(answer(answers), now, &settings, &mut random) {
-                Next::Wait(wait, _) | Next::Again(wait, _) => now += wait,
-                end => return (now, answers, end),
-            }
-            assert!(answers < 100_000, "it does not end");
-        }
-        unreachable!()
-    }
-
-    /// The machine has the same table.
-    #[test]
-    fn the_outage_budget() {
-        for (options, least, most, tries) in [
-            (&[][..], secs(300), secs(301), 1),
-            (&[(Opt::MaxOutage, 1000)], secs(1000), secs(1001), 1),
-            (&[(Opt::MaxOutage, 0)], secs(0), secs(1), 1),
-            (&[(Opt::RetryWait, 3)], secs(15), secs(16), 5),
-            (&[(Opt::MaxRetries, 50)], secs(100), secs(101), 50),
-            (&[(Opt::RetryWait, 0)], secs(0), secs(1), 5),
-        ] {
-            let (lasted, asked, end) = until_over(options, |_| refused());
-            assert!(matches!(end, Next::Lost(_)), "{options:?}: {end:?}");
-            assert!((least..=most).contains(&lasted) && asked >= tries, "{options:?}: {lasted:?}, {asked}");
+/// Ends the receivers of a restore that can't count any more; Barman then calls it failed.
+fn end_doomed(run: &mut Run, watch: &Watch) {
+    if watch.doomed().is_some() {
+        let receivers = run.world.end_receivers();
+        if receivers > 0 {
+            run.info(format!("ended {receivers} rsync receivers of a restore that can't count any more"));
         }
     }
+}
 
-    #[test]
-    fn an_operation_is_unknown_after_three_404s_in_a_row_whatever_the_budget() {
-        for options in [&[][..], &[(Opt::MaxOutage, 0)], &[(Opt::MaxRetries, 1)]] {
-            let (_, asked, end) = until_over(options, |_| unknown());
-            assert!(asked == 3 && matches!(end, Next::Unknown(_)), "{options:?}: {asked}, {end:?}");
+/// The operations that Barman has finished, by what the data directory shows, but which the API does not call ended.
+fn give_up_on(run: &mut Run, open: &[String]) -> Vec<Ended> {
+    let about = about(run, open);
+    run.warn(format!(
+        "the data directory holds Barman's last mark, nothing has changed for a minute, and the API does not say that {about} has ended: taking it as done"
+    ));
+    open.iter().map(|id| Ended { id: id.clone(), fate: Fate::Silent }).collect()
+}
+
+/// The known line, once per loop wait.
+fn log_progress(run: &mut Run, watch: &Watch, id: &str) {
+    let now = run.now();
+    if run.progress_logged.is_due(now, run.loop_wait) {
+        let figures = watch.throughput().progress(now, false).map(|progress| format!(": {progress}"));
+        let kind = run.kind.capitalized();
+        run.info(format!("{kind} operation {id} is still in progress{}", figures.unwrap_or_default()));
+    }
+}
+
+/// What to call them in a message.
+fn about(run: &Run, open: &[String]) -> String {
+    match open {
+        [] => format!("a {} operation", run.kind.name()),
+        [id] => format!("operation {}", printable(id)),
+        several => {
+            format!("one of the operations {}", crate::text::first_few(several.iter().map(String::as_str)))
         }
-        let mixed = |answer: u32| if answer.is_multiple_of(3) { refused() } else { unknown() };
-        let (_, _, end) = until_over(&[(Opt::MaxOutage, 60)], mixed);
-        assert!(matches!(end, Next::Lost(_)), "{end:?}");
     }
 }

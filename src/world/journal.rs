@@ -6,10 +6,9 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::world::snapshot::Identity;
+use crate::world::snapshot::{Identity, Snapshot, Stamp};
 
 /// The state file of a run: a lock, and lines for the run that comes after a kill.
-#[allow(dead_code)]
 pub(crate) trait Journal {
     /// Its path, for messages.
     fn path(&self) -> String;
@@ -30,7 +29,6 @@ pub(crate) trait Journal {
 
 /// What came of locking the state file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(dead_code)]
 pub(crate) enum Lock {
     /// It is this run's. `left_over` is what an earlier run left, or, after a wait, what the other run wrote last;
     /// `garbage` why what was in it could not be read.
@@ -66,6 +64,32 @@ pub(crate) struct Run {
     /// The recoveries that were there before the create; none when they could not be listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) known: Option<HashSet<String>>,
+    /// What lay in the data directory before the create.
+    #[serde(default)]
+    pub(crate) before: Before,
+}
+
+/// The files that tell an old restore from a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Before {
+    pub(crate) pg_version: Option<Stamp>,
+    pub(crate) pg_control: Option<Stamp>,
+    pub(crate) info: Option<Stamp>,
+    pub(crate) auto_conf: Option<Stamp>,
+}
+
+impl From<&Snapshot> for Before {
+    fn from(snapshot: &Snapshot) -> Before {
+        let Snapshot { pg_version, pg_control, info, auto_conf, .. } = *snapshot;
+        Before { pg_version, pg_control, info, auto_conf }
+    }
+}
+
+impl From<&Before> for Snapshot {
+    fn from(before: &Before) -> Snapshot {
+        let Before { pg_version, pg_control, info, auto_conf } = *before;
+        Snapshot { pg_version, pg_control, info, auto_conf, ..Snapshot::NOTHING }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +97,8 @@ pub(crate) struct Run {
 pub(crate) enum Ended {
     Done,
     Failed,
+    /// Nothing was started, or nothing of it is left.
+    NothingStarted,
 }
 
 /// One line of the file.
@@ -140,6 +166,7 @@ mod tests {
             backup_id: "latest".into(),
             data_directory: "/d".into(),
             known: Some(HashSet::from(["a".to_string()])),
+            before: Before::default(),
         }
     }
 

@@ -1,14 +1,11 @@
 //! What a run asks of the outside, as one trait, and the real one behind it: the API over the network, the data
 //! directory, the state file, the processes of this node, and the host that wants to know.
 
-pub(crate) mod client;
 pub(crate) mod fs;
-#[allow(dead_code)]
 pub(crate) mod here;
 pub(crate) mod host;
 pub(crate) mod journal;
 pub(crate) mod net;
-#[allow(dead_code)]
 pub(crate) mod receivers;
 pub(crate) mod sizer;
 pub(crate) mod snapshot;
@@ -16,13 +13,11 @@ pub(crate) mod snapshot;
 use std::time::Duration;
 
 use crate::api::{Reply, Request, TransportError};
-pub(crate) use crate::cancel::Interrupt;
 use crate::event::Event;
 use journal::Journal;
 use snapshot::Snapshot;
 
 /// Everything outside of a run.
-#[allow(dead_code)]
 pub(crate) trait World {
     /// Time since the start of the run.
     fn now(&self) -> Duration;
@@ -56,5 +51,6 @@ pub(crate) trait World {
 }
 
 /// How long a run that is to end may take over that: Patroni kills ten seconds after its SIGTERM.
-#[allow(dead_code)]
 pub(crate) const GRACE: Duration = Duration::from_secs(8);
+
+pub(crate) use crate::cancel::Interrupt;

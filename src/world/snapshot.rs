@@ -38,7 +38,7 @@ impl Identity {
 }
 
 /// Version of a file: changes with every write or replacement, whatever its modification time says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     pub(crate) inode: u64,
     pub(crate) ctime: (i64, i64),

@@ -21,6 +21,7 @@ mod header;
 mod hosts;
 mod install;
 mod kills;
+mod layers;
 mod log_and_memory;
 mod logging;
 mod man;

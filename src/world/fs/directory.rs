@@ -8,7 +8,6 @@ use std::time::UNIX_EPOCH;
 
 use crate::sys;
 use crate::world::fs::mark::{self, Info, Label};
-pub(crate) use crate::world::fs::old::{Arrived, Content, Look, look};
 use crate::world::snapshot;
 pub(crate) use crate::world::snapshot::{Identity, Inode, MARKS, Stamp};
 use crate::world::snapshot::{Mark, Snapshot};

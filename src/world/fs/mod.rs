@@ -2,6 +2,5 @@
 
 pub(crate) mod directory;
 mod mark;
-mod old;
 pub(crate) mod state_file;
 pub(crate) mod usage;

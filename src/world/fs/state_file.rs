@@ -5,7 +5,6 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::recovery::machine::Claim;
 use crate::sys;
 use crate::world::fs::directory::parent;
 use crate::world::journal::{Journal, Line, Lock, Record};
@@ -45,15 +44,6 @@ impl StateFile {
     /// The directory that an earlier run restored into, as far as the file said.
     pub(crate) fn directory(&self) -> Option<Inode> {
         self.directory
-    }
-
-    /// Locks and reads the file, for the machine in `recovery`.
-    pub(crate) fn claim(&mut self) -> Claim {
-        match self.lock() {
-            Lock::Ours { left_over: record, garbage } => Claim::Mine { record, garbage },
-            Lock::Held(record) => Claim::Held(record),
-            Lock::Unavailable(why) => Claim::Unavailable(why),
-        }
     }
 
     fn try_lock(&mut self) -> io::Result<Lock> {
@@ -208,7 +198,7 @@ mod tests {
 
     use super::*;
     use crate::scratch::Scratch;
-    use crate::world::journal::{Ended, Run};
+    use crate::world::journal::{Before, Ended, Run};
 
     fn state_file(scratch: &Scratch) -> StateFile {
         StateFile::new(&scratch.0.join("state.json"))
@@ -222,12 +212,13 @@ mod tests {
             backup_id: "latest".into(),
             data_directory: "/d".into(),
             known: Some(HashSet::new()),
+            before: Before::default(),
         })
     }
 
-    fn operation(claim: Claim) -> Option<String> {
+    fn operation(claim: Lock) -> Option<String> {
         match claim {
-            Claim::Mine { record, garbage: None } => record.and_then(|record| record.operation_id),
+            Lock::Ours { left_over: record, garbage: None } => record.and_then(|record| record.operation_id),
             other => panic!("{other:?}"),
         }
     }
@@ -236,40 +227,40 @@ mod tests {
     fn a_run_finds_what_an_earlier_one_left() {
         let scratch = Scratch::new("state-left");
         let mut first = state_file(&scratch);
-        assert_eq!(operation(first.claim()), None);
+        assert_eq!(operation(first.lock()), None);
         first.append(&[run(), Line::Operation("x".into())]).unwrap();
         drop(first);
-        assert_eq!(operation(state_file(&scratch).claim()).as_deref(), Some("x"));
+        assert_eq!(operation(state_file(&scratch).lock()).as_deref(), Some("x"));
     }
 
     #[test]
     fn two_runs_never_hold_it_together_and_the_second_learns_the_firsts_end() {
         let scratch = Scratch::new("state-two");
         let (mut first, mut second) = (state_file(&scratch), state_file(&scratch));
-        first.claim();
+        first.lock();
         first.append(&[run(), Line::Operation("x".into())]).unwrap();
         assert!(
-            matches!(second.claim(), Claim::Held(Some(record)) if record.operation_id.as_deref() == Some("x"))
+            matches!(second.lock(), Lock::Held(Some(record)) if record.operation_id.as_deref() == Some("x"))
         );
         first.remove(&[Line::Ended(Ended::Done)]).unwrap();
-        let Claim::Mine { record: Some(record), garbage: None } = second.claim() else { panic!() };
+        let Lock::Ours { left_over: Some(record), garbage: None } = second.lock() else { panic!() };
         assert_eq!(record.ended, Some(Ended::Done));
-        assert!(matches!(state_file(&scratch).claim(), Claim::Held(_)), "the file that is there is locked");
+        assert!(matches!(state_file(&scratch).lock(), Lock::Held(_)), "the file that is there is locked");
     }
 
     #[test]
     fn a_third_run_learns_the_firsts_end_though_the_second_had_the_file_meanwhile() {
         let scratch = Scratch::new("state-three");
         let [mut first, mut second, mut third] = [(); 3].map(|()| state_file(&scratch));
-        first.claim();
+        first.lock();
         first.append(&[run(), Line::Operation("x".into())]).unwrap();
-        assert!(matches!((second.claim(), third.claim()), (Claim::Held(_), Claim::Held(_))));
+        assert!(matches!((second.lock(), third.lock()), (Lock::Held(_), Lock::Held(_))));
         first.remove(&[Line::Ended(Ended::Done)]).unwrap();
-        assert!(matches!(second.claim(), Claim::Mine { record: Some(_), .. }));
-        assert!(matches!(third.claim(), Claim::Held(_)));
+        assert!(matches!(second.lock(), Lock::Ours { left_over: Some(_), .. }));
+        assert!(matches!(third.lock(), Lock::Held(_)));
         // The second has judged what the first left, and has started nothing.
         second.remove(&[Line::Operation("x".into()), Line::Ended(Ended::Done)]).unwrap();
-        let Claim::Mine { record: Some(record), garbage: None } = third.claim() else { panic!() };
+        let Lock::Ours { left_over: Some(record), garbage: None } = third.lock() else { panic!() };
         assert_eq!((record.operation_id.as_deref(), record.ended), (Some("x"), Some(Ended::Done)));
     }
 
@@ -278,10 +269,10 @@ mod tests {
         let scratch = Scratch::new("state-garbage");
         fs::write(scratch.0.join("state.json"), b"\xff garbage").unwrap();
         let mut file = state_file(&scratch);
-        assert!(matches!(file.claim(), Claim::Mine { record: None, garbage: Some(_) }));
+        assert!(matches!(file.lock(), Lock::Ours { left_over: None, garbage: Some(_) }));
         file.append(&[run()]).unwrap();
         drop(file);
-        assert!(matches!(state_file(&scratch).claim(), Claim::Mine { record: Some(_), garbage: None }));
+        assert!(matches!(state_file(&scratch).lock(), Lock::Ours { left_over: Some(_), garbage: None }));
     }
 
     #[test]
@@ -291,10 +282,10 @@ mod tests {
         bytes.extend(b"{\"operati");
         fs::write(scratch.0.join("state.json"), bytes).unwrap();
         let mut file = state_file(&scratch);
-        file.claim();
+        file.lock();
         file.append(&[Line::Operation("x".into())]).unwrap();
         drop(file);
-        assert_eq!(operation(state_file(&scratch).claim()).as_deref(), Some("x"));
+        assert_eq!(operation(state_file(&scratch).lock()).as_deref(), Some("x"));
     }
 
     #[test]
@@ -320,7 +311,7 @@ mod tests {
         first.append(&[run(), Line::Operation("x".into())]).unwrap();
         assert!(matches!(second.lock(), Lock::Held(_)));
         first.leave();
-        assert_eq!(operation(second.claim()).as_deref(), Some("x"));
+        assert_eq!(operation(second.lock()).as_deref(), Some("x"));
         assert!(Journal::append(&mut first, &[run()]).is_err());
     }
 
@@ -328,7 +319,7 @@ mod tests {
     fn what_cannot_be_a_state_file_is_unavailable() {
         let scratch = Scratch::new("state-unavailable");
         for path in [scratch.0.join("no/state.json"), scratch.0.clone()] {
-            assert!(matches!(StateFile::new(&path).claim(), Claim::Unavailable(_)), "{path:?}");
+            assert!(matches!(StateFile::new(&path).lock(), Lock::Unavailable(_)), "{path:?}");
         }
     }
 
@@ -338,6 +329,6 @@ mod tests {
         let path = scratch.0.join("state.json");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         assert!(StateFile::peek(&path).is_err());
-        assert!(matches!(StateFile::new(&path).claim(), Claim::Unavailable(_)));
+        assert!(matches!(StateFile::new(&path).lock(), Lock::Unavailable(_)));
     }
 }

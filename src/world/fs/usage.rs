@@ -8,7 +8,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub(crate) use crate::world::fs::old::Counter;
 use crate::world::snapshot::Usage;
 
 /// What one look may take, however slow the file system is.

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::config::options::Command;
 use crate::scratch::Scratch;
 use crate::world::fs::directory::inode;
-use crate::world::journal::{Line, Lock, Run};
+use crate::world::journal::{Before, Line, Lock, Run};
 use crate::world::snapshot::{Identity, MARKS};
 
 const LONG: Duration = Duration::from_secs(600);
@@ -112,6 +112,7 @@ fn the_directory_of_an_earlier_run_is_known_wherever_it_is_now() {
         backup_id: "latest".into(),
         data_directory: data.display().to_string(),
         known: None,
+        before: Before::default(),
     };
     let identity = Identity { directory, marks: [None; MARKS.len()] };
     journal.append(&[Line::Run(run), Line::Identity(identity)]).unwrap();

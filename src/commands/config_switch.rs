@@ -1,0 +1,182 @@
+//! Switches the configuration of a Barman server at a role change. It keeps no state file: Patroni kills a callback
+//! when the next one comes, which then has the last word.
+//!
+//! A switch is not repeated blindly either: applying a model twice would be harmless, were it not for those that may
+//! be switched to in between. After a lost reply, what is new in the list is followed first.
+
+use std::time::Duration;
+
+use crate::api::{OperationKind, Request};
+use crate::cancel::Cancel;
+use crate::config::change::Change;
+use crate::config::options::Command;
+use crate::config::{Config, Connection};
+use crate::event::{Event, Level};
+use crate::outcome::{Code, OperationState, Outcome, Problem, SwitchCode};
+use crate::recovery::create::{Attempts, Created, Failure, create};
+use crate::recovery::ended_line;
+use crate::recovery::follow::{Ended, Fate};
+use crate::recovery::in_doubt::follow_started;
+use crate::recovery::run::{End, Run};
+use crate::recovery::start::{Baseline, api_is_up};
+use crate::recovery::watch::Watch;
+use crate::version::VERSION;
+use crate::world::here::Here;
+use crate::world::host::Host;
+use crate::world::{Interrupt, World};
+
+/// Longest wait between two polls, as Python's.
+const LOOP_WAIT: Duration = Duration::from_secs(5);
+
+/// Switches the configuration of a Barman server, if the node's new role is one for that; blocks.
+///
+/// `role` is the word with which Patroni calls `on_role_change`. `on_event` is called on this thread. `cancel`
+/// ends the run from another thread; it leaves nothing behind but what the API does.
+pub fn config_switch(
+    config: &Config,
+    role: &str,
+    cancel: &Cancel,
+    on_event: impl FnMut(Event) + Send + 'static,
+) -> Outcome<SwitchCode> {
+    let host = Host::new(on_event, cancel.clone());
+    let not_begun = |level, code, message: String| {
+        host.report(Event::log(level, &message));
+        Outcome::not_begun(code, &message)
+    };
+    if let Some(when) = config.switch_when()
+        && !when.applies_to(role)
+    {
+        let message =
+            format!("Config switch operation was skipped (role={role}, switch_when={}).", when.name());
+        return not_begun(Level::Info, SwitchCode::Skipped, message);
+    }
+    let opened = config.switch().and_then(|asked| {
+        let connection = config.connection(Command::ConfigSwitch)?;
+        Ok((asked, Here::open(&connection, None, host.clone())?, connection))
+    });
+    match opened {
+        Ok((asked, mut world, connection)) => switch(&mut world, &connection, &asked.change),
+        Err(error) => not_begun(Level::Error, SwitchCode::InvalidArgument, error.to_string()),
+    }
+}
+
+fn switch(world: &mut dyn World, connection: &Connection, change: &Change) -> Outcome<SwitchCode> {
+    let mut run = Run::new(world, connection, OperationKind::ConfigSwitch, LOOP_WAIT);
+    let what = match change {
+        Change::Model(model) => format!("Applying config model {model} to"),
+        Change::Reset => "Unapplying the config model of".into(),
+    };
+    let (server, url) = (&connection.barman_server, &connection.api_url);
+    run.info(format!("{what} Barman server {server} through {url} (barman-recover {VERSION})"));
+    let end = switched(&mut run, change);
+    finish(run, end)
+}
+
+fn switched(run: &mut Run, change: &Change) -> Result<(), End> {
+    api_is_up(run)?;
+    let mut baseline = Baseline::take(run)?;
+    let mut attempts = Attempts::default();
+    loop {
+        let mut watch = Watch::blind(run.now());
+        let failure = match create(run, &Request::Switch(change.clone()))? {
+            Created::NotStarted(failure) => failure,
+            Created::Started(started) => {
+                let ended = follow_started(run, &mut watch, &mut baseline.known, started)?.ended;
+                if !ended.is_empty() {
+                    return judge(run, &ended);
+                }
+                Failure::after_doubt("no operation was created".into())
+            }
+        };
+        attempts.again(run, &mut baseline, &failure)?;
+    }
+}
+
+/// Nothing but the API shows how a switch ended.
+fn judge(run: &mut Run, ended: &[Ended]) -> Result<(), End> {
+    let id = match ended {
+        [one] => Some(one.id.clone()),
+        _ => None,
+    };
+    if ended.iter().all(|ended| ended.fate == Fate::Done) {
+        run.set_operation(id.as_deref(), OperationState::Done);
+        run.settled = true;
+        run.info("Config switch operation finished successfully.");
+        return Ok(());
+    }
+    run.set_operation(id.as_deref(), OperationState::Failed);
+    run.settled = true;
+    let server = &run.connection.barman_server;
+    let ids: Vec<&str> = ended.iter().map(|ended| ended.id.as_str()).collect();
+    Err(End::with(
+        Code::RecoveryFailed,
+        "Config switch operation failed.",
+        format!(
+            "the API gives no reason; Barman's own output is in <barman_home>/{server}/output/{}.json on the Barman host",
+            ids.join(".json and ")
+        ),
+    ))
+}
+
+fn finish(mut run: Run, end: Result<(), End>) -> Outcome<SwitchCode> {
+    let (code, problem) = match end {
+        Ok(()) => (Code::RecoveryDone, Problem::default()),
+        Err(End::With(code, problem)) => (code, problem),
+        Err(End::Interrupted(Interrupt::DeadlinePassed)) => {
+            (Code::TimedOut, run.interrupted("the deadline has passed"))
+        }
+        Err(End::Interrupted(_)) => (Code::Cancelled, run.interrupted("cancelled")),
+    };
+    run.log_problem(code, &problem);
+    let code = match code {
+        Code::RecoveryDone => SwitchCode::Done,
+        Code::RecoveryFailed => SwitchCode::Failed,
+        Code::ApiNotOk => SwitchCode::ApiNotOk,
+        Code::TimedOut => SwitchCode::TimedOut,
+        Code::Cancelled => SwitchCode::Cancelled,
+        _ => SwitchCode::HttpError,
+    };
+    if code != SwitchCode::Cancelled {
+        let line = ended_line(code.name(), code as i32, run.now(), run.operation_id.as_deref(), run.state);
+        run.info(line);
+    }
+    Outcome {
+        code,
+        message: problem.message,
+        hint: problem.hint,
+        operation_id: run.operation_id.clone(),
+        operation_state: run.state,
+        http_status: run.http_status,
+        elapsed: run.now(),
+        bytes: None,
+        total_bytes: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::config::options::Opt;
+
+    #[test]
+    fn whatever_a_role_or_a_model_holds_is_logged_in_one_line() {
+        let mut config = Config::new();
+        config.set(Opt::SwitchWhen, "promoted").unwrap().set(Opt::BarmanModel, "a\nb").unwrap();
+        config.set(Opt::Reset, true).unwrap();
+        for (role, code) in [("rep\nlica", SwitchCode::Skipped), ("primary", SwitchCode::InvalidArgument)] {
+            let log = Arc::new(Mutex::new(Vec::new()));
+            let logged = Arc::clone(&log);
+            let outcome =
+                config_switch(&config, role, &Cancel::new(), move |event| logged.lock().unwrap().push(event));
+            assert_eq!(outcome.code, code);
+            assert!(!outcome.message.contains(char::is_control), "{}", outcome.message);
+            let log = log.lock().unwrap();
+            assert!(
+                matches!(&log[..], [Event::Log { message, .. }] if *message == outcome.message),
+                "{log:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The create: what its answer means, and when it may be sent again.
+
+use std::time::Duration;
+
+use crate::api::{Created as Answer, Request};
+use crate::outcome::{Code, OperationState};
+use crate::text::seconds;
+use crate::world::journal::Line;
+
+use super::problems::refusal_hint;
+use super::run::{End, Run};
+use super::start::Baseline;
+use super::waits::{ID_RESOLUTION, below, retry_wait};
+
+/// While other nodes are served, a node stands in line for so long.
+const QUEUE: Duration = Duration::from_secs(600);
+/// Nodes spread over a window that doubles with every failure, up to this.
+const WIDEST_SPREAD: Duration = Duration::from_secs(32);
+
+/// What came of a create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Created {
+    Started(Started),
+    NotStarted(Failure),
+}
+
+/// A create that started something, or may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Started {
+    /// The API named the operation.
+    Named(String),
+    InDoubt(Doubt),
+}
+
+/// A create whose answer does not say what it started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    pub(crate) timed_out: bool,
+    /// The last look at the list comes no sooner: a request can be processed long after its client has gone.
+    pub(crate) last_look: Duration,
+}
+
+/// A create that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) why: String,
+    /// The API itself failed, perhaps because of another node's create in the same second.
+    pub(crate) by_api: bool,
+    pub(crate) status: Option<u16>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A create of which it is certain by now that it started nothing.
+    pub(crate) fn after_doubt(why: String) -> Failure {
+        Failure { why, by_api: false, status: None, retry_after: None }
+    }
+}
+
+/// Sends the create, once. A refusal ends the run.
+pub(crate) fn create(run: &mut Run, request: &Request) -> Result<Created, End> {
+    run.pause(Duration::ZERO)?;
+    // Until the contrary is known: the host may look, or the run be killed, while the reply is awaited.
+    run.set_operation(None, OperationState::MaybeCreated);
+    run.owns = true;
+    match run.send(request) {
+        Ok(reply) => {
+            run.http_status = Some(reply.status);
+            match reply.created() {
+                Answer::Named(id) => Ok(Created::Started(named(run, id))),
+                Answer::Refused(why) => Err(refused(run, &why, "")),
+                Answer::NotStarted(why) => {
+                    run.set_operation(None, OperationState::NotCreated);
+                    let (status, retry_after) = (Some(reply.status), reply.retry_after);
+                    let by_api = reply.status == 500;
+                    Ok(Created::NotStarted(Failure { why, by_api, status, retry_after }))
+                }
+                Answer::InDoubt(why) => Ok(Created::Started(Started::InDoubt(in_doubt(run, why, false)))),
+            }
+        }
+        Err(error) if error.sent => {
+            Ok(Created::Started(Started::InDoubt(in_doubt(run, error.text, error.timed_out))))
+        }
+        Err(error) => {
+            run.set_operation(None, OperationState::NotCreated);
+            run.pause(Duration::ZERO)?;
+            if error.permanent {
+                return Err(refused(run, &error.text, &error.hint));
+            }
+            Ok(Created::NotStarted(Failure {
+                why: error.text,
+                by_api: false,
+                status: None,
+                retry_after: None,
+            }))
+        }
+    }
+}
+
+fn named(run: &mut Run, id: String) -> Started {
+    run.set_operation(Some(&id), OperationState::InProgress);
+    let kind = run.kind.name();
+    run.info(format!("Created the {kind} operation with ID {id}"));
+    run.note(&[Line::Operation(id.clone())]);
+    Started::Named(id)
+}
+
+/// The create may have been processed, and its answer doesn't say.
+pub(crate) fn in_doubt(run: &mut Run, why: String, timed_out: bool) -> Doubt {
+    run.set_operation(None, OperationState::MaybeCreated);
+    let kind = run.kind.name();
+    run.warn(format!(
+        "the reply to the create was lost ({why}): a {kind} operation may be running, looking for it"
+    ));
+    let last_look = run.now() + run.connection.create_timeout;
+    Doubt { timed_out, last_look }
+}
+
+/// The end of a run whose create was refused, or failed too often.
+fn refused(run: &mut Run, why: &str, hint: &str) -> End {
+    run.set_operation(None, OperationState::NotCreated);
+    let (kind, server, url) = (run.kind.name(), &run.connection.barman_server, &run.connection.api_url);
+    let message = format!(
+        "An issue was faced while trying to create a {kind} operation: server {server} at {url}: {why}"
+    );
+    End::with(Code::HttpError, message, if hint.is_empty() { refusal_hint(why) } else { hint.into() })
+}
+
+/// Creates that started nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts {
+    failed: u32,
+    /// How often the API failed, and since when.
+    queued: u32,
+    since: Option<Duration>,
+}
+
+impl Attempts {
+    /// Waits until the create may be sent again; ends the run after the last attempt. While the list grows, other
+    /// nodes are being served: that counts as no attempt.
+    pub(crate) fn again(
+        &mut self,
+        run: &mut Run,
+        baseline: &mut Baseline,
+        failure: &Failure,
+    ) -> Result<(), End> {
+        let since = *self.since.get_or_insert(run.now());
+        let why = &failure.why;
+        let others = failure.by_api && list_grows(run, baseline)?;
+        run.http_status = failure.status.or(run.http_status);
+        let wait = if failure.by_api { self.spread(run, failure.retry_after) } else { usual(run, failure) };
+        if others && run.now().saturating_sub(since) < QUEUE {
+            run.info(format!(
+                "the API is serving other nodes, one create a second ({why}): asking again in {}",
+                seconds(wait)
+            ));
+            return run.pause(wait);
+        }
+        self.failed += 1;
+        let (attempt, most, kind) = (self.failed, run.connection.max_retries.max(1), run.kind.name());
+        if attempt >= most {
+            let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
+            return Err(refused(run, &format!("{why}{tries}"), ""));
+        }
+        run.warn(format!("Attempt {attempt} of {most} to create the {kind} operation failed: {why}"));
+        run.pause(wait)
+    }
+
+    fn spread(&mut self, run: &mut Run, retry_after: Option<Duration>) -> Duration {
+        let window = (ID_RESOLUTION * 2_u32.saturating_pow(self.queued)).min(WIDEST_SPREAD);
+        self.queued += 1;
+        let least = run.connection.retry_wait.max(ID_RESOLUTION);
+        let least = least.max(retry_after.unwrap_or_default().min(run.loop_wait));
+        least + below(window, run.world.random())
+    }
+}
+
+fn usual(run: &mut Run, failure: &Failure) -> Duration {
+    let first = run.connection.retry_wait.max(ID_RESOLUTION);
+    let random = run.world.random();
+    retry_wait(1, first, run.loop_wait, failure.retry_after, random)
+}
+
+/// Whether there are operations that were not there before. None of them is ours, as ours all started nothing.
+fn list_grows(run: &mut Run, baseline: &mut Baseline) -> Result<bool, End> {
+    let Ok(list) = run.list()? else { return Ok(false) };
+    let known = baseline.known.get_or_insert_default();
+    let before = known.len();
+    known.extend(list);
+    Ok(known.len() > before)
+}

@@ -1,0 +1,119 @@
+//! What an earlier run has left, which was killed or gave up: its operation is waited for while its data can still
+//! count, and ended where it can't.
+
+use crate::config::Restore;
+use crate::outcome::{Code, OperationState};
+use crate::world::journal::{Ended as LastLine, Line, Record};
+use crate::world::snapshot::{Content, Snapshot};
+
+use super::follow::{Ended, Fate, follow};
+use super::in_doubt::follow_candidates;
+use super::judge::{Operations, Origin};
+use super::run::{End, Run};
+use super::start::{Baseline, note_create};
+use super::watch::Watch;
+
+/// Takes over what the earlier run has left, and decides whether its data can still count.
+pub(crate) fn take_over<'a>(run: &mut Run, restore: &'a Restore, record: &Record) -> Watch<'a> {
+    let snapshot = run.world.look();
+    let doomed = cannot_count(record, &snapshot, restore);
+    adopt(run, record, doomed.as_deref());
+    let mut watch = Watch::of(restore, run.now(), (&record.run.before).into());
+    watch.resume(snapshot, record.identity, doomed);
+    watch
+}
+
+/// Follows what the earlier run may have started to its end.
+pub(crate) fn follow_earlier(run: &mut Run, watch: &mut Watch, record: &Record) -> Result<Operations, End> {
+    let ended = match (&record.operation_id, record.ended) {
+        (Some(id), Some(end)) => vec![Ended { id: id.clone(), fate: fate(end) }],
+        (Some(id), None) => follow(run, watch, std::slice::from_ref(id))?,
+        (None, _) => {
+            let last_look = run.now() + run.connection.create_timeout;
+            follow_candidates(run, watch, record.run.known.as_ref(), last_look)?
+        }
+    };
+    Ok(Operations { origin: Origin::Earlier, ended })
+}
+
+/// An operation that somebody else has started, `--operation-id`.
+pub(crate) fn existing<'a>(
+    run: &mut Run,
+    restore: &'a Restore,
+    id: &str,
+    left_over: Option<&Record>,
+) -> Watch<'a> {
+    // Nothing says what was here before it: a mark counts whenever it came.
+    let mut watch = Watch::of(restore, run.now(), Snapshot::NOTHING);
+    run.set_operation(Some(id), OperationState::InProgress);
+    run.owns = true;
+    match left_over {
+        Some(record) => watch.resume(run.world.look(), record.identity, None),
+        None => note_create(run, restore, &Baseline { known: None, snapshot: Snapshot::NOTHING }),
+    }
+    run.note(&[Line::Operation(id.into())]);
+    watch
+}
+
+/// Refuses an operation that the API does not know. What an earlier run `left` may be running all the same.
+pub(crate) fn refuse_unknown(run: &mut Run, ended: &[Ended], left: bool) -> Result<(), End> {
+    let Some(Ended { id, .. }) = ended.iter().find(|ended| ended.fate == Fate::Unknown) else {
+        return Ok(());
+    };
+    run.set_operation(Some(id), OperationState::NotCreated);
+    run.settled = !left;
+    let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
+    let message = format!("operation {id} is unknown to the API at {url} as a recovery of server {server}");
+    Err(End::with(Code::HttpError, message, "check --operation-id and --barman-server"))
+}
+
+/// Logs what it is, and takes its operation for this run's.
+fn adopt(run: &mut Run, record: &Record, doomed: Option<&str>) {
+    let operation = match &record.operation_id {
+        Some(id) => format!("its operation {id}"),
+        None => "an operation that it may have started".into(),
+    };
+    let pid = record.run.pid;
+    let plan = match doomed {
+        None => format!("first waiting for {operation} to end"),
+        Some(why) => format!("first ending {operation}, as its data can't count any more ({why})"),
+    };
+    run.warn(format!("an earlier run (pid {pid}) for this data directory was killed or gave up: {plan}"));
+    let state = match record.operation_id {
+        Some(_) => OperationState::InProgress,
+        None => OperationState::MaybeCreated,
+    };
+    run.set_operation(record.operation_id.as_deref(), state);
+    run.owns = true;
+}
+
+fn fate(end: LastLine) -> Fate {
+    match end {
+        LastLine::Done => Fate::Done,
+        LastLine::Failed => Fate::Failed,
+        LastLine::NothingStarted => Fate::Unknown,
+    }
+}
+
+/// Why the data of the earlier operation can't be what is asked for now; none when it can. It counts only in the
+/// very directory that it noted, and only where whoever empties that removes it as a whole: an emptied mount point
+/// looks the same.
+fn cannot_count(record: &Record, now: &Snapshot, restore: &Restore) -> Option<String> {
+    if record.removed {
+        return Some("the data directory was removed while it was running".into());
+    }
+    if record.run.backup_id != restore.backup_id {
+        return Some(format!("it restores backup {}, not {}", record.run.backup_id, restore.backup_id));
+    }
+    match (now.content, record.identity, now.identity) {
+        (Content::Unseen, ..) => None,
+        (_, Some(then), Some(here)) if !then.became(&here) => {
+            Some("the data directory was removed or emptied since".into())
+        }
+        (_, Some(_), Some(_)) if !now.removable => {
+            Some("the data directory is a mount point, or its parent can't be changed: it may have been emptied since".into())
+        }
+        (_, Some(_), Some(_)) => None,
+        _ => Some("the data directory is not the one that it wrote into".into()),
+    }
+}

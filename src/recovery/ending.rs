@@ -1,0 +1,187 @@
+//! How a recovery begins and ends in the log, what becomes of the state file, and the report.
+
+use std::time::Duration;
+
+use crate::config::Restore;
+use crate::outcome::{Code, OperationState, Outcome, Problem};
+use crate::text::{seconds, size};
+use crate::version::VERSION;
+use crate::world::Interrupt;
+use crate::world::journal::{Ended, Line};
+use crate::world::snapshot::Mark;
+
+use super::create::Failure;
+use super::judge::{Case, Operations, Origin, Verdict};
+use super::quiet::end_restore;
+use super::run::{End, Run};
+use super::start::refuse_running_postgres;
+use super::watch::Watch;
+
+/// A recovery that is done.
+#[derive(Debug)]
+pub(crate) struct Restored(Option<Mark>);
+
+/// What follows from operations that have ended.
+#[derive(Debug)]
+pub(crate) enum Judged {
+    Restored(Restored),
+    /// A create may follow.
+    NothingStarted(Failure),
+}
+
+/// The first line of the log.
+pub(crate) fn log_start(run: &mut Run, restore: &Restore) {
+    let what = match &restore.operation_id {
+        Some(id) => format!("Following recovery operation {id}"),
+        None => format!("Restoring backup {}", restore.backup_id),
+    };
+    let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
+    run.info(format!(
+        "{what} of Barman server {server} to {} through {url} (barman-recover {})",
+        restore.data_directory, VERSION
+    ));
+}
+
+/// Lets the data directory decide about operations that have ended.
+pub(crate) fn judge(
+    run: &mut Run,
+    restore: &Restore,
+    watch: &Watch,
+    operations: &Operations,
+) -> Result<Judged, End> {
+    let evidence = watch.evidence(run, restore);
+    let server = &run.connection.barman_server;
+    let case = Case { operations, evidence, now: &watch.last, restore, server };
+    let state = case.state();
+    let id = match operations.ended.as_slice() {
+        [ended] => Some(ended.id.clone()),
+        _ => run.operation_id.clone(),
+    };
+    if watch.last.postmaster.is_some() {
+        run.set_operation(id.as_deref(), state);
+        refuse_running_postgres(&watch.last, restore)?;
+    }
+    match case.verdict() {
+        Verdict::Restored { mark, warning } => {
+            run.set_operation(id.as_deref(), OperationState::Done);
+            if let Some(Problem { message, hint }) = warning {
+                run.warn(message);
+                if !hint.is_empty() {
+                    run.warn(format!("HINT: {hint}"));
+                }
+            }
+            watch.report(run, true);
+            run.info("Recovery operation finished successfully.");
+            Ok(Judged::Restored(Restored(mark)))
+        }
+        Verdict::CreateAgain(why) => {
+            run.info(format!("{why}: starting a new operation"));
+            run.set_operation(None, OperationState::NotCreated);
+            Ok(Judged::NothingStarted(Failure::after_doubt(why)))
+        }
+        Verdict::Failed(code, problem) => {
+            if operations.ended.is_empty() && matches!(operations.origin, Origin::InDoubt { .. }) {
+                run.settled = false; // the request may still lie in the API's backlog
+            } else {
+                run.set_operation(id.as_deref(), state);
+            }
+            Err(End::With(code, problem))
+        }
+    }
+}
+
+/// Logs how it ended, gives up the state file, and makes the report.
+pub(crate) fn finish(mut run: Run, restore: &Restore, end: Result<Restored, End>) -> Outcome {
+    let (code, problem, mark) = match end {
+        Ok(Restored(mark)) => (Code::RecoveryDone, Problem::default(), mark),
+        Err(End::With(code, problem)) => (code, problem, None),
+        Err(End::Interrupted(interrupt)) => {
+            let (code, problem) = interrupted(&mut run, restore, interrupt);
+            (code, problem, None)
+        }
+    };
+    run.log_problem(code, &problem);
+    close_journal(&mut run);
+    // What a signal makes of a cancelled run is the program's.
+    if code != Code::Cancelled {
+        let line = ended_line(code.name(), code as i32, run.now(), run.operation_id.as_deref(), run.state);
+        run.info(line + &restored_line(&run, mark.as_ref(), code));
+    }
+    Outcome {
+        code,
+        message: problem.message,
+        hint: problem.hint,
+        operation_id: run.operation_id.clone(),
+        operation_state: run.state,
+        http_status: run.http_status,
+        elapsed: run.now(),
+        bytes: run.bytes,
+        total_bytes: run.total_bytes,
+    }
+}
+
+/// The end of a run that was interrupted. A cancel ends the restore too, unless the host wants it left running.
+fn interrupted(run: &mut Run, restore: &Restore, interrupt: Interrupt) -> (Code, Problem) {
+    let (code, what) = match interrupt {
+        Interrupt::DeadlinePassed => {
+            let deadline = run.connection.deadline.unwrap_or_default();
+            (Code::TimedOut, format!("the deadline of {} has passed", seconds(deadline)))
+        }
+        Interrupt::Cancelled | Interrupt::Detached => (Code::Cancelled, "cancelled".into()),
+    };
+    if interrupt == Interrupt::Cancelled && run.owns && !run.settled && !restore.leave_running {
+        run.world.grant_grace();
+        let _ = end_restore(run); // an error means that the grace is over: the state file keeps the rest
+    }
+    (code, run.interrupted(&what))
+}
+
+/// Removes the state file when nothing that was started can still write; otherwise leaves it to the next run.
+fn close_journal(run: &mut Run) {
+    let (locked, settled) = (run.locked, run.settled);
+    let last = match run.state {
+        OperationState::Done => Ended::Done,
+        OperationState::Failed => Ended::Failed,
+        _ => Ended::NothingStarted,
+    };
+    let operation = run.operation_id.clone().map(Line::Operation);
+    let lines: Vec<Line> = operation.into_iter().chain([Line::Ended(last)]).collect();
+    let Some(journal) = run.world.journal() else { return };
+    if !locked || !settled {
+        return journal.leave();
+    }
+    let path = journal.path();
+    if let Err(why) = journal.close(&lines) {
+        run.warn(format!("the state file {path} could not be removed: {why}"));
+    }
+}
+
+/// Which backup it was, of when, and how far its WAL goes.
+fn restored_line(run: &Run, mark: Option<&Mark>, code: Code) -> String {
+    let restored = mark.map(|mark| {
+        let id = mark.backup_id.as_ref().map_or("a backup".into(), |id| format!("backup {id}"));
+        format!("; restored {id} of server {}, taken {}", mark.server, mark.begin_time)
+    });
+    let wal = mark.and_then(|mark| mark.last_wal.as_ref()).map(|wal| format!(", with WAL up to {wal}"));
+    let bytes = run.bytes.filter(|_| code == Code::RecoveryDone).map(|bytes| format!(", {}", size(bytes)));
+    [restored, wal, bytes].into_iter().flatten().collect()
+}
+
+/// The last line of a run.
+pub(crate) fn ended_line(
+    code: &str,
+    number: i32,
+    time: Duration,
+    operation_id: Option<&str>,
+    state: OperationState,
+) -> String {
+    let operation = match (operation_id, state) {
+        (_, OperationState::NotCreated) => String::new(),
+        (Some(id), state) => format!("; operation {id}: {}", state.name()),
+        (None, state) => format!("; operation: {}", state.name()),
+    };
+    // The exit status of the program is what Patroni logs.
+    let status =
+        if number < 0 { format!("{number}, exit status {}", number & 0xff) } else { number.to_string() };
+    format!("Ended with {code} ({status}) after {}{operation}", seconds(time))
+}

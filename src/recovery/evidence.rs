@@ -1,0 +1,68 @@
+//! What the data directory proves of a restore. Pure.
+
+use crate::world::snapshot::{Content, Mark, Snapshot, Stamp};
+
+/// What lies in the data directory, held against what lay there before the create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// A complete restore of the backup asked for.
+    Complete(Mark),
+    /// A complete restore of something else: what, in words.
+    Other(String),
+    /// New files, but no mark: another Barman.
+    NewFiles,
+    /// Nothing, nothing new, or it was removed meanwhile: what, in words.
+    Nothing(String),
+    /// The directory can't be seen from here.
+    Unseen,
+}
+
+pub(crate) fn evidence(
+    before: &Snapshot,
+    now: &Snapshot,
+    doomed: Option<&str>,
+    server: &str,
+    backup_id: &str,
+) -> Evidence {
+    let new = |pick: fn(&Snapshot) -> Option<Stamp>| pick(now).is_some() && pick(now) != pick(before);
+    if let Some(why) = doomed {
+        return Evidence::Nothing(why.into());
+    }
+    match (now.content, &now.mark) {
+        (Content::Unseen, _) => Evidence::Unseen,
+        (Content::Missing, _) => Evidence::Nothing("it does not exist".into()),
+        (Content::NotADirectory, _) => Evidence::Nothing("it is not a directory".into()),
+        (Content::Empty, _) => Evidence::Nothing("it is empty".into()),
+        (Content::Something, Some(mark)) if new(|s| s.info) || new(|s| s.auto_conf) => {
+            match other(mark, server, backup_id) {
+                Some(other) => Evidence::Other(other),
+                None => Evidence::Complete(mark.clone()),
+            }
+        }
+        (Content::Something, Some(_)) => {
+            Evidence::Nothing("it holds a restore from before, which this operation has not touched".into())
+        }
+        (Content::Something, None) if new(|s| s.pg_version) && new(|s| s.pg_control) => Evidence::NewFiles,
+        (Content::Something, None) if now.pg_version.is_none() || now.pg_control.is_none() => {
+            Evidence::Nothing("it has no PG_VERSION or no global/pg_control".into())
+        }
+        (Content::Something, None) => Evidence::Nothing("nothing in it is new".into()),
+    }
+}
+
+/// Which backup of which server it is, if not the one asked for.
+fn other(mark: &Mark, server: &str, backup_id: &str) -> Option<String> {
+    if mark.server != server {
+        return Some(format!("a backup of the Barman server {}", mark.server));
+    }
+    let id = mark.backup_id.as_deref()?;
+    // An alias or a name may stand for any ID.
+    (is_backup_id(backup_id) && id != backup_id).then(|| format!("backup {id}"))
+}
+
+/// Whether it is an ID, `20261122T102257`, and neither an alias nor a name.
+fn is_backup_id(text: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    text.split_once('T')
+        .is_some_and(|(date, time)| date.len() == 8 && time.len() == 6 && digits(date) && digits(time))
+}

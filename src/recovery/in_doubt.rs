@@ -1,0 +1,105 @@
+//! After a create whose answer does not say what it started: finds what it may have started, and follows that to its
+//! end.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::api::Request;
+use crate::api::date::{Date, is_recent};
+
+use super::create::{Started, in_doubt};
+use super::follow::{Ended, Fate, follow};
+use super::judge::{Operations, Origin};
+use super::run::{End, Run};
+use super::waits::Missed;
+use super::watch::Watch;
+
+/// How often the list is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Follows what a create has started, or may have started, to its end.
+pub(crate) fn follow_started(
+    run: &mut Run,
+    watch: &mut Watch,
+    known: &mut Option<HashSet<String>>,
+    started: Started,
+) -> Result<Operations, End> {
+    let doubt = match started {
+        Started::InDoubt(doubt) => doubt,
+        Started::Named(id) => {
+            let ended = follow(run, watch, std::slice::from_ref(&id))?;
+            if ended.iter().all(|ended| ended.fate != Fate::Unknown) {
+                return Ok(Operations { origin: Origin::Named, ended });
+            }
+            in_doubt(run, format!("it named operation {id}, which the API does not know"), false)
+        }
+    };
+    let ended = follow_candidates(run, watch, known.as_ref(), doubt.last_look)?;
+    // What has ended is no candidate after a further create.
+    known.get_or_insert_default().extend(ended.iter().map(|ended| ended.id.clone()));
+    Ok(Operations { origin: Origin::InDoubt { timed_out: doubt.timed_out }, ended })
+}
+
+/// Looks at the list until `last_look`, and follows every operation that was not `known` before the create. Done
+/// earlier when the data directory shows that a restore of ours was among those that have ended.
+pub(crate) fn follow_candidates(
+    run: &mut Run,
+    watch: &mut Watch,
+    known: Option<&HashSet<String>>,
+    last_look: Duration,
+) -> Result<Vec<Ended>, End> {
+    let mut ended: Vec<Ended> = Vec::new();
+    loop {
+        let looked = run.now();
+        let open: Vec<String> = candidates(run, watch, known)?
+            .into_iter()
+            .filter(|id| !ended.iter().any(|known| known.id == *id))
+            .collect();
+        for id in &open {
+            run.info(format!("operation {id} is new: it may be ours"));
+        }
+        let followed = follow(run, watch, &open)?;
+        for Ended { id, fate } in &followed {
+            run.info(format!("operation {id} has ended: {fate:?}"));
+        }
+        let any = !followed.is_empty();
+        ended.extend(followed);
+        watch.look(run)?;
+        let restored = !ended.is_empty() && watch.has_news();
+        if looked >= last_look || (restored && !any) {
+            return Ok(ended);
+        }
+        if !any {
+            let left = last_look.saturating_sub(run.now());
+            watch.wait(run, LOOK_AGAIN.min(left))?;
+        }
+    }
+}
+
+/// The recoveries that the create may have started. Without the list from before it, those that are recent.
+fn candidates(run: &mut Run, watch: &mut Watch, known: Option<&HashSet<String>>) -> Result<Vec<String>, End> {
+    loop {
+        let missed = match run.ask(&Request::List)? {
+            Ok(reply) => match reply.ids(run.kind) {
+                Ok(list) => {
+                    run.good_answer();
+                    return Ok(list.into_iter().filter(|id| is_new(id, known, reply.date)).collect());
+                }
+                Err(why) => Missed { why, retry_after: reply.retry_after },
+            },
+            Err(error) => error.into(),
+        };
+        watch.look(run)?;
+        let about = format!("a {} operation", run.kind.name());
+        let wait = run.miss(&missed, &about, watch.arrives(run.now()))?;
+        watch.wait(run, wait)?;
+    }
+}
+
+fn is_new(id: &str, known: Option<&HashSet<String>>, now: Option<Date>) -> bool {
+    match (known, now) {
+        (Some(known), _) => !known.contains(id),
+        (None, Some(now)) => is_recent(id, now),
+        (None, None) => true,
+    }
+}

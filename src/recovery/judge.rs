@@ -1,0 +1,191 @@
+//! The one judgement: how an operation ended, held against what the data directory proves. Pure.
+
+use crate::config::Restore;
+use crate::outcome::{Code, OperationState, Problem};
+use crate::world::snapshot::{Content, Mark, Snapshot};
+
+use super::evidence::Evidence;
+use super::follow::{Ended, Fate};
+
+/// How this run knows the operations that have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The reply to the create named it, or the host did (`--operation-id`).
+    Named,
+    /// Nothing says whose they are: the reply to the create was lost.
+    InDoubt { timed_out: bool },
+    /// An earlier run started it.
+    Earlier,
+}
+
+/// The operations that have ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Operations {
+    pub(crate) origin: Origin,
+    pub(crate) ended: Vec<Ended>,
+}
+
+/// What follows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The data is here, or is taken to be, for the reason in the warning.
+    Restored {
+        mark: Option<Mark>,
+        warning: Option<Problem>,
+    },
+    /// Nothing of it is here and nothing of it is running: a create may follow; why.
+    CreateAgain(String),
+    Failed(Code, Problem),
+}
+
+/// What is judged.
+pub(crate) struct Case<'a> {
+    pub(crate) operations: &'a Operations,
+    pub(crate) evidence: Evidence,
+    /// The data directory now.
+    pub(crate) now: &'a Snapshot,
+    pub(crate) restore: &'a Restore,
+    pub(crate) server: &'a str,
+}
+
+impl Case<'_> {
+    pub(crate) fn verdict(self) -> Verdict {
+        match self.operations.origin {
+            Origin::Named => self.named(),
+            Origin::InDoubt { timed_out } => self.in_doubt(timed_out),
+            Origin::Earlier => self.earlier(),
+        }
+    }
+
+    /// What is known of the operations in the end.
+    pub(crate) fn state(&self) -> OperationState {
+        let states = || self.operations.ended.iter().map(|ended| ended.fate.state());
+        [OperationState::Done, OperationState::Failed]
+            .into_iter()
+            .find(|state| states().any(|other| other == *state))
+            .unwrap_or(OperationState::NotCreated)
+    }
+
+    fn named(self) -> Verdict {
+        let failed = |message: String, hint: String| {
+            Verdict::Failed(
+                Code::RecoveryFailed,
+                Problem::new(format!("Recovery operation failed. {message}"), hint),
+            )
+        };
+        if self.operations.ended.iter().any(|ended| ended.fate == Fate::Failed) {
+            return Verdict::Failed(Code::RecoveryFailed, self.barmans_failure());
+        }
+        let directory = &self.restore.data_directory;
+        let says = format!("Barman says that operation {} is done, but", self.names());
+        match &self.evidence {
+            Evidence::Complete(mark) => Verdict::Restored { mark: Some(mark.clone()), warning: None },
+            Evidence::Other(what) => failed(
+                format!("{directory} holds {what}, not backup {} of server {}", self.restore.backup_id, self.server),
+                "check --backup-id and --barman-server; empty the data directory and restore again".into(),
+            ),
+            Evidence::NewFiles => warned(
+                format!("{directory} holds new data without the last mark that Barman leaves: whether it is complete can't be seen"),
+                "is this a Barman before 3.14, or a later one with another order of files?",
+            ),
+            Evidence::Unseen => {
+                warned(format!("{directory} can't be seen from here: nobody has verified the data in it"), "")
+            }
+            Evidence::Nothing(what) if self.restore.verify => failed(
+                format!("{says} the data is not in {directory}: {what}"),
+                "was it restored to a different host (--ssh-command), or did two nodes get one operation? Barman's own output names the destination; --no-verify is for a host that restores elsewhere".into(),
+            ),
+            Evidence::Nothing(what) => {
+                warned(format!("{says} the data is not in {directory}: {what} (--no-verify)"), "")
+            }
+        }
+    }
+
+    fn in_doubt(self, timed_out: bool) -> Verdict {
+        let directory = &self.restore.data_directory;
+        let names = self.names();
+        match &self.evidence {
+            Evidence::Complete(mark) => Verdict::Restored { mark: Some(mark.clone()), warning: None },
+            _ if self.operations.ended.is_empty() && timed_out => Verdict::Failed(
+                Code::HttpError,
+                Problem::new(
+                    "the API did not answer the request for a recovery operation in time, and no operation has appeared since: it is not able to start one",
+                    "see the log of pg-backup-api on the Barman host; --create-timeout sets how long it has for the answer",
+                ),
+            ),
+            _ if self.operations.ended.is_empty() => Verdict::CreateAgain("no operation was created".into()),
+            Evidence::Unseen => Verdict::Failed(
+                Code::HttpError,
+                Problem::new(
+                    format!(
+                        "the reply to the create was lost, and {directory} can't be seen from here, so nothing shows which of the operations that were new then restored it: {names}"
+                    ),
+                    "see on the Barman host which operation was for this node",
+                ),
+            ),
+            Evidence::Nothing(_) if self.can_create() => {
+                Verdict::CreateAgain(format!("what was created since ({names}) has ended elsewhere"))
+            }
+            Evidence::Other(what) => self.pieces(&format!("holds {what}")),
+            Evidence::NewFiles => self.pieces("holds new data without Barman's last mark"),
+            Evidence::Nothing(what) => self.pieces(&format!("holds only pieces: {what}")),
+        }
+    }
+
+    fn earlier(self) -> Verdict {
+        let directory = &self.restore.data_directory;
+        let names = self.names();
+        match &self.evidence {
+            Evidence::Complete(mark) => Verdict::Restored { mark: Some(mark.clone()), warning: None },
+            Evidence::Unseen if self.restore.verify => Verdict::Failed(
+                Code::HttpError,
+                Problem::new(
+                    format!(
+                        "{directory} can't be seen from here, so nothing shows whether the earlier run ({names}) restored it"
+                    ),
+                    "make sure that the data directory is empty, and restore again",
+                ),
+            ),
+            Evidence::Unseen => Verdict::CreateAgain("the earlier run's operation has ended".into()),
+            Evidence::Nothing(_) if self.can_create() => Verdict::CreateAgain(
+                "nothing of the earlier run is in progress or in the data directory".into(),
+            ),
+            Evidence::Other(what) => self.pieces(&format!("holds {what}")),
+            Evidence::NewFiles => self.pieces("holds data of an earlier restore without Barman's last mark"),
+            Evidence::Nothing(what) => {
+                self.pieces(&format!("holds the remains of an earlier restore: {what}"))
+            }
+        }
+    }
+
+    /// Whether Barman would accept the directory.
+    fn can_create(&self) -> bool {
+        matches!(self.now.content, Content::Missing | Content::Empty)
+    }
+
+    fn pieces(&self, holds: &str) -> Verdict {
+        let directory = &self.restore.data_directory;
+        let message =
+            format!("Recovery operation failed. {directory} {holds} (operations: {})", self.names());
+        let hint = "empty the data directory and restore again (Patroni does so by itself)";
+        Verdict::Failed(Code::RecoveryFailed, Problem::new(message, hint))
+    }
+
+    fn barmans_failure(&self) -> Problem {
+        let (server, names) = (self.server, self.names());
+        Problem::new(
+            "Recovery operation failed.",
+            format!(
+                "the API gives no reason; Barman's own output is in <barman_home>/{server}/output/{names}.json on the Barman host"
+            ),
+        )
+    }
+
+    fn names(&self) -> String {
+        crate::text::first_few(self.operations.ended.iter().map(|ended| ended.id.as_str()))
+    }
+}
+
+fn warned(message: String, hint: &str) -> Verdict {
+    Verdict::Restored { mark: None, warning: Some(Problem::new(message, hint)) }
+}

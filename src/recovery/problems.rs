@@ -1,0 +1,23 @@
+//! What to do about what went wrong, where several files say it. Pure.
+
+/// What to do about a create that was refused.
+pub(crate) fn refusal_hint(why: &str) -> String {
+    let hint = if why.contains("HTTP 404") && why.contains("Backup '") {
+        "--backup-id must be a backup that 'barman list-backups' lists on the Barman host, or latest"
+    } else if why.contains("HTTP 404") {
+        "--barman-server must be a server that 'barman list-servers' lists on the Barman host; --api-url must lead to pg-backup-api"
+    } else if why.contains("HTTP 401") || why.contains("HTTP 403") {
+        "a proxy in front of pg-backup-api asks for authentication: a client certificate (--cert-file), or user:password@ in --api-url"
+    } else if why.contains("HTTP 3") {
+        "a create is never sent to another address: set --api-url to it"
+    } else if !why.contains("HTTP ") {
+        API_HINT
+    } else {
+        "see the log of pg-backup-api on the Barman host"
+    };
+    hint.into()
+}
+
+/// What to do when nothing better is known.
+pub(crate) const API_HINT: &str =
+    "check --api-url, and on the Barman host whether pg-backup-api is running ('pg-backup-api status')";

@@ -1,0 +1,78 @@
+//! The wait for quiet, and the end of a restore that is not wanted any more.
+
+use std::time::Duration;
+
+use crate::api::{Request, Status};
+use crate::config::Restore;
+use crate::outcome::OperationState;
+
+use super::run::{End, Run};
+use super::watch::Watch;
+
+/// Nothing changes for so long, and no receiver is here: nobody writes any more.
+const QUIET: Duration = Duration::from_secs(3);
+/// The same where receivers have been seen, as their end is seen too.
+const QUIET_BEHIND_RECEIVERS: Duration = Duration::from_secs(1);
+/// Between two looks.
+const LOOKS: Duration = Duration::from_millis(50);
+/// Between two questions to Barman while a restore is being ended.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Waits until nothing writes into the data directory: whoever learns of an end starts PostgreSQL, or empties the
+/// directory and lets something else write into it. Two nodes' creates that the API gave one ID are two restores,
+/// of which one may end long before the other.
+pub(crate) fn quiet(run: &mut Run, watch: &mut Watch, restore: &Restore) -> Result<(), End> {
+    let took = run.now().saturating_sub(watch.began);
+    let since = run.now();
+    let mut warned = false;
+    loop {
+        watch.look(run)?;
+        let receivers = run.world.receivers();
+        run.receivers_seen |= receivers > 0;
+        let longest = if run.receivers_seen { QUIET_BEHIND_RECEIVERS } else { QUIET };
+        let still = run.now().saturating_sub(watch.changed);
+        let left = longest.min(took / 10).saturating_sub(still);
+        if receivers == 0 && left.is_zero() {
+            run.settled = true;
+            return Ok(());
+        }
+        if watch.doomed().is_some() {
+            run.world.end_receivers();
+        }
+        if !warned && run.now().saturating_sub(since) > QUIET {
+            warned = true;
+            run.warn(format!(
+                "the operation has ended, and something still writes into {} (another restore? Two nodes may have got one operation): waiting for its end",
+                restore.data_directory
+            ));
+        }
+        run.pause(left.clamp(LOOKS / 50, LOOKS))?;
+    }
+}
+
+/// Ends the receivers of this run's restore, and waits for Barman to say that it has ended: as long as the grace of
+/// an interrupt lasts. Not where no receiver has been seen.
+pub(crate) fn end_restore(run: &mut Run) -> Result<(), End> {
+    if run.world.end_receivers() == 0 && !run.receivers_seen {
+        return Ok(());
+    }
+    run.info("ending the restore: its rsync receivers have got SIGTERM");
+    loop {
+        if let Some(id) = run.operation_id.clone()
+            && let Ok(Ok(status)) = run.ask(&Request::Poll(id.clone()))?.map(|reply| reply.operation())
+        {
+            let state = match status {
+                Status::InProgress => OperationState::InProgress,
+                Status::Done => OperationState::Done,
+                Status::Failed => OperationState::Failed,
+            };
+            run.set_operation(Some(&id), state);
+            if !state.may_be_running() && run.world.receivers() == 0 {
+                run.settled = true;
+                return Ok(());
+            }
+        }
+        run.pause(ASK_AGAIN)?;
+        run.world.end_receivers();
+    }
+}

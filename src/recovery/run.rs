@@ -1,0 +1,265 @@
+//! A run of any command that starts or follows operations: the world, what is known of the operation, and the
+//! words in which both are logged.
+
+use std::time::Duration;
+
+use crate::api::{OperationKind, Reply, Request, TransportError};
+use crate::config::Connection;
+use crate::event::{Event, Level};
+use crate::outcome::{Code, OperationState, Problem};
+use crate::text::seconds;
+use crate::world::journal::Line;
+use crate::world::{Interrupt, World};
+
+use super::waits::{Every, Missed, Outage, SHORTEST};
+
+/// Why a run is over before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    With(Code, Problem),
+    Interrupted(Interrupt),
+}
+
+impl From<Interrupt> for End {
+    fn from(interrupt: Interrupt) -> End {
+        End::Interrupted(interrupt)
+    }
+}
+
+impl End {
+    pub(crate) fn with(code: Code, message: impl Into<String>, hint: impl Into<String>) -> End {
+        End::With(code, Problem::new(message, hint))
+    }
+}
+
+/// A run, and what is known of its operation.
+#[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
+pub(crate) struct Run<'a> {
+    pub(crate) world: &'a mut dyn World,
+    pub(crate) connection: &'a Connection,
+    pub(crate) kind: OperationKind,
+    /// Longest wait between two polls.
+    pub(crate) loop_wait: Duration,
+    pub(crate) operation_id: Option<String>,
+    pub(crate) state: OperationState,
+    /// The status of the last reply that decided something.
+    pub(crate) http_status: Option<u16>,
+    /// Whether nothing that this or an earlier run started can still write.
+    pub(crate) settled: bool,
+    /// Whether the operation is this run's own, and no other live run's that it waits for.
+    pub(crate) owns: bool,
+    /// Whether this run has locked the state file.
+    pub(crate) locked: bool,
+    /// Whether receivers of this restore have been seen.
+    pub(crate) receivers_seen: bool,
+    /// What has arrived, and the size of the backup, where known.
+    pub(crate) bytes: Option<u64>,
+    pub(crate) total_bytes: Option<u64>,
+    pub(crate) outage: Outage,
+    pub(crate) progress_logged: Every,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        world: &'a mut dyn World,
+        connection: &'a Connection,
+        kind: OperationKind,
+        loop_wait: Duration,
+    ) -> Run<'a> {
+        Run {
+            world,
+            connection,
+            kind,
+            loop_wait,
+            operation_id: None,
+            state: OperationState::NotCreated,
+            http_status: None,
+            settled: true,
+            owns: false,
+            locked: false,
+            receivers_seen: false,
+            bytes: None,
+            total_bytes: None,
+            outage: Outage::default(),
+            progress_logged: Every::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.world.now()
+    }
+
+    pub(crate) fn pause(&mut self, time: Duration) -> Result<(), End> {
+        Ok(self.world.pause(time)?)
+    }
+
+    pub(crate) fn log(&mut self, level: Level, message: impl AsRef<str>) {
+        self.world.report(Event::log(level, message.as_ref()));
+    }
+
+    pub(crate) fn info(&mut self, message: impl AsRef<str>) {
+        self.log(Level::Info, message);
+    }
+
+    pub(crate) fn warn(&mut self, message: impl AsRef<str>) {
+        self.log(Level::Warning, message);
+    }
+
+    /// Sends a request, once.
+    pub(crate) fn send(&mut self, request: &Request) -> Result<Reply, TransportError> {
+        self.world.send(request, request.timeout(self.connection))
+    }
+
+    /// Asks a question, once. What interrupts the run interrupts the question.
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<Result<Reply, TransportError>, End> {
+        let answer = self.send(request);
+        match &answer {
+            Ok(reply) => self.http_status = Some(reply.status),
+            Err(_) => self.pause(Duration::ZERO)?,
+        }
+        Ok(answer)
+    }
+
+    /// Asks a question again while that may help. The last answer, whatever it is.
+    pub(crate) fn ask_again(&mut self, request: &Request) -> Result<Result<Reply, TransportError>, End> {
+        let most = self.connection.max_retries.max(1);
+        let mut tries = 1;
+        loop {
+            let answer = self.ask(request)?;
+            let again = match &answer {
+                Ok(reply) => reply.status >= 500,
+                Err(error) => !error.permanent,
+            };
+            if !again || tries >= most {
+                return Ok(answer);
+            }
+            let wait = self.connection.retry_wait.max(SHORTEST);
+            self.pause(wait)?;
+            tries += 1;
+        }
+    }
+
+    /// The IDs of the operations of this kind; or why they could not be listed, and what the API wants waited.
+    pub(crate) fn list(&mut self) -> Result<Result<Vec<String>, Missed>, End> {
+        let kind = self.kind;
+        Ok(match self.ask(&Request::List)? {
+            Ok(reply) => reply.ids(kind).map_err(|why| Missed { why, retry_after: reply.retry_after }),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// Notes what is known of the operation, and reports it.
+    pub(crate) fn set_operation(&mut self, id: Option<&str>, state: OperationState) {
+        let same = self.state == state && self.operation_id.as_deref() == id;
+        self.operation_id = id.map(str::to_string);
+        self.state = state;
+        match state {
+            OperationState::NotCreated => self.settled = true,
+            OperationState::MaybeCreated | OperationState::InProgress => self.settled = false,
+            // Only once nothing is written any more.
+            OperationState::Done | OperationState::Failed => {}
+        }
+        if !same {
+            self.world.report(Event::State { state, operation_id: self.operation_id.clone() });
+        }
+    }
+
+    /// Appends lines to the state file, where this run has one. It warns once when that fails.
+    pub(crate) fn note(&mut self, lines: &[Line]) {
+        if !self.locked {
+            return;
+        }
+        let written = self.world.journal().map_or(Ok(()), |journal| journal.append(lines));
+        if let Err(why) = written {
+            self.locked = false;
+            self.warn(format!(
+                "the state file can't be written ({why}): going on without it; if this run is killed, the next one won't know of it"
+            ));
+        }
+    }
+
+    /// A good answer of the API ends an outage.
+    pub(crate) fn good_answer(&mut self) {
+        let now = self.now();
+        if let Some(outage) = self.outage.over(now) {
+            self.info(format!("the API answers again, after {}", seconds(outage)));
+        }
+    }
+
+    /// Counts an answer that is not good, and logs it; how long to wait before the next question. Ends the run when
+    /// the outage has lasted too long; it does not count while something `arrives`.
+    pub(crate) fn miss(&mut self, missed: &Missed, about: &str, arrives: bool) -> Result<Duration, End> {
+        let now = self.now();
+        let random = self.world.random();
+        let miss = self.outage.miss(now, self.connection, self.loop_wait, missed, arrives, random);
+        let (lasted, tries, why) = (seconds(miss.lasted), miss.tries, &missed.why);
+        if miss.too_long {
+            let (server, url) = (&self.connection.barman_server, &self.connection.api_url);
+            return Err(End::with(
+                Code::HttpError,
+                format!(
+                    "Maximum number of retries exceeded, exiting. {about} of server {server} may still be running: no good answer from {url} for {lasted} ({tries} tries), the last: {why}"
+                ),
+                self.still_running_hint(),
+            ));
+        }
+        let budget = seconds(self.connection.max_outage);
+        self.warn(format!(
+            "Attempt {tries} to ask about {about} failed: {why} (no good answer for {lasted} of at most {budget})"
+        ));
+        Ok(miss.wait)
+    }
+
+    /// What to do about an operation that may continue without this run.
+    pub(crate) fn still_running_hint(&mut self) -> String {
+        let server = &self.connection.barman_server;
+        let look = match &self.operation_id {
+            Some(id) => format!("'patroni_barman operations wait {id}' waits for its end"),
+            None => format!("see on the Barman host what is running for server {server}"),
+        };
+        let meanwhile = match self.kind {
+            OperationKind::Recovery => "; let nothing else write into the data directory meanwhile",
+            _ => "",
+        };
+        let journal = self.world.journal().filter(|_| self.locked).map(|journal| {
+            let path = journal.path();
+            format!("; once nothing of it is running on the Barman host any more, remove {path}, or the next run waits for it again")
+        });
+        look + meanwhile + &journal.unwrap_or_default()
+    }
+}
+
+/// The words at the end of a run.
+impl Run<'_> {
+    /// Logs what went wrong, and what to do about it.
+    pub(crate) fn log_problem(&mut self, code: Code, problem: &Problem) {
+        let level = if code == Code::Cancelled { Level::Warning } else { Level::Error };
+        if !problem.message.is_empty() {
+            self.log(level, &problem.message);
+        }
+        if !problem.hint.is_empty() {
+            self.log(level, format!("HINT: {}", problem.hint));
+        }
+    }
+
+    /// What is left of a run that was interrupted, `what` being the reason.
+    pub(crate) fn interrupted(&mut self, what: &str) -> Problem {
+        let (kind, server) = (self.kind.name(), &self.connection.barman_server);
+        let message = match (&self.operation_id, self.settled) {
+            (Some(id), false) if !self.state.may_be_running() => format!(
+                "{what}: {kind} operation {id} has ended ({}), but something may still write into the data directory",
+                self.state.name()
+            ),
+            (Some(id), false) => {
+                format!("{what}: {kind} operation {id} of server {server} continues on the Barman host")
+            }
+            (None, false) => format!(
+                "{what}: a {kind} operation of server {server} may have been created, and then continues on the Barman host"
+            ),
+            (Some(id), true) => format!("{what}: {kind} operation {id} has ended ({})", self.state.name()),
+            (None, true) => format!("{what}: no {kind} operation was started"),
+        };
+        let hint = if self.settled { String::new() } else { self.still_running_hint() };
+        Problem::new(message, hint)
+    }
+}

@@ -1,0 +1,243 @@
+//! What comes before a create: nothing of ours is running until then.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::api::{Reply, Request, TransportError};
+use crate::config::Restore;
+use crate::outcome::{Code, OperationState};
+use crate::world::journal::{Ended, Line, Lock, Record, Run as RunLine};
+use crate::world::snapshot::{Content, Snapshot};
+
+use super::problems::{API_HINT, refusal_hint};
+use super::run::{End, Run};
+use super::waits::{Every, retry_wait};
+
+/// How often the state file of another run, and receivers of unknown origin, are looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Refuses a data directory in which PostgreSQL is running, as pgBackRest does.
+pub(crate) fn refuse_running_postgres(snapshot: &Snapshot, restore: &Restore) -> Result<(), End> {
+    let Some(pid) = snapshot.postmaster else { return Ok(()) };
+    let directory = &restore.data_directory;
+    Err(End::with(
+        Code::Busy,
+        format!(
+            "PostgreSQL is running in {directory}: its postmaster.pid names process {pid}, which is alive"
+        ),
+        format!(
+            "stop it first; if process {pid} is not a PostgreSQL process, remove {directory}/postmaster.pid"
+        ),
+    ))
+}
+
+/// Locks the state file, and waits while another run has it. What an earlier run has left, if anything.
+pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, End> {
+    let mut logged = Every::default();
+    loop {
+        let Some(journal) = run.world.journal() else { return Ok(None) };
+        let (path, lock) = (journal.path(), journal.lock());
+        match lock {
+            Lock::Ours { left_over, garbage } => {
+                run.locked = true;
+                run.set_operation(None, OperationState::NotCreated);
+                if let Some(why) = garbage {
+                    run.warn(format!("the state file {path} is unreadable ({why}): ignoring it"));
+                }
+                let Some(record) = left_over else { return Ok(None) };
+                refuse_foreign(run, restore, &record, &path)?;
+                return Ok(Some(record).filter(|record| record.ended != Some(Ended::NothingStarted)));
+            }
+            Lock::Held(record) => {
+                // What the other run has started may be writing, for whoever ends this one meanwhile.
+                if let Some(record) = &record {
+                    let known = record.operation_id.is_some();
+                    let state = if known { OperationState::InProgress } else { OperationState::MaybeCreated };
+                    run.set_operation(record.operation_id.as_deref(), state);
+                }
+                if logged.is_due(run.now(), run.loop_wait) {
+                    let other = record.as_ref().map_or(String::new(), |record| {
+                        let id = record.operation_id.as_ref();
+                        let operation = id.map_or(String::new(), |id| format!(", operation {id}"));
+                        format!(" (pid {}{operation})", record.run.pid)
+                    });
+                    run.warn(format!(
+                        "another run{other} restores into this data directory: waiting for its end (it has locked {path})"
+                    ));
+                }
+                run.pause(LOOK_AGAIN)?;
+            }
+            Lock::Unavailable(why) => {
+                run.warn(format!(
+                    "the state file {path} can't be used ({why}): going on without it; if this run is killed, the next one won't know of it"
+                ));
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// The state file belongs to something else: that may be running, and is not ours to judge.
+fn refuse_foreign(run: &mut Run, restore: &Restore, record: &Record, path: &str) -> Result<(), End> {
+    let (connection, theirs) = (run.connection, &record.run);
+    let url = connection.api_url.to_string();
+    let ids = restore.operation_id.as_ref().zip(record.operation_id.as_ref());
+    let (what, theirs, ours) = if theirs.api_url != url {
+        ("API", theirs.api_url.as_str(), url.as_str())
+    } else if theirs.barman_server != connection.barman_server {
+        ("Barman server", theirs.barman_server.as_str(), connection.barman_server.as_str())
+    } else if Path::new(&theirs.data_directory) != Path::new(&restore.data_directory) {
+        ("data directory", theirs.data_directory.as_str(), restore.data_directory.as_str())
+    } else if let Some((ours, theirs)) = ids.filter(|(ours, theirs)| ours != theirs) {
+        ("operation", theirs.as_str(), ours.as_str())
+    } else {
+        return Ok(());
+    };
+    let operation =
+        record.operation_id.as_ref().map_or("what it started".into(), |id| format!("operation {id}"));
+    let message = format!("the state file {path} belongs to a different {what}: {theirs}, not {ours}");
+    let hint = format!(
+        "make sure that {operation} of server {} at {} has ended, then remove {path}",
+        record.run.barman_server, record.run.api_url
+    );
+    run.locked = false;
+    if let Some(journal) = run.world.journal() {
+        journal.leave();
+    }
+    Err(End::with(Code::Busy, message, hint))
+}
+
+/// Asks whether the API is up.
+pub(crate) fn api_is_up(run: &mut Run) -> Result<(), End> {
+    let most = run.connection.max_retries.max(1);
+    for attempt in 1.. {
+        let trouble = match run.ask(&Request::Status)? {
+            Ok(reply) => match reply.api_ok() {
+                Ok(()) => return Ok(()),
+                Err((again, why)) => not_ok(run, &reply, again, &why),
+            },
+            Err(error) => error,
+        };
+        let why = &trouble.text;
+        if trouble.permanent || attempt >= most {
+            let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
+            let hint = if trouble.hint.is_empty() { API_HINT } else { &trouble.hint };
+            return Err(End::with(
+                Code::ApiNotOk,
+                format!("pg-backup-api is not working: {why}{tries}"),
+                hint,
+            ));
+        }
+        run.warn(format!("Attempt {attempt} of {most} to ask for the status of the API failed: {why}"));
+        let wait = again_wait(run, None);
+        run.pause(wait)?;
+    }
+    Ok(())
+}
+
+/// A reply that is not OK, as an error.
+fn not_ok(run: &Run, reply: &Reply, again: bool, why: &str) -> TransportError {
+    let text = format!("{}: {why}", run.connection.api_url.join(&["status"]));
+    let hint = if matches!(reply.status, 401 | 403) {
+        refusal_hint(&format!("HTTP {}", reply.status))
+    } else {
+        String::new()
+    };
+    TransportError { sent: true, timed_out: false, permanent: !again, text, hint }
+}
+
+/// Until a question is asked again.
+fn again_wait(run: &mut Run, retry_after: Option<Duration>) -> Duration {
+    let first = run.connection.retry_wait;
+    let random = run.world.random();
+    retry_wait(1, first, run.loop_wait.max(first), retry_after, random)
+}
+
+/// What was there before the create.
+pub(crate) struct Baseline {
+    /// The operations of this kind; none when they could not be listed.
+    pub(crate) known: Option<HashSet<String>>,
+    pub(crate) snapshot: Snapshot,
+}
+
+impl Baseline {
+    /// Asks for the list, as often as a request is tried, and looks at the data directory.
+    pub(crate) fn take(run: &mut Run) -> Result<Baseline, End> {
+        let known = known_operations(run)?;
+        Ok(Baseline { known, snapshot: run.world.look() })
+    }
+}
+
+/// The operations that there are; none when they can't be listed.
+fn known_operations(run: &mut Run) -> Result<Option<HashSet<String>>, End> {
+    let most = run.connection.max_retries.max(1);
+    for attempt in 1..=most {
+        let missed = match run.list()? {
+            Ok(list) => return Ok(Some(list.into_iter().collect())),
+            Err(missed) => missed,
+        };
+        if attempt == most {
+            let why = missed.why;
+            run.warn(format!("the operations can't be listed ({why}): going on without their list"));
+        } else {
+            let wait = again_wait(run, missed.retry_after);
+            run.pause(wait)?;
+        }
+    }
+    Ok(None)
+}
+
+/// Waits until no receiver writes into the data directory, whoever started it; ends those that write into one that
+/// was removed or emptied. And makes sure that PostgreSQL is not running there.
+pub(crate) fn nobody_writes_here(run: &mut Run, restore: &Restore) -> Result<(), End> {
+    let mut logged = Every::default();
+    let directory = &restore.data_directory;
+    loop {
+        let snapshot = run.world.look();
+        refuse_running_postgres(&snapshot, restore)?;
+        let receivers = run.world.receivers();
+        if receivers == 0 {
+            return Ok(());
+        }
+        let counts = snapshot.content == Content::Something;
+        if logged.is_due(run.now(), run.loop_wait) {
+            let what =
+                if counts { "waiting for their end" } else { "ending them, as the directory was emptied" };
+            run.warn(format!(
+                "{receivers} rsync receivers of a restore that this run did not start write into {directory}: {what}"
+            ));
+        }
+        if !counts {
+            run.world.end_receivers();
+        }
+        run.pause(LOOK_AGAIN)?;
+    }
+}
+
+/// Warns of a data directory that Barman may refuse.
+pub(crate) fn warn_of_content(run: &mut Run, restore: &Restore, snapshot: &Snapshot) {
+    let why = match snapshot.content {
+        Content::Something => {
+            "is not empty: Barman 3.15 and later refuse it, unless it is configured for delta-restore"
+        }
+        Content::NotADirectory => "is not a directory: Barman will refuse it",
+        _ => return,
+    };
+    run.warn(format!("the data directory {} {why}", restore.data_directory));
+}
+
+/// The first line of the state file: from here on a kill leaves a trace.
+pub(crate) fn note_create(run: &mut Run, restore: &Restore, baseline: &Baseline) {
+    let line = RunLine {
+        pid: std::process::id(),
+        api_url: run.connection.api_url.to_string(),
+        barman_server: run.connection.barman_server.clone(),
+        backup_id: restore.backup_id.clone(),
+        data_directory: restore.data_directory.clone(),
+        known: baseline.known.clone(),
+        before: (&baseline.snapshot).into(),
+    };
+    let identity = baseline.snapshot.identity.map(Line::Identity);
+    run.note(&std::iter::once(Line::Run(line)).chain(identity).collect::<Vec<_>>());
+}

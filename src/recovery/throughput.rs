@@ -1,0 +1,109 @@
+//! What has arrived, as figures for people: share, rate of the last seconds, time left. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::event::Progress;
+use crate::world::snapshot::Usage;
+
+/// The rate is that of so long a time.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Bytes over time.
+#[derive(Debug, Default)]
+pub(crate) struct Throughput {
+    began: Duration,
+    /// What was there before.
+    before: u64,
+    samples: VecDeque<(Duration, u64)>,
+    total: Option<u64>,
+    /// Bytes of WAL, once the base backup is complete.
+    wal: Option<u64>,
+}
+
+impl Throughput {
+    pub(crate) fn new(began: Duration, before: u64) -> Throughput {
+        Throughput { began, before, samples: VecDeque::from([(began, 0)]), total: None, wal: None }
+    }
+
+    /// Takes a look's figures.
+    pub(crate) fn add(&mut self, now: Duration, usage: &Usage, base_is_complete: bool) {
+        self.total = usage.total.or(self.total);
+        self.wal = base_is_complete.then_some(usage.wal_bytes);
+        let bytes = usage.bytes.saturating_sub(self.before);
+        // A sample a quarter of a second at most, and one from before the window.
+        if self.samples.back().is_none_or(|(at, _)| now.saturating_sub(*at) >= Duration::from_millis(200)) {
+            self.samples.push_back((now, bytes));
+        } else if let Some(last) = self.samples.back_mut() {
+            last.1 = bytes;
+        }
+        while self.samples.get(1).is_some_and(|(at, _)| now.saturating_sub(*at) >= WINDOW) {
+            self.samples.pop_front();
+        }
+    }
+
+    /// Bytes that have arrived, once some have.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        self.samples.back().map(|(_, bytes)| *bytes).filter(|bytes| *bytes > 0)
+    }
+
+    pub(crate) fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// The figures, once something has arrived.
+    pub(crate) fn progress(&self, now: Duration, is_done: bool) -> Option<Progress> {
+        let bytes = self.bytes()?;
+        let (since, then) = *self.samples.front()?;
+        let millis = now.saturating_sub(since).as_millis().max(1);
+        let rate = u128::from(bytes.saturating_sub(then)) * 1000 / millis;
+        let bytes_per_second = u64::try_from(rate).unwrap_or(u64::MAX);
+        let left = self
+            .total
+            .filter(|_| bytes_per_second > 0 && self.wal.is_none() && !is_done)
+            .map(|total| Duration::from_secs(total.saturating_sub(bytes).div_ceil(bytes_per_second)));
+        Some(Progress {
+            bytes,
+            total: self.total,
+            wal_bytes: self.wal,
+            bytes_per_second,
+            elapsed: now.saturating_sub(self.began),
+            left,
+            is_done,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn usage(bytes: u64) -> Usage {
+        Usage { bytes, total: Some(1000), ..Usage::default() }
+    }
+
+    #[test]
+    fn figures_have_share_rate_and_time_left() {
+        let mut throughput = Throughput::new(S * 5, 50);
+        assert_eq!(throughput.progress(S * 6, false), None);
+        throughput.add(S * 10, &usage(300), false);
+        let progress = throughput.progress(S * 10, false).unwrap();
+        assert_eq!((progress.bytes_per_second, progress.left), (50, Some(S * 15)));
+        assert_eq!(progress.to_string(), "250 bytes of 1.0 kB (25 %), 50 bytes/s, 5 s, about 15 s left");
+        throughput.add(S * 10, &Usage { wal_bytes: 16, ..usage(1066) }, true);
+        let text = throughput.progress(S * 10, false).unwrap().to_string();
+        assert_eq!(text, "base backup copied, copying WAL: 16 bytes, 203 bytes/s, 5 s");
+        assert_eq!(throughput.progress(S * 10, true).unwrap().percent(), Some(100));
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_seconds() {
+        let mut throughput = Throughput::new(Duration::ZERO, 0);
+        for second in 0..100 {
+            throughput.add(S * second, &usage(u64::from(second.min(50)) * 1000), false);
+        }
+        assert_eq!(throughput.progress(S * 99, false).unwrap().bytes_per_second, 0);
+    }
+}

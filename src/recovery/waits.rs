@@ -1,0 +1,158 @@
+//! Waiting times, and the outage budget of an operation that runs. Pure: time and randomness are passed in.
+
+use std::time::Duration;
+
+use crate::api::TransportError;
+use crate::config::Connection;
+
+/// Shortest wait between two requests.
+pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
+
+/// The API's IDs have a resolution of one second: a create that failed because of another node's can't
+/// succeed before.
+pub(crate) const ID_RESOLUTION: Duration = Duration::from_secs(1);
+
+/// A time in `[0, limit)`, evenly spread.
+pub(crate) fn below(limit: Duration, random: u64) -> Duration {
+    let bits = u32::try_from(random >> 40).unwrap_or_default(); // 24 bits
+    limit.mul_f64(f64::from(bits) / f64::from(1_u32 << 24))
+}
+
+/// Wait before an operation that has run for `age` is asked about again: a tenth of its age (the request's own time
+/// included, hence 11), so that its end is noticed in proportion. Where the data directory can be seen, its last
+/// mark says when to ask, and a fifth is enough.
+pub(crate) fn poll_wait(age: Duration, loop_wait: Duration, seen: bool) -> Duration {
+    (age / if seen { 5 } else { 11 }).min(loop_wait).max(SHORTEST)
+}
+
+/// Wait before the `n`th repetition (from 1): doubled each time up to `cap`, and up to a quarter more.
+/// `Retry-After` is honoured up to the cap.
+pub(crate) fn retry_wait(
+    n: u32,
+    first: Duration,
+    cap: Duration,
+    retry_after: Option<Duration>,
+    random: u64,
+) -> Duration {
+    let cap = cap.max(first);
+    let doubled = first.saturating_mul(1 << n.saturating_sub(1).min(16)).clamp(SHORTEST, cap.max(SHORTEST));
+    let wanted = doubled + below(doubled / 4, random);
+    wanted.max(retry_after.unwrap_or_default().min(cap))
+}
+
+/// When something was done that is done at most so often.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Every(Option<Duration>);
+
+impl Every {
+    /// Whether it is time to do it (again), which is then taken as done.
+    pub(crate) fn is_due(&mut self, now: Duration, every: Duration) -> bool {
+        let due = self.0.is_none_or(|last| now.saturating_sub(last) >= every);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
+}
+
+/// The time without a good answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outage {
+    since: Option<Duration>,
+    misses: u32,
+}
+
+/// Why there is no good answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Missed {
+    pub(crate) why: String,
+    /// How long the API wants to be left alone.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl From<TransportError> for Missed {
+    fn from(error: TransportError) -> Missed {
+        Missed { why: error.text, retry_after: None }
+    }
+}
+
+/// An outage at its latest miss.
+#[derive(Debug)]
+pub(crate) struct Miss {
+    pub(crate) lasted: Duration,
+    pub(crate) tries: u32,
+    /// Whether its budget is used up: the time, and the tries that it takes at least.
+    pub(crate) too_long: bool,
+    /// Until the next try.
+    pub(crate) wait: Duration,
+}
+
+impl Outage {
+    /// Counts a miss; `cap` is the longest wait. While data `arrives` the budget stays whole.
+    pub(crate) fn miss(
+        &mut self,
+        now: Duration,
+        connection: &Connection,
+        cap: Duration,
+        missed: &Missed,
+        arrives: bool,
+        random: u64,
+    ) -> Miss {
+        self.misses = self.misses.saturating_add(1);
+        if arrives {
+            self.since = Some(now);
+        }
+        let lasted = now.saturating_sub(*self.since.get_or_insert(now));
+        let left = connection.max_outage.saturating_sub(lasted);
+        let too_long = !arrives && left.is_zero() && self.misses >= connection.min_misses;
+        // The tries that it takes at least are to fit into the budget; those that don't follow fast.
+        let more = connection.min_misses.saturating_sub(self.misses).max(1);
+        let most = if left.is_zero() { connection.retry_wait } else { left / more };
+        let wait = retry_wait(self.misses, connection.retry_wait, cap, missed.retry_after, random);
+        Miss { lasted, tries: self.misses, too_long, wait: wait.min(most).max(SHORTEST) }
+    }
+
+    /// A good answer: how long the outage was, if there was one.
+    pub(crate) fn over(&mut self, now: Duration) -> Option<Duration> {
+        self.misses = 0;
+        self.since.take().map(|since| now.saturating_sub(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn an_operations_end_is_noticed_in_proportion_to_its_length() {
+        for length in [3_u32, 10, 60, 3_600, 86_400] {
+            for (seen, share) in [(false, 10), (true, 5)] {
+                let (end, mut now, mut polls) = (S * length, Duration::ZERO, 0);
+                while now < end {
+                    now += poll_wait(now, S * 10, seen);
+                    polls += 1;
+                }
+                assert!(now - end <= (end / share).min(S * 10), "{length}: {:?}", now - end);
+                assert!(polls < 80 + length / 10, "{length}: {polls} polls");
+                assert!(!(seen && length == 60) || polls <= 35, "{polls} polls in a minute");
+            }
+        }
+    }
+
+    #[test]
+    fn waits_grow_to_the_cap_with_jitter() {
+        for random in [0, u64::MAX / 2, u64::MAX] {
+            for (n, least, most) in
+                [(1, 2.0, 2.5), (2, 4.0, 5.0), (3, 8.0, 10.0), (4, 10.0, 12.5), (99, 10.0, 12.5)]
+            {
+                let wait = retry_wait(n, S * 2, S * 10, None, random).as_secs_f64();
+                assert!((least..=most).contains(&wait), "{n}: {wait}");
+            }
+        }
+        assert_eq!(retry_wait(1, S * 2, S * 10, Some(S * 7), 0), S * 7);
+        assert_eq!(retry_wait(1, S * 2, S * 10, Some(S * 3600), 0), S * 10);
+        assert!(retry_wait(1, Duration::ZERO, Duration::ZERO, None, 0) >= SHORTEST);
+    }
+}

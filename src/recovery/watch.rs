@@ -1,0 +1,228 @@
+//! The data directory as a witness while an operation runs: what arrives, whether it is still the same directory,
+//! when Barman's last mark appears, and how long nothing has changed.
+
+use std::time::Duration;
+
+use crate::config::Restore;
+use crate::event::Event;
+use crate::outcome::Code;
+use crate::text::seconds;
+use crate::world::journal::Line;
+use crate::world::snapshot::{Content, Identity, Snapshot};
+
+use super::evidence::{Evidence, evidence};
+use super::run::{End, Run};
+use super::throughput::Throughput;
+
+/// How often the data directory is looked at while an operation runs.
+const LOOKS: Duration = Duration::from_millis(250);
+/// Nothing new for this long is worth a warning.
+const STALL: Duration = Duration::from_secs(300);
+/// Nothing new for this long behind the mark: the restore is complete, whatever the API says.
+const COMPLETE_AFTER: Duration = Duration::from_secs(60);
+
+/// What is known of the directory since an operation began.
+pub(crate) struct Watch<'a> {
+    /// None for a command without a data directory.
+    restore: Option<&'a Restore>,
+    pub(crate) began: Duration,
+    /// The directory before the create.
+    pub(crate) before: Snapshot,
+    pub(crate) last: Snapshot,
+    /// When a look last found a difference.
+    pub(crate) changed: Duration,
+    /// The directory that the operation writes into, once it was seen with something in it.
+    identity: Option<Identity>,
+    /// Why what is being restored can't count any more.
+    doomed: Option<String>,
+    stall_warned: bool,
+    throughput: Throughput,
+    reported: Duration,
+}
+
+impl<'a> Watch<'a> {
+    /// Of a command without a data directory.
+    pub(crate) fn blind(now: Duration) -> Watch<'static> {
+        Watch::new(None, now, Snapshot::NOTHING)
+    }
+
+    /// Of an operation that is about to be created, or that began at a time when the directory was as `before`.
+    pub(crate) fn of(restore: &'a Restore, now: Duration, before: Snapshot) -> Watch<'a> {
+        Watch::new(Some(restore), now, before)
+    }
+
+    fn new(restore: Option<&'a Restore>, now: Duration, before: Snapshot) -> Watch<'a> {
+        let bytes = before.usage.map_or(0, |usage| usage.bytes);
+        Watch {
+            restore,
+            began: now,
+            last: before.clone(),
+            before,
+            changed: now,
+            identity: None,
+            doomed: None,
+            stall_warned: false,
+            throughput: Throughput::new(now, bytes),
+            reported: now,
+        }
+    }
+
+    /// Of an earlier run's operation, whose directory was this one.
+    pub(crate) fn resume(&mut self, now: Snapshot, identity: Option<Identity>, doomed: Option<String>) {
+        (self.last, self.identity, self.doomed) = (now, identity, doomed);
+    }
+
+    /// Why what is being restored can't count any more; none while it can.
+    pub(crate) fn doomed(&self) -> Option<&str> {
+        self.doomed.as_deref()
+    }
+
+    pub(crate) fn is_blind(&self) -> bool {
+        self.last.content == Content::Unseen
+    }
+
+    /// Looks, notes what it is, and reports what has arrived.
+    pub(crate) fn look(&mut self, run: &mut Run) -> Result<(), End> {
+        let Some(restore) = self.restore else { return Ok(()) };
+        let snapshot = run.world.look();
+        let now = run.now();
+        if differs(&self.last, &snapshot) {
+            (self.changed, self.stall_warned) = (now, false);
+        }
+        run.receivers_seen |= snapshot.receivers > 0;
+        self.keep_identity(run, restore, &snapshot);
+        self.last = snapshot;
+        if let Some(usage) = &self.last.usage {
+            let base_is_complete = self.last.info.is_some() && self.last.info != self.before.info;
+            self.throughput.add(now, usage, base_is_complete);
+            (run.bytes, run.total_bytes) = (self.throughput.bytes(), self.throughput.total());
+            if now.saturating_sub(self.reported) >= Duration::from_secs(1) || now < self.began + LOOKS * 8 {
+                self.reported = now;
+                self.report(run, false);
+            }
+        }
+        self.stall(run, restore)
+    }
+
+    /// Reports the figures.
+    pub(crate) fn report(&self, run: &mut Run, is_done: bool) {
+        if let Some(progress) = self.throughput.progress(run.now(), is_done) {
+            run.world.report(Event::Progress(progress));
+        }
+    }
+
+    pub(crate) fn throughput(&self) -> &Throughput {
+        &self.throughput
+    }
+
+    /// Waits and looks meanwhile; not to the end when the mark appears.
+    pub(crate) fn wait(&mut self, run: &mut Run, time: Duration) -> Result<(), End> {
+        if self.restore.is_none() {
+            return run.pause(time);
+        }
+        let until = run.now() + time;
+        let was_complete = self.is_complete(run);
+        loop {
+            self.look(run)?;
+            let left = until.saturating_sub(run.now());
+            if left.is_zero() || (self.is_complete(run) && !was_complete) {
+                return run.pause(Duration::ZERO);
+            }
+            run.pause(left.min(LOOKS))?;
+        }
+    }
+
+    /// Whether the mark of a restore since the create is here.
+    pub(crate) fn is_complete(&self, run: &Run) -> bool {
+        let Some(restore) = self.restore else { return false };
+        matches!(self.evidence(run, restore), Evidence::Complete(_))
+    }
+
+    pub(crate) fn evidence(&self, run: &Run, restore: &Restore) -> Evidence {
+        evidence(&self.before, &self.last, self.doomed(), &run.connection.barman_server, &restore.backup_id)
+    }
+
+    /// Whether files came that were not there before.
+    pub(crate) fn has_news(&self) -> bool {
+        let stamps = |snapshot: &Snapshot| (snapshot.pg_version, snapshot.pg_control, snapshot.info);
+        self.last.content == Content::Something && stamps(&self.last) != stamps(&self.before)
+    }
+
+    /// Whether the mark is here and nothing has changed for so long that no answer of the API is needed.
+    pub(crate) fn is_long_complete(&self, run: &Run) -> bool {
+        self.last.receivers == 0
+            && run.now().saturating_sub(self.changed) >= COMPLETE_AFTER
+            && self.is_complete(run)
+    }
+
+    /// Whether something has arrived of late, or who brings it is still here.
+    pub(crate) fn arrives(&self, now: Duration) -> bool {
+        let fresh = self.changed > self.began && now.saturating_sub(self.changed) < Duration::from_secs(30);
+        self.last.receivers > 0 || fresh
+    }
+
+    /// Notes which directory the operation writes into, and whether that was removed meanwhile.
+    fn keep_identity(&mut self, run: &mut Run, restore: &Restore, now: &Snapshot) {
+        let gone = match (&self.identity, &now.identity) {
+            (Some(then), Some(now)) => !then.became(now),
+            (Some(_), None) => now.content != Content::Unseen,
+            (None, _) => false,
+        };
+        if gone {
+            if self.doomed.is_none() {
+                let directory = &restore.data_directory;
+                let why = format!(
+                    "the data directory {directory} was removed or emptied while the operation was running"
+                );
+                run.warn(format!("{why}: what it restores will be incomplete"));
+                run.note(&[Line::Removed(true)]);
+                self.doomed = Some(why);
+            }
+        } else if now.content == Content::Something
+            && self.doomed.is_none()
+            && self.identity != now.identity
+            && let Some(found) = now.identity
+        {
+            self.identity = Some(found);
+            run.note(&[Line::Identity(found)]);
+        }
+    }
+
+    /// Warns, or gives up, when nothing has arrived for too long.
+    fn stall(&mut self, run: &mut Run, restore: &Restore) -> Result<(), End> {
+        let still = run.now().saturating_sub(self.changed);
+        let gives_up = restore.stall_timeout.is_some_and(|limit| still >= limit);
+        let running = run.state.may_be_running() && self.last.usage.is_some();
+        if !running || !(gives_up || (still >= STALL && !self.stall_warned)) {
+            return Ok(());
+        }
+        self.stall_warned = true;
+        let operation =
+            run.operation_id.as_ref().map_or("an operation".into(), |id| format!("operation {id}"));
+        let directory = &restore.data_directory;
+        let what = format!("nothing new has arrived in {directory} for {}", seconds(still));
+        let server = &run.connection.barman_server;
+        let hint = format!(
+            "check on the Barman host whether 'barman recover' of server {server} is still running: an operation whose process died stays IN_PROGRESS; {}",
+            run.still_running_hint()
+        );
+        if gives_up {
+            let message = format!(
+                "Recovery operation failed. {what}, and {operation} is in progress (--stall-timeout)"
+            );
+            return Err(End::with(Code::RecoveryFailed, message, hint));
+        }
+        run.warn(format!("{what}, while {operation} is in progress"));
+        run.warn(format!("HINT: {hint}"));
+        Ok(())
+    }
+}
+
+/// Whether anything that a look sees has changed.
+fn differs(then: &Snapshot, now: &Snapshot) -> bool {
+    let changes = |snapshot: &Snapshot| snapshot.usage.map(|usage| usage.changes);
+    let stamps = |snapshot: &Snapshot| {
+        (snapshot.pg_version, snapshot.pg_control, snapshot.info, snapshot.auto_conf, snapshot.content)
+    };
+    changes(then) != changes(now) || stamps(then) != stamps(now) || then.identity != now.identity
+}
