@@ -1,4 +1,4 @@
-//! Black-box tests.
+//! Black-box tests, in folders by what they protect.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,34 +7,10 @@
 )]
 
 mod abi;
-mod c_abi;
-mod c_tools;
-mod check;
-mod commands;
-mod config_switch;
-mod faults;
-mod faults_bytes;
-mod faults_replies;
-mod faults_restores;
-mod guest;
-mod header;
+mod cli;
 mod hosts;
-mod install;
-mod kills;
+mod laws;
 mod layers;
-mod log_and_memory;
-mod logging;
-mod man;
-mod memory;
-mod network;
-mod openssl;
-mod operations;
-mod parity;
-mod program;
-mod progress;
-mod proxy;
-mod readme;
-mod scratch;
-mod signals;
-mod syscalls;
-mod tls;
+mod net;
+mod shipped;
+mod support;

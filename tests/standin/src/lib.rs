@@ -19,6 +19,7 @@ mod script;
 mod server;
 mod tls;
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -197,6 +198,12 @@ impl Api {
         if let Some(listening) = listening {
             let _ = listening.thread.join();
         }
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url())
     }
 }
 

@@ -1,0 +1,9 @@
+//! What an operator, Patroni and the Python program's users meet: the commands, their output and their log.
+
+mod check;
+mod config_switch;
+mod log_and_memory;
+mod logging;
+mod operations;
+mod parity;
+mod progress;

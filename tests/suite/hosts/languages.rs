@@ -1,0 +1,162 @@
+//! The library in hosts of each language: the examples, as their readers run them, and their wrappers among
+//! threads, contexts and exceptions.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use crate::support::tools::{
+    c_program, cpp_program, example, include, installed, library, output, said, source, tool,
+};
+use tempfile::TempDir;
+
+use crate::support::{Within as _, tempdir};
+use standin::{Api, Model, Script, Stage};
+
+fn go(scratch: &TempDir) -> Option<Command> {
+    let mut go = tool("go")?;
+    let directory = installed(&library(), scratch);
+    go.env("CGO_ENABLED", "1").env("CGO_CFLAGS", format!("-I{}", include().display()));
+    go.env("CGO_LDFLAGS", format!("-L{directory} -Wl,-rpath,{directory}"));
+    go.envs([("GO111MODULE", "auto"), ("GOFLAGS", ""), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local")]);
+    Some(go)
+}
+
+fn go_example(scratch: &TempDir) -> Option<Command> {
+    let program = PathBuf::from(scratch.within("recover-go"));
+    let mut go = go(scratch)?;
+    output(go.args(["build", "-o"]).arg(&program).arg(source("examples/recover.go")));
+    Some(Command::new(program))
+}
+
+fn python(scratch: &TempDir) -> Option<Command> {
+    let mut python = tool("python3")?;
+    python.env("LD_LIBRARY_PATH", installed(&library(), scratch)).env("PYTHONPATH", source("examples"));
+    python.env("PYTHONDONTWRITEBYTECODE", "1");
+    Some(python)
+}
+
+fn python_example(scratch: &TempDir) -> Option<Command> {
+    let mut python = python(scratch)?;
+    // A shell's background job has SIGINT ignored, which Python would leave so.
+    let start = "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); \
+                 sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name='__main__')";
+    python.arg("-c").arg(start).arg(source("examples/recover.py"));
+    Some(python)
+}
+
+/// Restores with an example; what it says tells of the progress.
+fn restores(program: Option<Command>, scratch: &TempDir) {
+    let Some(mut program) = program else { return };
+    let model = Model::new().server("main").backup("20261122T101942").fill().duration_ms(1200);
+    let api = Api::start(model, Script::new());
+    let data = scratch.within("data");
+    let done = program.args([&api.url(), "main", "ssh node", &data]).output().unwrap();
+    assert!(done.status.success() && api.applied() == 1, "{}", said(&done));
+    for words in ["is still in progress", ": IN_PROGRESS", ": DONE"] {
+        assert!(said(&done).contains(words), "no {words} in {}", said(&done));
+    }
+    assert!(fs::exists(format!("{data}/global/pg_control")).unwrap());
+}
+
+/// Ctrl-C while the operation runs, which would never end.
+fn ctrl_c_ends(program: Option<Command>, scratch: &TempDir) -> Option<Output> {
+    let mut program = program?;
+    let api = Api::start(Model::new().server("main").backup("20261122T101942").stuck(), Script::new());
+    program.args([&api.url(), "main", "ssh node", &scratch.within("data")]);
+    let host = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    api.wait("a poll", |api| api.count(Stage::Poll) > 1);
+    output(Command::new("sh").args(["-c", &format!("kill -INT {}", host.id())]));
+    let ended = host.wait_with_output().unwrap();
+    assert!(!ended.status.success(), "{}", said(&ended));
+    assert!(said(&ended).contains("goes on at the Barman host"), "{}", said(&ended));
+    Some(ended)
+}
+
+/// A test of a wrapper: what a server `main` restores ends, what `stuck` restores does not.
+fn wrapper(mut test: Command, scratch: &TempDir) {
+    let model = Model::new().server("main").backup("20261122T101942").fill().duration_ms(100);
+    let api = Api::start(model.server("stuck").backup("20261122T101942").stuck().unique_ids(), Script::new());
+    test.env("HOST_API", api.url()).env("HOST_DIRECTORY", scratch.within(""));
+    let ended = test.output().unwrap();
+    assert!(ended.status.success(), "{}", said(&ended));
+}
+
+#[test]
+fn rust() {
+    let scratch = tempdir();
+    restores(Some(Command::new(example("recover"))), &scratch);
+}
+
+#[test]
+fn c() {
+    let scratch = tempdir();
+    let program = || c_program("examples/recover.c", &scratch).map(Command::new);
+    restores(program(), &scratch);
+    if let Some(ended) = ctrl_c_ends(program(), &tempdir()) {
+        assert!(said(&ended).contains("Barman may still be writing"), "{}", said(&ended));
+    }
+}
+
+#[test]
+fn cpp() {
+    let scratch = tempdir();
+    let program = || cpp_program("examples/recover.cpp", &scratch).map(Command::new);
+    restores(program(), &scratch);
+    ctrl_c_ends(program(), &tempdir());
+}
+
+#[test]
+fn cpp_exceptions_and_threads() {
+    let scratch = tempdir();
+    let Some(program) = cpp_program("tests/hosts/recover_test.cpp", &scratch) else { return };
+    let mut test = Command::new("sh");
+    test.args(["-c", "exec \"$0\" \"$HOST_API\" \"$HOST_DIRECTORY\""]).arg(program);
+    wrapper(test, &scratch);
+}
+
+#[test]
+fn go_with_a_context() {
+    let scratch = tempdir();
+    restores(go_example(&scratch), &scratch);
+    ctrl_c_ends(go_example(&scratch), &tempdir());
+}
+
+#[test]
+fn go_among_goroutines() {
+    let scratch = tempdir();
+    let Some(mut go) = go(&scratch) else { return };
+    // Files that are named on the command line have to be in one directory.
+    for file in ["examples/recover.go", "tests/hosts/recover_test.go"] {
+        let name = source(file).file_name().unwrap().to_str().unwrap().to_owned();
+        fs::copy(source(file), scratch.within(&name)).unwrap();
+    }
+    go.current_dir(scratch.within("")).env("GODEBUG", "cgocheck=2");
+    go.args(["test", "-count=1", "recover.go", "recover_test.go"]);
+    wrapper(go, &scratch);
+}
+
+#[test]
+fn python_with_ctrl_c() {
+    let scratch = tempdir();
+    restores(python_example(&scratch), &scratch);
+    if let Some(ended) = ctrl_c_ends(python_example(&scratch), &tempdir()) {
+        assert!(said(&ended).contains("KeyboardInterrupt"), "{}", said(&ended));
+    }
+}
+
+#[test]
+fn python_among_threads_and_asyncio() {
+    let scratch = tempdir();
+    let Some(mut python) = python(&scratch) else { return };
+    python.arg(source("tests/hosts/recover_test.py"));
+    wrapper(python, &scratch);
+}
+
+#[test]
+fn the_examples_are_short() {
+    for name in ["c", "cpp", "go", "py", "rs"] {
+        let lines = fs::read_to_string(source(&format!("examples/recover.{name}"))).unwrap().lines().count();
+        assert!(lines < 80, "recover.{name} has {lines} lines");
+    }
+}

@@ -1,0 +1,10 @@
+//! One writer, 0 only with the data, never given up while data arrives: whatever the network, the API, Barman, the
+//! node and whoever ends a run do.
+
+mod bytes;
+mod kills;
+mod replies;
+mod restores;
+pub mod row;
+mod signals;
+mod syscalls;

@@ -1,0 +1,251 @@
+//! The kernel says no: each system call of a run of the program that can fail does so once, in place of being
+//! made. Whatever comes of the run, it ends, without a crash, a second create, or a 0 for half a restore.
+//!
+//! A first run under strace tells which calls there are. Those of the loader and of Rust's runtime, before the
+//! program's own first one, are left alone. A thread counts its calls for itself, so that a fault meets the
+//! helper threads as well.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::laws::row::restore;
+use crate::support::node::{Ended, Node, PROGRAM, bare};
+use crate::support::table::check_at_once;
+use crate::support::tools::{left_out, tool};
+use standin::{Api, Model, Script, Status, wait_until};
+
+/// The calls, and what each may fail with; the first is that of the quick run. Not there: calls whose failure
+/// Rust's own library answers with an abort, as it can mean nothing but a bug.
+const CALLS: &[(&str, &[&str])] = &[
+    ("clone3", &["EAGAIN", "ENOMEM"]),
+    ("close", &["EINTR"]),
+    ("connect", &["ECONNRESET", "EINTR", "EACCES", "ENOMEM"]),
+    ("fdatasync", &["EIO", "EINTR", "ENOSPC"]),
+    ("flock", &["EINTR", "ENOLCK", "EIO"]),
+    ("fsync", &["EIO", "EINTR", "ENOSPC"]),
+    ("ftruncate", &["EIO", "EINTR", "EACCES"]),
+    ("futex", &["EINTR"]),
+    ("getdents64", &["EIO", "ENOMEM"]),
+    ("getrandom", &["EINTR", "ENOSYS"]),
+    ("ioctl", &["EIO", "EINTR"]),
+    ("lseek", &["EIO"]),
+    ("mmap", &["ENOMEM"]),
+    ("newfstatat", &["EIO", "EACCES", "ENOMEM"]),
+    ("openat", &["EACCES", "EINTR", "EIO", "EMFILE", "ENOMEM", "ENOSPC"]),
+    ("poll", &["EINTR", "ENOMEM"]),
+    ("ppoll", &["EINTR", "ENOMEM"]),
+    ("read", &["EIO", "EINTR", "ENOMEM"]),
+    ("recvfrom", &["ECONNRESET", "EINTR", "EAGAIN", "ENOMEM"]),
+    ("rt_sigtimedwait", &["EINTR", "EAGAIN"]),
+    ("sendto", &["ECONNRESET", "EINTR", "EPIPE", "ENOMEM"]),
+    ("setsockopt", &["ENOMEM", "EINVAL"]),
+    ("socket", &["EMFILE", "EACCES", "ENOMEM"]),
+    ("statx", &["EACCES", "EIO", "ENOMEM"]),
+    ("unlink", &["EACCES", "EIO"]),
+    ("unlinkat", &["EACCES", "EIO"]),
+    ("write", &["ENOSPC", "EIO", "EINTR"]),
+];
+
+/// Of the many calls of a run these must have failed, or the test has tested nothing.
+const ESSENTIAL: [&str; 8] =
+    ["connect", "fdatasync", "ftruncate", "openat", "recvfrom", "sendto", "unlink", "write"];
+
+/// The deadline tells a hang before the guard does, and leaves no process behind.
+const OPTIONS: [&str; 6] = ["--request-timeout", "2", "--max-outage", "2", "--deadline", "60"];
+/// Only a guard: no run takes a tenth of it on a loaded machine.
+const HANGS: Duration = Duration::from_secs(80);
+/// Done, failed, HTTP error, API not OK. Any other is a crash, a hang (the deadline's 251, or killed), or says
+/// something of the options.
+const ENDS: [i32; 4] = [0, 1, 2, 254];
+
+/// The program's own first call: it takes the signals that end it, all others are let through.
+const OWN_BEGIN: &str = "rt_sigprocmask(SIG_BLOCK, [";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scene {
+    /// A restore that works.
+    Fresh,
+    /// A restore that fails.
+    Failing,
+    /// An earlier run was killed while it wrote into the state file; its restore works and is nearly done.
+    LeftOver,
+    /// Something else's bytes are in the state file.
+    Garbage,
+}
+
+const SCENES: [Scene; 4] = [Scene::Fresh, Scene::Failing, Scene::LeftOver, Scene::Garbage];
+
+struct Stage {
+    node: Node,
+    api: Api,
+}
+
+impl Scene {
+    fn set(self) -> Stage {
+        let restore = || restore().files(1).bytes(8192);
+        let start = |model: Model| Stage { node: Node::new(), api: Api::start(model, Script::new()) };
+        match self {
+            Scene::Fresh => start(restore()),
+            Scene::Failing => start(restore().result(Status::Failed)),
+            Scene::LeftOver => {
+                let stage = start(restore().hold());
+                let run = stage.node.start(&stage.api, &[]);
+                wait_until("the directory to be known", || stage.node.state().contains("identity"));
+                run.kill();
+                let mut file = OpenOptions::new().append(true).open(&stage.node.state_file).unwrap();
+                file.write_all(b"{\"iden").unwrap();
+                stage.api.release();
+                stage
+            }
+            Scene::Garbage => {
+                let stage = start(restore());
+                fs::write(&stage.node.state_file, "garbage\n").unwrap();
+                stage
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Fault {
+    scene: Scene,
+    call: &'static str,
+    /// From 1.
+    occurrence: usize,
+    error: &'static str,
+}
+
+impl Stage {
+    /// Runs the program under strace, which tells the end of the program as its own.
+    fn run(&self, words: &[String]) -> (Ended, String) {
+        let trace = self.node.path("trace");
+        let mut command = bare("strace");
+        command.args(["-f", "-qq", "-o", &trace]).args(words).arg(PROGRAM);
+        command.args(self.node.arguments(&self.api.url(), &OPTIONS));
+        let mut run = self.node.spawn(command);
+        let begun = Instant::now();
+        while !run.has_ended() && begun.elapsed() < HANGS {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let ended = if run.has_ended() { run.end() } else { run.kill() };
+        (ended, fs::read_to_string(trace).unwrap())
+    }
+
+    fn wrong(&self, ended: &Ended) -> Option<String> {
+        let code = ended.code();
+        let crashed =
+            ["panicked", "a bug in", "memory allocation"].iter().any(|words| ended.log.contains(words));
+        if crashed || !ENDS.contains(&code) {
+            return Some(format!("a crash or a hang: ended with {code}"));
+        }
+        if self.api.creates() > 1 {
+            return Some(format!("{} creates", self.api.creates()));
+        }
+        let ended_well = self.api.operations().iter().all(|operation| operation.status == Status::Done);
+        (code == 0 && !(self.node.is_complete() && ended_well)).then(|| "0 without the data".into())
+    }
+}
+
+/// How often each call was made after the program's own beginning, and before: the most of any thread.
+fn count_calls(trace: &str) -> BTreeMap<&str, (usize, usize)> {
+    let mut threads: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut calls: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut begun = false;
+    for line in trace.lines() {
+        let Some((thread, made)) = line.split_once(' ') else { continue };
+        let Some((call, _)) = made.trim_start().split_once('(') else { continue };
+        begun = begun || made.contains(OWN_BEGIN);
+        let count = threads.entry((thread, call)).or_default();
+        *count += 1;
+        let (before, all) = calls.entry(call).or_default();
+        *all = (*all).max(*count);
+        if !begun {
+            *before = *count;
+        }
+    }
+    calls
+}
+
+fn faults(scene: Scene, quick: bool) -> Vec<Fault> {
+    let stage = scene.set();
+    let (ended, trace) = stage.run(&[]);
+    assert_eq!(stage.wrong(&ended), None, "{scene:?}: {ended:?}");
+    let made = count_calls(&trace);
+    let mut faults = Vec::new();
+    for (call, errors) in CALLS {
+        let Some((before, all)) = made.get(call) else { continue };
+        for occurrence in before + 1..=*all {
+            faults.extend(errors.iter().map(|error| Fault { scene, call, occurrence, error }));
+            if quick {
+                faults.truncate(faults.len() + 1 - errors.len());
+                break;
+            }
+        }
+    }
+    faults
+}
+
+/// Whether the call failed; not if the run made fewer of them than the first one, or if it was the loader's.
+fn inject(fault: &Fault) -> Result<bool, String> {
+    let stage = fault.scene.set();
+    let Fault { call, occurrence, error, .. } = fault;
+    let (ended, trace) = stage.run(&[
+        "-e".into(),
+        format!("trace={call},rt_sigprocmask"),
+        "-e".into(),
+        format!("inject={call}:error={error}:when={occurrence}"),
+    ]);
+    let at = |words: &str| trace.lines().position(|line| line.contains(words));
+    match (at(OWN_BEGIN), at("(INJECTED)")) {
+        (Some(begin), Some(injected)) if begin < injected => {}
+        _ => return Ok(false),
+    }
+    match stage.wrong(&ended) {
+        None => Ok(true),
+        Some(wrong) => Err(format!("{fault:?}: {wrong}\n{}{:#?}", ended.log, stage.api.operations())),
+    }
+}
+
+/// Whether strace is here, and may trace.
+fn can_trace() -> bool {
+    let Some(mut strace) = tool("strace") else { return false };
+    let status = strace.args(["-f", "-qq", "-o", "/dev/null", "sh", "-c", ":"]).status().unwrap();
+    if !status.success() {
+        left_out("strace must not trace here");
+    }
+    status.success()
+}
+
+fn check(scenes: &[Scene], quick: bool) {
+    if !can_trace() {
+        return;
+    }
+    let faults: Vec<Fault> = scenes.iter().flat_map(|scene| faults(*scene, quick)).collect();
+    let met = Mutex::new(BTreeMap::<&str, usize>::new());
+    check_at_once(4, &faults, |fault| {
+        if inject(fault)? {
+            *met.lock().unwrap().entry(fault.call).or_default() += 1;
+        }
+        Ok(())
+    });
+    let met = met.into_inner().unwrap();
+    println!("{} runs, {} with a fault: {met:?}", faults.len(), met.values().sum::<usize>());
+    for call in ESSENTIAL {
+        assert!(met.contains_key(call), "no {call} failed");
+    }
+}
+
+#[test]
+fn a_system_call_that_fails_once_makes_no_hang_no_crash_and_no_second_restore() {
+    check(&[Scene::LeftOver, Scene::Garbage], true);
+}
+
+#[test]
+#[ignore = "deep"]
+fn any_system_call_may_fail_once_with_any_of_its_errors() {
+    check(&SCENES, false);
+}

@@ -1,0 +1,6 @@
+//! The network: HTTP, names, proxies and TLS.
+
+mod http;
+mod openssl;
+mod proxy;
+mod tls;

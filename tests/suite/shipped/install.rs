@@ -1,0 +1,181 @@
+//! What `./install` installs, from its release build. Needs minutes for it, so `tests/run` asks for these tests.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+use std::{env, fs};
+
+use crate::abi::baseline::{exports_exactly_the_header, is_linked_as_a_c_library_should_be};
+use crate::support::tools::{output, said, soname, source, tool, version};
+use tempfile::TempDir;
+
+use crate::support::table::check_rows;
+use crate::support::{Within as _, tempdir};
+use standin::{Api, Model, Script};
+
+/// A host's libc: that of Debian 12 is 2.36, that of RHEL 9 is 2.34.
+const NEWEST_GLIBC: (u32, u32) = (2, 34);
+
+/// As from a shell: what `cargo test` sets would make cargo build everything anew.
+fn install(arguments: &[&str], destdir: &str) {
+    let mut install = Command::new(source("install"));
+    let cargos = |name: &str| name == "OUT_DIR" || (name.starts_with("CARGO_") && name != "CARGO_HOME");
+    for (name, _) in env::vars().filter(|(name, _)| cargos(name)) {
+        install.env_remove(name);
+    }
+    output(install.args(arguments).env("DESTDIR", destdir));
+}
+
+/// Installs into `prefix` below the scratch directory.
+fn installed(scratch: &TempDir) -> PathBuf {
+    static BUILT: LazyLock<()> = LazyLock::new(|| install(&["--build"], ""));
+    LazyLock::force(&BUILT);
+    let prefix = scratch.within("prefix");
+    install(&["--no-build", &format!("--prefix={prefix}")], "");
+    prefix.into()
+}
+
+/// Every file below a directory, relative to it.
+fn files(directory: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut todo = vec![directory.to_owned()];
+    while let Some(next) = todo.pop() {
+        for entry in fs::read_dir(next).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                todo.push(entry.path());
+            } else {
+                found.insert(entry.path().strip_prefix(directory).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// Compiles a C program with nothing but what `pkg-config` says, and restores with it.
+fn restores_with(prefix: &Path, scratch: &TempDir) {
+    let (Some(mut pkg_config), Some(mut cc)) = (tool("pkg-config"), tool("cc")) else { return };
+    pkg_config.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+    let flags = output(pkg_config.args(["--cflags", "--libs", "barman_recover"]));
+    let program = scratch.within("program");
+    output(cc.arg(source("tests/c/recover.c")).args(["-o", &program]).args(flags.split_whitespace()));
+    let api = Api::start(Model::new().server("main").backup("20261122T101942").fill(), Script::new());
+    let data = scratch.within("data");
+    let done = Command::new(program)
+        .env("LD_LIBRARY_PATH", prefix.join("lib"))
+        .args([&api.url(), &data])
+        .output()
+        .unwrap();
+    assert_eq!((done.status.code(), api.applied()), (Some(0), 1), "{}", said(&done));
+}
+
+#[test]
+#[ignore = "needs a release build: tests/run"]
+fn a_prefix_has_all_that_a_c_program_and_a_user_need() {
+    let scratch = tempdir();
+    let prefix = installed(&scratch);
+    let library = format!("lib/libbarman_recover.so.{}", version());
+    let soname = format!("lib/{}", soname());
+    let expected = [
+        "bin/patroni_barman",
+        "include/barman_recover.h",
+        "lib/libbarman_recover.so",
+        &soname,
+        &library,
+        "lib/pkgconfig/barman_recover.pc",
+        "share/bash-completion/completions/patroni_barman",
+        "share/doc/barman-recover/README.md",
+        "share/doc/barman-recover/abi.md",
+        "share/fish/vendor_completions.d/patroni_barman.fish",
+        "share/man/man1/patroni_barman.1",
+        "share/man/man3/barman_recover.3",
+        "share/zsh/site-functions/_patroni_barman",
+    ];
+    assert_eq!(files(&prefix), expected.into_iter().map(str::to_owned).collect());
+
+    restores_with(&prefix, &scratch);
+    let said = output(Command::new(prefix.join("bin/patroni_barman")).arg("--version"));
+    assert!(said.starts_with(&format!("patroni_barman {} ", version())), "{said}");
+    if let Some(mut pkg_config) = tool("pkg-config") {
+        pkg_config.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+        assert_eq!(output(pkg_config.args(["--modversion", "barman_recover"])).trim(), version());
+    }
+}
+
+#[test]
+#[ignore = "needs a release build: tests/run"]
+fn a_prefix_can_be_moved() {
+    let scratch = tempdir();
+    let moved = PathBuf::from(scratch.within("elsewhere"));
+    fs::rename(installed(&scratch), &moved).unwrap();
+    restores_with(&moved, &scratch);
+}
+
+#[test]
+#[ignore = "needs a release build: tests/run"]
+fn destdir_comes_before_every_path() {
+    let scratch = tempdir();
+    let prefix = installed(&scratch);
+    let destdir = scratch.within("root");
+    let folders = ["--prefix=/usr", "--libdir=/usr/lib/somewhere", "--bindir=/opt/bin"];
+    install(&[&["--no-build"][..], &folders].concat(), &destdir);
+    let staged = files(Path::new(&destdir));
+    assert_eq!(staged.len(), files(&prefix).len());
+    for file in
+        ["opt/bin/patroni_barman", "usr/lib/somewhere/libbarman_recover.so", "usr/include/barman_recover.h"]
+    {
+        assert!(staged.contains(file), "{file} is not in {staged:?}");
+    }
+    let described =
+        fs::read_to_string(format!("{destdir}/usr/lib/somewhere/pkgconfig/barman_recover.pc")).unwrap();
+    assert!(
+        described.contains("prefix=${pcfiledir}/../../..\nlibdir=${prefix}/lib/somewhere\n"),
+        "{described}"
+    );
+}
+
+#[test]
+#[ignore = "needs a release build: tests/run"]
+fn the_shipped_library_keeps_the_abi() {
+    let scratch = tempdir();
+    let library = installed(&scratch).join("lib/libbarman_recover.so");
+    exports_exactly_the_header(&library);
+    is_linked_as_a_c_library_should_be(&library);
+}
+
+#[test]
+#[ignore = "needs a release build: tests/run"]
+fn what_is_shipped_runs_with_an_old_glibc() {
+    let scratch = tempdir();
+    let prefix = installed(&scratch);
+    check_rows(["lib/libbarman_recover.so", "bin/patroni_barman"], |file| {
+        let Some(mut readelf) = tool("readelf") else { return };
+        let listed = output(readelf.args(["-W", "--version-info"]).arg(prefix.join(file)));
+        let versions = listed.split("Name: GLIBC_").skip(1).map(|rest| {
+            let number = rest.split_whitespace().next().unwrap();
+            let (major, minor) = number.split_once('.').unwrap();
+            (major.parse().unwrap(), minor.split('.').next().unwrap().parse().unwrap())
+        });
+        let newest: (u32, u32) = versions.max().expect("it needs some glibc");
+        assert!(newest <= NEWEST_GLIBC, "{file} needs glibc {newest:?}");
+    });
+}
+
+#[test]
+#[ignore = "needs a release build: tests/run"]
+fn what_is_shipped_has_no_path_of_this_machine() {
+    let scratch = tempdir();
+    let prefix = installed(&scratch);
+    let home = env::var("HOME").unwrap();
+    let here = [env!("CARGO_MANIFEST_DIR"), &home, &format!("{}/", env::temp_dir().display())];
+    check_rows(
+        ["lib/libbarman_recover.so", "bin/patroni_barman", "lib/pkgconfig/barman_recover.pc"],
+        |file| {
+            let bytes = fs::read(prefix.join(file)).unwrap();
+            for path in here {
+                let found = bytes.windows(path.len()).position(|window| window == path.as_bytes());
+                assert_eq!(found, None, "{file} has {path}");
+            }
+        },
+    );
+}

@@ -1,0 +1,5 @@
+//! What is shipped: the installation, the manual pages, the README.
+
+mod install;
+mod man;
+mod readme;
