@@ -81,7 +81,7 @@ fn switched(run: &mut Run, change: &Change) -> Result<(), End> {
         let failure = match create(run, &Request::Switch(change.clone()))? {
             Created::NotStarted(failure) => failure,
             Created::Started(started) => {
-                let ended = follow_started(run, &mut watch, &mut baseline.known, started)?.ended;
+                let ended = follow_started(run, &mut watch, &mut baseline, started)?.ended;
                 if !ended.is_empty() {
                     return judge(run, &ended);
                 }

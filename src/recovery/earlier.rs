@@ -49,7 +49,7 @@ pub(crate) fn existing<'a>(
     run.owns = true;
     match left_over {
         Some(record) => watch.resume(run.world.look(), record.identity, None),
-        None => note_create(run, restore, &Baseline { known: None, snapshot: Snapshot::NOTHING }),
+        None => note_create(run, restore, &Baseline(None), &Snapshot::NOTHING),
     }
     run.note(&[Line::Operation(id.into())]);
     watch

@@ -11,6 +11,7 @@ use super::create::{Started, in_doubt};
 use super::follow::{Ended, Fate, follow};
 use super::judge::{Operations, Origin};
 use super::run::{End, Run};
+use super::start::Baseline;
 use super::waits::Missed;
 use super::watch::Watch;
 
@@ -21,7 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 pub(crate) fn follow_started(
     run: &mut Run,
     watch: &mut Watch,
-    known: &mut Option<HashSet<String>>,
+    baseline: &mut Baseline,
     started: Started,
 ) -> Result<Operations, End> {
     let doubt = match started {
@@ -34,9 +35,9 @@ pub(crate) fn follow_started(
             in_doubt(run, format!("it named operation {id}, which the API does not know"), false)
         }
     };
-    let ended = follow_candidates(run, watch, known.as_ref(), doubt.last_look)?;
+    let ended = follow_candidates(run, watch, baseline.0.as_ref(), doubt.last_look)?;
     // What has ended is no candidate after a further create.
-    known.get_or_insert_default().extend(ended.iter().map(|ended| ended.id.clone()));
+    baseline.add(ended.iter().map(|ended| ended.id.clone()));
     Ok(Operations { origin: Origin::InDoubt { timed_out: doubt.timed_out }, ended })
 }
 
@@ -65,8 +66,9 @@ pub(crate) fn follow_candidates(
         let any = !followed.is_empty();
         ended.extend(followed);
         watch.look(run)?;
-        let restored = !ended.is_empty() && watch.has_news();
-        if looked >= last_look || (restored && !any) {
+        // A restore that wrote here was ours, and has ended.
+        let restored = !ended.is_empty() && (watch.has_news() || run.receivers_seen);
+        if looked >= last_look || (restored && !any) || watch.is_long_complete(run) {
             return Ok(ended);
         }
         if !any {
@@ -90,6 +92,9 @@ fn candidates(run: &mut Run, watch: &mut Watch, known: Option<&HashSet<String>>)
             Err(error) => error.into(),
         };
         watch.look(run)?;
+        if watch.is_long_complete(run) {
+            return Ok(Vec::new());
+        }
         let about = format!("a {} operation", run.kind.name());
         let wait = run.miss(&missed, &about, watch.arrives(run.now()))?;
         watch.wait(run, wait)?;

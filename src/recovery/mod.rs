@@ -65,20 +65,19 @@ fn restore_backup(run: &mut Run, restore: &Restore) -> Result<Restored, End> {
         }
     }
     api_is_up(run)?;
-    let mut baseline = Baseline::take(run)?; // the operations and the data directory before the create
-    warn_of_content(run, restore, &baseline.snapshot);
+    let mut baseline = Baseline::take(run)?; // the operations before the create
+    warn_of_content(run, restore);
     let mut attempts = Attempts::default();
     loop {
-        nobody_writes_here(run, restore)?;
-        note_create(run, restore, &baseline); // from here on a kill leaves a trace
-        let mut watch = Watch::of(restore, run.now(), baseline.snapshot.clone());
+        let before = nobody_writes_here(run, restore)?; // the data directory before the create
+        note_create(run, restore, &baseline, &before); // from here on a kill leaves a trace
+        let mut watch = Watch::of(restore, run.now(), before);
         let failure = match create(run, &Request::Create(restore.into()))? {
             Created::NotStarted(failure) => failure,
             Created::Started(started) => {
-                let operations = follow_started(run, &mut watch, &mut baseline.known, started)?; // outages, stalls, progress
-                quiet(run, &mut watch, restore)?; // nobody writes any more
+                let operations = follow_started(run, &mut watch, &mut baseline, started)?;
+                quiet(run, &mut watch, restore)?; // nobody writes any more: the data directory decides
                 match judge(run, restore, &watch, &operations)? {
-                    // the data directory decides
                     Judged::Restored(restored) => return Ok(restored),
                     Judged::NothingStarted(failure) => failure,
                 }

@@ -22,20 +22,23 @@ const ASK_AGAIN: Duration = Duration::from_millis(250);
 /// directory and lets something else write into it. Two nodes' creates that the API gave one ID are two restores,
 /// of which one may end long before the other.
 pub(crate) fn quiet(run: &mut Run, watch: &mut Watch, restore: &Restore) -> Result<(), End> {
-    let took = run.now().saturating_sub(watch.began);
     let since = run.now();
+    let took = since.saturating_sub(watch.began);
     let mut warned = false;
     loop {
         watch.look(run)?;
-        let receivers = run.world.receivers();
-        run.receivers_seen |= receivers > 0;
         let longest = if run.receivers_seen { QUIET_BEHIND_RECEIVERS } else { QUIET };
         let still = run.now().saturating_sub(watch.changed);
         let left = longest.min(took / 10).saturating_sub(still);
-        if receivers == 0 && left.is_zero() {
+        let wait = if !left.is_zero() {
+            left.clamp(LOOKS / 50, LOOKS)
+        } else if run.world.receivers() == 0 {
             run.settled = true;
             return Ok(());
-        }
+        } else {
+            run.receivers_seen = true;
+            LOOKS * 5
+        };
         if watch.doomed().is_some() {
             run.world.end_receivers();
         }
@@ -46,7 +49,7 @@ pub(crate) fn quiet(run: &mut Run, watch: &mut Watch, restore: &Restore) -> Resu
                 restore.data_directory
             ));
         }
-        run.pause(left.clamp(LOOKS / 50, LOOKS))?;
+        run.pause(wait)?;
     }
 }
 

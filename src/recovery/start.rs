@@ -154,43 +154,41 @@ fn again_wait(run: &mut Run, retry_after: Option<Duration>) -> Duration {
     retry_wait(1, first, run.loop_wait.max(first), retry_after, random)
 }
 
-/// What was there before the create.
-pub(crate) struct Baseline {
-    /// The operations of this kind; none when they could not be listed.
-    pub(crate) known: Option<HashSet<String>>,
-    pub(crate) snapshot: Snapshot,
-}
+/// The operations that were there before the create; none when they could not be listed.
+pub(crate) struct Baseline(pub(crate) Option<HashSet<String>>);
 
 impl Baseline {
-    /// Asks for the list, as often as a request is tried, and looks at the data directory.
+    /// Asks for the list as often as a request is tried.
     pub(crate) fn take(run: &mut Run) -> Result<Baseline, End> {
-        let known = known_operations(run)?;
-        Ok(Baseline { known, snapshot: run.world.look() })
-    }
-}
-
-/// The operations that there are; none when they can't be listed.
-fn known_operations(run: &mut Run) -> Result<Option<HashSet<String>>, End> {
-    let most = run.connection.max_retries.max(1);
-    for attempt in 1..=most {
-        let missed = match run.list()? {
-            Ok(list) => return Ok(Some(list.into_iter().collect())),
-            Err(missed) => missed,
-        };
-        if attempt == most {
-            let why = missed.why;
-            run.warn(format!("the operations can't be listed ({why}): going on without their list"));
-        } else {
-            let wait = again_wait(run, missed.retry_after);
-            run.pause(wait)?;
+        let most = run.connection.max_retries.max(1);
+        for attempt in 1..=most {
+            let missed = match run.list()? {
+                Ok(list) => return Ok(Baseline(Some(list.into_iter().collect()))),
+                Err(missed) => missed,
+            };
+            if attempt == most {
+                let why = missed.why;
+                run.warn(format!("the operations can't be listed ({why}): going on without their list"));
+            } else {
+                let wait = again_wait(run, missed.retry_after);
+                run.pause(wait)?;
+            }
         }
+        Ok(Baseline(None))
     }
-    Ok(None)
+
+    /// Adds operations that are not ours, or have ended; whether one of them is new.
+    pub(crate) fn add(&mut self, ids: impl IntoIterator<Item = String>) -> bool {
+        let known = self.0.get_or_insert_default();
+        let before = known.len();
+        known.extend(ids);
+        known.len() > before
+    }
 }
 
 /// Waits until no receiver writes into the data directory, whoever started it; ends those that write into one that
-/// was removed or emptied. And makes sure that PostgreSQL is not running there.
-pub(crate) fn nobody_writes_here(run: &mut Run, restore: &Restore) -> Result<(), End> {
+/// was removed or emptied. And makes sure that PostgreSQL is not running there. What lies there then.
+pub(crate) fn nobody_writes_here(run: &mut Run, restore: &Restore) -> Result<Snapshot, End> {
     let mut logged = Every::default();
     let directory = &restore.data_directory;
     loop {
@@ -198,7 +196,7 @@ pub(crate) fn nobody_writes_here(run: &mut Run, restore: &Restore) -> Result<(),
         refuse_running_postgres(&snapshot, restore)?;
         let receivers = run.world.receivers();
         if receivers == 0 {
-            return Ok(());
+            return Ok(snapshot);
         }
         let counts = snapshot.content == Content::Something;
         if logged.is_due(run.now(), run.loop_wait) {
@@ -216,8 +214,8 @@ pub(crate) fn nobody_writes_here(run: &mut Run, restore: &Restore) -> Result<(),
 }
 
 /// Warns of a data directory that Barman may refuse.
-pub(crate) fn warn_of_content(run: &mut Run, restore: &Restore, snapshot: &Snapshot) {
-    let why = match snapshot.content {
+pub(crate) fn warn_of_content(run: &mut Run, restore: &Restore) {
+    let why = match run.world.look().content {
         Content::Something => {
             "is not empty: Barman 3.15 and later refuse it, unless it is configured for delta-restore"
         }
@@ -228,16 +226,16 @@ pub(crate) fn warn_of_content(run: &mut Run, restore: &Restore, snapshot: &Snaps
 }
 
 /// The first line of the state file: from here on a kill leaves a trace.
-pub(crate) fn note_create(run: &mut Run, restore: &Restore, baseline: &Baseline) {
+pub(crate) fn note_create(run: &mut Run, restore: &Restore, baseline: &Baseline, before: &Snapshot) {
     let line = RunLine {
         pid: std::process::id(),
         api_url: run.connection.api_url.to_string(),
         barman_server: run.connection.barman_server.clone(),
         backup_id: restore.backup_id.clone(),
         data_directory: restore.data_directory.clone(),
-        known: baseline.known.clone(),
-        before: (&baseline.snapshot).into(),
+        known: baseline.0.clone(),
+        before: before.into(),
     };
-    let identity = baseline.snapshot.identity.map(Line::Identity);
+    let identity = before.identity.map(Line::Identity);
     run.note(&std::iter::once(Line::Run(line)).chain(identity).collect::<Vec<_>>());
 }
