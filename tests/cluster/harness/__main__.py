@@ -1,6 +1,7 @@
 """Chaos: carries out a schedule of mishaps on the stack that tests/cluster/chaos has set up, and holds the laws."""
 
 import argparse
+import re
 import sys
 import time
 from collections import Counter
@@ -13,6 +14,8 @@ from timeline import Timeline
 
 TRIES = 6.0  # seconds for which an event is tried that has nothing to happen to
 SETTLE = 240.0  # seconds after the schedule for all nodes to stream
+# Lines of a node's log without news, and all that do not begin with a time.
+NOISE = re.compile(r"(?!\d{4}-)|.* INFO: (no action|Lock owner|.* in progress$|.* consider doing reinit|Using default|.*pool_size)")
 OPERATOR = 25.0  # seconds after which an operator makes a node anew that is stuck
 
 
@@ -149,8 +152,8 @@ class Run:
         for node in self.stack.nodes.values():
             print(f"\n---- {node.name}.log ----")
             with open(node.log, encoding="utf-8", errors="replace") as file:
-                lines = [line for line in file if " INFO: no action. " not in line and " INFO: Lock owner" not in line]
-            print("".join(lines[-60:]), end="")
+                lines = [line[:250].rstrip().replace(self.stack.path, ".") for line in file if NOISE.match(line) is None]
+            print("\n".join(lines[-60:]))
 
 
 def listed(counts: Counter) -> str:

@@ -34,8 +34,10 @@ class Events:
             done = getattr(self, f"_all_{kind}")(event)
             return (event.kind.partition("-")[0], f"{event.kind}: {done}") if done else None
         nodes = [self.stack.nodes[name] for name in event.nodes]
-        if event.kind not in ("reinit", "renew", "disk-full"):
-            nodes.sort(key=lambda node: not self._restores(node))
+        if event.kind == "renew":
+            nodes.sort(key=self._restores)
+        else:
+            nodes.sort(key=self._restores, reverse=True)
         for node in nodes:
             done = getattr(self, f"_{kind}")(node, event)
             if done:
@@ -99,7 +101,7 @@ class Events:
         return f"patronictl reinit --force, {event.bandwidth} kB/s"
 
     def _renew(self, node: Node, event: Event) -> str | None:
-        if not self._is_idle(node) and not self._is_stuck(node):
+        if not node.runs():
             return None
         self.stack.bandwidth(event.bandwidth)
         node.stop(signal.SIGTERM, 0)

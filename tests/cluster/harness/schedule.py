@@ -53,7 +53,7 @@ KINDS = (
     Kind("disk-full", 1, (60, 60), most=0.4),
 )
 
-EVERY = (1.2, 3.6)  # seconds between two events
+EVERY = (0.8, 2.8)  # seconds between two events
 BANDWIDTH = (3000, 12000)
 
 
