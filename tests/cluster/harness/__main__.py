@@ -15,7 +15,9 @@ from timeline import Timeline
 TRIES = 6.0  # seconds for which an event is tried that has nothing to happen to
 SETTLE = 240.0  # seconds after the schedule for all nodes to stream
 # Lines of a node's log without news, and all that do not begin with a time.
-NOISE = re.compile(r"(?!\d{4}-)|.* INFO: (no action|Lock owner|.* in progress$|.* consider doing reinit|Using default|.*pool_size)")
+NOISE = re.compile(
+    r"(?!\d{4}-)|.* INFO: (no action|Lock owner|.* in progress$|.* consider doing reinit|Using default|.*pool_size)"
+)
 OPERATOR = 25.0  # seconds after which an operator makes a node anew that is stuck
 
 
@@ -132,13 +134,16 @@ class Run:
 
     def report(self) -> None:
         """Prints the summary, after the timeline of the last minute where a law is broken."""
+        with open(f"{self.stack.path}/log/timeline", "w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in self.stack.timeline.since(0))
         if self.observer.violations and not self.go_on:
             self._last_minute()
         minutes = self.stack.timeline.seconds(time.time()) / 60
         print(f"\nminutes: {minutes:.1f}, seed: {self.seed}, nodes: {len(self.stack.nodes)} and the leader")
         print(f"events: {listed(self.happened)}")
         absent = [kind.name for kind in schedule.KINDS if not self.happened[kind.name]]
-        print(f"  in all {self.happened.total()}; none of: {', '.join(absent) or '-'}; nothing to hit: {listed(self.missed)}")
+        print(f"  in all {self.happened.total()}; none of: {', '.join(absent) or '-'}")
+        print(f"  with nothing there to happen to: {listed(self.missed)}")
         print(f"restores: {self.observer.restores.total()}, status {listed(self.observer.restores)}")
         print(f"exit codes of the program: {listed(self.observer.exits)}")
         print(f"all nodes streaming after {self.settled:.0f} s, with {self.reinits} reinits of stuck nodes")
@@ -152,8 +157,8 @@ class Run:
         for node in self.stack.nodes.values():
             print(f"\n---- {node.name}.log ----")
             with open(node.log, encoding="utf-8", errors="replace") as file:
-                lines = [line[:250].rstrip().replace(self.stack.path, ".") for line in file if NOISE.match(line) is None]
-            print("\n".join(lines[-60:]))
+                news = [line.replace(self.stack.path, ".")[:250].rstrip() for line in file if not NOISE.match(line)]
+            print("\n".join(news[-60:]))
 
 
 def listed(counts: Counter) -> str:

@@ -1,4 +1,4 @@
-"""What the kinds of events do. Each returns what it has done, or None where there is nothing that it could happen to."""
+"""What the kinds of events do: each returns what it has done, or None where there is nothing it could happen to."""
 
 import heapq
 import itertools
@@ -13,8 +13,6 @@ import stack as stacks
 from observer import Observer
 from schedule import Event
 from stack import Node, Stack
-
-IDLE = 2.0  # seconds without a restore, before a node is asked for one
 
 
 class Events:
@@ -34,7 +32,7 @@ class Events:
             done = getattr(self, f"_all_{kind}")(event)
             return (event.kind.partition("-")[0], f"{event.kind}: {done}") if done else None
         nodes = [self.stack.nodes[name] for name in event.nodes]
-        if event.kind == "renew":
+        if event.kind in ("reinit", "renew"):
             nodes.sort(key=self._restores)
         else:
             nodes.sort(key=self._restores, reverse=True)
@@ -69,16 +67,6 @@ class Events:
         view = self.observer.views.get(node.name)
         return bool(node.hooks) or bool(view and view.writers)
 
-    def _is_idle(self, node: Node) -> bool:
-        return node.runs() and time.time() - node.last_busy > IDLE
-
-    def _is_stuck(self, node: Node) -> bool:
-        """Patroni runs, and nothing makes its PostgreSQL start: what an operator is asked to do in its log."""
-        view = self.observer.views.get(node.name)
-        busy = node.hooks or (view and (view.writers or view.postgres))
-        node.stuck_since = 0.0 if busy or not node.runs() else node.stuck_since or time.time()
-        return node.stuck_since > 0 and time.time() - node.stuck_since > 10
-
     def _receivers(self, node: Node) -> list[processes.Writer]:
         view = self.observer.views.get(node.name)
         writers = [one for found in view.writers.values() for one in found] if view else []
@@ -87,7 +75,7 @@ class Events:
     # ---- What makes a node begin a restore ----------------------------------------------------------------------
 
     def _reinit(self, node: Node, event: Event) -> str | None:
-        if not self._is_idle(node) and not self._is_stuck(node):
+        if not node.runs():
             return None
         self.stack.bandwidth(event.bandwidth)
         node.post("/reinitialize", {"force": False})
@@ -244,7 +232,7 @@ class Events:
 
         def delete() -> None:
             result = self.stack.run(*command)
-            self.stack.timeline.note("barman", f"delete: status {result.returncode} {result.stdout[-200:]!r}", show=True)
+            self.stack.timeline.note("barman", f"delete: status {result.returncode} {result.stderr[-200:]}", show=True)
 
         threading.Thread(target=delete, daemon=True).start()
         return f"backup {backups[-1]} deleted during restores {', '.join(self.observer.running)}"

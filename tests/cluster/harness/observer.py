@@ -3,7 +3,6 @@
 import json
 import os
 import threading
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Callable
@@ -136,8 +135,6 @@ class Observer:
             # Its end is in the journal a moment later, unless the wrapper was killed with it.
             if not processes.is_alive(processes.parent(pid)):
                 node.hooks.remove(pid)
-        if not view.postgres or view.writers or node.hooks:
-            node.last_busy = time.time()
 
     def _restore(self, line: str) -> None:
         word, pid, directory, at, *status = line.split()
@@ -168,7 +165,8 @@ class Observer:
             note(node.name, f"the program ends, pid {pid}, exit code {entry['code']}", at)
             # The program's last look and its end are not one moment: what was wiped in between it can't know.
             if entry["missing"] and at - self.wiped.get(node.name, 0) > 1:
-                self._violation(2, node, f"exit code 0 with an incomplete directory: {'; '.join(entry['missing'])}", str(pid))
+                what = "; ".join(entry["missing"])
+                self._violation(2, node, f"exit code 0 with an incomplete directory: {what}", str(pid))
 
     def _operations(self) -> None:
         """What Barman's host has in its folders: each operation's job, and its output when it has ended."""
@@ -201,7 +199,8 @@ class Observer:
         number = processes.inode(node.data)
         alive = 0
         for restore, writers in view.writers.items():
-            again = [processes.writer(one.pid, "basebackup" if restore == "basebackup" else "receiver") for one in writers]
+            kind = "basebackup" if restore == "basebackup" else "receiver"
+            again = [processes.writer(one.pid, kind) for one in writers]
             alive += any(
                 one and not one.deleted and one.restore == restore and number != 0
                 and (one.inode == number or one.directory != node.data)

@@ -124,4 +124,5 @@ def read_all(connection: socket.socket) -> bytes:
 def summary(reply: bytes) -> str:
     """A reply in short: its status and the operation that it names."""
     operation = re.search(rb'"operation_id"\s*:\s*"([^"]+)"', reply)
-    return reply[:60].partition(b"\r\n")[0].decode(errors="replace") + (f" {operation[1].decode()}" if operation else "")
+    status = reply[:60].partition(b"\r\n")[0].decode(errors="replace")
+    return f"{status} {operation[1].decode()}" if operation else status

@@ -1,4 +1,4 @@
-"""The stack that tests/cluster/chaos has set up: its nodes and services, and how they are started, stopped and asked."""
+"""The stack that tests/cluster/chaos has set up: its nodes and services, how they are started, stopped and asked."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from timeline import Timeline
 
 
 class Service:
-    """A process that is started again when it has ended, as by a service manager; one that ends by itself a second later."""
+    """A process that is started again when it has ended, as by a service manager: after a second, if by itself."""
 
     def __init__(self, stack: "Stack", name: str, command: list[str]) -> None:
         self.stack = stack
@@ -68,8 +68,6 @@ class Node(Service):
         self.hooks: list[int] = []  # the runs of the program for it, the latest last
         self.log = f"{stack.path}/log/{self.name}.log"
         self.proxy = Proxy(entry["proxy"], stack.api_port, lambda text: stack.timeline.note(self.name, text))
-        self.last_busy = time.time()
-        self.stuck_since = 0.0
 
     @property
     def state_file(self) -> str:
