@@ -59,6 +59,34 @@ fn c_header(major: u32, minor: u32, patch: u32) -> String {
     let builder = cbindgen::Builder::new().with_config(config).with_src("src/ffi/mod.rs");
     let mut text = Vec::new();
     builder.generate().expect("src/ffi can be read").write(&mut text);
-    let text = String::from_utf8(text).expect("src/ffi is UTF-8");
-    text.replace("// __cplusplus", "/* __cplusplus */").replace("// extern \"C\"", "/* extern \"C\" */")
+    tidy(&String::from_utf8(text).expect("src/ffi is UTF-8"))
+}
+
+/// What C89 and C++98 ask for (no comment with `//`, no comma behind the last enumerator), and a comment of one line
+/// on one line.
+fn tidy(header: &str) -> String {
+    let mut tidy: Vec<String> = Vec::new();
+    for line in header.lines() {
+        let line = line
+            .replace("// __cplusplus", "/* __cplusplus */")
+            .replace("// extern \"C\"", "/* extern \"C\" */");
+        if line.starts_with("} barman_recover_")
+            && let Some(last) = tidy.last_mut()
+        {
+            *last = last.trim_end_matches(',').into();
+        }
+        let indent = line.len() - line.trim_start().len();
+        if line.trim() == "*/"
+            && let [.., open, text] = &tidy[..]
+            && let (true, Some(text)) = (open.trim() == "/**", text.trim().strip_prefix("* "))
+            && indent + text.len() + 7 <= 110
+        {
+            let one = format!("{}/** {text} */", &open[..open.len() - 3]);
+            tidy.truncate(tidy.len() - 2);
+            tidy.push(one);
+            continue;
+        }
+        tidy.push(line);
+    }
+    tidy.join("\n") + "\n"
 }

@@ -1,55 +1,63 @@
 /*
  * barman_recover.h - restore a Barman backup onto a PostgreSQL node through pg-backup-api
  *
- * One handle is one recovery: make it, set its options, run it, ask what came of it, free it.
+ * A handle takes options, then one command, and keeps what came of it until it is freed.
  *
- *     barman_recover *recovery = barman_recover_new();
+ *     barman_recover *handle = barman_recover_new();
  *     int32_t code = BARMAN_RECOVER_INVALID_ARGUMENT;
- *     if (barman_recover_set_api_url(recovery, "http://barman:7480") == 0
- *         && barman_recover_set_barman_server(recovery, "main") == 0
- *         && barman_recover_set_ssh_command(recovery, "ssh postgres@node1") == 0
- *         && barman_recover_set_data_directory(recovery, "/var/lib/postgresql/17/main") == 0)
- *         code = barman_recover_run(recovery);
+ *     if (barman_recover_set(handle, "api-url", "http://barman:7480") == 0
+ *         && barman_recover_set(handle, "barman-server", "main") == 0
+ *         && barman_recover_set(handle, "ssh-command", "ssh postgres@node1") == 0
+ *         && barman_recover_set(handle, "data-directory", "/var/lib/postgresql/17/main") == 0)
+ *         code = barman_recover_run(handle);
  *     if (code != BARMAN_RECOVER_RECOVERY_DONE)
- *         fprintf(stderr, "%s: %s\n", barman_recover_code_name(code),
- *                 barman_recover_error_message(recovery));
- *     barman_recover_free(recovery);
+ *         fprintf(stderr, "%s: %s\n", barman_recover_code_name(code), barman_recover_error_message(handle));
+ *     barman_recover_free(handle);
  *
  * Build with: cc program.c -lbarman_recover
  *
- * Threads    barman_recover_run blocks; every other function returns at once. All functions may be called
- *            from any thread, also at the same time and during a run, with one exception:
- *            barman_recover_free must be the last call for its handle. Different handles are independent.
- *            There is nothing to initialise and nothing global. A run starts helper threads, with all signals
- *            blocked, for two things: to look up the API's name, if it is no address (the thread may outlive
- *            the run if the lookup hangs), and to ask for the backup's size (barman_recover_set_no_diagnose).
- *            A run takes less than 64 KiB of stack, beside what the event callback takes.
- * Memory     The host frees the handle and nothing else. Setters copy their argument. Texts that a getter
- *            returns stay valid and unchanged until barman_recover_free, those of the functions without a
- *            handle for ever, and the message of an event until the callback returns.
- * Strings    End with NUL and are UTF-8, in both directions. No text that comes out is ever NULL: "" stands
- *            for none. None holds a password.
- * Codes      Setters and barman_recover_run return one of BARMAN_RECOVER_..., 0 for success. Messages name an
- *            option as on the command line of patroni_barman: "--api-url: must not be empty".
- * Signals    No handler and no mask is touched, and no write raises SIGPIPE; a signal that interrupts a
- *            system call of the library does no harm. No function may be called in a signal handler:
- *            set a flag there, and let the event callback return it.
- * Cancelling Ends a pause or a request at once and a name lookup within a second. The establishing of a TCP
- *            connection is not interrupted: it takes until the connect timeout at most. Barman's own work
- *            can't be stopped through its API: see barman_recover_operation_state.
- * fork       Do not use a handle in a child process that was forked after it was made. A child that calls no
- *            exec and outlives a run that was killed keeps that run's state file locked: the next run waits.
- * Output     Nothing is ever written to stdout or stderr; what there is to say comes as events.
- * Process    Locale, environment, working directory, umask and limits are not touched; SSL_CERT_FILE and
- *            SSL_CERT_DIR are read for https. Of the files only the state file is written. Descriptors are
- *            close-on-exec, and closed when the run ends. errno is not preserved.
- * Panics     A bug of the library is caught at its border: the function returns BARMAN_RECOVER_PANIC (or ""
- *            or 0), error_message says where, and of the handle only the getters, barman_recover_cancel and
- *            barman_recover_free are of use from then on.
- * ABI        Within a SONAME, functions, numbers and their meaning are neither changed nor removed, and no
- *            struct is passed, so that a program that was built against an older header goes on working.
- *            Functions, codes, states and kinds of events may be added: expect unknown ones. Before 1.0
- *            each minor version has a SONAME of its own (libbarman_recover.so.0.1).
+ * What follows holds for all functions; their own comments add only what is particular to them.
+ *
+ * Codes      Setters and commands return 0 for success or a BARMAN_RECOVER_... that says why not;
+ *            barman_recover_error_message has the details, barman_recover_hint what to do. They return
+ *            BARMAN_RECOVER_INVALID_ARGUMENT for a NULL handle or text and for a value that is refused (the
+ *            option keeps the value it had), and BARMAN_RECOVER_BUSY once the command of the handle has begun.
+ *            Messages name options as the command line of patroni_barman does.
+ * Getters    Return 0 or "" for a NULL handle and where there is nothing to return, and -1 or "" for an index i
+ *            that is not below the count. They may be called before, during and after the command.
+ * Commands   barman_recover_run, _check, _list_operations, _show_operation, _wait_operation and _config_switch
+ *            return when the command has ended; barman_recover_start returns at once. For another command
+ *            with the same options, barman_recover_again makes another handle.
+ * Events     Go to the event callback, one at a time, on the thread that carries out the command. Without a callback
+ *            they wait in the handle for barman_recover_next_event, during the command and after it: of TICK and
+ *            PROGRESS the newest, of LOG and STATE every one, so that none is lost and the command never waits
+ *            for a reader. That is memory for a few lines a minute, until they are read or the handle is freed.
+ * Threads    Every function may be called from any thread, at the same time as others and during a command; only
+ *            barman_recover_free has to be the last call with its handle. Handles are independent of each
+ *            other. There is nothing to initialise. A command starts helper threads, with all signals blocked,
+ *            to look up the name of the API and to ask for the size of the backup; it takes less than 64 KiB
+ *            of stack, apart from what the event callback takes.
+ * Memory     The host frees handles, and nothing else. Arguments are copied. Texts are valid and unchanged until
+ *            their handle is freed, unless the comment says otherwise, and those that need no handle for ever.
+ * Text       UTF-8 that ends with NUL, in both directions; never NULL, but ""; never with a password.
+ * Signals    No handler and no mask is changed, and no write raises SIGPIPE; a signal that interrupts a system call
+ *            does no harm. No function may be called in a signal handler: set a flag there, which the event
+ *            callback returns.
+ * Cancelling Interrupts a pause and a request at once, a name lookup within a second; only the establishing of a TCP
+ *            connection takes until the connect timeout. A request that starts an operation still gets up to
+ *            8 s for its reply, and Barman up to 8 s to report that the restore has ended.
+ * fork       A handle must not be used in a child that was forked after it was made. A child that calls no exec and
+ *            outlives a killed run keeps the state file of that run locked: the next run waits for it.
+ * Process    Nothing is written to stdout or stderr. Locale, environment, working directory, umask and limits
+ *            are not changed; SSL_CERT_FILE and SSL_CERT_DIR are read for https. Only the state file is written.
+ *            Descriptors are close-on-exec, and closed when the command ends. errno is not preserved.
+ * Panics     A bug in the library is caught: the function returns BARMAN_RECOVER_PANIC (or what a getter returns
+ *            for nothing), and barman_recover_error_message says where. Of the handle, only the getters,
+ *            barman_recover_again, barman_recover_cancel and barman_recover_free are of use from then on.
+ * ABI        Within a SONAME no function and no number is changed or removed, and no struct is passed, so that a
+ *            program that was built with an older header goes on working. Functions, options, codes, states,
+ *            levels and kinds may be added: expect unknown ones. Before 1.0 each minor version has a SONAME
+ *            of its own (libbarman_recover.so.0.1).
  *
  * Generated from src/ffi of barman-recover; do not edit.
  */
@@ -68,147 +76,147 @@
 #define BARMAN_RECOVER_VERSION_NUMBER 0x000100
 #define BARMAN_RECOVER_VERSION "0.1.0"
 
-/**
- * How a function, above all barman_recover_run, ended. 0, 1, 2, -1 and -2 are the numbers of Patroni's
- * patroni_barman.
- */
+/** How a command ended, or a call. 0, 1, 2, -1 and -2 are the numbers of Patroni's patroni_barman. */
 typedef enum {
-  /**
-   * The backup was restored; or: the call succeeded.
-   */
+  /** The backup was restored, and the data is in the data directory; or: the call succeeded. */
   BARMAN_RECOVER_RECOVERY_DONE = 0,
   /**
-   * Barman says that the recovery failed; or the data directory does not hold the data that it should, or
-   * nothing arrived in it for the stall timeout.
+   * Barman reports that the recovery failed; or the data is not in the data directory; or nothing has arrived in
+   * it for the stall timeout.
    */
   BARMAN_RECOVER_RECOVERY_FAILED = 1,
-  /**
-   * The API refused the request, or could not be talked to any more.
-   */
+  /** The API refused the request, or can't be reached any more. */
   BARMAN_RECOVER_HTTP_ERROR = 2,
-  /**
-   * The exit status of the program patroni_barman without a sub-command; no function returns it.
-   */
+  /** Only an exit status of the program patroni_barman: without a sub-command. */
   BARMAN_RECOVER_NO_COMMAND = -1,
-  /**
-   * The API is not up and running; nothing was started.
-   */
+  /** The API is not up and running; nothing was started. */
   BARMAN_RECOVER_API_NOT_OK = -2,
-  /**
-   * An argument or option is missing or wrong; nothing was sent.
-   */
+  /** An argument or option is missing or wrong; nothing was sent. */
   BARMAN_RECOVER_INVALID_ARGUMENT = -3,
-  /**
-   * Ended by barman_recover_cancel or by the event callback.
-   */
+  /** Ended by barman_recover_cancel, barman_recover_detach or the event callback. */
   BARMAN_RECOVER_CANCELLED = -4,
-  /**
-   * The overall deadline passed.
-   */
+  /** The deadline has passed. */
   BARMAN_RECOVER_TIMED_OUT = -5,
   /**
-   * The handle is running or has run, a PostgreSQL runs in the data directory, or a state file speaks of
-   * another recovery; nothing was started.
+   * The command of this handle has begun already; or PostgreSQL is running in the data directory; or the state
+   * file belongs to a different API or server. Nothing was started.
    */
   BARMAN_RECOVER_BUSY = -6,
-  /**
-   * A bug in the library, caught at its border.
-   */
-  BARMAN_RECOVER_PANIC = -7,
+  /** A bug in the library was caught. */
+  BARMAN_RECOVER_PANIC = -7
 } barman_recover_code;
 
-/**
- * What is known about the operation on the Barman host.
- */
+/** How a config switch ended. 0 to 4 and -2 are the numbers of Patroni's patroni_barman. */
 typedef enum {
-  /**
-   * None was created.
-   */
+  /** The configuration was switched. */
+  BARMAN_RECOVER_SWITCH_DONE = 0,
+  /** "switch-when" does not include the new role; nothing was sent. */
+  BARMAN_RECOVER_SWITCH_SKIPPED = 1,
+  /** Barman reports that the switch failed. */
+  BARMAN_RECOVER_SWITCH_FAILED = 2,
+  /** The API refused the request, or can't be reached any more. */
+  BARMAN_RECOVER_SWITCH_HTTP_ERROR = 3,
+  /** An argument or option is missing or wrong; nothing was sent. */
+  BARMAN_RECOVER_SWITCH_INVALID_ARGUMENT = 4,
+  /** The API is not up and running; nothing was switched. */
+  BARMAN_RECOVER_SWITCH_API_NOT_OK = -2,
+  /** Ended by barman_recover_cancel, barman_recover_detach or the event callback. */
+  BARMAN_RECOVER_SWITCH_CANCELLED = -4,
+  /** The deadline has passed. */
+  BARMAN_RECOVER_SWITCH_TIMED_OUT = -5,
+  /** The command of this handle has begun already. */
+  BARMAN_RECOVER_SWITCH_BUSY = -6,
+  /** A bug in the library was caught. */
+  BARMAN_RECOVER_SWITCH_PANIC = -7
+} barman_recover_switch_code;
+
+/** What is known about an operation on the Barman host. */
+typedef enum {
+  /** None was created. */
   BARMAN_RECOVER_STATE_NOT_CREATED = 0,
-  /**
-   * A create is being sent or was sent, and its fate is unknown: files may be landing in the data directory.
-   */
+  /** A request to create one is in flight, or its reply was lost: a restore may be running. */
   BARMAN_RECOVER_STATE_MAYBE_CREATED = 1,
-  /**
-   * It was running when last seen: files may be landing in the data directory.
-   */
+  /** It was running when the API was last asked. */
   BARMAN_RECOVER_STATE_IN_PROGRESS = 2,
-  /**
-   * It has ended; Barman calls it done.
-   */
+  /** It has ended; Barman calls it done. */
   BARMAN_RECOVER_STATE_DONE = 3,
-  /**
-   * It has ended; Barman calls it failed.
-   */
-  BARMAN_RECOVER_STATE_FAILED = 4,
+  /** It has ended; Barman calls it failed. */
+  BARMAN_RECOVER_STATE_FAILED = 4
 } barman_recover_state;
 
-/**
- * The level of a BARMAN_RECOVER_EVENT_LOG.
- */
+/** The level of a BARMAN_RECOVER_EVENT_LOG. */
 typedef enum {
-  /**
-   * For those who look for a fault.
-   */
+  /** Details, for troubleshooting. */
   BARMAN_RECOVER_LEVEL_DEBUG = 0,
-  /**
-   * The course of things.
-   */
+  /** What the command does. */
   BARMAN_RECOVER_LEVEL_INFO = 1,
-  /**
-   * Something is odd, and the run goes on.
-   */
+  /** Something is wrong, and the command goes on. */
   BARMAN_RECOVER_LEVEL_WARNING = 2,
-  /**
-   * The run ends because of this, or a hint to it.
-   */
-  BARMAN_RECOVER_LEVEL_ERROR = 3,
+  /** Why the command ends, or a hint at what to do. */
+  BARMAN_RECOVER_LEVEL_ERROR = 3
 } barman_recover_level;
 
-/**
- * The kind of an event. Ignore those that you do not know.
- */
+/** The kind of an event. Ignore those that you do not know. */
 typedef enum {
-  /**
-   * A line for the log: level is a BARMAN_RECOVER_LEVEL_..., message one line of text.
-   */
+  /** A line for the log: level is a BARMAN_RECOVER_LEVEL_..., message one line of text. */
   BARMAN_RECOVER_EVENT_LOG = 1,
   /**
    * The state of the operation has changed: level is the BARMAN_RECOVER_STATE_..., message the ID of the
-   * operation, or "" while it is not known. BARMAN_RECOVER_STATE_MAYBE_CREATED comes before the create is
-   * sent, and BARMAN_RECOVER_STATE_NOT_CREATED again when it has started nothing.
+   * operation, "" while it is not known.
    */
   BARMAN_RECOVER_EVENT_STATE = 2,
   /**
-   * About a second has passed, whatever the run waits for (only while a TCP connection is being
-   * established there are none): level is 0, message "".
+   * About a second has passed (none come while a TCP connection is being established): level is 0, message "".
    */
   BARMAN_RECOVER_EVENT_TICK = 3,
   /**
-   * What has arrived in the data directory, from the first byte on, where the data directory can be seen.
-   * Comes about once a second while an operation runs, more often in its first seconds: level is the share
-   * of the backup in percent, or -1 while its size is not known, message the figures for people.
-   * barman_recover_bytes and barman_recover_total_bytes have the numbers.
+   * What has arrived in the data directory, where it can be seen; about once a second, more often at first. level
+   * is the share of the backup in percent, -1 while its size is not known, at most 99 until the data is
+   * complete, and 100 in the last one of a successful recovery; message has the figures for people, and
+   * barman_recover_bytes and barman_recover_total_bytes return them.
    */
-  BARMAN_RECOVER_EVENT_PROGRESS = 4,
+  BARMAN_RECOVER_EVENT_PROGRESS = 4
 } barman_recover_event;
 
-/**
- * One recovery. Its inside is the library's.
- */
+/** The verdict of a finding of barman_recover_check. */
+typedef enum {
+  /** As it should be. */
+  BARMAN_RECOVER_VERDICT_OK = 0,
+  /** A restore may run into trouble. */
+  BARMAN_RECOVER_VERDICT_WARNING = 1,
+  /** A restore can't succeed. */
+  BARMAN_RECOVER_VERDICT_FAILED = 2
+} barman_recover_verdict;
+
+/** What the value of an option looks like. */
+typedef enum {
+  /** Text that is not empty. */
+  BARMAN_RECOVER_KIND_TEXT = 1,
+  /** One of some words, which the help lists. */
+  BARMAN_RECOVER_KIND_WORD = 2,
+  /** Path of a file or directory. */
+  BARMAN_RECOVER_KIND_PATH = 3,
+  /** URL with http or https. */
+  BARMAN_RECOVER_KIND_URL = 4,
+  /** Whole seconds. */
+  BARMAN_RECOVER_KIND_SECONDS = 5,
+  /** A whole number. */
+  BARMAN_RECOVER_KIND_COUNT = 6,
+  /** "true" or "false", also "on", "off", "yes", "no", "1", "0"; false unless set. */
+  BARMAN_RECOVER_KIND_FLAG = 7
+} barman_recover_kind;
+
+/** One command: its options, and what came of it. The content is private to the library. */
 typedef struct barman_recover barman_recover;
 
 /**
- * Told what happens during a run: kind is a BARMAN_RECOVER_EVENT_..., of which the meaning of level and
- * message depends; message is never NULL and valid until the callback returns; user_data is what was given
- * to barman_recover_set_event_callback.
+ * Receives an event. kind: a BARMAN_RECOVER_EVENT_..., which says what level and message are. message: valid
+ * until the callback returns. user_data: from barman_recover_set_event_callback.
  *
- * Returns 0 to go on; anything else cancels the run, as barman_recover_cancel does.
+ * Returns 0 to go on; anything else cancels the command, as barman_recover_cancel does.
  *
- * Called on the thread that is inside barman_recover_run, one call at a time. The run waits for it, so it
- * should be quick. It may call barman_recover_cancel and all functions that return something about the
- * handle. Setters and barman_recover_run return BARMAN_RECOVER_BUSY in it, and barman_recover_free is
- * forbidden in it. It must return: neither a C++ exception nor longjmp may leave it.
+ * The command waits for the callback, so it should be quick. All functions may be called in it but
+ * barman_recover_free. It must return: no C++ exception and no longjmp may leave it.
  */
 typedef int32_t (*barman_recover_event_fn)(int32_t kind, int32_t level, const char *message, void *user_data);
 
@@ -217,411 +225,328 @@ extern "C" {
 #endif /* __cplusplus */
 
 /**
- * The version of the library that is running, as BARMAN_RECOVER_VERSION_NUMBER: MAJOR << 16 | MINOR << 8 |
- * PATCH. From any thread.
+ * Version of the library that is running, as BARMAN_RECOVER_VERSION_NUMBER: MAJOR << 16 | MINOR << 8 | PATCH.
  */
 uint32_t barman_recover_version_number(void);
 
-/**
- * The same as text, for example "1.2.3". Valid for ever. From any thread.
- */
+/** The same as text: "1.2.3". */
 const char *barman_recover_version(void);
 
 /**
- * The name of a code, without its prefix: "RECOVERY_DONE".
- *
- * code: any number; "UNKNOWN" is the name of those that are none.
- *
- * The text is valid for ever. From any thread.
+ * Name of a code, without its prefix: "RECOVERY_DONE". This and the next five return "UNKNOWN" for other numbers.
  */
 const char *barman_recover_code_name(int32_t code);
 
-/**
- * The name of an operation's state, without its prefix: "IN_PROGRESS".
- *
- * state: any number; "UNKNOWN" is the name of those that are none.
- *
- * The text is valid for ever. From any thread.
- */
+/** Name of the code of a config switch, without its prefix: "SKIPPED". */
+const char *barman_recover_switch_code_name(int32_t code);
+
+/** Name of the state of an operation: "IN_PROGRESS". */
 const char *barman_recover_state_name(int32_t state);
 
-/**
- * Makes a handle, for one recovery. All options have their defaults.
- *
- * Returns the handle, to be freed with barman_recover_free; NULL only in case of a bug (without memory the
- * process ends). All functions accept NULL for a handle. From any thread.
- */
+/** Name of the level of a log line: "WARNING". */
+const char *barman_recover_level_name(int32_t level);
+
+/** Name of the kind of an event: "PROGRESS". */
+const char *barman_recover_event_name(int32_t kind);
+
+/** Name of a verdict: "FAILED". */
+const char *barman_recover_verdict_name(int32_t verdict);
+
+/** Makes a handle whose options have their defaults. Returns NULL only in case of a bug. */
 barman_recover *barman_recover_new(void);
 
 /**
- * Frees a handle and every text that its functions returned.
- *
- * handle: NULL is ignored. No other call with it may be under way, so not while barman_recover_run has not
- * returned (cancel it, and wait for its return), nor in the event callback.
- *
- * From any thread.
+ * Makes a handle with the same options, but not the event callback, for another command: first check, then run; or
+ * run once more. Returns NULL for NULL. May be called before, during and after the command.
+ */
+barman_recover *barman_recover_again(const barman_recover *handle);
+
+/**
+ * Frees a handle and every text that its functions returned. No other function may be in progress with it. What
+ * barman_recover_start started is cancelled first, and its end waited for: some seconds at most, unless a TCP
+ * connection is being established.
  */
 void barman_recover_free(barman_recover *handle);
 
 /**
- * URL of pg-backup-api, for example "http://barman:7480"; "https://user:password@host/prefix" works too.
- *
- * url: copied; NULL, not UTF-8 or no URL is refused. Required.
- *
- * Returns 0; BARMAN_RECOVER_INVALID_ARGUMENT if the value is refused (the option keeps what it had, and
- * barman_recover_error_message says why) or the handle is NULL; BARMAN_RECOVER_BUSY from
- * barman_recover_run on; BARMAN_RECOVER_PANIC. From any thread. So do all setters.
+ * Sets an option of any command. name: with "-" or "_" between its words. value: as on the command line of
+ * patroni_barman, for example "5"; for a flag "true" or "false".
  */
+int32_t barman_recover_set(barman_recover *handle, const char *name, const char *value);
+
+/** How many options there are. New ones come last. */
+uint32_t barman_recover_option_count(void);
+
+/** The name of an option: "api-url". */
+const char *barman_recover_option_name(uint32_t i);
+
+/** Its default as text; "" when there is none. */
+const char *barman_recover_option_default(uint32_t i);
+
+/** Its meaning, in one line. */
+const char *barman_recover_option_help(uint32_t i);
+
+/** The BARMAN_RECOVER_KIND_... of its value. */
+int32_t barman_recover_option_kind(uint32_t i);
+
+/**
+ * 1 if the commands that have it require it, else 0. ("ssh-command" is not required when "operation-id" is set.)
+ */
+int32_t barman_recover_option_required(uint32_t i);
+
+/** URL of pg-backup-api: "http://barman:7480", "https://user:password@host/prefix". Required. */
 int32_t barman_recover_set_api_url(barman_recover *handle, const char *url);
 
 /**
- * Client certificate for the API, in PEM; the file may hold the key too. Read when the run begins.
- *
- * path: copied; NULL, empty or not UTF-8 is refused. Default: none.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ * Client certificate for the API, in PEM; the file may hold the key too. Read when the command begins.
+ * Default: none.
  */
 int32_t barman_recover_set_cert_file(barman_recover *handle, const char *path);
 
-/**
- * Key of the client certificate, in PEM, not encrypted. Needs a client certificate.
- *
- * path: copied; NULL, empty or not UTF-8 is refused. Default: the key in the certificate's file.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** Key of the client certificate, in PEM, not encrypted. Default: the key in the certificate's file. */
 int32_t barman_recover_set_key_file(barman_recover *handle, const char *path);
 
 /**
- * Certificates to trust, in PEM, beside the system's (or those of the environment variables SSL_CERT_FILE
- * and SSL_CERT_DIR).
- *
- * path: copied; NULL, empty or not UTF-8 is refused. Default: none.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ * Certificates to trust, in PEM, in addition to those of the system (or of the environment variables
+ * SSL_CERT_FILE and SSL_CERT_DIR). Default: none.
  */
 int32_t barman_recover_set_ca_file(barman_recover *handle, const char *path);
 
 /**
- * HTTP proxy to reach the API through: "http://host:port" or "http://user:password@host:port". The
- * environment's proxy variables are ignored.
- *
- * url: copied; NULL, not UTF-8 or no URL is refused. Default: none.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ * HTTP proxy to reach the API through: "http://host:port", "http://user:password@host:port". The proxy
+ * variables of the environment are ignored. Default: none.
  */
 int32_t barman_recover_set_proxy(barman_recover *handle, const char *url);
 
-/**
- * How long to wait before a failed request is repeated.
- *
- * seconds: whole seconds. Default: 2.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** Pause before a failed request is sent again. Default: 2. */
 int32_t barman_recover_set_retry_wait(barman_recover *handle, uint32_t seconds);
 
-/**
- * How often a request that failed and started nothing is tried.
- *
- * count: any number. Default: 5.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** How often a request that failed and started nothing is sent. Default: 5. */
 int32_t barman_recover_set_max_retries(barman_recover *handle, uint32_t count);
 
-/**
- * How long connecting to the API may take, TLS handshake included.
- *
- * seconds: whole seconds; 0 is refused. Default: 10.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** Limit for connecting to the API, TLS handshake included. At least 1. Default: 10. */
 int32_t barman_recover_set_connect_timeout(barman_recover *handle, uint32_t seconds);
 
-/**
- * How long the API may take to answer a question.
- *
- * seconds: whole seconds; 0 is refused. Default: 20.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** Limit for the API's reply to a question. At least 1. Default: 20. */
 int32_t barman_recover_set_request_timeout(barman_recover *handle, uint32_t seconds);
 
-/**
- * How long the API may take to answer the request that starts the operation.
- *
- * seconds: whole seconds; 0 is refused. Default: 60.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** Limit for the API's reply to the request that starts the operation. At least 1. Default: 60. */
 int32_t barman_recover_set_create_timeout(barman_recover *handle, uint32_t seconds);
 
-/**
- * Name of the Barman server from which to restore.
- *
- * value: copied; NULL, empty or not UTF-8 is refused. Required.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** Name of the Barman server to restore from. Required. */
 int32_t barman_recover_set_barman_server(barman_recover *handle, const char *value);
 
 /**
- * Backup to restore: an ID, or what "barman recover" accepts ("latest", "oldest", ...).
- *
- * value: copied; NULL, empty or not UTF-8 is refused. Default: "latest".
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ * Backup to restore: an ID, or a word that "barman recover" accepts ("latest", "oldest", ...).
+ * Default: "latest".
  */
 int32_t barman_recover_set_backup_id(barman_recover *handle, const char *value);
 
 /**
- * Command with which Barman reaches this node, as its --remote-ssh-command: "ssh postgres@node1".
- *
- * value: copied; NULL, empty or not UTF-8 is refused. Required unless an operation is followed.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ * Command with which Barman reaches this node, its --remote-ssh-command: "ssh postgres@node1". Required unless
+ * operation-id is set.
  */
 int32_t barman_recover_set_ssh_command(barman_recover *handle, const char *value);
 
 /**
- * Data directory of this node: where to restore.
- *
- * path: copied; NULL, empty or not UTF-8 is refused. A relative one is taken from the current directory when
- * the run begins. Required.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ * Data directory of this node: where to restore. A relative path is resolved when the command begins. Required.
  */
 int32_t barman_recover_set_data_directory(barman_recover *handle, const char *path);
 
-/**
- * Operation to follow instead of starting one.
- *
- * value: copied; NULL, empty or not UTF-8 is refused. Default: none, start one.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** Operation to follow instead of starting one. Default: none. */
 int32_t barman_recover_set_operation_id(barman_recover *handle, const char *value);
 
-/**
- * How long to wait between two looks at the operation, at most.
- *
- * seconds: whole seconds. Default: 10.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** Longest pause between two requests for the state of the operation. Default: 10. */
 int32_t barman_recover_set_loop_wait(barman_recover *handle, uint32_t seconds);
 
 /**
- * How long to go on without a good answer about a running operation.
- *
- * seconds: whole seconds. Default: 300; or max_retries times retry_wait, if one of these is set.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ * How long to go on without a good reply about a running operation. Default: 300; or max-retries times
+ * retry-wait, if one of these is set.
  */
 int32_t barman_recover_set_max_outage(barman_recover *handle, uint32_t seconds);
 
-/**
- * How long the whole run may take; 0 for no limit.
- *
- * seconds: whole seconds. Default: 0.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** Limit for the whole command; 0 for none. Default: 0. */
 int32_t barman_recover_set_deadline(barman_recover *handle, uint32_t seconds);
 
 /**
- * Whether to call the recovery failed when the data directory does not hold the data afterwards. Without,
- * that is a warning.
- *
- * flag: 0 for no, anything else for yes. Default: 0.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ * Whether a recovery has failed when the data is not in the data directory afterwards. 0 is the same as no-verify.
+ * Default: 1.
  */
 int32_t barman_recover_set_verify(barman_recover *handle, int32_t flag);
 
 /**
- * File that remembers the running operation, so that a run after a kill knows of it.
- *
- * path: copied; NULL, empty or not UTF-8 is refused. Default: beside the data directory, with
- * ".barman-recover.json" added to its name.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ * File that records the running operation, so that the next run knows of it if this one is killed.
+ * Default: beside the data directory, its name followed by ".barman-recover.json".
  */
 int32_t barman_recover_set_state_file(barman_recover *handle, const char *path);
 
-/**
- * Whether to keep no state file: a run that was killed is then forgotten.
- *
- * flag: 0 for no, anything else for yes. Default: 0.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** Whether to keep no state file: the next run then knows nothing of a run that was killed. Default: 0. */
 int32_t barman_recover_set_no_state_file(barman_recover *handle, int32_t flag);
 
 /**
- * How long an operation may be in progress without anything new in the data directory; 0 for no limit. Then
- * the run ends with BARMAN_RECOVER_RECOVERY_FAILED, and the state file stays. A warning comes after 300 s.
- *
- * seconds: whole seconds. Default: 0.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ * How long an operation may be in progress while nothing new arrives in the data directory; 0 for no limit. After
+ * that the run ends with BARMAN_RECOVER_RECOVERY_FAILED, and the state file stays. Default: 0.
  */
 int32_t barman_recover_set_stall_timeout(barman_recover *handle, uint32_t seconds);
 
 /**
- * Whether not to ask the API for the size of the backup (GET /diagnose, once, in a helper thread beside the
- * polling; it has Barman look at all its servers). barman_recover_total_bytes then stays 0.
- *
- * flag: 0 for no, anything else for yes. Default: 0.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ * Whether not to ask the API for the size of the backup (GET /diagnose, which makes Barman examine all its
+ * servers). barman_recover_total_bytes then stays 0. Default: 0.
  */
 int32_t barman_recover_set_no_diagnose(barman_recover *handle, int32_t flag);
 
 /**
- * Whether to accept the API's DONE although the data is not in the data directory: for a host that restores
- * elsewhere.
- *
- * flag: 0 for no, anything else for yes. Default: 0.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
+ * Whether to accept the API's DONE although the data is not in the data directory: for a host that restores to
+ * another node. Default: 0.
  */
 int32_t barman_recover_set_no_verify(barman_recover *handle, int32_t flag);
 
-/**
- * Whether to leave the restore running when the run is cancelled, instead of ending it.
- *
- * flag: 0 for no, anything else for yes. Default: 0.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** Whether a cancelled run leaves the restore running instead of ending it. Default: 0. */
 int32_t barman_recover_set_leave_running(barman_recover *handle, int32_t flag);
 
-/**
- * Whether to restore although a check of the free space or of the data directory speaks against it.
- *
- * flag: 0 for no, anything else for yes. Default: 0.
- *
- * Returns 0 or a code, from any thread, as barman_recover_set_api_url does.
- */
+/** Whether to restore although the free space or the data directory speaks against it. Default: 0. */
 int32_t barman_recover_set_force(barman_recover *handle, int32_t flag);
 
-/**
- * Sets the function that is told what happens during the run.
- *
- * function: NULL for none, which is the default. user_data: handed back to the function, otherwise not
- * touched; may be NULL; must be valid until barman_recover_run has returned.
- *
- * Returns 0; BARMAN_RECOVER_INVALID_ARGUMENT if the handle is NULL; BARMAN_RECOVER_BUSY from
- * barman_recover_run on; BARMAN_RECOVER_PANIC. From any thread.
- */
-int32_t barman_recover_set_event_callback(barman_recover *handle,
-                                          barman_recover_event_fn function,
-                                          void *user_data);
-
-/**
- * Runs the recovery; blocks until it has ended, which takes as long as the restore.
- *
- * handle: with the needed options set. It can be run once.
- *
- * Returns the code of the recovery. BARMAN_RECOVER_INVALID_ARGUMENT: the handle is NULL, or options are
- * missing or don't fit together (before anything is sent). BARMAN_RECOVER_BUSY: also when the handle is running
- * or has run; that run and its report are not touched. BARMAN_RECOVER_CANCELLED: nothing was sent if it was
- * cancelled before.
- *
- * From any thread; the event callback is called on it.
- */
+/** Restores the backup; takes as long as that takes. */
 int32_t barman_recover_run(barman_recover *handle);
 
 /**
- * Asks the run to end, now or when it begins. Once cancelled, a handle stays so; a run that has ended keeps
- * its code. It does not end the operation on the Barman host: its API has no call for that.
+ * The same on a thread of the library's, with all signals blocked. Take its events with
+ * barman_recover_next_event until that returns -1, then ask barman_recover_result.
  *
- * handle: NULL is ignored.
+ * Returns 0 when it was started. BARMAN_RECOVER_BUSY also when the system gives no thread; the handle is then as
+ * before.
+ */
+int32_t barman_recover_start(barman_recover *handle);
+
+/**
+ * Checks everything that a restore with these options needs; starts and changes nothing.
  *
- * Returns at once. From any thread and in the event callback, any number of times, between
- * barman_recover_new and barman_recover_free; not in a signal handler.
+ * Returns 0; 1 when a finding is BARMAN_RECOVER_VERDICT_FAILED, of which barman_recover_error_message has the
+ * first; or another code. A missing option is a finding.
+ */
+int32_t barman_recover_check(barman_recover *handle);
+
+/**
+ * Lists the newest operations of the Barman server, with their states; needs no more options than "api-url" and
+ * "barman-server", as the next two do. newest: at most so many; 0 for all. Each costs a request.
+ */
+int32_t barman_recover_list_operations(barman_recover *handle, uint32_t newest);
+
+/** Lists one operation. */
+int32_t barman_recover_show_operation(barman_recover *handle, const char *id);
+
+/**
+ * Waits until an operation has ended, and lists it.
+ *
+ * Returns 0 when the operation is done, 1 when it has failed, or another code.
+ */
+int32_t barman_recover_wait_operation(barman_recover *handle, const char *id);
+
+/**
+ * Switches Barman's configuration of the server when the role of this node has changed. Its options are "api-url",
+ * "barman-server", "switch-when", and either "barman-model" or "reset". role: the new role, as Patroni calls it.
+ *
+ * Returns a BARMAN_RECOVER_SWITCH_..., whose numbers mean other things than those of the other commands.
+ */
+int32_t barman_recover_config_switch(barman_recover *handle, const char *role);
+
+/**
+ * Ends the command, now or when it begins, and the restore that it started (unless "leave-running" is set). A
+ * handle stays cancelled; a command that has ended keeps its code. Returns at once; may be called again.
  */
 void barman_recover_cancel(barman_recover *handle);
 
+/** The same, but a restore always goes on; the state file then lets the next run follow it. */
+void barman_recover_detach(barman_recover *handle);
+
 /**
- * What went wrong, in one line: in the setter that last refused a value, or, from barman_recover_run on, in
- * the run.
- *
- * handle: may be NULL.
- *
- * Returns "" when nothing did. Valid until barman_recover_free. From any thread and in the event callback.
+ * Sets the function that receives the events. function: NULL for none, the default. user_data: passed to the
+ * function, and not used otherwise; must be valid until the command has ended.
  */
+int32_t barman_recover_set_event_callback(barman_recover *handle, barman_recover_event_fn function, void *user_data);
+
+/**
+ * Takes the next event out of the handle, waiting for it up to timeout_ms milliseconds. One thread should take
+ * them. In the event callback it returns 0 at once.
+ *
+ * Returns the BARMAN_RECOVER_EVENT_...; 0 when none came in time; -1 when the command has ended and all events
+ * have been taken, or the handle is NULL. A command that has not begun is waited for.
+ */
+int32_t barman_recover_next_event(barman_recover *handle, uint32_t timeout_ms);
+
+/** The level of the event that barman_recover_next_event returned last. */
+int32_t barman_recover_event_level(const barman_recover *handle);
+
+/** The message of the event that barman_recover_next_event returned last. Valid until its next call. */
+const char *barman_recover_event_message(const barman_recover *handle);
+
+/**
+ * What the command ended with, as the function that ran it returned it; BARMAN_RECOVER_BUSY during the command,
+ * BARMAN_RECOVER_INVALID_ARGUMENT before it.
+ */
+int32_t barman_recover_result(const barman_recover *handle);
+
+/** What went wrong, in one line: in the last function that refused an argument, or in the command. */
 const char *barman_recover_error_message(const barman_recover *handle);
 
-/**
- * What to do about it, in one line; known when the run has ended.
- *
- * handle: may be NULL.
- *
- * Returns "" when there is nothing to say. Valid until barman_recover_free. From any thread and in the event
- * callback.
- */
+/** What to do about it, in one line; may be "". Known when the command has ended. */
 const char *barman_recover_hint(const barman_recover *handle);
 
-/**
- * The ID of the operation that the run created or follows; known as soon as the run knows it.
- *
- * handle: may be NULL.
- *
- * Returns "" when there is none. Valid until barman_recover_free. From any thread and in the event callback.
- */
+/** The ID of the operation that the command started or follows; "" while it is not known. */
 const char *barman_recover_operation_id(const barman_recover *handle);
 
 /**
- * What is known about the operation, during the run and after it. After any code but
- * BARMAN_RECOVER_RECOVERY_DONE it tells whether files may still be landing in the data directory:
- * BARMAN_RECOVER_STATE_MAYBE_CREATED and BARMAN_RECOVER_STATE_IN_PROGRESS mean that they may.
- *
- * handle: may be NULL.
- *
- * Returns a BARMAN_RECOVER_STATE_..., for NULL and before the run BARMAN_RECOVER_STATE_NOT_CREATED. From any
- * thread and in the event callback.
+ * The BARMAN_RECOVER_STATE_... of that operation. When a recovery has ended with another code than 0:
+ * BARMAN_RECOVER_STATE_MAYBE_CREATED and BARMAN_RECOVER_STATE_IN_PROGRESS mean that Barman may still be writing
+ * into the data directory.
  */
 int32_t barman_recover_operation_state(const barman_recover *handle);
 
 /**
- * The last HTTP status that the API answered with; known when the run has ended.
- *
- * handle: may be NULL.
- *
- * Returns 0 when there was no answer. From any thread and in the event callback.
+ * The HTTP status of the reply that decided how a recovery or a config switch ended; 0 when no reply did. Known
+ * when the command has ended.
  */
 int32_t barman_recover_http_status(const barman_recover *handle);
 
-/**
- * How long the run has taken so far, or took, in milliseconds.
- *
- * handle: may be NULL.
- *
- * Returns 0 before the run. From any thread and in the event callback.
- */
+/** How long the command has taken so far, or took, in milliseconds. */
 uint64_t barman_recover_elapsed_ms(const barman_recover *handle);
 
 /**
- * How many bytes are in the data directory, its tablespaces and its WAL directory; counted during the run
- * where the data directory can be seen.
- *
- * handle: may be NULL.
- *
- * Returns 0 while nothing was counted. From any thread and in the event callback.
+ * How many bytes have arrived in the data directory, its tablespaces and its WAL directory, WAL included: it may
+ * exceed the total while WAL arrives. 0 until something was counted.
  */
 uint64_t barman_recover_bytes(const barman_recover *handle);
 
-/**
- * The size of the backup in bytes, its WAL not included, as Barman tells it.
- *
- * handle: may be NULL.
- *
- * Returns 0 while it is not known. From any thread and in the event callback.
- */
+/** The size of the backup in bytes, without WAL; 0 until Barman has given it. */
 uint64_t barman_recover_total_bytes(const barman_recover *handle);
+
+/** How many findings barman_recover_check has made. */
+uint32_t barman_recover_finding_count(const barman_recover *handle);
+
+/** The BARMAN_RECOVER_VERDICT_... of a finding. */
+int32_t barman_recover_finding_verdict(const barman_recover *handle, uint32_t i);
+
+/** What was checked: "data directory". */
+const char *barman_recover_finding_what(const barman_recover *handle, uint32_t i);
+
+/** What was found, in one line. */
+const char *barman_recover_finding_detail(const barman_recover *handle, uint32_t i);
+
+/** What to do about it, in one line; may be "". */
+const char *barman_recover_finding_hint(const barman_recover *handle, uint32_t i);
+
+/** How many operations were listed. A list has the newest first. */
+uint32_t barman_recover_listed_count(const barman_recover *handle);
+
+/** The ID of an operation. */
+const char *barman_recover_listed_id(const barman_recover *handle, uint32_t i);
+
+/** The API's word for what it does: "recovery", "config_switch"; "" when the API gives none. */
+const char *barman_recover_listed_kind(const barman_recover *handle, uint32_t i);
+
+/** The BARMAN_RECOVER_STATE_... of an operation; -1 also when the API does not give it. */
+int32_t barman_recover_listed_state(const barman_recover *handle, uint32_t i);
 
 #ifdef __cplusplus
 }  /* extern "C" */

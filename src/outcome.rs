@@ -203,6 +203,21 @@ pub struct Outcome<C = Code> {
 }
 
 impl<C> Outcome<C> {
+    /// The same report with its code in other words.
+    pub(crate) fn map<D>(self, code: impl FnOnce(C) -> D) -> Outcome<D> {
+        Outcome {
+            code: code(self.code),
+            message: self.message,
+            hint: self.hint,
+            operation_id: self.operation_id,
+            operation_state: self.operation_state,
+            http_status: self.http_status,
+            elapsed: self.elapsed,
+            bytes: self.bytes,
+            total_bytes: self.total_bytes,
+        }
+    }
+
     /// Of a run that sent nothing.
     pub(crate) fn not_begun(code: C, message: &str) -> Outcome<C> {
         Outcome {

@@ -1,6 +1,8 @@
 //! Options by name: as typed on a command line, in a configuration or from C, and nearly so. Pure.
 
+use crate::config::error::ConfigError;
 use crate::config::options::{OPTIONS, Opt};
+use crate::text::one_line;
 
 impl Opt {
     /// The option of this name, with `-` or `_` between its words; an alias counts too.
@@ -9,6 +11,18 @@ impl Opt {
         let found =
             OPTIONS.iter().find(|spec| names(spec.name, spec.alias).any(|known| is_same(known, name)));
         found.map(|spec| spec.option)
+    }
+
+    /// The same, for hosts that pass names on.
+    ///
+    /// # Errors
+    /// There is no such option. The text names the nearest one, if there is one.
+    pub fn find(name: &str) -> Result<Opt, ConfigError> {
+        Opt::named(name).ok_or_else(|| {
+            let hint = Opt::nearest(name).map(|near| format!(", did you mean '{}'?", near.spec().name));
+            let hint = hint.unwrap_or_default();
+            ConfigError::new(format!("there is no option '{}'{hint}", one_line(name)))
+        })
     }
 
     /// The option that a name is most likely a slip of.
@@ -91,6 +105,15 @@ mod tests {
         for name in ["", "-", "--api-url", "api", "datadir2"] {
             assert_eq!(Opt::named(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest() {
+        assert_eq!(Opt::find("loop_wait"), Ok(Opt::LoopWait));
+        let why = |name: &str| Opt::find(name).unwrap_err().to_string();
+        assert_eq!(why("lop-wait"), "there is no option 'lop-wait', did you mean 'loop-wait'?");
+        assert_eq!(why("target\ntime"), "there is no option 'target time'");
+        assert!(why(&"x".repeat(100_000)).len() < 600);
     }
 
     #[test]

@@ -4,10 +4,15 @@
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
 
+use super::commands::*;
+use super::events::*;
 use super::handle::Handle;
-use super::running::*;
+use super::lifecycle::*;
+use super::lists::*;
+use super::names::*;
+use super::options::*;
+use super::results::*;
 use super::setters::*;
-use super::{barman_recover_code_name, barman_recover_free, barman_recover_new, barman_recover_state_name};
 use crate::outcome::Code;
 
 type SetText = extern "C" fn(*mut Handle, *const c_char) -> i32;
@@ -49,8 +54,20 @@ const FLAGS: [SetFlag; 6] = [
     barman_recover_set_force,
 ];
 
-/// Calls, each a byte for the function and a value up to the next newline. The run that ends them is cancelled
-/// before it begins.
+type Command = fn(*mut Handle) -> i32;
+
+const COMMANDS: [Command; 7] = [
+    |handle| barman_recover_run(handle),
+    started,
+    |handle| barman_recover_check(handle),
+    |handle| barman_recover_list_operations(handle, 3),
+    |handle| barman_recover_show_operation(handle, c"20261122T101942".as_ptr()),
+    |handle| barman_recover_wait_operation(handle, c"20261122T101942".as_ptr()),
+    |handle| barman_recover_config_switch(handle, c"primary".as_ptr()),
+];
+
+/// Calls, each a byte for the function and a value up to the next newline. The commands that end them are cancelled
+/// before they begin.
 pub fn setters(data: &[u8]) {
     let handle = barman_recover_new();
     assert!(!handle.is_null());
@@ -61,32 +78,50 @@ pub fn setters(data: &[u8]) {
         let message = look(handle);
         assert!(code == 0 || !message.is_empty());
     }
+    for (which, command) in COMMANDS.into_iter().enumerate() {
+        ended(barman_recover_again(handle), which, command);
+    }
+    let first = data.first().map_or(0, |byte| usize::from(*byte)) % COMMANDS.len();
+    if let Some(command) = COMMANDS.get(first) {
+        ended(handle, first, *command);
+    }
+}
+
+/// Has a cancelled handle end with this command, and frees it.
+fn ended(handle: *mut Handle, which: usize, command: Command) {
     barman_recover_cancel(handle);
-    let code = barman_recover_run(handle);
-    let right = [Code::Cancelled, Code::InvalidArgument];
-    assert!(right.iter().any(|right| *right as i32 == code), "{code}: {}", look(handle));
+    let code = command(handle);
+    let switch = which == 6;
+    let expected = if switch { vec![-4, 4, 1] } else { vec![-4, -3] };
+    assert!(expected.contains(&code), "{which}: {code}: {}", look(handle));
+    assert_eq!(barman_recover_result(handle), code);
     look(handle);
     assert_eq!(barman_recover_run(handle), Code::Busy as i32);
-    assert_eq!(set(handle, 0, b"http://h"), Code::Busy as i32);
+    assert_eq!(barman_recover_set(handle, c"api-url".as_ptr(), c"http://h".as_ptr()), Code::Busy as i32);
+    while barman_recover_next_event(handle, 1000) > 0 {
+        text(barman_recover_event_message(handle));
+        text(barman_recover_level_name(barman_recover_event_level(handle)));
+    }
+    text(barman_recover_event_message(handle));
     barman_recover_free(handle);
 }
 
+fn started(handle: *mut Handle) -> i32 {
+    assert_eq!(barman_recover_start(handle), 0);
+    while barman_recover_next_event(handle, 60_000) > 0 {}
+    barman_recover_result(handle)
+}
+
 fn set(handle: *mut Handle, which: usize, value: &[u8]) -> i32 {
-    let set_text = |set: &SetText, text: Vec<u8>| match CString::new(text) {
-        Ok(text) => set(handle, text.as_ptr()),
-        Err(_) => set(handle, ptr::null()),
-    };
     let number = value.iter().fold(0_u32, |number, byte| number.wrapping_mul(256) + u32::from(*byte));
     let counts = [TEXTS.len(), PATHS.len(), NUMBERS.len(), FLAGS.len()];
-    let mut which = which % (counts.iter().sum::<usize>() + 1);
+    let mut which = which % (counts.iter().sum::<usize>() + 3);
     if let Some(set) = TEXTS.get(which) {
-        return set_text(set, value.into());
+        return given(value, |text| set(handle, text));
     }
     which -= TEXTS.len();
     if let Some(set) = PATHS.get(which) {
-        // Nothing on this machine is to be read.
-        let nowhere: &[u8] = if value.is_empty() { b"" } else { b"/nonexistent/" };
-        return set_text(set, [nowhere, value].concat());
+        return given(&nowhere(value), |text| set(handle, text));
     }
     which -= PATHS.len();
     if let Some(set) = NUMBERS.get(which) {
@@ -96,8 +131,45 @@ fn set(handle: *mut Handle, which: usize, value: &[u8]) -> i32 {
     if let Some(set) = FLAGS.get(which) {
         return set(handle, number.cast_signed());
     }
-    let function = (number != 0).then_some(ignore as unsafe extern "C" fn(_, _, _, _) -> _);
-    barman_recover_set_event_callback(handle, function, ptr::null_mut())
+    match which - FLAGS.len() {
+        0 => by_name(handle, value),
+        1 => given(value, |name| {
+            // A name that is known takes a number, which no file of this machine has.
+            barman_recover_set(handle, name, c"4294967295".as_ptr())
+        }),
+        _ => {
+            let function = (number != 0).then_some(ignore as unsafe extern "C" fn(_, _, _, _) -> _);
+            barman_recover_set_event_callback(handle, function, ptr::null_mut())
+        }
+    }
+}
+
+/// The option whose number the first byte is, with the rest for its value.
+fn by_name(handle: *mut Handle, value: &[u8]) -> i32 {
+    let (number, value) = value.split_first().map_or((0, value), |(first, rest)| (u32::from(*first), rest));
+    let i = number % (barman_recover_option_count() + 1);
+    let name = text(barman_recover_option_name(i));
+    text(barman_recover_option_default(i));
+    text(barman_recover_option_help(i));
+    assert_eq!(barman_recover_option_kind(i) == -1, name.is_empty());
+    assert_eq!(barman_recover_option_required(i) == -1, name.is_empty());
+    let is_path = barman_recover_option_kind(i) == 3;
+    let value = if is_path { nowhere(value) } else { value.into() };
+    given(&value, |value| barman_recover_set(handle, barman_recover_option_name(i), value))
+}
+
+/// Nothing on this machine is to be read.
+fn nowhere(value: &[u8]) -> Vec<u8> {
+    let nowhere: &[u8] = if value.is_empty() { b"" } else { b"/nonexistent/" };
+    [nowhere, value].concat()
+}
+
+/// With a text for C; NULL, where that can't be.
+fn given(value: &[u8], call: impl FnOnce(*const c_char) -> i32) -> i32 {
+    match CString::new(value) {
+        Ok(text) => call(text.as_ptr()),
+        Err(_) => call(ptr::null()),
+    }
 }
 
 unsafe extern "C" fn ignore(_: i32, _: i32, message: *const c_char, _: *mut c_void) -> i32 {
@@ -105,7 +177,7 @@ unsafe extern "C" fn ignore(_: i32, _: i32, message: *const c_char, _: *mut c_vo
     0
 }
 
-/// Calls everything that tells about the handle.
+/// Calls everything that returns something about the handle.
 fn look(handle: *mut Handle) -> &'static str {
     text(barman_recover_hint(handle));
     text(barman_recover_operation_id(handle));
@@ -114,6 +186,16 @@ fn look(handle: *mut Handle) -> &'static str {
     let numbers = [barman_recover_bytes(handle), barman_recover_total_bytes(handle)];
     assert_eq!(numbers, [0, 0]);
     barman_recover_elapsed_ms(handle);
+    for i in 0..=barman_recover_finding_count(handle) {
+        text(barman_recover_finding_what(handle, i));
+        text(barman_recover_finding_detail(handle, i));
+        text(barman_recover_finding_hint(handle, i));
+        text(barman_recover_verdict_name(barman_recover_finding_verdict(handle, i)));
+    }
+    assert_eq!(barman_recover_listed_count(handle), 0);
+    text(barman_recover_listed_id(handle, 0));
+    text(barman_recover_listed_kind(handle, 0));
+    assert_eq!(barman_recover_listed_state(handle, 0), -1);
     text(barman_recover_error_message(handle))
 }
 

@@ -1,12 +1,10 @@
-//! What stands at every entry point: a panic ends here, a NULL handle is an answer, a text is UTF-8.
+//! Where a panic ends, instead of in the host.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, c_char};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::{Arc, Once};
+use std::sync::Once;
 
-use super::handle::Handle;
 use crate::text::one_line;
 
 thread_local! {
@@ -21,41 +19,8 @@ pub(super) fn guard<T>(on_panic: T, body: impl FnOnce() -> T) -> T {
     catch(body).unwrap_or(on_panic)
 }
 
-/// Calls `body` with what is behind the handle; a panic in it breaks the handle.
-pub(super) fn with<T>(
-    handle: *const Handle,
-    on_null: T,
-    on_panic: T,
-    body: impl FnOnce(&Arc<Handle>) -> T,
-) -> T {
-    if handle.is_null() {
-        return on_null;
-    }
-    // SAFETY: as the header asks, the handle came from `barman_recover_new`, whose pointer is that of
-    // `Arc::into_raw`, and its count of that time is still there, as it was not freed.
-    let handle = unsafe {
-        Arc::increment_strong_count(handle);
-        Arc::from_raw(handle)
-    };
-    // Our own count: even if the callback frees the handle, it is there until the end of this call.
-    catch(|| body(&handle)).unwrap_or_else(|why| {
-        handle.break_down(&why);
-        on_panic
-    })
-}
-
-/// A text of the host's. The lifetime is that of the variable that holds the pointer.
-pub(super) fn text(pointer: &*const c_char) -> Result<&str, &'static str> {
-    if pointer.is_null() {
-        return Err("must not be NULL");
-    }
-    // SAFETY: as the header asks, it points to a text with a NUL at its end, unchanged during the call.
-    let text = unsafe { CStr::from_ptr(*pointer) };
-    text.to_str().map_err(|_| "is not valid UTF-8")
-}
-
 /// The result of `body`, or what its panic said.
-fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+pub(super) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     let depth = GUARDS.replace(GUARDS.get().saturating_add(1));
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
         install_hook();

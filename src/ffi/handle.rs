@@ -1,91 +1,107 @@
-//! What is behind a handle: the options until the run, the report from then on. Everything that changes is
+//! What is behind a handle: the options until its command begins, the result from then on. Everything that changes is
 //! behind one lock, which is never held while the host's callback runs.
 
-use std::ffi::{CString, c_char, c_void};
-use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ffi::{CString, c_char};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use super::numbers::barman_recover_event as Kind;
+use super::guard::catch;
+use super::queue::{CEvent, Callback, Queue, c_text};
+use super::rows::Rows;
 use crate::cancel::Cancel;
 use crate::config::options::Opt;
 use crate::config::{Config, ConfigError, Value};
 use crate::event::Event;
 use crate::outcome::{Code, Outcome};
-use crate::text::printable;
+use crate::sys;
 
-/// Told what happens during a run: kind is a BARMAN_RECOVER_EVENT_..., of which the meaning of level and
-/// message depends; message is never NULL and valid until the callback returns; user_data is what was given
-/// to barman_recover_set_event_callback.
-///
-/// Returns 0 to go on; anything else cancels the run, as barman_recover_cancel does.
-///
-/// Called on the thread that is inside barman_recover_run, one call at a time. The run waits for it, so it
-/// should be quick. It may call barman_recover_cancel and all functions that return something about the
-/// handle. Setters and barman_recover_run return BARMAN_RECOVER_BUSY in it, and barman_recover_free is
-/// forbidden in it. It must return: neither a C++ exception nor longjmp may leave it.
-#[allow(non_camel_case_types, reason = "named as in the header")]
-pub type barman_recover_event_fn = Option<
-    unsafe extern "C" fn(kind: i32, level: i32, message: *const c_char, user_data: *mut c_void) -> i32,
->;
-
-/// One recovery. Its inside is the library's.
+/// One command: its options, and what came of it. The content is private to the library.
 pub struct Handle {
     pub(super) cancel: Cancel,
     state: Mutex<State>,
+    /// Something was added to the queue, or the command has ended.
+    changed: Condvar,
 }
 
 struct State {
     phase: Phase,
     config: Config,
     callback: Option<Callback>,
-    /// A panic was caught: whatever it left is not to be run.
+    queue: Queue,
+    /// The thread that `start` made.
+    thread: Option<JoinHandle<()>>,
+    /// A panic was caught: what it left behind is not to be run.
     broken: bool,
-    report: Outcome,
-    /// Every text that was handed out, kept for the life of the handle.
+    report: Outcome<i32>,
+    rows: Rows,
+    /// Every text of the report that was handed out, kept for the life of the handle.
     texts: Vec<CString>,
 }
 
 enum Phase {
     Setup,
-    Running(Instant),
+    Running { since: Instant, on: ThreadId },
     Ended(Duration),
 }
 
+/// Where a command reports its events.
+pub(super) type OnEvent = Box<dyn FnMut(Event) + Send>;
+
+/// What a command leaves in its handle.
+pub(super) struct Done {
+    pub(super) report: Outcome<i32>,
+    pub(super) rows: Rows,
+}
+
 impl Handle {
-    pub(super) fn new() -> Handle {
+    pub(super) fn new(config: Config) -> Handle {
         let state = State {
             phase: Phase::Setup,
-            config: Config::new(),
+            config,
             callback: None,
+            queue: Queue::default(),
+            thread: None,
             broken: false,
-            report: Outcome::not_begun(Code::InvalidArgument, ""),
+            report: Outcome::not_begun(Code::InvalidArgument as i32, ""),
+            rows: Rows::default(),
             texts: Vec::new(),
         };
-        Handle { cancel: Cancel::new(), state: Mutex::new(state) }
+        Handle { cancel: Cancel::new(), state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// The options as they were set.
+    pub(super) fn config(&self) -> Config {
+        self.lock().config.clone()
     }
 
     pub(super) fn set(&self, option: Opt, value: Result<Value, &str>) -> Code {
-        self.set_up(|state| {
+        self.change(|config| {
             #[cfg(feature = "panic-test")]
             assert_ne!((option, value), (Opt::BackupId, Ok(Value::Text("panic!"))), "panic test");
-            let refused = match value {
-                Ok(value) => state.config.set(option, value).err().map(|error| error.to_string()),
-                Err(why) => Some(ConfigError::of(option, why).to_string()),
-            };
-            match refused {
-                None => Code::RecoveryDone,
-                Some(why) => {
-                    state.report.message = why;
-                    Code::InvalidArgument
-                }
+            config.set(option, value.map_err(|why| ConfigError::of(option, why))?).map(|_| ())
+        })
+    }
+
+    /// Changes the options, if the command has not begun.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Config) -> Result<(), ConfigError>) -> Code {
+        self.set_up(|state| match change(&mut state.config) {
+            Ok(()) => Code::RecoveryDone,
+            Err(why) => {
+                state.report.message = why.to_string();
+                Code::InvalidArgument
             }
         })
     }
 
-    pub(super) fn set_callback(&self, function: barman_recover_event_fn, user_data: *mut c_void) -> Code {
+    /// Notes why an argument is refused.
+    pub(super) fn refuse(&self, why: &str) -> Code {
+        self.change(|_| Err(ConfigError::new(why)))
+    }
+
+    pub(super) fn set_callback(&self, callback: Option<Callback>) -> Code {
         self.set_up(|state| {
-            state.callback = function.map(|function| Callback { function, user_data });
+            state.callback = callback;
             Code::RecoveryDone
         })
     }
@@ -95,69 +111,133 @@ impl Handle {
         match state.phase {
             _ if state.broken => Code::Panic,
             Phase::Setup => change(&mut state),
-            Phase::Running(_) | Phase::Ended(_) => Code::Busy,
+            Phase::Running { .. } | Phase::Ended(_) => Code::Busy,
         }
     }
 
-    pub(super) fn run(self: &Arc<Handle>) -> Code {
-        let (mut config, mut callback) = (Config::new(), None);
-        let may_run = self.set_up(|state| {
-            state.phase = Phase::Running(Instant::now());
-            state.report.message.clear();
-            config = mem::take(&mut state.config);
-            callback = state.callback.take();
-            Code::RecoveryDone
-        });
-        if may_run != Code::RecoveryDone {
-            return may_run;
+    /// Carries out the handle's one command on this thread.
+    pub(super) fn run(
+        self: &Arc<Handle>,
+        command: impl FnOnce(&Config, &Cancel, OnEvent) -> Done,
+    ) -> Result<i32, Code> {
+        match self.set_up(|state| state.begin(thread::current().id())) {
+            Code::RecoveryDone => Ok(self.carry_out(command)),
+            refused => Err(refused),
         }
+    }
+
+    /// Carries it out on a thread of its own.
+    pub(super) fn start(
+        self: &Arc<Handle>,
+        command: impl FnOnce(&Config, &Cancel, OnEvent) -> Done + Send + 'static,
+    ) -> Code {
+        let handle = Arc::clone(self);
+        self.set_up(|state| {
+            // It begins with a wait for the lock, and so until it has been noted below.
+            let body = move || {
+                if let Err(why) = catch(|| handle.carry_out(command)) {
+                    handle.break_down(&why);
+                }
+            };
+            let thread = thread::Builder::new().name("barman-recover".into());
+            match sys::with_signals_blocked(|| thread.spawn(body)) {
+                Ok(thread) => {
+                    let begun = state.begin(thread.thread().id());
+                    state.thread = Some(thread);
+                    begun
+                }
+                Err(why) => {
+                    state.report.message = format!("no thread can be started for the run: {why}");
+                    Code::Busy
+                }
+            }
+        })
+    }
+
+    fn carry_out(self: &Arc<Handle>, command: impl FnOnce(&Config, &Cancel, OnEvent) -> Done) -> i32 {
+        let config = self.config();
         let _running = Running(self);
         let handle = Arc::clone(self);
         #[cfg(feature = "panic-test")]
         let panics = config.restore().is_ok_and(|restore| restore.backup_id == "panic in run!");
-        let outcome = crate::commands::recover::run(&config, &self.cancel, move |event| {
-            #[cfg(feature = "panic-test")]
-            assert!(!panics, "panic test");
-            handle.tell(event, callback);
-        });
-        let code = outcome.code;
-        self.lock().report = outcome;
-        code
+        let done = command(
+            &config,
+            &self.cancel,
+            Box::new(move |event| {
+                #[cfg(feature = "panic-test")]
+                assert!(!panics, "panic test");
+                handle.report(&event);
+            }),
+        );
+        self.lock().end(done)
     }
 
-    fn tell(&self, event: Event, callback: Option<Callback>) {
-        let (kind, level, message) = match event {
-            Event::Log { level, message } => (Kind::BARMAN_RECOVER_EVENT_LOG, level as i32, message),
-            Event::State { state: operation_state, operation_id } => {
-                let message = operation_id.clone().unwrap_or_default();
-                let mut state = self.lock();
-                state.report.operation_state = operation_state;
-                state.report.operation_id = operation_id;
-                (Kind::BARMAN_RECOVER_EVENT_STATE, operation_state as i32, message)
-            }
-            Event::Progress(progress) => {
-                let mut state = self.lock();
-                (state.report.bytes, state.report.total_bytes) = (Some(progress.bytes), progress.total);
-                let percent = progress.percent().and_then(|percent| i32::try_from(percent).ok());
-                (Kind::BARMAN_RECOVER_EVENT_PROGRESS, percent.unwrap_or(-1), progress.to_string())
-            }
-            Event::Tick => (Kind::BARMAN_RECOVER_EVENT_TICK, 0, String::new()),
+    fn report(&self, event: &Event) {
+        let converted = CEvent::new(event);
+        let mut state = self.lock();
+        state.note(event);
+        let Some(callback) = state.callback else {
+            state.queue.push(converted);
+            drop(state);
+            return self.changed.notify_all();
         };
-        if callback.is_some_and(|callback| callback.call(kind as i32, level, &c_text(&message)) != 0) {
+        drop(state);
+        if !callback.call(&converted) {
             self.cancel.cancel();
         }
+    }
+
+    pub(super) fn next_event(&self, timeout: Duration) -> i32 {
+        let begun = Instant::now();
+        let mut state = self.lock();
+        loop {
+            if let Some(kind) = state.queue.take() {
+                return kind as i32;
+            }
+            match state.phase {
+                Phase::Ended(_) => return -1,
+                Phase::Setup if state.broken => return -1,
+                Phase::Running { on, .. } if on == thread::current().id() => return 0,
+                _ => {}
+            }
+            let left = timeout.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return 0;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Of the event that was taken last.
+    pub(super) fn current_event<T>(&self, none: T, of: impl FnOnce(&CEvent) -> T) -> T {
+        self.lock().queue.current().map_or(none, of)
+    }
+
+    /// Ends a command that has a thread of its own, and waits for its end.
+    pub(super) fn close(&self) {
+        let Some(thread) = self.lock().thread.take() else { return };
+        if thread.thread().id() == thread::current().id() {
+            return; // in the callback, where the header forbids it
+        }
+        if !self.cancel.is_cancelled() {
+            self.cancel.cancel(); // a detached run stays so
+        }
+        let _ = thread.join(); // its panics were caught
     }
 
     /// After a caught panic.
     pub(super) fn break_down(&self, why: &str) {
         let mut state = self.lock();
         state.broken = true;
+        state.report.code = Code::Panic as i32;
         state.report.message = format!("a bug in barman-recover: {why}");
-        state.report.hint = "please report it; operation_state tells whether a restore may be running".into();
+        state.report.hint = "please report it; operation_state says whether a restore may be running".into();
+        drop(state);
+        self.changed.notify_all();
     }
 
     /// A text of the report, valid as long as the handle.
-    pub(super) fn text(&self, of: impl FnOnce(&Outcome) -> &str) -> *const c_char {
+    pub(super) fn text(&self, of: impl FnOnce(&Outcome<i32>) -> &str) -> *const c_char {
         let mut state = self.lock();
         let text = c_text(of(&state.report));
         if let Some(known) = state.texts.iter().find(|known| **known == text) {
@@ -168,14 +248,28 @@ impl Handle {
         pointer
     }
 
-    pub(super) fn number<T>(&self, of: impl FnOnce(&Outcome) -> T) -> T {
+    pub(super) fn number<T>(&self, of: impl FnOnce(&Outcome<i32>) -> T) -> T {
         of(&self.lock().report)
+    }
+
+    /// What the command ended with.
+    pub(super) fn result(&self) -> i32 {
+        let state = self.lock();
+        match state.phase {
+            Phase::Running { .. } => Code::Busy as i32,
+            Phase::Setup | Phase::Ended(_) => state.report.code,
+        }
+    }
+
+    /// The rows never change once they are there, so that pointers into them are valid as long as the handle.
+    pub(super) fn rows<T>(&self, of: impl FnOnce(&Rows) -> T) -> T {
+        of(&self.lock().rows)
     }
 
     pub(super) fn elapsed(&self) -> Duration {
         match self.lock().phase {
             Phase::Setup => Duration::ZERO,
-            Phase::Running(since) => since.elapsed(),
+            Phase::Running { since, .. } => since.elapsed(),
             Phase::Ended(elapsed) => elapsed,
         }
     }
@@ -185,33 +279,50 @@ impl Handle {
     }
 }
 
-/// Ends the phase even if the run panics.
+impl State {
+    fn begin(&mut self, on: ThreadId) -> Code {
+        self.phase = Phase::Running { since: Instant::now(), on };
+        self.report.code = Code::Panic as i32; // unless it gets to its end
+        self.report.message.clear();
+        Code::RecoveryDone
+    }
+
+    /// Keeps what the getters return during the command.
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::State { state, operation_id } => {
+                self.report.operation_state = *state;
+                self.report.operation_id.clone_from(operation_id);
+            }
+            Event::Progress(progress) => {
+                (self.report.bytes, self.report.total_bytes) = (Some(progress.bytes), progress.total);
+            }
+            Event::Log { .. } | Event::Tick => {}
+        }
+    }
+
+    fn end(&mut self, done: Done) -> i32 {
+        let mut report = done.report;
+        if report.operation_id.is_none() {
+            // What the events said; a report that names no operation may know nothing of it.
+            report.operation_id = self.report.operation_id.take();
+            report.operation_state = self.report.operation_state;
+        }
+        let code = report.code;
+        (self.report, self.rows) = (report, done.rows);
+        code
+    }
+}
+
+/// Ends the phase even if the command panics.
 struct Running<'a>(&'a Handle);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let elapsed = self.0.elapsed();
-        self.0.lock().phase = Phase::Ended(elapsed);
+        let mut state = self.0.lock();
+        state.phase = Phase::Ended(elapsed);
+        drop(state);
+        self.0.changed.notify_all();
     }
-}
-
-#[derive(Clone, Copy)]
-struct Callback {
-    function: unsafe extern "C" fn(i32, i32, *const c_char, *mut c_void) -> i32,
-    user_data: *mut c_void,
-}
-
-// SAFETY: the pointer is only handed back to the host's function, which the header tells on which thread.
-unsafe impl Send for Callback {}
-
-impl Callback {
-    fn call(self, kind: i32, level: i32, message: &CString) -> i32 {
-        // SAFETY: the host gave the function for these arguments, with its own data, and the text lives on.
-        unsafe { (self.function)(kind, level, message.as_ptr(), self.user_data) }
-    }
-}
-
-/// In one line, and so without NUL: a server's words, an option or the name of a file may hold anything.
-fn c_text(text: &str) -> CString {
-    CString::new(printable(text)).unwrap_or_default()
 }

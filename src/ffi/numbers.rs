@@ -4,44 +4,69 @@
 
 use std::ffi::CStr;
 
-use crate::outcome::{Code, OperationState};
+use crate::event::Level;
+use crate::outcome::{Code, OperationState, SwitchCode};
 
-/// How a function, above all barman_recover_run, ended. 0, 1, 2, -1 and -2 are the numbers of Patroni's
-/// patroni_barman.
+/// How a command ended, or a call. 0, 1, 2, -1 and -2 are the numbers of Patroni's patroni_barman.
 #[repr(C)]
 pub enum barman_recover_code {
-    /// The backup was restored; or: the call succeeded.
+    /// The backup was restored, and the data is in the data directory; or: the call succeeded.
     BARMAN_RECOVER_RECOVERY_DONE = 0,
-    /// Barman says that the recovery failed; or the data directory does not hold the data that it should, or
-    /// nothing arrived in it for the stall timeout.
+    /// Barman reports that the recovery failed; or the data is not in the data directory; or nothing has arrived in
+    /// it for the stall timeout.
     BARMAN_RECOVER_RECOVERY_FAILED = 1,
-    /// The API refused the request, or could not be talked to any more.
+    /// The API refused the request, or can't be reached any more.
     BARMAN_RECOVER_HTTP_ERROR = 2,
-    /// The exit status of the program patroni_barman without a sub-command; no function returns it.
+    /// Only an exit status of the program patroni_barman: without a sub-command.
     BARMAN_RECOVER_NO_COMMAND = -1,
     /// The API is not up and running; nothing was started.
     BARMAN_RECOVER_API_NOT_OK = -2,
     /// An argument or option is missing or wrong; nothing was sent.
     BARMAN_RECOVER_INVALID_ARGUMENT = -3,
-    /// Ended by barman_recover_cancel or by the event callback.
+    /// Ended by barman_recover_cancel, barman_recover_detach or the event callback.
     BARMAN_RECOVER_CANCELLED = -4,
-    /// The overall deadline passed.
+    /// The deadline has passed.
     BARMAN_RECOVER_TIMED_OUT = -5,
-    /// The handle is running or has run, a PostgreSQL runs in the data directory, or a state file speaks of
-    /// another recovery; nothing was started.
+    /// The command of this handle has begun already; or PostgreSQL is running in the data directory; or the state
+    /// file belongs to a different API or server. Nothing was started.
     BARMAN_RECOVER_BUSY = -6,
-    /// A bug in the library, caught at its border.
+    /// A bug in the library was caught.
     BARMAN_RECOVER_PANIC = -7,
 }
 
-/// What is known about the operation on the Barman host.
+/// How a config switch ended. 0 to 4 and -2 are the numbers of Patroni's patroni_barman.
+#[repr(C)]
+pub enum barman_recover_switch_code {
+    /// The configuration was switched.
+    BARMAN_RECOVER_SWITCH_DONE = 0,
+    /// "switch-when" does not include the new role; nothing was sent.
+    BARMAN_RECOVER_SWITCH_SKIPPED = 1,
+    /// Barman reports that the switch failed.
+    BARMAN_RECOVER_SWITCH_FAILED = 2,
+    /// The API refused the request, or can't be reached any more.
+    BARMAN_RECOVER_SWITCH_HTTP_ERROR = 3,
+    /// An argument or option is missing or wrong; nothing was sent.
+    BARMAN_RECOVER_SWITCH_INVALID_ARGUMENT = 4,
+    /// The API is not up and running; nothing was switched.
+    BARMAN_RECOVER_SWITCH_API_NOT_OK = -2,
+    /// Ended by barman_recover_cancel, barman_recover_detach or the event callback.
+    BARMAN_RECOVER_SWITCH_CANCELLED = -4,
+    /// The deadline has passed.
+    BARMAN_RECOVER_SWITCH_TIMED_OUT = -5,
+    /// The command of this handle has begun already.
+    BARMAN_RECOVER_SWITCH_BUSY = -6,
+    /// A bug in the library was caught.
+    BARMAN_RECOVER_SWITCH_PANIC = -7,
+}
+
+/// What is known about an operation on the Barman host.
 #[repr(C)]
 pub enum barman_recover_state {
     /// None was created.
     BARMAN_RECOVER_STATE_NOT_CREATED = 0,
-    /// A create is being sent or was sent, and its fate is unknown: files may be landing in the data directory.
+    /// A request to create one is in flight, or its reply was lost: a restore may be running.
     BARMAN_RECOVER_STATE_MAYBE_CREATED = 1,
-    /// It was running when last seen: files may be landing in the data directory.
+    /// It was running when the API was last asked.
     BARMAN_RECOVER_STATE_IN_PROGRESS = 2,
     /// It has ended; Barman calls it done.
     BARMAN_RECOVER_STATE_DONE = 3,
@@ -52,33 +77,62 @@ pub enum barman_recover_state {
 /// The level of a BARMAN_RECOVER_EVENT_LOG.
 #[repr(C)]
 pub enum barman_recover_level {
-    /// For those who look for a fault.
+    /// Details, for troubleshooting.
     BARMAN_RECOVER_LEVEL_DEBUG = 0,
-    /// The course of things.
+    /// What the command does.
     BARMAN_RECOVER_LEVEL_INFO = 1,
-    /// Something is odd, and the run goes on.
+    /// Something is wrong, and the command goes on.
     BARMAN_RECOVER_LEVEL_WARNING = 2,
-    /// The run ends because of this, or a hint to it.
+    /// Why the command ends, or a hint at what to do.
     BARMAN_RECOVER_LEVEL_ERROR = 3,
 }
 
 /// The kind of an event. Ignore those that you do not know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub enum barman_recover_event {
     /// A line for the log: level is a BARMAN_RECOVER_LEVEL_..., message one line of text.
     BARMAN_RECOVER_EVENT_LOG = 1,
     /// The state of the operation has changed: level is the BARMAN_RECOVER_STATE_..., message the ID of the
-    /// operation, or "" while it is not known. BARMAN_RECOVER_STATE_MAYBE_CREATED comes before the create is
-    /// sent, and BARMAN_RECOVER_STATE_NOT_CREATED again when it has started nothing.
+    /// operation, "" while it is not known.
     BARMAN_RECOVER_EVENT_STATE = 2,
-    /// About a second has passed, whatever the run waits for (only while a TCP connection is being
-    /// established there are none): level is 0, message "".
+    /// About a second has passed (none come while a TCP connection is being established): level is 0, message "".
     BARMAN_RECOVER_EVENT_TICK = 3,
-    /// What has arrived in the data directory, from the first byte on, where the data directory can be seen.
-    /// Comes about once a second while an operation runs, more often in its first seconds: level is the share
-    /// of the backup in percent, or -1 while its size is not known, message the figures for people.
-    /// barman_recover_bytes and barman_recover_total_bytes have the numbers.
+    /// What has arrived in the data directory, where it can be seen; about once a second, more often at first. level
+    /// is the share of the backup in percent, -1 while its size is not known, at most 99 until the data is
+    /// complete, and 100 in the last one of a successful recovery; message has the figures for people, and
+    /// barman_recover_bytes and barman_recover_total_bytes return them.
     BARMAN_RECOVER_EVENT_PROGRESS = 4,
+}
+
+/// The verdict of a finding of barman_recover_check.
+#[repr(C)]
+pub enum barman_recover_verdict {
+    /// As it should be.
+    BARMAN_RECOVER_VERDICT_OK = 0,
+    /// A restore may run into trouble.
+    BARMAN_RECOVER_VERDICT_WARNING = 1,
+    /// A restore can't succeed.
+    BARMAN_RECOVER_VERDICT_FAILED = 2,
+}
+
+/// What the value of an option looks like.
+#[repr(C)]
+pub enum barman_recover_kind {
+    /// Text that is not empty.
+    BARMAN_RECOVER_KIND_TEXT = 1,
+    /// One of some words, which the help lists.
+    BARMAN_RECOVER_KIND_WORD = 2,
+    /// Path of a file or directory.
+    BARMAN_RECOVER_KIND_PATH = 3,
+    /// URL with http or https.
+    BARMAN_RECOVER_KIND_URL = 4,
+    /// Whole seconds.
+    BARMAN_RECOVER_KIND_SECONDS = 5,
+    /// A whole number.
+    BARMAN_RECOVER_KIND_COUNT = 6,
+    /// "true" or "false", also "on", "off", "yes", "no", "1", "0"; false unless set.
+    BARMAN_RECOVER_KIND_FLAG = 7,
 }
 
 pub(super) const VERSION: &CStr =
@@ -98,54 +152,94 @@ const fn number(text: &str) -> u32 {
     }
 }
 
-const UNKNOWN: &CStr = c"UNKNOWN";
+/// Numbers with their names, which are those of the header without the prefix.
+pub(super) type Names = [(i32, &'static CStr)];
 
-pub(super) fn code_name(code: i32) -> &'static CStr {
-    let Some(code) = Code::ALL.into_iter().find(|known| *known as i32 == code) else { return UNKNOWN };
-    match code {
-        Code::RecoveryDone => c"RECOVERY_DONE",
-        Code::RecoveryFailed => c"RECOVERY_FAILED",
-        Code::HttpError => c"HTTP_ERROR",
-        Code::NoCommand => c"NO_COMMAND",
-        Code::ApiNotOk => c"API_NOT_OK",
-        Code::InvalidArgument => c"INVALID_ARGUMENT",
-        Code::Cancelled => c"CANCELLED",
-        Code::TimedOut => c"TIMED_OUT",
-        Code::Busy => c"BUSY",
-        Code::Panic => c"PANIC",
-    }
+pub(super) fn name(names: &Names, number: i32) -> &'static CStr {
+    names.iter().find(|(known, _)| *known == number).map_or(c"UNKNOWN", |(_, name)| name)
 }
 
-const STATES: [(OperationState, &CStr); 5] = [
-    (OperationState::NotCreated, c"NOT_CREATED"),
-    (OperationState::MaybeCreated, c"MAYBE_CREATED"),
-    (OperationState::InProgress, c"IN_PROGRESS"),
-    (OperationState::Done, c"DONE"),
-    (OperationState::Failed, c"FAILED"),
+pub(super) const CODES: &Names = &[
+    (Code::RecoveryDone as i32, c"RECOVERY_DONE"),
+    (Code::RecoveryFailed as i32, c"RECOVERY_FAILED"),
+    (Code::HttpError as i32, c"HTTP_ERROR"),
+    (Code::NoCommand as i32, c"NO_COMMAND"),
+    (Code::ApiNotOk as i32, c"API_NOT_OK"),
+    (Code::InvalidArgument as i32, c"INVALID_ARGUMENT"),
+    (Code::Cancelled as i32, c"CANCELLED"),
+    (Code::TimedOut as i32, c"TIMED_OUT"),
+    (Code::Busy as i32, c"BUSY"),
+    (Code::Panic as i32, c"PANIC"),
 ];
 
-pub(super) fn state_name(state: i32) -> &'static CStr {
-    STATES.iter().find(|(known, _)| *known as i32 == state).map_or(UNKNOWN, |(_, name)| name)
-}
+pub(super) const SWITCH_CODES: &Names = &[
+    (SwitchCode::Done as i32, c"DONE"),
+    (SwitchCode::Skipped as i32, c"SKIPPED"),
+    (SwitchCode::Failed as i32, c"FAILED"),
+    (SwitchCode::HttpError as i32, c"HTTP_ERROR"),
+    (SwitchCode::InvalidArgument as i32, c"INVALID_ARGUMENT"),
+    (SwitchCode::ApiNotOk as i32, c"API_NOT_OK"),
+    (SwitchCode::Cancelled as i32, c"CANCELLED"),
+    (SwitchCode::TimedOut as i32, c"TIMED_OUT"),
+    (Code::Busy as i32, c"BUSY"),
+    (Code::Panic as i32, c"PANIC"),
+];
+
+pub(super) const STATES: &Names = &[
+    (OperationState::NotCreated as i32, c"NOT_CREATED"),
+    (OperationState::MaybeCreated as i32, c"MAYBE_CREATED"),
+    (OperationState::InProgress as i32, c"IN_PROGRESS"),
+    (OperationState::Done as i32, c"DONE"),
+    (OperationState::Failed as i32, c"FAILED"),
+];
+
+pub(super) const LEVELS: &Names = &[
+    (Level::Debug as i32, c"DEBUG"),
+    (Level::Info as i32, c"INFO"),
+    (Level::Warning as i32, c"WARNING"),
+    (Level::Error as i32, c"ERROR"),
+];
+
+pub(super) const EVENTS: &Names = &[
+    (barman_recover_event::BARMAN_RECOVER_EVENT_LOG as i32, c"LOG"),
+    (barman_recover_event::BARMAN_RECOVER_EVENT_STATE as i32, c"STATE"),
+    (barman_recover_event::BARMAN_RECOVER_EVENT_TICK as i32, c"TICK"),
+    (barman_recover_event::BARMAN_RECOVER_EVENT_PROGRESS as i32, c"PROGRESS"),
+];
+
+pub(super) const VERDICTS: &Names = &[
+    (barman_recover_verdict::BARMAN_RECOVER_VERDICT_OK as i32, c"OK"),
+    (barman_recover_verdict::BARMAN_RECOVER_VERDICT_WARNING as i32, c"WARNING"),
+    (barman_recover_verdict::BARMAN_RECOVER_VERDICT_FAILED as i32, c"FAILED"),
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Level;
 
     #[test]
     fn names_are_those_of_the_crate() {
         for code in Code::ALL {
-            assert_eq!(code_name(code as i32).to_str(), Ok(code.name()));
+            assert_eq!(name(CODES, code as i32).to_str(), Ok(code.name()));
         }
-        for (state, name) in STATES {
-            assert_eq!(name.to_str(), Ok(state.name()));
-            assert_eq!(state_name(state as i32), name);
+        let states = [
+            OperationState::NotCreated,
+            OperationState::MaybeCreated,
+            OperationState::InProgress,
+            OperationState::Done,
+            OperationState::Failed,
+        ];
+        for state in states {
+            assert_eq!(name(STATES, state as i32).to_str(), Ok(state.name()));
         }
-        for unknown in [-8, 3, i32::MIN, i32::MAX] {
-            assert_eq!(code_name(unknown), c"UNKNOWN");
+        for level in [Level::Debug, Level::Info, Level::Warning, Level::Error] {
+            assert_eq!(name(LEVELS, level as i32).to_str(), Ok(level.name()));
         }
-        assert_eq!([state_name(-1), state_name(5)], [c"UNKNOWN"; 2]);
+        for names in [CODES, SWITCH_CODES, STATES, LEVELS, EVENTS, VERDICTS] {
+            for unknown in [-8, 5, i32::MIN, i32::MAX] {
+                assert_eq!(name(names, unknown), c"UNKNOWN");
+            }
+        }
     }
 
     /// Every enumerator of the header, with its value.
@@ -160,17 +254,22 @@ mod tests {
 
     #[test]
     fn numbers_in_the_header_are_those_of_the_crate() {
-        let mut expected: Vec<(String, i32)> =
-            Code::ALL.iter().map(|code| (format!("BARMAN_RECOVER_{}", code.name()), *code as i32)).collect();
-        for (state, _) in STATES {
-            expected.push((format!("BARMAN_RECOVER_STATE_{}", state.name()), state as i32));
+        let mut expected: Vec<(String, i32)> = Vec::new();
+        for (prefix, names) in [
+            ("", CODES),
+            ("SWITCH_", SWITCH_CODES),
+            ("STATE_", STATES),
+            ("LEVEL_", LEVELS),
+            ("EVENT_", EVENTS),
+            ("VERDICT_", VERDICTS),
+        ] {
+            let of_names =
+                names.iter().map(|(number, name)| (prefix.to_string() + name.to_str().unwrap(), *number));
+            expected.extend(of_names.map(|(name, number)| (format!("BARMAN_RECOVER_{name}"), number)));
         }
-        for level in [Level::Debug, Level::Info, Level::Warning, Level::Error] {
-            expected.push((format!("BARMAN_RECOVER_LEVEL_{}", level.name()), level as i32));
-        }
-        for (kind, number) in [("LOG", 1), ("STATE", 2), ("TICK", 3), ("PROGRESS", 4)] {
-            expected.push((format!("BARMAN_RECOVER_EVENT_{kind}"), number));
-        }
-        assert_eq!(header(), expected);
+        let (kinds, others): (Vec<_>, Vec<_>) =
+            header().into_iter().partition(|(name, _)| name.starts_with("BARMAN_RECOVER_KIND_"));
+        assert_eq!(others, expected);
+        assert_eq!(kinds.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
     }
 }

@@ -258,6 +258,7 @@ static void signals_do_no_harm(void)
     CHECK(sigaction(SIGPIPE, &action, NULL) == 0 && sigaction(SIGALRM, &action, NULL) == 0);
     set_up();
     CHECK(barman_recover_set_retry_wait(recovery, 0) == 0);
+    CHECK(barman_recover_set_create_timeout(recovery, 2) == 0); /* so long a lost create is looked for */
     CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
     CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_RECOVERY_DONE);
     CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);

@@ -128,7 +128,7 @@ fn additions_are_no_change() {
             "void barman_recover_free(",
             "void barman_recover_more(uint64_t amount);\nvoid barman_recover_free(",
         ),
-        ("  BARMAN_RECOVER_PANIC = -7,\n", "  BARMAN_RECOVER_PANIC = -7,\n  BARMAN_RECOVER_MORE = -8,\n"),
+        ("  BARMAN_RECOVER_PANIC = -7\n", "  BARMAN_RECOVER_PANIC = -7,\n  BARMAN_RECOVER_MORE = -8\n"),
         (
             "typedef struct barman_recover ",
             "typedef enum { MORE } barman_recover_more;\ntypedef struct barman_recover ",
@@ -152,7 +152,7 @@ fn changes_and_removals_are_found() {
         ),
         ("uint64_t barman_recover_elapsed_ms", "uint32_t barman_recover_elapsed_ms"),
         ("BARMAN_RECOVER_PANIC = -7", "BARMAN_RECOVER_PANIC = -8"),
-        ("  BARMAN_RECOVER_PANIC = -7,\n", ""),
+        ("  BARMAN_RECOVER_PANIC = -7\n", ""),
         ("BARMAN_RECOVER_PANIC = -7", "BARMAN_RECOVER_BUG = -7"),
         ("(int32_t kind, int32_t level, const", "(int32_t kind, const"),
     ];

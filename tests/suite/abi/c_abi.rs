@@ -5,23 +5,33 @@ use std::process::{Command, Output};
 
 use crate::support::tools::{c_program, said};
 use crate::support::{Within as _, tempdir};
-use standin::{Api, At, Model, Script, Step};
+use standin::{Api, At, Foreign, Kind, Model, Script, Status, Step};
 
 fn api(model: impl Fn(Model) -> Model, script: Script) -> Api {
     Api::start(model(Model::new().server("main").backup("20261122T101942")).fill(), script)
 }
 
-/// Runs one of the promises; its directories are gone afterwards.
-fn promise(name: &str, api: Option<&Api>) -> Option<Output> {
+/// Runs one of the promises of a program; its directories are gone afterwards.
+fn kept(program: &str, name: &str, api: Option<&Api>) -> Option<Output> {
     let scratch = tempdir();
-    let mut program = Command::new(c_program("tests/c/promises.c", &scratch)?);
+    let mut program = Command::new(c_program(program, &scratch)?);
     program.arg(name);
-    if let Some(api) = api {
-        program.args([api.url(), scratch.within("data")]);
-    }
-    let output = program.output().unwrap();
+    let url = api.map_or("http://127.0.0.1:1".to_owned(), Api::url);
+    let output = program.args([url, scratch.within("data")]).output().unwrap();
     assert!(output.status.success(), "{name}: {}", said(&output));
     Some(output)
+}
+
+fn promise(name: &str, api: Option<&Api>) -> Option<Output> {
+    kept("tests/c/promises.c", name, api)
+}
+
+fn pulled(name: &str, api: &Api) {
+    kept("tests/c/pulled.c", name, Some(api));
+}
+
+fn command(name: &str, api: Option<&Api>) {
+    kept("tests/c/commands.c", name, api);
 }
 
 #[test]
@@ -99,6 +109,86 @@ fn signals_do_no_harm() {
     if promise("signals", Some(&api)).is_some() {
         assert_eq!(api.applied(), 1);
     }
+}
+
+#[test]
+fn options_are_set_by_name_and_read_as_a_table() {
+    command("options", None);
+}
+
+#[test]
+fn a_handle_makes_another_with_its_options() {
+    let api = api(|model| model, Script::new());
+    command("again", Some(&api));
+}
+
+#[test]
+fn a_check_lists_findings_and_starts_nothing() {
+    let api = api(|model| model, Script::new());
+    command("check", Some(&api));
+    assert_eq!(api.creates(), 0);
+}
+
+#[test]
+fn operations_are_listed_shown_and_waited_for() {
+    let known = |id: &str, kind, duration_ms, status| Foreign {
+        id: Some(id.to_owned()),
+        kind,
+        duration_ms,
+        status: Some(status),
+        ..Foreign::default()
+    };
+    let three = |model: Model| {
+        model
+            .existing(known("20260103T000000", Kind::Recovery, None, Status::Done))
+            .existing(known("20260101T000000", Kind::Recovery, Some(0), Status::Failed))
+            .existing(known("20260102T000000", Kind::ConfigSwitch, Some(0), Status::Done))
+    };
+    command("operations", Some(&api(three, Script::new())));
+}
+
+#[test]
+fn a_config_switch_has_codes_of_its_own() {
+    let api = api(Model::unique_ids, Script::new());
+    command("switch", Some(&api));
+    assert_eq!(api.creates(), 1);
+}
+
+#[test]
+fn a_run_is_started_and_its_events_are_taken() {
+    let api = api(|model| model.duration_ms(2500), Script::new());
+    pulled("followed", &api);
+    assert_eq!(api.applied(), 1);
+}
+
+#[test]
+fn events_that_nobody_takes_are_kept_and_hold_nothing_up() {
+    pulled("unread", &api(|model| model.duration_ms(2500), Script::new()));
+}
+
+#[test]
+fn a_started_run_is_cancelled_and_freed() {
+    pulled("cancelled", &api(|model| model.stuck().unique_ids(), Script::new()));
+}
+
+#[test]
+fn a_started_run_is_detached_from_its_restore() {
+    pulled("detached", &api(Model::stuck, Script::new()));
+}
+
+#[test]
+fn a_started_run_calls_back_on_a_thread_that_takes_no_signals() {
+    pulled("called-back", &api(|model| model, Script::new()));
+}
+
+#[test]
+fn a_started_run_ends_even_if_its_options_are_refused() {
+    kept("tests/c/pulled.c", "refused", None);
+}
+
+#[test]
+fn started_runs_are_freed_at_any_moment() {
+    pulled("freed", &api(|model| model.unique_ids().duration_ms(20), Script::new()));
 }
 
 /// `cargo test --features panic-test`

@@ -29,7 +29,7 @@ fn the_committed_header_is_the_generated_one() {
 fn setter(header: &str, name: &str) -> (String, String) {
     let function = format!("barman_recover_set_{}(barman_recover *handle, ", name.replace('-', "_"));
     let at = header.find(&format!("int32_t {function}")).unwrap_or_else(|| panic!("no {function}"));
-    let comment = header[..at].rsplit("/**").next().unwrap().replace("\n *", "");
+    let comment = header[..at].rsplit("/**").next().unwrap().replace("\n *", "").replace(" */", "");
     let parameter = header[at..].split_once(&function).unwrap().1.split(");").next().unwrap();
     (comment, parameter.to_owned())
 }
@@ -51,6 +51,7 @@ fn every_option_has_a_setter_that_names_its_default() {
         assert_eq!(parameter, expected, "{}", spec.name);
         let default = match (spec.default, spec.kind) {
             _ if spec.required => "Required".to_owned(),
+            ("", Kind::Flag) if spec.name == "verify" => "Default: 1.".to_owned(),
             ("", Kind::Flag) => "Default: 0.".to_owned(),
             ("", _) => "Default: ".to_owned(),
             (text, Kind::Text) => format!("Default: \"{text}\"."),
@@ -80,9 +81,11 @@ fn the_header_knows_its_version() {
 #[test]
 fn the_header_compiles_as_every_c_and_cpp() {
     let languages = [
+        ("cc", "c", "c89"),
         ("cc", "c", "c99"),
         ("cc", "c", "c11"),
         ("cc", "c", "c17"),
+        ("c++", "c++", "c++98"),
         ("c++", "c++", "c++11"),
         ("c++", "c++", "c++17"),
     ];

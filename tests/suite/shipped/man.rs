@@ -40,8 +40,11 @@ struct Declared {
 
 fn declarations(header: &str) -> Vec<Declared> {
     let mut found = Vec::new();
-    for part in header.split("\n/**\n").skip(1) {
+    for part in header.split("\n/**").skip(1) {
         let (comment, rest) = part.split_once(" */\n").unwrap();
+        if rest.starts_with('#') {
+            continue; // the version
+        }
         // Comments inside of an enum may hold a semicolon, but not at the end of a line.
         let text = rest.split(";\n").next().unwrap().to_owned();
         found.push(Declared { comment: paragraphs(comment), text });
@@ -84,7 +87,7 @@ fn manual(header: &str) -> String {
 
     page.control("SH", ["DESCRIPTION"]);
     let rest: Vec<&str> = opening.collect();
-    let topics = rest.iter().position(|line| line.starts_with(" Threads ")).expect("the first topic");
+    let topics = rest.iter().position(|line| line.starts_with(" Codes ")).expect("the first topic");
     intro(&mut page, &rest[..topics]);
     notes(&mut page, &rest[topics..]);
 
@@ -156,7 +159,7 @@ fn described(page: &mut Roff, title: &str, paragraphs: &[String]) {
 fn numbers(page: &mut Roff, declared: &Declared) {
     let (body, name) = declared.text.rsplit_once("\n} ").unwrap();
     page.control("SS", [name]).text([roman(declared.comment.join(" "))]);
-    for each in body.split("  /**\n").skip(1) {
+    for each in body.split("  /**").skip(1) {
         let (comment, constant) = each.split_once("*/").unwrap();
         let constant = constant.trim().trim_end_matches(',');
         described(page, constant, &paragraphs(comment));

@@ -1,0 +1,166 @@
+//! The exported commands, and what ends them early.
+
+use std::ffi::c_char;
+
+use super::entry::{text, with};
+use super::handle::{Done, Handle, OnEvent};
+use super::numbers::barman_recover_switch_code as Switch;
+use super::rows::Rows;
+use crate::cancel::Cancel;
+use crate::commands::check::{Verdict, check};
+use crate::commands::config_switch::config_switch;
+use crate::commands::operations::{Operation, Operations, OperationsError};
+use crate::commands::recover;
+use crate::config::Config;
+use crate::outcome::{Code, OperationState, Outcome};
+
+/// Restores the backup; takes as long as that takes.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_run(handle: *mut Handle) -> i32 {
+    command(handle, run)
+}
+
+/// The same on a thread of the library's, with all signals blocked. Take its events with
+/// barman_recover_next_event until that returns -1, then ask barman_recover_result.
+///
+/// Returns 0 when it was started. BARMAN_RECOVER_BUSY also when the system gives no thread; the handle is then as
+/// before.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_start(handle: *mut Handle) -> i32 {
+    with(handle, Code::InvalidArgument, Code::Panic, |handle| handle.start(run)) as i32
+}
+
+/// Checks everything that a restore with these options needs; starts and changes nothing.
+///
+/// Returns 0; 1 when a finding is BARMAN_RECOVER_VERDICT_FAILED, of which barman_recover_error_message has the
+/// first; or another code. A missing option is a finding.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_check(handle: *mut Handle) -> i32 {
+    command(handle, |config, cancel, on_event| {
+        let findings = check(config, cancel, on_event);
+        let report = match findings.iter().find(|finding| finding.verdict == Verdict::Failed) {
+            _ if cancel.is_cancelled() => report(Code::Cancelled, "cancelled", ""),
+            None => report(Code::RecoveryDone, "", ""),
+            Some(failed) => {
+                report(Code::RecoveryFailed, &format!("{}: {}", failed.what, failed.detail), &failed.hint)
+            }
+        };
+        Done { report, rows: Rows::from(&findings[..]) }
+    })
+}
+
+/// Lists the newest operations of the Barman server, with their states; needs no more options than "api-url" and
+/// "barman-server", as the next two do. newest: at most so many; 0 for all. Each costs a request.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_list_operations(handle: *mut Handle, newest: u32) -> i32 {
+    let newest = if newest == 0 { usize::MAX } else { usize::try_from(newest).unwrap_or(usize::MAX) };
+    command(handle, |config, cancel, on_event| {
+        let operations = Operations::open(config, cancel, on_event);
+        answered(operations.and_then(|mut operations| Ok(listed(&operations.list(newest)?))))
+    })
+}
+
+/// Lists one operation.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_show_operation(handle: *mut Handle, id: *const c_char) -> i32 {
+    of_operation(handle, id, |operations, id| Ok(listed(&[operations.show(id)?])))
+}
+
+/// Waits until an operation has ended, and lists it.
+///
+/// Returns 0 when the operation is done, 1 when it has failed, or another code.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_wait_operation(handle: *mut Handle, id: *const c_char) -> i32 {
+    of_operation(handle, id, |operations, id| {
+        let ended = operations.wait(id)?;
+        let failed = ended.state == Some(OperationState::Failed);
+        let report = if failed {
+            report(Code::RecoveryFailed, &format!("operation {id} has failed"), "")
+        } else {
+            report(Code::RecoveryDone, "", "")
+        };
+        Ok(Done { report, rows: Rows::from(&[ended][..]) })
+    })
+}
+
+/// Switches Barman's configuration of the server when the role of this node has changed. Its options are "api-url",
+/// "barman-server", "switch-when", and either "barman-model" or "reset". role: the new role, as Patroni calls it.
+///
+/// Returns a BARMAN_RECOVER_SWITCH_..., whose numbers mean other things than those of the other commands.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_config_switch(handle: *mut Handle, role: *const c_char) -> i32 {
+    const WRONG: i32 = Switch::BARMAN_RECOVER_SWITCH_INVALID_ARGUMENT as i32;
+    with(handle, WRONG, Code::Panic as i32, |handle| {
+        let result = text(&role).map_err(|why| handle.refuse(&format!("the role {why}"))).and_then(|role| {
+            handle.run(|config, cancel, on_event| {
+                let outcome = config_switch(config, role, cancel, on_event);
+                Done { report: outcome.map(|code| code as i32), rows: Rows::default() }
+            })
+        });
+        match result {
+            Ok(code) => code,
+            Err(Code::InvalidArgument) => WRONG,
+            Err(refused) => refused as i32,
+        }
+    })
+}
+
+/// Ends the command, now or when it begins, and the restore that it started (unless "leave-running" is set). A
+/// handle stays cancelled; a command that has ended keeps its code. Returns at once; may be called again.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_cancel(handle: *mut Handle) {
+    with(handle, (), (), |handle| handle.cancel.cancel());
+}
+
+/// The same, but a restore always goes on; the state file then lets the next run follow it.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_detach(handle: *mut Handle) {
+    with(handle, (), (), |handle| handle.cancel.detach());
+}
+
+fn command(handle: *mut Handle, command: impl FnOnce(&Config, &Cancel, OnEvent) -> Done) -> i32 {
+    with(handle, Code::InvalidArgument as i32, Code::Panic as i32, |handle| {
+        handle.run(command).unwrap_or_else(|refused| refused as i32)
+    })
+}
+
+fn run(config: &Config, cancel: &Cancel, on_event: OnEvent) -> Done {
+    Done { report: recover::run(config, cancel, on_event).map(|code| code as i32), rows: Rows::default() }
+}
+
+fn of_operation(
+    handle: *mut Handle,
+    id: *const c_char,
+    ask: impl FnOnce(&mut Operations, &str) -> Result<Done, OperationsError>,
+) -> i32 {
+    with(handle, Code::InvalidArgument as i32, Code::Panic as i32, |handle| {
+        let id = text(&id).map_err(|why| handle.refuse(&format!("the ID of the operation {why}")));
+        let result = id.and_then(|id| {
+            handle.run(|config, cancel, on_event| {
+                let operations = Operations::open(config, cancel, on_event);
+                answered(operations.and_then(|mut operations| ask(&mut operations, id)))
+            })
+        });
+        result.unwrap_or_else(|refused| refused as i32)
+    })
+}
+
+fn listed(operations: &[Operation]) -> Done {
+    Done { report: report(Code::RecoveryDone, "", ""), rows: Rows::from(operations) }
+}
+
+fn answered(answer: Result<Done, OperationsError>) -> Done {
+    answer.unwrap_or_else(|error| {
+        let (code, hint) = match &error {
+            OperationsError::InvalidArgument(_) => (Code::InvalidArgument, ""),
+            OperationsError::Http(problem) => (Code::HttpError, &problem.hint[..]),
+            OperationsError::Cancelled => (Code::Cancelled, ""),
+            OperationsError::TimedOut => (Code::TimedOut, ""),
+        };
+        Done { report: report(code, &error.to_string(), hint), rows: Rows::default() }
+    })
+}
+
+fn report(code: Code, message: &str, hint: &str) -> Outcome<i32> {
+    Outcome { hint: hint.into(), ..Outcome::not_begun(code as i32, message) }
+}
