@@ -6,6 +6,7 @@
 PATRONI_VENV=$STACK_REPO/target/patroni-venv
 PATRONI_YML=$STACK_REPO/examples/patroni/patroni.yml
 declare -A NODE_PID REST_PORT PG_PORT
+declare -A BELOW   # of nodes whose data lie in a folder of their own below data/: that folder, with a slash
 
 install_patroni() {
     have etcd || { ((EUID == 0)) && have apt-get; } ||
@@ -15,6 +16,69 @@ install_patroni() {
         have etcd || { echo "installing: etcd-server" && apt_install etcd-server; }
     ) 9>"$PATRONI_VENV.lock"
     install_venv "$PATRONI_VENV" 'patroni[etcd3]~=4.1' psycopg2-binary
+}
+
+# ---- Setting up and taking down ---------------------------------------------------------------------------------
+
+step() { printf '\n==> %s\n' "$*"; }
+note() { printf '    %s\n' "$*"; }
+
+build() {
+    local release=$STACK_REPO/target/release
+    STANDIN=$release/standin_api
+    PROGRAM=${PATRONI_BARMAN:-$release/patroni_barman}
+    cargo build --quiet --release --bins -p barman-recover -p barman-recover-standin
+}
+
+set_up() {
+    step "PostgreSQL, sshd, Barman, the API and etcd"
+    stack_open
+    as_pg mkdir "$STACK/data"
+    init_postgres "$STACK/source"
+    start_postgres source "$STACK/source"
+    as_pg pgbench --initialize --quiet --scale=2 "$(conninfo source)" 2>>"$STACK/log/pgbench.log"
+    start_sshd
+    make_barman pg "$(conninfo source)"
+    backup pg
+    as_pg pgbench --client=2 --transactions=200 "$(conninfo source)" >>"$STACK/log/pgbench.log" 2>&1
+    archive_wal pg "$(conninfo source)"
+    fingerprint "$(conninfo source)" >"$STACK/source.sums"
+    echo "bandwidth_limit = 0" >>"$STACK/barman.conf"
+    keep_journal
+    start_api "$STANDIN"
+    # Makes its directories; of the first requests ever, two at once can fail at that.
+    http_get "$API_PORT" /servers/pg/operations >/dev/null
+    start_etcd
+    PROGRAM=$(reachable "$(realpath -s "$PROGRAM")")
+    PATRONI_PYTHON=$(reachable_venv "$PATRONI_VENV")/bin/python
+    note "$("$PATRONI_PYTHON" -m patroni --version), $(as_pg postgres --version), $API_NAME, $PROGRAM, in $STACK"
+}
+
+# Takes all down and exits: close [STATUS]
+close() {
+    local status=${1:-$?}
+    trap '' INT TERM
+    trap - EXIT
+    stop_all
+    if [[ -n ${STACK-} ]]; then
+        end_all_postgres
+        if [[ -n $KEEP ]]; then
+            printf '\nKept: %s\n' "$STACK"
+        else
+            if ((status == 1)); then failed_logs >&2; fi
+            rm -rf "$STACK"
+        fi
+    fi
+    exit "$status"
+}
+
+# What a failed run leaves in place of its scratch directory.
+failed_logs() {
+    local log
+    for log in "$STACK"/log/{restores,api.log} "${SHOWN_LOGS[@]}"; do
+        if [[ -s $log ]]; then printf '\n--- %s\n' "${log##*/}" && tail -n 40 "$log"; fi
+    done
+    echo "HINT: --keep leaves all logs"
 }
 
 # ---- etcd -------------------------------------------------------------------------------------------------------
@@ -56,6 +120,8 @@ for word; do
 done
 [[ -n \$restore ]] || exec "$STACK/bin/barman.real" "\$@"
 echo "begin \$\$ \$directory \$(date +%s.%N)" >>"$JOURNAL"
+# An ssh command with SendEnv hands it on to the processes on the node.
+export RESTORE_PID=\$\$
 "$STACK/bin/barman.real" "\$@"
 status=\$?
 echo "end \$\$ \$directory \$(date +%s.%N) \$status" >>"$JOURNAL"
@@ -101,7 +167,7 @@ in_the_middle() {
 
 # ---- Patroni's nodes --------------------------------------------------------------------------------------------
 
-data() { printf '%s/data/%s\n' "$STACK" "$1"; }
+data() { printf '%s/data/%s\n' "$STACK" "${BELOW[$1]-}$1"; }
 node_log() { printf '%s/log/%s.log\n' "$STACK" "$1"; }
 
 # Makes the configuration of a node from the example: make_node NAME [SED-EXPRESSION]
@@ -129,6 +195,17 @@ make_node() {
 
 # An option of patroni_barman in the section of replicas and of the bootstrap: option KEY VALUE
 option() { printf 's|^    verify: .*|&\\n    %s: %s|' "$1" "$2"; }
+
+# The leader that everything else starts from, bootstrapped when it is first asked for.
+need_leader() {
+    if [[ -n ${NODE_PID[$LEADER]-} ]]; then return; fi
+    bandwidth 0
+    make_node "$LEADER"
+    start_node "$LEADER"
+    wait_until 180 "the leader, see $(node_log "$LEADER")" is_leader "$LEADER"
+    fingerprint "$(node_conninfo "$LEADER")" >"$STACK/bootstrapped.sums"
+    sql "$(node_conninfo "$LEADER")" 'CREATE TABLE mark (at timestamptz)'
+}
 
 # Starts Patroni on a node, after a command that has to succeed: start_node NAME [COMMAND...]
 start_node() {
@@ -163,7 +240,7 @@ end_postgres() {
 
 end_all_postgres() {
     local dir
-    for dir in "$STACK"/data/*/; do end_postgres "${dir%/}"; done
+    for dir in "$STACK"/data/*/ "$STACK"/data/*/*/; do end_postgres "${dir%/}"; done
 }
 
 node_conninfo() { printf 'host=127.0.0.1 port=%s user=postgres dbname=postgres password=change-me\n' "${PG_PORT[$1]}"; }

@@ -19,17 +19,6 @@ scenario_bootstrap() {
     (($(timeline) == 2)) || die "the new cluster goes on with the timeline of the old one"
 }
 
-# The leader that every scenario starts from, bootstrapped when the first one asks for it.
-need_leader() {
-    if [[ -n ${NODE_PID[$LEADER]-} ]]; then return; fi
-    bandwidth 0
-    make_node "$LEADER"
-    start_node "$LEADER"
-    wait_until 180 "the leader, see $(node_log "$LEADER")" is_leader "$LEADER"
-    fingerprint "$(node_conninfo "$LEADER")" >"$STACK/bootstrapped.sums"
-    sql "$(node_conninfo "$LEADER")" 'CREATE TABLE mark (at timestamptz)'
-}
-
 timeline() { sql "$(node_conninfo "$LEADER")" "SELECT timeline_id FROM pg_control_checkpoint()"; }
 
 # A replica is created by our method and streams.

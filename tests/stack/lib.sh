@@ -5,7 +5,7 @@
 # root (initdb refuses root), otherwise the caller. PostgreSQL listens on Unix sockets below $STACK only; sshd and the
 # API take free ports of 127.0.0.1. The caller sets `set -euo pipefail`, calls stack_open first and stop_all from an
 # EXIT trap.
-# shellcheck disable=SC2034  # $SSH_COMMAND, $API_URL and $API_NAME are for the callers
+# shellcheck disable=SC2034  # $SSH_COMMAND, $SSHD_COMMAND and the $API_ variables are for the callers
 
 STACK_REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BARMAN_VENV=$STACK_REPO/target/barman-venv
@@ -299,9 +299,11 @@ StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 MaxStartups 100
+AcceptEnv RESTORE_PID
 CONFIG
     printf '[127.0.0.1]:%s %s\n' "$port" "$(cat "$dir/host_key.pub")" | as_pg tee "$dir/known_hosts" >/dev/null
-    spawn TERM "$STACK/log/sshd.log" /usr/sbin/sshd -D -e -f "$dir/sshd_config"
+    SSHD_COMMAND=(/usr/sbin/sshd -D -e -f "$dir/sshd_config")
+    spawn TERM "$STACK/log/sshd.log" "${SSHD_COMMAND[@]}"
     SSHD_PID=$SPAWNED
     SSH_COMMAND="ssh -F none -p $port -i $dir/key -o BatchMode=yes -o IdentitiesOnly=yes"
     SSH_COMMAND+=" -o UserKnownHostsFile=$dir/known_hosts -o StrictHostKeyChecking=yes $STACK_USER@127.0.0.1"
@@ -371,10 +373,12 @@ archived() {
 # ---- pg-backup-api ----------------------------------------------------------------------------------------------
 
 # Starts pg-backup-api where it is installed (or $PG_BACKUP_API names it), else the stand-in; sets $API_PORT,
-# $API_URL and $API_NAME, and takes the same port again after stop_api: start_api STANDIN
+# $API_URL, $API_NAME, $API_COMMAND and $API_WORKERS (whether its children are processes that answer), and takes the
+# same port again after stop_api: start_api STANDIN
 start_api() {
     local program
     program=${PG_BACKUP_API:-$(command -v pg-backup-api || true)}
+    API_WORKERS=false
     if [[ -n $program ]]; then
         start_pg_backup_api "$program"
     else
@@ -401,21 +405,22 @@ from pg_backup_api.utils import load_barman_config
 load_barman_config()
 output.set_output_writer(output.AVAILABLE_WRITERS["json"]())
 PYTHON
-        spawn TERM "$STACK/log/api.log" "$gunicorn" --workers 2 --timeout 60 --bind "127.0.0.1:$API_PORT" \
-            --pythonpath "$STACK/run" api_service
+        API_COMMAND=("$gunicorn" --workers 2 --timeout 60 --bind "127.0.0.1:$API_PORT" --pythonpath "$STACK/run" api_service)
+        API_WORKERS=true
     else
-        spawn TERM "$STACK/log/api.log" pg-backup-api serve --port "$API_PORT"
+        API_COMMAND=(pg-backup-api serve --port "$API_PORT")
     fi
+    spawn TERM "$STACK/log/api.log" "${API_COMMAND[@]}"
     API_PID=$SPAWNED
 }
 
 start_standin_api() {
     API_NAME="the stand-in for pg-backup-api"
-    spawn TERM "$STACK/log/api.log" "$(reachable "$1")" --listen "127.0.0.1:${API_PORT:-0}" --port-file "$STACK/run/api.port" \
-        --barman "$STACK/bin/barman" --barman-config "$STACK/barman.conf" --barman-home "$STACK/barman"
+    API_PORT=${API_PORT:-$(free_port)}
+    API_COMMAND=("$(reachable "$1")" --listen "127.0.0.1:$API_PORT" --barman "$STACK/bin/barman"
+        --barman-config "$STACK/barman.conf" --barman-home "$STACK/barman")
+    spawn TERM "$STACK/log/api.log" "${API_COMMAND[@]}"
     API_PID=$SPAWNED
-    wait_until 60 "the API's port, see $STACK/log/api.log" api_port_known
-    API_PORT=$(<"$STACK/run/api.port")
 }
 
 # Stops the API alone: its operations go on.
@@ -425,11 +430,6 @@ stop_api() {
 }
 
 api_stopped() { ! is_running "$API_PID" && ! http_get "$API_PORT" /status; }
-
-api_port_known() {
-    is_running "$API_PID" || die "the API has ended: $(tail -n 3 "$STACK/log/api.log")"
-    [[ -s $STACK/run/api.port ]]
-}
 
 api_ready() {
     is_running "$API_PID" || die "the API has ended: $(tail -n 3 "$STACK/log/api.log")"

@@ -140,3 +140,45 @@ fn a_relative_directory_is_one_of_here() {
         assert_eq!(restore.state_file, Some(beside(&restore.data_directory)), "{data}");
     }
 }
+
+/// Watches a real restore from its beginning, for `tests/mark/run`, and prints what a look sees.
+#[test]
+#[ignore = "is called by tests/mark/run"]
+fn a_restore_is_watched() {
+    let Some(data) = std::env::var_os("BARMAN_RECOVER_WATCH") else { return };
+    let mut ended = data.clone();
+    ended.push(".ended");
+    let (data, ended) = (Path::new(&data), Path::new(&ended));
+    let time = || std::time::UNIX_EPOCH.elapsed().unwrap();
+    let say = |what: String| println!("{}.{:09} {what}", time().as_secs(), time().subsec_nanos());
+    let (mut here, _) = here(data, None);
+    let mut last = here.look();
+    println!();
+    say("watching".into());
+    let mut is_over = false;
+    while !is_over {
+        is_over = ended.exists();
+        let mut look = here.look();
+        look.receivers = here.receivers();
+        if look.receivers != last.receivers {
+            say(format!("receivers={}", look.receivers));
+        }
+        if look.info != last.info {
+            say("info".into());
+        }
+        if look.mark != last.mark {
+            say(look.mark.as_ref().map_or("no mark".into(), |mark| {
+                let (id, wal) = (mark.backup_id.as_deref(), mark.last_wal.as_deref());
+                let (id, wal) = (id.unwrap_or("-"), wal.unwrap_or("-"));
+                format!("mark server={} id={id} wal={wal} begin={}", mark.server, mark.begin_time)
+            }));
+        }
+        last = look;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let usage = last.usage.unwrap();
+    say(format!(
+        "ended bytes={} wal={} changes={} passes={}",
+        usage.bytes, usage.wal_bytes, usage.changes, usage.passes
+    ));
+}

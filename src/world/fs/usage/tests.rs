@@ -182,7 +182,13 @@ fn a_directory_that_is_not_there_counts_nothing_until_it_comes() {
     assert_eq!(look(&mut usage).bytes, 0);
 }
 
-/// What counting costs: `cargo test --release -- --ignored --nocapture cost`.
+/// Time that this thread has had of a core.
+fn cpu() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
+/// What counting costs: `cargo test -- --ignored --nocapture cost`.
 #[test]
 #[ignore = "a measurement"]
 fn the_cost_of_looks() {
@@ -192,19 +198,18 @@ fn the_cost_of_looks() {
             file(&scratch, &format!("base/{}/f{n}", n / 1000), 1);
         }
         let mut usage = DiskUsage::new(&scratch.0);
-        let mut longest = Duration::ZERO;
-        let (mut looks, started) = (0u32, Instant::now());
-        while looks < 400 {
-            usage.looked = Instant::now().checked_sub(Duration::from_millis(250)).unwrap();
-            let began = Instant::now();
+        let quarter = Duration::from_millis(250);
+        let mut look = || {
+            usage.looked = Instant::now().checked_sub(quarter).unwrap();
+            let began = (cpu(), Instant::now());
             usage.look();
-            longest = longest.max(began.elapsed());
-            looks += 1;
-        }
-        let passes = usage.passes;
-        println!(
-            "{files} files: {:?} a look, at most {longest:?}, {passes} passes",
-            started.elapsed() / looks
-        );
+            (cpu() - began.0, began.1.elapsed(), usage.passes)
+        };
+        while look().2 == 0 {}
+        let looks: Vec<_> = (0..400).map(|_| look()).collect();
+        let average = looks.iter().map(|look| look.0).sum::<Duration>() / 400;
+        let longest = looks.iter().map(|look| look.1).max().unwrap();
+        let share = average.as_secs_f64() / quarter.as_secs_f64() * 100.0;
+        println!("{files} files: {average:?} CPU a look ({share:.2} %), at most {longest:?} long");
     }
 }
