@@ -30,11 +30,6 @@ impl Identity {
         let kept = |(then, now): (&Option<Inode>, &Option<Inode>)| then.is_none() || then == now;
         self.directory == now.directory && self.marks.iter().zip(&now.marks).all(kept)
     }
-
-    /// Whether it would tell a directory that was emptied in place since.
-    pub(crate) fn is_marked(&self) -> bool {
-        self.marks.iter().any(Option::is_some)
-    }
 }
 
 /// Version of a file: changes with every write or replacement, whatever its modification time says.

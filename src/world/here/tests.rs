@@ -152,7 +152,7 @@ fn a_restore_is_watched() {
     let time = || std::time::UNIX_EPOCH.elapsed().unwrap();
     let say = |what: String| println!("{}.{:09} {what}", time().as_secs(), time().subsec_nanos());
     let (mut here, _) = here(data, None);
-    let mut last = here.look();
+    let mut last = Snapshot::NOTHING;
     println!();
     say("watching".into());
     let mut is_over = false;
