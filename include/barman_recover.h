@@ -97,10 +97,7 @@ typedef enum {
   BARMAN_RECOVER_CANCELLED = -4,
   /** The deadline has passed. */
   BARMAN_RECOVER_TIMED_OUT = -5,
-  /**
-   * The command of this handle has begun already; or PostgreSQL is running in the data directory; or the state
-   * file belongs to a different API or server. Nothing was started.
-   */
+  /** Nothing was started; barman_recover_busy_reason says why. */
   BARMAN_RECOVER_BUSY = -6,
   /** A bug in the library was caught. */
   BARMAN_RECOVER_PANIC = -7
@@ -129,6 +126,20 @@ typedef enum {
   /** A bug in the library was caught. */
   BARMAN_RECOVER_SWITCH_PANIC = -7
 } barman_recover_switch_code;
+
+/** Why a function returned BARMAN_RECOVER_BUSY. */
+typedef enum {
+  /** None has. */
+  BARMAN_RECOVER_BUSY_NONE = 0,
+  /** The command of the handle has begun already. */
+  BARMAN_RECOVER_BUSY_HANDLE = 1,
+  /** PostgreSQL is running in the data directory. */
+  BARMAN_RECOVER_BUSY_POSTGRES = 2,
+  /** The state file belongs to a different API, server, data directory or operation. */
+  BARMAN_RECOVER_BUSY_STATE_FILE = 3,
+  /** The system gave barman_recover_start no thread. */
+  BARMAN_RECOVER_BUSY_THREAD = 4
+} barman_recover_busy;
 
 /** What is known about an operation on the Barman host. */
 typedef enum {
@@ -233,12 +244,15 @@ uint32_t barman_recover_version_number(void);
 const char *barman_recover_version(void);
 
 /**
- * Name of a code, without its prefix: "RECOVERY_DONE". This and the next five return "UNKNOWN" for other numbers.
+ * Name of a code, without its prefix: "RECOVERY_DONE". This and the next six return "UNKNOWN" for other numbers.
  */
 const char *barman_recover_code_name(int32_t code);
 
 /** Name of the code of a config switch, without its prefix: "SKIPPED". */
 const char *barman_recover_switch_code_name(int32_t code);
+
+/** Name of a reason to be busy, without its prefix: "STATE_FILE". */
+const char *barman_recover_busy_name(int32_t reason);
 
 /** Name of the state of an operation: "IN_PROGRESS". */
 const char *barman_recover_state_name(int32_t state);
@@ -508,6 +522,9 @@ int32_t barman_recover_operation_state(const barman_recover *handle);
  * when the command has ended.
  */
 int32_t barman_recover_http_status(const barman_recover *handle);
+
+/** The BARMAN_RECOVER_BUSY_... that is why a function last returned BARMAN_RECOVER_BUSY for this handle. */
+int32_t barman_recover_busy_reason(const barman_recover *handle);
 
 /** How long the command has taken so far, or took, in milliseconds. */
 uint64_t barman_recover_elapsed_ms(const barman_recover *handle);

@@ -74,5 +74,5 @@ pub use config::lookup::nearest;
 pub use config::options::{Command, Group, Kind, OPTIONS, Opt, OptionSpec};
 pub use config::{Config, ConfigError, Value};
 pub use event::{Event, Level, Progress};
-pub use outcome::{Code, OperationState, Outcome, Problem, SwitchCode};
+pub use outcome::{Busy, Code, OperationState, Outcome, Problem, SwitchCode};
 pub use version::VERSION;

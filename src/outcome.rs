@@ -178,6 +178,17 @@ impl Problem {
     }
 }
 
+/// Why a recovery ended with [`Code::Busy`]. The numbers are part of the C ABI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(i32)]
+#[non_exhaustive]
+pub enum Busy {
+    /// PostgreSQL is running in the data directory.
+    Postgres = 2,
+    /// The state file belongs to a different API, server, data directory or operation.
+    StateFile = 3,
+}
+
 /// The report of a run: of a recovery, or of what has codes of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -192,8 +203,10 @@ pub struct Outcome<C = Code> {
     pub operation_id: Option<String>,
     /// What is known about that operation.
     pub operation_state: OperationState,
-    /// The last HTTP status that the API answered with.
+    /// The HTTP status of the reply that decided how it ended; `None` when no reply did.
     pub http_status: Option<u16>,
+    /// Why the code is [`Code::Busy`]; `None` for every other code.
+    pub busy: Option<Busy>,
     /// Time from the start of the run to its end.
     pub elapsed: Duration,
     /// Bytes in the data directory at the end, if they were counted.
@@ -212,6 +225,7 @@ impl<C> Outcome<C> {
             operation_id: self.operation_id,
             operation_state: self.operation_state,
             http_status: self.http_status,
+            busy: self.busy,
             elapsed: self.elapsed,
             bytes: self.bytes,
             total_bytes: self.total_bytes,
@@ -227,6 +241,7 @@ impl<C> Outcome<C> {
             operation_id: None,
             operation_state: OperationState::NotCreated,
             http_status: None,
+            busy: None,
             elapsed: Duration::ZERO,
             bytes: None,
             total_bytes: None,

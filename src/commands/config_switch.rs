@@ -122,6 +122,7 @@ fn finish(mut run: Run, end: Result<(), End>) -> Outcome<SwitchCode> {
     let (code, problem) = match end {
         Ok(()) => (Code::RecoveryDone, Problem::default()),
         Err(End::With(code, problem)) => (code, problem),
+        Err(End::Busy(_, problem)) => (Code::Busy, problem), // a recovery's alone
         Err(End::Interrupted(Interrupt::DeadlinePassed)) => {
             (Code::TimedOut, run.interrupted("the deadline has passed"))
         }
@@ -147,6 +148,7 @@ fn finish(mut run: Run, end: Result<(), End>) -> Outcome<SwitchCode> {
         operation_id: run.operation_id.clone(),
         operation_state: run.state,
         http_status: run.http_status,
+        busy: None,
         elapsed: run.now(),
         bytes: None,
         total_bytes: None,

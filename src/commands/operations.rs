@@ -141,7 +141,7 @@ impl Operations {
     fn run<T>(&mut self, question: impl FnOnce(&mut Run) -> Result<T, End>) -> Result<T, OperationsError> {
         let mut run = Run::new(&mut self.world, &self.connection, OperationKind::Any, self.loop_wait);
         question(&mut run).map_err(|end| match end {
-            End::With(_, problem) => OperationsError::Http(problem),
+            End::With(_, problem) | End::Busy(_, problem) => OperationsError::Http(problem),
             End::Interrupted(Interrupt::DeadlinePassed) => OperationsError::TimedOut,
             End::Interrupted(_) => OperationsError::Cancelled,
         })

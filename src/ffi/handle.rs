@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::guard::catch;
+use super::numbers::barman_recover_busy as CBusy;
 use super::queue::{CEvent, Callback, Queue, c_text};
 use super::rows::Rows;
 use crate::cancel::Cancel;
@@ -34,6 +35,8 @@ struct State {
     /// A panic was caught: what it left behind is not to be run.
     broken: bool,
     report: Outcome<i32>,
+    /// Why a call was last answered with `Code::Busy`.
+    busy: i32,
     rows: Rows,
     /// Every text of the report that was handed out, kept for the life of the handle.
     texts: Vec<CString>,
@@ -64,6 +67,7 @@ impl Handle {
             thread: None,
             broken: false,
             report: Outcome::not_begun(Code::InvalidArgument as i32, ""),
+            busy: CBusy::BARMAN_RECOVER_BUSY_NONE as i32,
             rows: Rows::default(),
             texts: Vec::new(),
         };
@@ -111,7 +115,10 @@ impl Handle {
         match state.phase {
             _ if state.broken => Code::Panic,
             Phase::Setup => change(&mut state),
-            Phase::Running { .. } | Phase::Ended(_) => Code::Busy,
+            Phase::Running { .. } | Phase::Ended(_) => {
+                state.busy = CBusy::BARMAN_RECOVER_BUSY_HANDLE as i32;
+                Code::Busy
+            }
         }
     }
 
@@ -148,6 +155,7 @@ impl Handle {
                 }
                 Err(why) => {
                     state.report.message = format!("no thread can be started for the run: {why}");
+                    state.busy = CBusy::BARMAN_RECOVER_BUSY_THREAD as i32;
                     Code::Busy
                 }
             }
@@ -261,6 +269,10 @@ impl Handle {
         }
     }
 
+    pub(super) fn busy_reason(&self) -> i32 {
+        self.lock().busy
+    }
+
     /// The rows never change once they are there, so that pointers into them are valid as long as the handle.
     pub(super) fn rows<T>(&self, of: impl FnOnce(&Rows) -> T) -> T {
         of(&self.lock().rows)
@@ -307,6 +319,9 @@ impl State {
             // What the events said; a report that names no operation may know nothing of it.
             report.operation_id = self.report.operation_id.take();
             report.operation_state = self.report.operation_state;
+        }
+        if let Some(why) = report.busy {
+            self.busy = why as i32;
         }
         let code = report.code;
         (self.report, self.rows) = (report, done.rows);

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use super::guard::guard;
-use super::numbers::{self, CODES, EVENTS, LEVELS, STATES, SWITCH_CODES, VERDICTS};
+use super::numbers::{self, BUSY, CODES, EVENTS, LEVELS, STATES, SWITCH_CODES, VERDICTS};
 
 /// Version of the library that is running, as BARMAN_RECOVER_VERSION_NUMBER: MAJOR << 16 | MINOR << 8 | PATCH.
 #[unsafe(no_mangle)]
@@ -17,7 +17,7 @@ pub extern "C" fn barman_recover_version() -> *const c_char {
     numbers::VERSION.as_ptr()
 }
 
-/// Name of a code, without its prefix: "RECOVERY_DONE". This and the next five return "UNKNOWN" for other numbers.
+/// Name of a code, without its prefix: "RECOVERY_DONE". This and the next six return "UNKNOWN" for other numbers.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_code_name(code: i32) -> *const c_char {
     name(CODES, code)
@@ -27,6 +27,12 @@ pub extern "C" fn barman_recover_code_name(code: i32) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_switch_code_name(code: i32) -> *const c_char {
     name(SWITCH_CODES, code)
+}
+
+/// Name of a reason to be busy, without its prefix: "STATE_FILE".
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_busy_name(reason: i32) -> *const c_char {
+    name(BUSY, reason)
 }
 
 /// Name of the state of an operation: "IN_PROGRESS".

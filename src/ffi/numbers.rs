@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 
 use crate::event::Level;
-use crate::outcome::{Code, OperationState, SwitchCode};
+use crate::outcome::{Busy, Code, OperationState, SwitchCode};
 
 /// How a command ended, or a call. 0, 1, 2, -1 and -2 are the numbers of Patroni's patroni_barman.
 #[repr(C)]
@@ -27,8 +27,7 @@ pub enum barman_recover_code {
     BARMAN_RECOVER_CANCELLED = -4,
     /// The deadline has passed.
     BARMAN_RECOVER_TIMED_OUT = -5,
-    /// The command of this handle has begun already; or PostgreSQL is running in the data directory; or the state
-    /// file belongs to a different API or server. Nothing was started.
+    /// Nothing was started; barman_recover_busy_reason says why.
     BARMAN_RECOVER_BUSY = -6,
     /// A bug in the library was caught.
     BARMAN_RECOVER_PANIC = -7,
@@ -57,6 +56,21 @@ pub enum barman_recover_switch_code {
     BARMAN_RECOVER_SWITCH_BUSY = -6,
     /// A bug in the library was caught.
     BARMAN_RECOVER_SWITCH_PANIC = -7,
+}
+
+/// Why a function returned BARMAN_RECOVER_BUSY.
+#[repr(C)]
+pub enum barman_recover_busy {
+    /// None has.
+    BARMAN_RECOVER_BUSY_NONE = 0,
+    /// The command of the handle has begun already.
+    BARMAN_RECOVER_BUSY_HANDLE = 1,
+    /// PostgreSQL is running in the data directory.
+    BARMAN_RECOVER_BUSY_POSTGRES = 2,
+    /// The state file belongs to a different API, server, data directory or operation.
+    BARMAN_RECOVER_BUSY_STATE_FILE = 3,
+    /// The system gave barman_recover_start no thread.
+    BARMAN_RECOVER_BUSY_THREAD = 4,
 }
 
 /// What is known about an operation on the Barman host.
@@ -200,6 +214,14 @@ pub(super) const LEVELS: &Names = &[
     (Level::Error as i32, c"ERROR"),
 ];
 
+pub(super) const BUSY: &Names = &[
+    (barman_recover_busy::BARMAN_RECOVER_BUSY_NONE as i32, c"NONE"),
+    (barman_recover_busy::BARMAN_RECOVER_BUSY_HANDLE as i32, c"HANDLE"),
+    (Busy::Postgres as i32, c"POSTGRES"),
+    (Busy::StateFile as i32, c"STATE_FILE"),
+    (barman_recover_busy::BARMAN_RECOVER_BUSY_THREAD as i32, c"THREAD"),
+];
+
 pub(super) const EVENTS: &Names = &[
     (barman_recover_event::BARMAN_RECOVER_EVENT_LOG as i32, c"LOG"),
     (barman_recover_event::BARMAN_RECOVER_EVENT_STATE as i32, c"STATE"),
@@ -235,7 +257,7 @@ mod tests {
         for level in [Level::Debug, Level::Info, Level::Warning, Level::Error] {
             assert_eq!(name(LEVELS, level as i32).to_str(), Ok(level.name()));
         }
-        for names in [CODES, SWITCH_CODES, STATES, LEVELS, EVENTS, VERDICTS] {
+        for names in [CODES, SWITCH_CODES, BUSY, STATES, LEVELS, EVENTS, VERDICTS] {
             for unknown in [-8, 5, i32::MIN, i32::MAX] {
                 assert_eq!(name(names, unknown), c"UNKNOWN");
             }
@@ -258,6 +280,7 @@ mod tests {
         for (prefix, names) in [
             ("", CODES),
             ("SWITCH_", SWITCH_CODES),
+            ("BUSY_", BUSY),
             ("STATE_", STATES),
             ("LEVEL_", LEVELS),
             ("EVENT_", EVENTS),

@@ -47,6 +47,12 @@ pub extern "C" fn barman_recover_http_status(handle: *const Handle) -> i32 {
     with(handle, 0, 0, |handle| handle.number(|report| report.http_status.map_or(0, i32::from)))
 }
 
+/// The BARMAN_RECOVER_BUSY_... that is why a function last returned BARMAN_RECOVER_BUSY for this handle.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_busy_reason(handle: *const Handle) -> i32 {
+    with(handle, 0, 0, |handle| handle.busy_reason())
+}
+
 /// How long the command has taken so far, or took, in milliseconds.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_elapsed_ms(handle: *const Handle) -> u64 {

@@ -92,13 +92,18 @@ pub(crate) fn judge(
 
 /// Logs how it ended, gives up the state file, and makes the report.
 pub(crate) fn finish(mut run: Run, restore: &Restore, end: Result<Restored, End>) -> Outcome {
-    let (code, problem, mark) = match end {
-        Ok(Restored(mark)) => (Code::RecoveryDone, Problem::default(), mark),
-        Err(End::With(code, problem)) => (code, problem, None),
-        Err(End::Interrupted(interrupt)) => {
-            let (code, problem) = interrupted(&mut run, restore, interrupt);
-            (code, problem, None)
+    let (mut mark, mut busy) = (None, None);
+    let (code, problem) = match end {
+        Ok(Restored(found)) => {
+            mark = found;
+            (Code::RecoveryDone, Problem::default())
         }
+        Err(End::With(code, problem)) => (code, problem),
+        Err(End::Busy(why, problem)) => {
+            busy = Some(why);
+            (Code::Busy, problem)
+        }
+        Err(End::Interrupted(interrupt)) => interrupted(&mut run, restore, interrupt),
     };
     run.log_problem(code, &problem);
     close_journal(&mut run);
@@ -114,6 +119,7 @@ pub(crate) fn finish(mut run: Run, restore: &Restore, end: Result<Restored, End>
         operation_id: run.operation_id.clone(),
         operation_state: run.state,
         http_status: run.http_status,
+        busy,
         elapsed: run.now(),
         bytes: run.bytes,
         total_bytes: run.total_bytes,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api::{OperationKind, Reply, Request, TransportError};
 use crate::config::Connection;
 use crate::event::{Event, Level};
-use crate::outcome::{Code, OperationState, Problem};
+use crate::outcome::{Busy, Code, OperationState, Problem};
 use crate::text::seconds;
 use crate::world::journal::Line;
 use crate::world::{Interrupt, World};
@@ -17,6 +17,8 @@ use super::waits::{Every, Missed, Outage, SHORTEST};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
     With(Code, Problem),
+    /// With [`Code::Busy`].
+    Busy(Busy, Problem),
     Interrupted(Interrupt),
 }
 
@@ -29,6 +31,10 @@ impl From<Interrupt> for End {
 impl End {
     pub(crate) fn with(code: Code, message: impl Into<String>, hint: impl Into<String>) -> End {
         End::With(code, Problem::new(message, hint))
+    }
+
+    pub(crate) fn busy(why: Busy, message: impl Into<String>, hint: impl Into<String>) -> End {
+        End::Busy(why, Problem::new(message, hint))
     }
 }
 

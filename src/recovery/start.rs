@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::api::{Reply, Request, TransportError};
 use crate::config::Restore;
-use crate::outcome::{Code, OperationState};
+use crate::outcome::{Busy, Code, OperationState};
 use crate::world::journal::{Ended, Line, Lock, Record, Run as RunLine};
 use crate::world::snapshot::{Content, Snapshot};
 
@@ -21,8 +21,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub(crate) fn refuse_running_postgres(snapshot: &Snapshot, restore: &Restore) -> Result<(), End> {
     let Some(pid) = snapshot.postmaster else { return Ok(()) };
     let directory = &restore.data_directory;
-    Err(End::with(
-        Code::Busy,
+    Err(End::busy(
+        Busy::Postgres,
         format!(
             "PostgreSQL is running in {directory}: its postmaster.pid names process {pid}, which is alive"
         ),
@@ -105,7 +105,7 @@ fn refuse_foreign(run: &mut Run, restore: &Restore, record: &Record, path: &str)
     if let Some(journal) = run.world.journal() {
         journal.leave();
     }
-    Err(End::with(Code::Busy, message, hint))
+    Err(End::busy(Busy::StateFile, message, hint))
 }
 
 /// Asks whether the API is up.

@@ -6,6 +6,7 @@
 #include "host.h"
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NONE UINT32_MAX /* an index that is out of range */
@@ -250,6 +251,63 @@ static void a_config_switch_has_codes_of_its_own(void)
     CHECK(barman_recover_config_switch(NULL, "primary") == BARMAN_RECOVER_SWITCH_INVALID_ARGUMENT);
 }
 
+/* Why it is busy; on the second handle, what the first left behind. */
+static void being_busy_has_a_reason(void)
+{
+    barman_recover *next;
+    char path[4096];
+    FILE *file;
+
+    CHECK(barman_recover_busy_reason(NULL) == BARMAN_RECOVER_BUSY_NONE);
+    CHECK_TEXT(barman_recover_busy_name(BARMAN_RECOVER_BUSY_STATE_FILE), "STATE_FILE");
+    handle = ready(api_url, data_directory);
+    CHECK(barman_recover_busy_reason(handle) == BARMAN_RECOVER_BUSY_NONE);
+    CHECK(mkdir(data_directory, 0700) == 0);
+    snprintf(path, sizeof path, "%s/postmaster.pid", data_directory);
+    file = fopen(path, "w");
+    CHECK(file != NULL && fprintf(file, "%d\n", (int)getpid()) > 0 && fclose(file) == 0);
+    expect(barman_recover_run(handle), BARMAN_RECOVER_BUSY, handle);
+    CHECK(barman_recover_busy_reason(handle) == BARMAN_RECOVER_BUSY_POSTGRES);
+    CHECK(barman_recover_run(handle) == BARMAN_RECOVER_BUSY);
+    CHECK(barman_recover_busy_reason(handle) == BARMAN_RECOVER_BUSY_HANDLE);
+    CHECK(remove(path) == 0 && rmdir(data_directory) == 0);
+
+    next = barman_recover_again(handle);
+    barman_recover_free(handle);
+    handle = next;
+    CHECK(barman_recover_start(handle) == 0);
+    while (barman_recover_operation_state(handle) != BARMAN_RECOVER_STATE_IN_PROGRESS)
+        sleep_us(1000);
+    barman_recover_detach(handle);
+    while (barman_recover_next_event(handle, 60000) != -1)
+        ;
+    expect(barman_recover_result(handle), BARMAN_RECOVER_CANCELLED, handle);
+    CHECK(barman_recover_busy_reason(handle) == BARMAN_RECOVER_BUSY_NONE);
+    next = barman_recover_again(handle);
+    barman_recover_free(handle);
+    CHECK(barman_recover_set(next, "barman-server", "other") == 0);
+    expect(barman_recover_run(next), BARMAN_RECOVER_BUSY, next);
+    CHECK(barman_recover_busy_reason(next) == BARMAN_RECOVER_BUSY_STATE_FILE);
+    barman_recover_free(next);
+}
+
+/* The create is answered with 500 twice, and with 404 the third time. */
+static void the_status_is_that_of_the_reply_that_decided(void)
+{
+    static const int32_t expected[] = {500, 404, 200};
+    size_t i;
+
+    for (i = 0; i < 3; i++) {
+        handle = ready(api_url, data_directory);
+        CHECK(barman_recover_http_status(handle) == 0);
+        CHECK(barman_recover_set(handle, "max-retries", i == 0 ? "2" : "1") == 0);
+        CHECK(barman_recover_set(handle, "retry-wait", "0") == 0);
+        expect(barman_recover_run(handle), i < 2 ? BARMAN_RECOVER_HTTP_ERROR : BARMAN_RECOVER_RECOVERY_DONE, handle);
+        CHECK(barman_recover_http_status(handle) == expected[i]);
+        barman_recover_free(handle);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -261,6 +319,8 @@ int main(int argc, char **argv)
         {"check", a_check_lists_findings},
         {"operations", operations_are_listed_shown_and_waited_for},
         {"switch", a_config_switch_has_codes_of_its_own},
+        {"busy", being_busy_has_a_reason},
+        {"status", the_status_is_that_of_the_reply_that_decided},
     };
     size_t i;
 

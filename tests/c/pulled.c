@@ -84,7 +84,7 @@ static void a_run_is_started_and_followed(void)
     }
     expect(barman_recover_result(handle), BARMAN_RECOVER_RECOVERY_DONE, handle);
     CHECK(logs > 3 && states == 3 && ticks > 0 && waits > 0);
-    CHECK(last_state == BARMAN_RECOVER_STATE_DONE && percent >= -1);
+    CHECK(last_state == BARMAN_RECOVER_STATE_DONE && percent == 100);
     CHECK(take(60000) == -1 && take(0) == -1);
     barman_recover_free(handle);
 }

@@ -155,6 +155,21 @@ fn a_config_switch_has_codes_of_its_own() {
 }
 
 #[test]
+fn being_busy_has_a_reason() {
+    command("busy", Some(&api(Model::stuck, Script::new())));
+}
+
+#[test]
+fn the_http_status_is_that_of_the_reply_that_decided() {
+    let same_second = || Step::recording("create-recovery-same-second");
+    let unknown = Step::recording("create-unknown-backup");
+    command(
+        "status",
+        Some(&api(|model| model, Script::new().create([same_second(), same_second(), unknown]))),
+    );
+}
+
+#[test]
 fn a_run_is_started_and_its_events_are_taken() {
     let api = api(|model| model.duration_ms(2500), Script::new());
     pulled("followed", &api);
