@@ -142,9 +142,7 @@ impl Handle {
         self.set_up(|state| {
             // It begins with a wait for the lock, and so until it has been noted below.
             let body = move || {
-                if let Err(why) = catch(|| handle.carry_out(command)) {
-                    handle.break_down(&why);
-                }
+                handle.carry_out(command);
             };
             let thread = thread::Builder::new().name("barman-recover".into());
             match sys::with_signals_blocked(|| thread.spawn(body)) {
@@ -164,20 +162,18 @@ impl Handle {
 
     fn carry_out(self: &Arc<Handle>, command: impl FnOnce(&Config, &Cancel, OnEvent) -> Done) -> i32 {
         let config = self.config();
-        let _running = Running(self);
         let handle = Arc::clone(self);
         #[cfg(feature = "panic-test")]
         let panics = config.restore().is_ok_and(|restore| restore.backup_id == "panic in run!");
-        let done = command(
-            &config,
-            &self.cancel,
-            Box::new(move |event| {
-                #[cfg(feature = "panic-test")]
-                assert!(!panics, "panic test");
-                handle.report(&event);
-            }),
-        );
-        self.lock().end(done)
+        let on_event = Box::new(move |event| {
+            #[cfg(feature = "panic-test")]
+            assert!(!panics, "panic test");
+            handle.report(&event);
+        });
+        let done = catch(|| command(&config, &self.cancel, on_event));
+        let code = self.lock().end(done);
+        self.changed.notify_all();
+        code
     }
 
     fn report(&self, event: &Event) {
@@ -235,12 +231,7 @@ impl Handle {
 
     /// After a caught panic.
     pub(super) fn break_down(&self, why: &str) {
-        let mut state = self.lock();
-        state.broken = true;
-        state.report.code = Code::Panic as i32;
-        state.report.message = format!("a bug in barman-recover: {why}");
-        state.report.hint = "please report it; operation_state says whether a restore may be running".into();
-        drop(state);
+        self.lock().break_down(why);
         self.changed.notify_all();
     }
 
@@ -279,11 +270,7 @@ impl Handle {
     }
 
     pub(super) fn elapsed(&self) -> Duration {
-        match self.lock().phase {
-            Phase::Setup => Duration::ZERO,
-            Phase::Running { since, .. } => since.elapsed(),
-            Phase::Ended(elapsed) => elapsed,
-        }
+        self.lock().elapsed()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -294,7 +281,6 @@ impl Handle {
 impl State {
     fn begin(&mut self, on: ThreadId) -> Code {
         self.phase = Phase::Running { since: Instant::now(), on };
-        self.report.code = Code::Panic as i32; // unless it gets to its end
         self.report.message.clear();
         Code::RecoveryDone
     }
@@ -313,31 +299,37 @@ impl State {
         }
     }
 
-    fn end(&mut self, done: Done) -> i32 {
-        let mut report = done.report;
-        if report.operation_id.is_none() {
-            // What the events said; a report that names no operation may know nothing of it.
-            report.operation_id = self.report.operation_id.take();
-            report.operation_state = self.report.operation_state;
+    fn end(&mut self, done: Result<Done, String>) -> i32 {
+        self.phase = Phase::Ended(self.elapsed());
+        match done {
+            Ok(Done { mut report, rows }) => {
+                if report.operation_id.is_none() {
+                    // What the events said; a report that names no operation may know nothing of it.
+                    report.operation_id = self.report.operation_id.take();
+                    report.operation_state = self.report.operation_state;
+                }
+                if let Some(why) = report.busy {
+                    self.busy = why as i32;
+                }
+                (self.report, self.rows) = (report, rows);
+            }
+            Err(why) => self.break_down(&why),
         }
-        if let Some(why) = report.busy {
-            self.busy = why as i32;
-        }
-        let code = report.code;
-        (self.report, self.rows) = (report, done.rows);
-        code
+        self.report.code
     }
-}
 
-/// Ends the phase even if the command panics.
-struct Running<'a>(&'a Handle);
+    fn break_down(&mut self, why: &str) {
+        self.broken = true;
+        self.report.code = Code::Panic as i32;
+        self.report.message = format!("a bug in barman-recover: {why}");
+        self.report.hint = "please report it; operation_state says whether a restore may be running".into();
+    }
 
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        let elapsed = self.0.elapsed();
-        let mut state = self.0.lock();
-        state.phase = Phase::Ended(elapsed);
-        drop(state);
-        self.0.changed.notify_all();
+    fn elapsed(&self) -> Duration {
+        match self.phase {
+            Phase::Setup => Duration::ZERO,
+            Phase::Running { since, .. } => since.elapsed(),
+            Phase::Ended(elapsed) => elapsed,
+        }
     }
 }

@@ -47,6 +47,8 @@ typedef int32_t (*text_setter)(barman_recover *, const char *);
 typedef int32_t (*number_setter)(barman_recover *, uint32_t);
 typedef int32_t (*flag_setter)(barman_recover *, int32_t);
 typedef const char *(*text_getter)(const barman_recover *);
+typedef const char *(*row_getter)(const barman_recover *, uint32_t);
+typedef const char *(*namer)(int32_t);
 
 static const text_setter text_setters[] = {
     barman_recover_set_api_url,      barman_recover_set_cert_file,    barman_recover_set_key_file,
@@ -57,13 +59,25 @@ static const text_setter text_setters[] = {
 static const number_setter number_setters[] = {
     barman_recover_set_retry_wait,      barman_recover_set_max_retries,    barman_recover_set_connect_timeout,
     barman_recover_set_request_timeout, barman_recover_set_create_timeout, barman_recover_set_loop_wait,
-    barman_recover_set_max_outage,      barman_recover_set_deadline,
+    barman_recover_set_max_outage,      barman_recover_set_deadline,       barman_recover_set_stall_timeout,
 };
-static const flag_setter flag_setters[] = {barman_recover_set_verify, barman_recover_set_no_state_file};
+static const flag_setter flag_setters[] = {
+    barman_recover_set_verify,    barman_recover_set_no_state_file,  barman_recover_set_no_diagnose,
+    barman_recover_set_no_verify, barman_recover_set_leave_running,  barman_recover_set_force,
+};
 static const text_getter text_getters[] = {
     barman_recover_error_message,
     barman_recover_hint,
     barman_recover_operation_id,
+};
+
+static const row_getter row_getters[] = {
+    barman_recover_finding_what, barman_recover_finding_detail, barman_recover_finding_hint,
+    barman_recover_listed_id,    barman_recover_listed_kind,
+};
+static const namer namers[] = {
+    barman_recover_code_name,  barman_recover_switch_code_name, barman_recover_busy_name,    barman_recover_state_name,
+    barman_recover_level_name, barman_recover_event_name,       barman_recover_verdict_name,
 };
 
 #define LENGTH(array) (unsigned)(sizeof(array) / sizeof((array)[0]))
@@ -71,12 +85,63 @@ static const text_getter text_getters[] = {
 
 static int32_t on_event(int32_t kind, int32_t level, const char *message, void *user_data);
 
+static const uint32_t numbers[] = {0, 1, 2, 60, 86400, INT32_MAX, UINT32_MAX - 1, UINT32_MAX};
+
+static void any_command(unsigned *seed, barman_recover *handle)
+{
+    int32_t code;
+
+    switch (below(seed, 8)) {
+    case 0:
+        code = barman_recover_start(handle);
+        break;
+    case 1:
+        code = barman_recover_check(handle);
+        break;
+    case 2:
+        code = barman_recover_list_operations(handle, ANY(numbers));
+        break;
+    case 3:
+        code = barman_recover_show_operation(handle, ANY(texts));
+        break;
+    case 4:
+        code = barman_recover_wait_operation(handle, ANY(texts));
+        break;
+    case 5:
+        code = barman_recover_config_switch(handle, ANY(texts));
+        CHECK(strcmp(barman_recover_switch_code_name(code), "UNKNOWN") != 0);
+        return;
+    default:
+        code = barman_recover_run(handle);
+    }
+    __atomic_add_fetch(&runs[known(code) - BARMAN_RECOVER_PANIC], 1, __ATOMIC_RELAXED);
+}
+
+static void any_option(unsigned *seed, barman_recover *handle)
+{
+    uint32_t i = below(seed, barman_recover_option_count() + 1);
+
+    known(barman_recover_set(handle, barman_recover_option_name(i), ANY(texts)));
+    known(barman_recover_set(handle, ANY(texts), barman_recover_option_default(i)));
+    check_text(barman_recover_option_help(ANY(numbers)));
+    CHECK(barman_recover_option_kind(ANY(numbers)) <= BARMAN_RECOVER_KIND_FLAG);
+    CHECK(barman_recover_option_required(ANY(numbers)) <= 1);
+}
+
+static void any_row(unsigned *seed, barman_recover *handle)
+{
+    uint32_t i = below(seed, barman_recover_finding_count(handle) + barman_recover_listed_count(handle) + 2);
+
+    check_text(ANY(row_getters)(handle, below(seed, 4) == 0 ? ANY(numbers) : i));
+    CHECK(barman_recover_finding_verdict(handle, i) >= -1);
+    CHECK(barman_recover_listed_state(handle, i) >= -1);
+}
+
 static void any_call(unsigned *seed, barman_recover *handle)
 {
-    static const uint32_t numbers[] = {0, 1, 2, 60, 86400, INT32_MAX, UINT32_MAX - 1, UINT32_MAX};
     int32_t number;
 
-    switch (below(seed, 16)) {
+    switch (below(seed, 20)) {
     case 0: case 1: case 2: case 3:
         known(ANY(text_setters)(handle, ANY(texts)));
         break;
@@ -100,16 +165,37 @@ static void any_call(unsigned *seed, barman_recover *handle)
         CHECK(barman_recover_elapsed_ms(handle) < 600000);
         break;
     case 10:
-        check_text(barman_recover_code_name((int32_t)ANY(numbers) - (int32_t)below(seed, 10)));
-        check_text(barman_recover_state_name((int32_t)ANY(numbers) - (int32_t)below(seed, 10)));
+        check_text(ANY(namers)((int32_t)ANY(numbers) - (int32_t)below(seed, 10)));
+        CHECK(strcmp(barman_recover_busy_name(barman_recover_busy_reason(handle)), "UNKNOWN") != 0);
         break;
     case 11:
         if (below(seed, 8) == 0)
-            barman_recover_cancel(handle);
+            below(seed, 2) ? barman_recover_cancel(handle) : barman_recover_detach(handle);
         break;
     case 12:
         if (below(seed, 4) == 0)
-            __atomic_add_fetch(&runs[known(barman_recover_run(handle)) - BARMAN_RECOVER_PANIC], 1, __ATOMIC_RELAXED);
+            any_command(seed, handle);
+        break;
+    case 13: case 14:
+        any_option(seed, handle);
+        break;
+    case 15:
+        any_row(seed, handle);
+        break;
+    case 16:
+        if (below(seed, 8) == 0) {
+            barman_recover *other = barman_recover_again(handle);
+
+            if (below(seed, 4) == 0)
+                known(barman_recover_start(other));
+            barman_recover_free(other);
+        }
+        break;
+    case 17: /* the message is the one thread's that takes the events: only asked for here */
+        number = barman_recover_next_event(handle, below(seed, 2));
+        CHECK(number == -1 || number == 0 || strcmp(barman_recover_event_name(number), "UNKNOWN") != 0);
+        CHECK(barman_recover_event_level(handle) >= -1 && barman_recover_event_message(handle) != NULL);
+        barman_recover_result(handle);
         break;
     default:
         check_text(ANY(text_getters)(handle));
@@ -123,7 +209,7 @@ static int32_t on_event(int32_t kind, int32_t level, const char *message, void *
     unsigned seed = __atomic_add_fetch(&shared_seed, 7919, __ATOMIC_RELAXED);
 
     (void)user_data;
-    CHECK(kind >= BARMAN_RECOVER_EVENT_LOG && kind <= BARMAN_RECOVER_EVENT_TICK && level >= 0);
+    CHECK(kind >= BARMAN_RECOVER_EVENT_LOG && kind <= BARMAN_RECOVER_EVENT_PROGRESS && level >= -1);
     check_text(message);
     any_call(&seed, handles[below(&seed, HANDLES)]);
     return below(&seed, 8) == 0 ? (int32_t)below(&seed, 3) - 1 : 0;

@@ -13,6 +13,15 @@ static struct {
     __typeof__(barman_recover_new) *new_;
     __typeof__(barman_recover_free) *free_;
     __typeof__(barman_recover_set_api_url) *set_api_url, *set_barman_server, *set_ssh_command, *set_data_directory;
+    __typeof__(barman_recover_set) *set;
+    __typeof__(barman_recover_again) *again;
+    __typeof__(barman_recover_check) *check;
+    __typeof__(barman_recover_finding_count) *finding_count;
+    __typeof__(barman_recover_start) *start;
+    __typeof__(barman_recover_next_event) *next_event;
+    __typeof__(barman_recover_event_level) *event_level;
+    __typeof__(barman_recover_event_message) *event_message;
+    __typeof__(barman_recover_result) *result;
     __typeof__(barman_recover_set_event_callback) *set_event_callback;
     __typeof__(barman_recover_run) *run;
     __typeof__(barman_recover_cancel) *cancel;
@@ -43,6 +52,15 @@ static void load(const char *path)
     plugin.set_ssh_command = symbol("barman_recover_set_ssh_command");
     plugin.set_data_directory = symbol("barman_recover_set_data_directory");
     plugin.set_event_callback = symbol("barman_recover_set_event_callback");
+    plugin.set = symbol("barman_recover_set");
+    plugin.again = symbol("barman_recover_again");
+    plugin.check = symbol("barman_recover_check");
+    plugin.finding_count = symbol("barman_recover_finding_count");
+    plugin.start = symbol("barman_recover_start");
+    plugin.next_event = symbol("barman_recover_next_event");
+    plugin.event_level = symbol("barman_recover_event_level");
+    plugin.event_message = symbol("barman_recover_event_message");
+    plugin.result = symbol("barman_recover_result");
     plugin.run = symbol("barman_recover_run");
     plugin.cancel = symbol("barman_recover_cancel");
     plugin.error_message = symbol("barman_recover_error_message");
@@ -69,6 +87,27 @@ static int32_t on_event(int32_t kind, int32_t level, const char *message, void *
     return 0;
 }
 
+/* On a thread of the library's, which ends before it is unloaded. */
+static int32_t run_beside(struct cycle *cycle)
+{
+    int32_t kind;
+
+    CHECK(plugin.start(cycle->recovery) == 0);
+    while ((kind = plugin.next_event(cycle->recovery, 60000)) != -1)
+        on_event(kind, plugin.event_level(cycle->recovery), plugin.event_message(cycle->recovery), cycle);
+    return plugin.result(cycle->recovery);
+}
+
+/* What a check makes of the options is no matter here. */
+static void check_first(struct cycle *cycle)
+{
+    barman_recover *first = plugin.again(cycle->recovery);
+
+    plugin.check(first);
+    CHECK(plugin.finding_count(first) > 0);
+    plugin.free_(first);
+}
+
 /* On a thread that outlives the library: what is thread-local in it ends after dlclose. */
 static void *run(void *user_data)
 {
@@ -81,8 +120,14 @@ static void *run(void *user_data)
     CHECK(plugin.set_barman_server(cycle->recovery, "main") == 0);
     CHECK(plugin.set_ssh_command(cycle->recovery, "ssh node") == 0);
     CHECK(plugin.set_data_directory(cycle->recovery, path) == 0);
-    CHECK(plugin.set_event_callback(cycle->recovery, on_event, cycle) == 0);
-    cycle->code = plugin.run(cycle->recovery);
+    CHECK(plugin.set(cycle->recovery, "loop-wait", "1") == 0);
+    if (cycle->number % 4 < 2) {
+        CHECK(plugin.set_event_callback(cycle->recovery, on_event, cycle) == 0);
+        cycle->code = plugin.run(cycle->recovery);
+    } else {
+        check_first(cycle);
+        cycle->code = run_beside(cycle);
+    }
     if (cycle->code != BARMAN_RECOVER_RECOVERY_DONE && cycle->code != BARMAN_RECOVER_CANCELLED)
         fprintf(stderr, "%s\n", plugin.error_message(cycle->recovery));
     plugin.free_(cycle->recovery);

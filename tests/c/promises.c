@@ -108,6 +108,15 @@ static void null_is_an_answer_everywhere(void)
     CHECK(barman_recover_operation_state(NULL) == BARMAN_RECOVER_STATE_NOT_CREATED);
     CHECK(barman_recover_http_status(NULL) == 0);
     CHECK(barman_recover_elapsed_ms(NULL) == 0);
+    CHECK(barman_recover_bytes(NULL) == 0 && barman_recover_total_bytes(NULL) == 0);
+    CHECK(barman_recover_finding_count(NULL) == 0 && barman_recover_listed_count(NULL) == 0);
+    CHECK(barman_recover_finding_verdict(NULL, 0) == -1 && barman_recover_listed_state(NULL, 0) == -1);
+    CHECK_TEXT(barman_recover_finding_what(NULL, 0), "");
+    CHECK_TEXT(barman_recover_finding_detail(NULL, 0), "");
+    CHECK_TEXT(barman_recover_finding_hint(NULL, 0), "");
+    CHECK_TEXT(barman_recover_listed_id(NULL, 0), "");
+    CHECK_TEXT(barman_recover_listed_kind(NULL, 0), "");
+    barman_recover_detach(NULL);
     barman_recover_free(handle);
     barman_recover_free(NULL);
 }
@@ -286,6 +295,16 @@ static void a_panic_is_caught(void)
     CHECK(strstr(barman_recover_error_message(recovery), "panic test") != NULL);
     CHECK(barman_recover_elapsed_ms(recovery) == barman_recover_elapsed_ms(recovery));
     CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_PANIC);
+    barman_recover_free(recovery);
+
+    set_up(); /* on a thread of the library's too */
+    CHECK(barman_recover_set_event_callback(recovery, NULL, NULL) == 0);
+    CHECK(barman_recover_set_backup_id(recovery, "panic in run!") == 0);
+    CHECK(barman_recover_start(recovery) == 0);
+    while (barman_recover_next_event(recovery, 60000) != -1)
+        ;
+    CHECK(barman_recover_result(recovery) == BARMAN_RECOVER_PANIC);
+    CHECK(barman_recover_set_loop_wait(recovery, 1) == BARMAN_RECOVER_PANIC);
     barman_recover_free(recovery);
 
     set_up(); /* other handles are not concerned */

@@ -51,6 +51,9 @@ impl Watched {
         let url = api.url().replace("127.0.0.1", "localhost");
         self.run("tests/c/promises.c", &["null"]);
         self.run("tests/c/promises.c", &["refused"]);
+        self.run("tests/c/commands.c", &["options", &url, &self.scratch.within("options")]);
+        self.run("tests/c/commands.c", &["again", &url, &self.scratch.within("again")]);
+        self.run("tests/c/pulled.c", &["unread", &url, &self.scratch.within("unread")]);
         self.run("tests/c/guest.c", &["restores", &url, &self.directory("restores"), "2"]);
         self.misuse("10");
     }
@@ -68,6 +71,12 @@ impl Watched {
         for promise in ["version", "run", "cancelled-before", "callback-cancels", "signals"] {
             self.run("tests/c/promises.c", &[promise, &url, &self.scratch.within(promise)]);
         }
+        for promise in ["followed", "called-back", "refused", "freed"] {
+            self.run("tests/c/pulled.c", &[promise, &url, &self.scratch.within(promise)]);
+        }
+        for promise in ["check", "switch"] {
+            self.run("tests/c/commands.c", &[promise, &url, &self.scratch.within(promise)]);
+        }
         let library = self.library.to_str().unwrap();
         self.run("tests/c/plugin.c", &[library, &url, &self.directory("plugin"), "4"]);
         self.misuse("200");
@@ -77,6 +86,9 @@ impl Watched {
             "tests/c/promises.c",
             &["thread-cancels-operation", &stuck.url(), &self.scratch.within("stuck")],
         );
+        for promise in ["cancelled", "detached"] {
+            self.run("tests/c/pulled.c", &[promise, &stuck.url(), &self.scratch.within(promise)]);
+        }
         self.run("tests/c/guest.c", &["cancels", &stuck.url(), &self.directory("cancels"), "30"]);
     }
 }
