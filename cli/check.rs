@@ -12,7 +12,8 @@ use crate::signals::Watched;
 pub fn check(run: &Run, log: &Log) -> ExitCode {
     let watched = Watched::start(log, "recovery");
     let events = log.clone();
-    let findings = barman_recover::check(&run.config, &watched.cancel, move |event| events.event(event));
+    let findings =
+        barman_recover::check(&run.config, &watched.cancel, move |event| events.event(event), |_| ());
     if watched.cancel.is_cancelled() {
         watched.die();
         return ExitCode::FAILURE;

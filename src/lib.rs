@@ -28,7 +28,8 @@
 //!
 //! Beside [`run`]: [`check`](check()) tells whether a restore could begin,
 //! [`config_switch`](config_switch()) switches Barman's configuration at a role change, [`Operations`] asks
-//! what the API knows.
+//! what the API knows, [`backups`](backups()) lists what can be restored, [`verify`](verify()) looks at what a restore
+//! has left, and [`end_restore`](end_restore()) ends one that nobody follows any more.
 //!
 //! What a recovery promises:
 //!
@@ -66,10 +67,13 @@ mod version;
 mod world;
 
 pub use cancel::Cancel;
+pub use commands::backups::{Backup, backups};
+pub use commands::cancel::end_restore;
 pub use commands::check::{Finding, Verdict, check};
 pub use commands::config_switch::config_switch;
 pub use commands::operations::{Operation, Operations, OperationsError};
 pub use commands::recover::run;
+pub use commands::verify::{CompleteRestore, RestoreState, Verified, verify};
 pub use config::lookup::nearest;
 pub use config::options::{Command, Group, Kind, OPTIONS, Opt, OptionSpec};
 pub use config::{Config, ConfigError, Value};

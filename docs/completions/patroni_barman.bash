@@ -130,7 +130,7 @@ _patroni_barman() {
             return 0
             ;;
         patroni_barman__subcmd__check)
-            opts="-v -q -h --backup-id --ssh-command --datadir --data-directory --operation-id --loop-wait --verify --state-file --no-state-file --stall-timeout --no-diagnose --no-verify --leave-running --force --api-url --cert-file --key-file --ca-file --proxy --retry-wait --max-retries --connect-timeout --request-timeout --create-timeout --barman-server --max-outage --deadline --log-file --log-stderr --log-format --log-level --progress --help"
+            opts="-v -q -h --backup-id --ssh-command --datadir --data-directory --operation-id --loop-wait --verify --state-file --no-state-file --stall-timeout --no-diagnose --no-verify --leave-running --force --probe --strict --api-url --cert-file --key-file --ca-file --proxy --retry-wait --max-retries --connect-timeout --request-timeout --create-timeout --barman-server --max-outage --deadline --log-file --log-stderr --log-format --log-level --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -189,6 +189,14 @@ _patroni_barman() {
                     return 0
                     ;;
                 --force)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --probe)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --strict)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -4,13 +4,12 @@
 use std::path::Path;
 
 use crate::api::diagnose::{Backup, Unknown};
-use crate::api::{OperationKind, Reply, Request, TransportError};
+use crate::api::{Reply, Request, TransportError};
 use crate::cancel::Cancel;
-use crate::config::options::Command;
+use crate::config::options::{Command, Opt};
 use crate::config::{Config, Connection, Restore};
 use crate::event::Event;
 use crate::recovery::problems::{API_HINT, refusal_hint};
-use crate::recovery::run::Run;
 use crate::sys;
 use crate::text::{printable, size};
 use crate::world::World;
@@ -30,6 +29,8 @@ pub enum Verdict {
     Warning,
     /// A restore can't succeed.
     Failed,
+    /// It was not looked at; the detail says why.
+    Skipped,
 }
 
 impl Verdict {
@@ -40,6 +41,7 @@ impl Verdict {
             Verdict::Ok => "OK",
             Verdict::Warning => "WARNING",
             Verdict::Failed => "FAILED",
+            Verdict::Skipped => "SKIPPED",
         }
     }
 }
@@ -81,7 +83,17 @@ struct Asked {
 }
 
 /// Looks at everything that a recovery with these options needs; blocks. Starts nothing and writes nothing.
-pub fn check(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'static) -> Vec<Finding> {
+///
+/// Each finding goes to `on_finding` as soon as it is made, and all are returned, in the same order. Both callbacks are
+/// called on this thread.
+pub fn check(
+    config: &Config,
+    cancel: &Cancel,
+    on_event: impl FnMut(Event) + Send + 'static,
+    mut on_finding: impl FnMut(&Finding),
+) -> Vec<Finding> {
+    let strict = config.is_on(Opt::Strict);
+    let mut report = Report { findings: Vec::new(), on_finding: &mut on_finding, strict };
     let host = Host::new(on_event, cancel.clone());
     let opened = config.connection(Command::Check).and_then(|connection| {
         let restore = from_here(config.restore()?)?;
@@ -92,54 +104,74 @@ pub fn check(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Sen
         Ok(opened) => opened,
         Err(error) => {
             let hint = "nothing else was looked at";
-            return vec![Finding::new(Verdict::Failed, "options", error.to_string(), hint)];
+            report.add(Finding::new(Verdict::Failed, "options", error.to_string(), hint));
+            return report.findings;
         }
     };
-    let (mut findings, backup) = remote(&mut world, &asked);
+    let backup = remote(&mut world, &asked, &mut report);
     let directory = Path::new(&asked.restore.data_directory);
-    findings.push(of_directory(&asked, &world.look(), sys::may_write(parent(directory))));
+    report.add(of_directory(&asked, &world.look(), sys::may_write(parent(directory))));
     if let Some(backup) = backup {
-        findings.push(of_space(&backup, directory));
+        report.add(of_space(&backup, directory));
     }
     if let Some(path) = &asked.restore.state_file {
-        findings.push(of_state_file(path));
+        report.add(of_state_file(path));
     }
     if asked.restore.operation_id.is_none() {
-        findings.push(of_ssh_command(&asked.restore.ssh_command));
+        report.add(of_ssh_command(&asked.restore.ssh_command));
     }
-    findings
+    report.findings
+}
+
+/// The findings so far.
+struct Report<'a> {
+    findings: Vec<Finding>,
+    on_finding: &'a mut dyn FnMut(&Finding),
+    /// Whether a warning is a failure.
+    strict: bool,
+}
+
+impl Report<'_> {
+    fn add(&mut self, mut finding: Finding) {
+        if self.strict && finding.verdict == Verdict::Warning {
+            finding.verdict = Verdict::Failed;
+        }
+        (self.on_finding)(&finding);
+        self.findings.push(finding);
+    }
 }
 
 /// What the API says; and the backup, if it can be restored.
-fn remote(world: &mut Here, asked: &Asked) -> (Vec<Finding>, Option<Backup>) {
-    let mut run = Run::new(world, &asked.connection, OperationKind::Recovery, asked.restore.loop_wait);
+fn remote(world: &mut Here, asked: &Asked, report: &mut Report) -> Option<Backup> {
+    // Once, and no longer than the option says: whoever checks can ask again.
     let mut ask = |request: Request| {
-        let began = run.now();
-        let answer = run.ask_again(&request).unwrap_or_else(|_| {
-            let text = "interrupted".into();
-            Err(TransportError { sent: false, timed_out: false, permanent: true, text, hint: String::new() })
-        });
-        (answer, run.now().saturating_sub(began))
+        let began = world.now();
+        let answer = world.send(&request, asked.connection.request_timeout);
+        (answer, world.now().saturating_sub(began))
     };
     let (answer, took) = ask(Request::Status);
     let mut api = of_status(asked, answer);
-    if api.verdict != Verdict::Ok {
-        return (vec![api], None);
+    let is_up = api.verdict == Verdict::Ok;
+    if is_up {
+        api.detail = format!("{} in {} ms", api.detail, took.as_millis());
     }
-    api.detail = format!("{} in {} ms", api.detail, took.as_millis());
+    report.add(api);
+    if !is_up {
+        return None;
+    }
     let server = of_server(asked, ask(Request::List).0);
     let known = server.verdict == Verdict::Ok;
-    let mut findings = vec![api, server];
+    report.add(server);
     if !known || asked.restore.operation_id.is_some() {
-        return (findings, None);
+        return None;
     }
     let diagnosis = match ask(Request::Diagnose).0 {
         Ok(reply) => reply.backup(&asked.connection.barman_server, &asked.restore.backup_id),
         Err(error) => Err(Unknown::Answer(error.text)),
     };
     let (finding, backup) = of_backup(asked, diagnosis);
-    findings.push(finding);
-    (findings, backup)
+    report.add(finding);
+    backup
 }
 
 fn of_status(asked: &Asked, answer: Result<Reply, TransportError>) -> Finding {

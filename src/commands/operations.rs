@@ -140,11 +140,15 @@ impl Operations {
 
     fn run<T>(&mut self, question: impl FnOnce(&mut Run) -> Result<T, End>) -> Result<T, OperationsError> {
         let mut run = Run::new(&mut self.world, &self.connection, OperationKind::Any, self.loop_wait);
-        question(&mut run).map_err(|end| match end {
-            End::With(_, problem) | End::Busy(_, problem) => OperationsError::Http(problem),
-            End::Interrupted(Interrupt::DeadlinePassed) => OperationsError::TimedOut,
-            End::Interrupted(_) => OperationsError::Cancelled,
-        })
+        question(&mut run).map_err(of_end)
+    }
+}
+
+pub(crate) fn of_end(end: End) -> OperationsError {
+    match end {
+        End::With(_, problem) | End::Busy(_, problem) => OperationsError::Http(problem),
+        End::Interrupted(Interrupt::DeadlinePassed) => OperationsError::TimedOut,
+        End::Interrupted(_) => OperationsError::Cancelled,
     }
 }
 
@@ -170,7 +174,8 @@ fn ask(run: &mut Run, request: &Request) -> Result<Reply, End> {
     run.ask_again(request)?.map_err(|error| failure(&error))
 }
 
-fn failure(error: &TransportError) -> End {
+/// The end of a run whose question was not answered.
+pub(crate) fn failure(error: &TransportError) -> End {
     let hint = if error.hint.is_empty() { API_HINT } else { &error.hint };
     End::with(Code::HttpError, &error.text, hint)
 }

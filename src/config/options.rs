@@ -38,6 +38,10 @@ const fn advanced(option: Opt, name: &'static str, kind: Kind, help: &'static st
 }
 
 const SWITCH: &[Command] = &[Command::ConfigSwitch];
+const CHECK: &[Command] = &[Command::Check];
+/// Those that have to do with a data directory.
+const LOCAL: &[Command] = &[Command::Recover, Command::Check, Command::Verify, Command::EndRestore];
+const WITH_STATE_FILE: &[Command] = &[Command::Recover, Command::Check, Command::EndRestore];
 
 /// Every option, in the order of the variants of [`Opt`] and of the help text. New rows come last, so that the
 /// place of a row never changes. [`Command::options`] has those of one command.
@@ -116,6 +120,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Path,
         "Data directory of this node: where to restore",
     )
+    .only(LOCAL)
     .required()
     .alias("datadir"),
     advanced(
@@ -145,13 +150,15 @@ pub const OPTIONS: &[OptionSpec] = &[
         "state-file",
         Kind::Path,
         "File that remembers the running operation (beside the data directory: DATADIR.barman-recover.json)",
-    ),
+    )
+    .only(WITH_STATE_FILE),
     advanced(
         Opt::NoStateFile,
         "no-state-file",
         Kind::Flag,
         "Keep no state file: a run that was killed is then forgotten",
-    ),
+    )
+    .only(WITH_STATE_FILE),
     seconds(
         Opt::StallTimeout,
         "stall-timeout",
@@ -194,6 +201,14 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Flag,
         "Restore although a check of the free space or of the data directory speaks against it",
     ),
+    advanced(
+        Opt::Probe,
+        "probe",
+        Kind::Flag,
+        "Have Barman log in on this node, by a restore into a scratch directory that it refuses as not empty: nothing is copied, and an operation that has FAILED is left in the API's list",
+    )
+    .only(CHECK),
+    advanced(Opt::Strict, "strict", Kind::Flag, "Call every warning a failure").only(CHECK),
 ];
 
 #[cfg(test)]

@@ -108,7 +108,12 @@ impl Config {
 
     /// The settings of a restore.
     pub(crate) fn restore(&self) -> Result<Restore, ConfigError> {
-        if let Some(spec) = self.missing(Command::Recover).next() {
+        self.restore_for(Command::Recover)
+    }
+
+    /// The settings of the restore that this command has to do with.
+    pub(crate) fn restore_for(&self, command: Command) -> Result<Restore, ConfigError> {
+        if let Some(spec) = self.missing(command).next() {
             return Err(missing(spec.option));
         }
         let data_directory = self.owned(Opt::DataDirectory)?;
@@ -177,7 +182,8 @@ impl Config {
         Some(self.seconds(option)).filter(|limit| !limit.is_zero())
     }
 
-    fn is_on(&self, option: Opt) -> bool {
+    /// Whether a flag was given and is not off.
+    pub(crate) fn is_on(&self, option: Opt) -> bool {
         self.flag(option) == Some(true)
     }
 }

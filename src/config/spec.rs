@@ -4,6 +4,15 @@ use crate::config::value::{Check, Kind};
 
 /// What only a recovery needs, `check` takes too: its options are those of the Patroni configuration.
 const RECOVERY: &[Command] = &[Command::Recover, Command::Check];
+/// Those that talk to the API.
+const ONLINE: &[Command] = &[
+    Command::Recover,
+    Command::Check,
+    Command::ConfigSwitch,
+    Command::Operations,
+    Command::Backups,
+    Command::EndRestore,
+];
 
 /// What is asked for. Each has its options: the rows of [`OPTIONS`](crate::OPTIONS) that name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,12 +26,26 @@ pub enum Command {
     ConfigSwitch,
     /// Ask for operations: [`Operations`](crate::Operations).
     Operations,
+    /// List the backups of a Barman server: [`backups`](crate::backups()).
+    Backups,
+    /// Look at what a restore has left: [`verify`](crate::verify()). It does not talk to the API.
+    Verify,
+    /// End a restore that nobody follows any more: [`end_restore`](crate::end_restore()). It asks the API only where
+    /// the options for that are given.
+    EndRestore,
 }
 
 impl Command {
     /// Every command.
-    pub const ALL: &[Command] =
-        &[Command::Recover, Command::Check, Command::ConfigSwitch, Command::Operations];
+    pub const ALL: &[Command] = &[
+        Command::Recover,
+        Command::Check,
+        Command::ConfigSwitch,
+        Command::Operations,
+        Command::Backups,
+        Command::Verify,
+        Command::EndRestore,
+    ];
 }
 
 /// An option. [`OPTIONS`](crate::OPTIONS) describes each.
@@ -87,6 +110,10 @@ pub enum Opt {
     LeaveRunning,
     /// `--force`
     Force,
+    /// `--probe`
+    Probe,
+    /// `--strict`
+    Strict,
 }
 
 /// Where an option stands in help texts and documentation.
@@ -133,7 +160,8 @@ pub struct OptionSpec {
     pub kind: Kind,
     /// The default as text; "" when there is none.
     pub default: &'static str,
-    /// Whether its commands need it.
+    /// Whether its commands need it, but for those that can do without the API; see
+    /// [`is_required_by`](OptionSpec::is_required_by).
     pub required: bool,
     /// The option that makes it not required.
     pub unless: Option<Opt>,
@@ -171,7 +199,7 @@ impl OptionSpec {
     }
 
     pub(super) const fn global(self) -> OptionSpec {
-        self.only(Command::ALL)
+        self.only(ONLINE)
     }
 
     pub(super) const fn only(mut self, commands: &'static [Command]) -> OptionSpec {
@@ -204,10 +232,18 @@ impl OptionSpec {
         self
     }
 
-    /// Whether it belongs to every command, so that the program takes it before the sub-command too.
+    /// Whether it belongs to every command that talks to the API, so that the program takes it before the sub-command
+    /// too.
     #[must_use]
     pub fn is_global(&self) -> bool {
-        self.commands.len() == Command::ALL.len()
+        self.commands.len() == ONLINE.len()
+    }
+
+    /// Whether this command needs it.
+    #[must_use]
+    pub fn is_required_by(&self, command: Command) -> bool {
+        let is_optional = command == Command::EndRestore && self.is_global();
+        self.required && self.commands.contains(&command) && !is_optional
     }
 
     /// The name of the environment variable of this option: `BARMAN_RECOVER_LOOP_WAIT`.

@@ -66,9 +66,9 @@ impl Config {
 
     /// The options that this command needs and that were not set.
     pub fn missing(&self, command: Command) -> impl Iterator<Item = &'static OptionSpec> {
-        command.options().filter(|spec| {
+        command.options().filter(move |spec| {
             let excused = spec.unless.is_some_and(|other| self.is_set(other));
-            spec.required && !excused && !self.is_set(spec.option)
+            spec.is_required_by(command) && !excused && !self.is_set(spec.option)
         })
     }
 

@@ -27,10 +27,11 @@ const ASK_SIZE_AFTER: Duration = Duration::from_secs(2);
 
 /// A run's own world.
 pub(crate) struct Here {
-    connection: Connection,
     host: Host,
     started: Instant,
-    transport: Transport,
+    deadline: Option<Duration>,
+    /// None for a command that asks nobody.
+    api: Option<(Transport, Connection)>,
     /// None for a command without a data directory.
     node: Option<Node>,
 }
@@ -64,12 +65,18 @@ impl Here {
     ) -> Result<Here, ConfigError> {
         let transport = Transport::new(connection, &host)?;
         let node = restore.map(Node::new);
-        Ok(Here { connection: connection.clone(), host, started: Instant::now(), transport, node })
+        let (deadline, api) = (connection.deadline, Some((transport, connection.clone())));
+        Ok(Here { host, started: Instant::now(), deadline, api, node })
+    }
+
+    /// Without the API: every request fails.
+    pub(crate) fn offline(restore: &Restore, host: Host) -> Here {
+        Here { host, started: Instant::now(), deadline: None, api: None, node: Some(Node::new(restore)) }
     }
 
     /// The time until an interrupt by the deadline.
     fn left(&self) -> Duration {
-        let deadline = self.connection.deadline.map(|limit| limit.saturating_add(self.host.grace()));
+        let deadline = self.deadline.map(|limit| limit.saturating_add(self.host.grace()));
         deadline.map_or(Duration::MAX, |limit| limit.saturating_sub(self.now()))
     }
 }
@@ -81,18 +88,20 @@ impl World for Here {
 
     fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, TransportError> {
         let (began, left) = (self.now(), self.left());
+        let unsent = |permanent, text: &str| TransportError {
+            sent: false,
+            timed_out: false,
+            permanent,
+            text: text.into(),
+            hint: String::new(),
+        };
+        let Some((transport, connection)) = &self.api else { return Err(unsent(true, "no API is given")) };
         if left.is_zero() {
-            return Err(TransportError {
-                sent: false,
-                timed_out: false,
-                permanent: false,
-                text: "the deadline has passed".into(),
-                hint: String::new(),
-            });
+            return Err(unsent(false, "the deadline has passed"));
         }
-        let answer = self.transport.send(request, &self.connection, limit.min(left));
+        let answer = transport.send(request, connection, limit.min(left));
         let method = if request.body().is_some() { "POST" } else { "GET" };
-        let url = self.connection.api_url.join(&request.segments(&self.connection.barman_server));
+        let url = connection.api_url.join(&request.segments(&connection.barman_server));
         let came = match &answer {
             Ok(reply) => format!("HTTP {}, {} bytes", reply.status, reply.body.len()),
             Err(error) if error.sent => "no reply (it was sent)".into(),
@@ -121,7 +130,9 @@ impl World for Here {
         }
         if look.content != Content::Unseen {
             let mut usage = node.usage.look();
-            usage.total = node.size.find(usage.changes > 0, &self.transport, &self.connection);
+            if let Some((transport, connection)) = &self.api {
+                usage.total = node.size.find(usage.changes > 0, transport, connection);
+            }
             look.usage = Some(usage);
         }
         look

@@ -170,7 +170,7 @@ pub(crate) fn inode(found: &Metadata) -> Inode {
     Inode { device: found.dev(), inode: found.ino(), born }
 }
 
-fn stamp(found: &Metadata) -> Stamp {
+pub(crate) fn stamp(found: &Metadata) -> Stamp {
     Stamp { inode: found.ino(), ctime: (found.ctime(), found.ctime_nsec()) }
 }
 

@@ -22,7 +22,11 @@ fn table() -> String {
             if spec.kind == Kind::Flag { String::new() } else { format!(" {}", spec.kind.value_name()) };
         let alias = if spec.alias.is_empty() { String::new() } else { format!(", `--{}`", spec.alias) };
         let default = if spec.required { "required" } else { spec.default };
-        let only = if spec.commands.contains(&Command::Recover) { "" } else { "`config-switch`: " };
+        let only = match spec.commands {
+            all if all.contains(&Command::Recover) => "",
+            [Command::Check] => "`check`: ",
+            _ => "`config-switch`: ",
+        };
         let help = spec.help.replace('|', "\\|");
         writeln!(rows, "| `--{}{value}`{alias} | {default} | {only}{help} |", spec.name).unwrap();
     }

@@ -1,0 +1,90 @@
+//! The backups of a Barman server, so that nobody needs the Barman host to choose one. Asks only.
+
+use crate::api::diagnose::{self, Unknown};
+use crate::api::{OperationKind, Request};
+use crate::cancel::Cancel;
+use crate::commands::operations::{OperationsError, failure, of_end};
+use crate::config::Config;
+use crate::config::options::Command;
+use crate::event::Event;
+use crate::outcome::Code;
+use crate::recovery::run::{End, Run};
+use crate::text::one_line;
+use crate::world::here::Here;
+use crate::world::host::Host;
+
+/// A backup of a Barman server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backup {
+    /// Its ID, which is what the option `backup-id` takes.
+    pub id: String,
+    /// Barman's word for its state: `DONE`, `FAILED`, `WAITING_FOR_WALS`, ...
+    pub status: String,
+    /// Whether it can be restored.
+    pub is_complete: bool,
+    /// When it was begun and when it was complete, as Barman writes it: `2026-11-22T13:34:30.680354+00:00`; `None` where
+    /// Barman does not say it.
+    pub begin_time: Option<String>,
+    /// See `begin_time`.
+    pub end_time: Option<String>,
+    /// What a restore writes, without WAL, in bytes.
+    pub bytes: Option<u64>,
+    /// The version of PostgreSQL: `15.18`.
+    pub version: Option<String>,
+    /// How Barman made it: `rsync`, `postgres`, ...
+    pub mode: Option<String>,
+}
+
+/// Lists the backups of the Barman server, whatever their status, the newest first; blocks.
+///
+/// Asks `GET /diagnose`, for which Barman looks at all its servers and connects to their PostgreSQL: it may take as
+/// long as the option `create-timeout` allows. `on_event` is called on this thread; `cancel` ends the call from
+/// another.
+///
+/// # Errors
+/// An option is missing or wrong, or the API gives no list of this server's backups.
+pub fn backups(
+    config: &Config,
+    cancel: &Cancel,
+    on_event: impl FnMut(Event) + Send + 'static,
+) -> Result<Vec<Backup>, OperationsError> {
+    let connection = config.connection(Command::Backups)?;
+    let mut world = Here::open(&connection, None, Host::new(on_event, cancel.clone()))?;
+    let mut run = Run::new(&mut world, &connection, OperationKind::Any, config.loop_wait());
+    let mut backups = listed(&mut run).map_err(of_end)?;
+    backups.sort_by(|one, other| other.id.cmp(&one.id));
+    Ok(backups)
+}
+
+fn listed(run: &mut Run) -> Result<Vec<Backup>, End> {
+    let reply = run.ask_again(&Request::Diagnose)?.map_err(|error| failure(&error))?;
+    let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
+    match reply.diagnosis(server) {
+        Ok(diagnosis) => Ok(diagnosis.backups.into_iter().map(Backup::from).collect()),
+        Err(unknown) => {
+            let hint = match &unknown {
+                Unknown::Server(_) => {
+                    "--barman-server must be a server that 'barman list-servers' lists on the Barman host"
+                }
+                _ => "see the log of pg-backup-api on the Barman host",
+            };
+            Err(End::with(Code::HttpError, format!("{url}/diagnose: {unknown}"), hint))
+        }
+    }
+}
+
+impl From<diagnose::Backup> for Backup {
+    fn from(backup: diagnose::Backup) -> Backup {
+        Backup {
+            is_complete: backup.is_complete(),
+            id: one_line(&backup.id),
+            status: backup.status,
+            begin_time: backup.begin_time.map(|time| time.text().into()),
+            end_time: backup.end_time.map(|time| time.text().into()),
+            bytes: backup.bytes,
+            version: backup.version.map(|version| version.to_string()),
+            mode: backup.mode,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What a restore has left in the data directory: offline, with neither API nor state file. Looks only.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::config::options::Command;
+use crate::config::{Config, ConfigError};
+use crate::text::{printable, utc};
+use crate::world::fs::directory::{Directory, stamp};
+use crate::world::fs::usage::DiskUsage;
+use crate::world::here::from_here;
+use crate::world::receivers::Receivers;
+use crate::world::snapshot::{Content, Snapshot};
+
+/// Between two of Barman's copies there is no receiver for a moment.
+const MOMENT: Duration = Duration::from_secs(1);
+const LOOKS: u32 = 5;
+
+/// What is in a data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RestoreState {
+    /// A complete restore by Barman, on which PostgreSQL has not been started yet.
+    Complete,
+    /// Barman is writing into it, or something in it has just changed.
+    BeingWritten,
+    /// Files without the last mark of a restore: one that was cut off, or data that Barman did not restore.
+    Incomplete,
+    /// PostgreSQL is running in it, or has been started in it since the restore.
+    InUse,
+    /// Nothing: it is missing, empty, no directory, or can't be seen.
+    Nothing,
+}
+
+impl RestoreState {
+    /// In one or two words, for people and programs: `complete`, `being written`, `incomplete`, `in use`, `none`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            RestoreState::Complete => "complete",
+            RestoreState::BeingWritten => "being written",
+            RestoreState::Incomplete => "incomplete",
+            RestoreState::InUse => "in use",
+            RestoreState::Nothing => "none",
+        }
+    }
+}
+
+/// What [`verify`] has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified {
+    /// The data directory, with its whole path.
+    pub data_directory: String,
+    /// What is in it.
+    pub state: RestoreState,
+    /// The restore whose last mark is there; also beside `BeingWritten`, while its last receivers end.
+    pub restore: Option<CompleteRestore>,
+    /// How many rsync receivers are writing into it.
+    pub receivers: usize,
+    /// What was seen, in one line.
+    pub detail: String,
+}
+
+/// A complete restore, as it says itself what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CompleteRestore {
+    /// The ID of the backup; `None` where the directory does not say it.
+    pub backup_id: Option<String>,
+    /// The Barman server that the backup is of.
+    pub server: String,
+    /// When the backup was taken, as Barman writes it: `2026-11-24 16:37:15.488941+00:00`.
+    pub taken: String,
+    /// When Barman wrote its last file.
+    pub restored: SystemTime,
+    /// The newest WAL file that came with it, if any.
+    pub last_wal: Option<String>,
+}
+
+impl Verified {
+    /// Whether a complete restore is there and nothing is writing.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.state == RestoreState::Complete
+    }
+}
+
+/// Looks whether the data directory holds a complete restore. Needs the option `data-directory` alone; sends nothing,
+/// and reads no state file. Blocks for about a second where it finds neither a complete restore nor a receiver, to see
+/// whether something changes.
+///
+/// # Errors
+/// The data directory is not given, or is relative to a current directory that is not known.
+pub fn verify(config: &Config) -> Result<Verified, ConfigError> {
+    let directory = from_here(config.restore_for(Command::Verify)?)?.data_directory;
+    let path = Path::new(&directory);
+    let (mut content, mut usage, mut receivers) =
+        (Directory::new(path), DiskUsage::new(path), Receivers::new(path));
+    let mut looks = LOOKS;
+    loop {
+        let (now, writing) = (content.look(), receivers.find().len());
+        let changes = now.content == Content::Something && usage.look().changes > 0;
+        let is_settled = writing > 0
+            || changes
+            || now.content != Content::Something
+            || now.mark.is_some()
+            || now.postmaster.is_some()
+            || started(path, &now);
+        if is_settled || looks == 0 {
+            return Ok(judge(directory, &now, writing, changes));
+        }
+        looks -= 1;
+        thread::sleep(MOMENT / LOOKS);
+    }
+}
+
+fn judge(directory: String, now: &Snapshot, receivers: usize, changes: bool) -> Verified {
+    let restore = complete(now);
+    let (state, detail) = if receivers > 0 {
+        let detail = format!("{receivers} rsync receivers are writing into {directory}");
+        (RestoreState::BeingWritten, detail)
+    } else if let Some(pid) = now.postmaster {
+        (RestoreState::InUse, format!("PostgreSQL is running in {directory} (process {pid})"))
+    } else if let Some(restore) = &restore {
+        (RestoreState::Complete, format!("{directory} holds {}", in_words(restore)))
+    } else {
+        without_mark(&directory, now, changes)
+    };
+    Verified { state, restore, receivers, detail: printable(&detail), data_directory: directory }
+}
+
+fn without_mark(directory: &str, now: &Snapshot, changes: bool) -> (RestoreState, String) {
+    let nothing = |what: &str| (RestoreState::Nothing, format!("{directory} {what}"));
+    match now.content {
+        Content::Unseen => nothing("can't be seen: its parent directory is missing or can't be read"),
+        Content::Missing => nothing("does not exist"),
+        Content::NotADirectory => nothing("is not a directory"),
+        Content::Empty => nothing("is empty"),
+        Content::Something if started(Path::new(directory), now) => {
+            (RestoreState::InUse, format!("PostgreSQL has been started in {directory} since it was restored"))
+        }
+        Content::Something if changes => (RestoreState::BeingWritten, format!("{directory} is changing")),
+        Content::Something => (
+            RestoreState::Incomplete,
+            format!(
+                "{directory} has no last mark of a restore by Barman: the restore was cut off, or the data came from elsewhere"
+            ),
+        ),
+    }
+}
+
+/// The restore that the mark is of.
+fn complete(now: &Snapshot) -> Option<CompleteRestore> {
+    let (mark, auto_conf) = (now.mark.clone()?, now.auto_conf?);
+    let seconds = u64::try_from(auto_conf.ctime.0).unwrap_or_default();
+    Some(CompleteRestore {
+        backup_id: mark.backup_id,
+        server: mark.server,
+        taken: mark.begin_time,
+        restored: UNIX_EPOCH + Duration::from_secs(seconds),
+        last_wal: mark.last_wal,
+    })
+}
+
+fn in_words(restore: &CompleteRestore) -> String {
+    let backup = restore.backup_id.as_ref().map_or("a backup".into(), |id| format!("backup {id}"));
+    let wal = restore.last_wal.as_ref().map_or(String::new(), |wal| format!(", with WAL up to {wal}"));
+    let since = restore.restored.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let restored = utc(i64::try_from(since.as_secs()).unwrap_or_default());
+    let (server, taken) = (&restore.server, &restore.taken);
+    format!("a complete restore of {backup} of server {server}, taken {taken}, restored {restored}{wal}")
+}
+
+/// Whether PostgreSQL has been started on a restore: it renames `backup_label`, after Barman's last file.
+fn started(directory: &Path, now: &Snapshot) -> bool {
+    let label = |name: &str| fs::metadata(directory.join(name)).ok().map(|found| stamp(&found));
+    let (Some(info), Some(auto_conf), None) = (now.info, now.auto_conf, label("backup_label")) else {
+        return false;
+    };
+    let renamed = label("backup_label.old").is_some_and(|old| old.ctime > auto_conf.ctime.max(info.ctime));
+    let is_whole = now.pg_version.is_some() && now.pg_control.is_some();
+    renamed && is_whole
+}
