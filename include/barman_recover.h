@@ -196,7 +196,9 @@ typedef enum {
   /** A restore may run into trouble. */
   BARMAN_RECOVER_VERDICT_WARNING = 1,
   /** A restore can't succeed. */
-  BARMAN_RECOVER_VERDICT_FAILED = 2
+  BARMAN_RECOVER_VERDICT_FAILED = 2,
+  /** It was not looked at; the detail says why. */
+  BARMAN_RECOVER_VERDICT_SKIPPED = 3
 } barman_recover_verdict;
 
 /** What the value of an option looks like. */

@@ -185,7 +185,8 @@ impl Problem {
 pub enum Busy {
     /// PostgreSQL is running in the data directory.
     Postgres = 2,
-    /// The state file belongs to a different API, server, data directory or operation.
+    /// The state file belongs to a different API, server, data directory or operation; or, where a restore is to be
+    /// ended, to a run that is alive.
     StateFile = 3,
 }
 

@@ -8,7 +8,7 @@ use crate::cancel::Cancel;
 use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Connection};
 use crate::event::{Event, Level};
-use crate::outcome::{Code, OperationState, Outcome, Problem};
+use crate::outcome::{Busy, Code, OperationState, Outcome, Problem};
 use crate::text::seconds;
 use crate::world::here::{Here, from_here};
 use crate::world::host::Host;
@@ -136,6 +136,7 @@ impl<'a> Ending<'a> {
             http_status: self.http_status,
             elapsed: self.world.now(),
             hint: problem.hint,
+            busy: (code == Code::Busy).then_some(Busy::StateFile),
             ..Outcome::not_begun(code, &problem.message)
         }
     }

@@ -37,7 +37,7 @@ pub extern "C" fn barman_recover_start(handle: *mut Handle) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_check(handle: *mut Handle) -> i32 {
     command(handle, |config, cancel, on_event| {
-        let findings = check(config, cancel, on_event);
+        let findings = check(config, cancel, on_event, |_| ());
         let report = match findings.iter().find(|finding| finding.verdict == Verdict::Failed) {
             _ if cancel.is_cancelled() => report(Code::Cancelled, "cancelled", ""),
             None => report(Code::RecoveryDone, "", ""),

@@ -128,6 +128,8 @@ pub enum barman_recover_verdict {
     BARMAN_RECOVER_VERDICT_WARNING = 1,
     /// A restore can't succeed.
     BARMAN_RECOVER_VERDICT_FAILED = 2,
+    /// It was not looked at; the detail says why.
+    BARMAN_RECOVER_VERDICT_SKIPPED = 3,
 }
 
 /// What the value of an option looks like.
@@ -233,6 +235,7 @@ pub(super) const VERDICTS: &Names = &[
     (barman_recover_verdict::BARMAN_RECOVER_VERDICT_OK as i32, c"OK"),
     (barman_recover_verdict::BARMAN_RECOVER_VERDICT_WARNING as i32, c"WARNING"),
     (barman_recover_verdict::BARMAN_RECOVER_VERDICT_FAILED as i32, c"FAILED"),
+    (barman_recover_verdict::BARMAN_RECOVER_VERDICT_SKIPPED as i32, c"SKIPPED"),
 ];
 
 #[cfg(test)]

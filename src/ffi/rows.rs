@@ -55,5 +55,6 @@ fn verdict(verdict: Verdict) -> CVerdict {
         Verdict::Ok => CVerdict::BARMAN_RECOVER_VERDICT_OK,
         Verdict::Warning => CVerdict::BARMAN_RECOVER_VERDICT_WARNING,
         Verdict::Failed => CVerdict::BARMAN_RECOVER_VERDICT_FAILED,
+        Verdict::Skipped => CVerdict::BARMAN_RECOVER_VERDICT_SKIPPED,
     }
 }
