@@ -96,7 +96,9 @@ impl<'a> Watch<'a> {
             let base_is_complete = self.last.info.is_some() && self.last.info != self.before.info;
             self.throughput.add(now, usage, base_is_complete);
             (run.bytes, run.total_bytes) = (self.throughput.bytes(), self.throughput.total());
-            if now.saturating_sub(self.reported) >= Duration::from_secs(1) || now < self.began + LOOKS * 8 {
+            // More often in the first seconds.
+            let every = if now < self.began + LOOKS * 8 { LOOKS } else { Duration::from_secs(1) };
+            if now.saturating_sub(self.reported) >= every {
                 self.reported = now;
                 self.report(run, false);
             }

@@ -50,6 +50,11 @@ pub fn example(name: &str) -> PathBuf {
     built(&format!("../examples/{name}"))
 }
 
+/// The stand-in of pg-backup-api, as a program.
+pub fn standin_program() -> PathBuf {
+    built("../standin_api")
+}
+
 fn built(name: &str) -> PathBuf {
     let built = env::current_exe().unwrap().with_file_name(name);
     assert!(built.exists(), "{} is missing", built.display());

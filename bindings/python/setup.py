@@ -1,0 +1,19 @@
+"""The wheel holds a shared library, but no extension of CPython: any Python 3 on a Linux with this glibc."""
+import platform
+
+from setuptools import setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.dist import Distribution
+
+
+class Wheel(bdist_wheel):
+    def get_tag(self):
+        return "py3", "none", f"manylinux_2_34_{platform.machine()}"
+
+
+class WithLibrary(Distribution):
+    def has_ext_modules(self):
+        return True
+
+
+setup(cmdclass={"bdist_wheel": Wheel}, distclass=WithLibrary)
