@@ -82,7 +82,9 @@ class Events:
         return f"patronictl reinit, {event.bandwidth} kB/s"
 
     def _reinit_force(self, node: Node, event: Event) -> str | None:
-        if not node.runs():
+        # Patroni 4.1 may take the call of its own next cycle for the one that it has ended, and kills that hook ten
+        # seconds later (SIGKILL): see _hook_kill.
+        if not node.runs() or node.basebackup:
             return None
         self.stack.bandwidth(event.bandwidth)
         node.post("/reinitialize", {"force": True})
@@ -120,8 +122,8 @@ class Events:
         return f"Patroni killed with its hook for {event.seconds} s"
 
     def _hook_kill(self, node: Node, _: Event) -> str | None:
-        # Patroni takes a hook that was killed for one that has failed, and has pg_basebackup write into the directory
-        # at once, beside Barman. No hook can prevent that: it is not for the nodes that have basebackup as a method.
+        # Patroni takes a hook that was killed for one that has failed, and goes on to its next method: pg_basebackup
+        # writes into the directory at once, beside Barman. No hook can prevent that: not for nodes with that method.
         if not node.hooks or node.basebackup:
             return None
         os.kill(node.hooks[-1], signal.SIGKILL)
