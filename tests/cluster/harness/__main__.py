@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import signal
 import sys
 import time
 from collections import Counter
@@ -175,6 +176,7 @@ def main() -> int:
     arguments = parser.parse_args()
     stack = Stack(arguments.stack, Timeline())
     run = Run(stack, arguments.minutes * 60, arguments.seed, arguments.go_on)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         run.all()
         run.observer.end()

@@ -55,6 +55,8 @@ class Observer:
         self.restores: Counter[str] = Counter()  # exit codes of `barman recover`
         self.exits: Counter[int] = Counter()  # of the program
         self.running: dict[str, str] = {}  # restores, and the directory of each
+        self.failed: set[str] = set()  # restores
+        self.filled: dict[str, tuple[str, int]] = {}  # which restore has last written into a node's directory: its inode
         self.views: dict[str, View] = {}
         self.unguarded: set[str] = set()  # restores whose state file was removed by hand
         self.wiped: dict[str, float] = {}  # when a directory was last wiped by hand
@@ -93,9 +95,14 @@ class Observer:
                 take(line)
         for node in self.stack.nodes.values():
             view = self._view(node, writers)
+            started = view.postgres and view.postgres != self.views.get(node.name, view).postgres
             self._note_changes(node, view)
             self.views[node.name] = view
             self._hold(node, view)
+            for restore in view.writers:
+                self.filled[node.name] = restore, processes.inode(node.data)
+            if started:
+                self._started(node)
         self._operations()
 
     # ---- What there is ------------------------------------------------------------------------------------------
@@ -145,6 +152,8 @@ class Observer:
         else:
             self.running.pop(pid, None)
             self.restores[status[0]] += 1
+            if status[0] != "0":
+                self.failed.add(pid)
             self.stack.timeline.note(node, f"barman recover {pid} has ended, status {status[0]}", float(at))
 
     def _hook(self, line: str) -> None:
@@ -190,6 +199,15 @@ class Observer:
         if view.postgres and "basebackup" not in guarded and guarded and self._still(node, view, 1):
             if processes.postmaster(node.data) == view.postgres:
                 self._violation(3, node, f"PostgreSQL is running while {', '.join(guarded)} writes", *guarded)
+
+    def _started(self, node: Node) -> None:
+        """PostgreSQL has been started: on all of a backup?"""
+        restore, number = self.filled.get(node.name, ("", 0))
+        if number != processes.inode(node.data) or restore in self.unguarded:
+            return
+        if restore in self.failed or restore in self.running:
+            state = "failed" if restore in self.failed else "is running"
+            self._violation(3, node, f"PostgreSQL is started on what restore {restore} left, which {state}", restore)
 
     def _still(self, node: Node, view: View, least: int) -> bool:
         """The writers of at least so many restores that were seen are writing into this very directory now.
