@@ -25,10 +25,16 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Whether `now` is the same directory, grown since.
+    /// Whether `now` is the same directory, grown since. A restore over older files (delta-restore) replaces the file
+    /// among the marks, which therefore only has to be there once there are the directories, which stay.
     pub(crate) fn became(&self, now: &Identity) -> bool {
-        let kept = |(then, now): (&Option<Inode>, &Option<Inode>)| then.is_none() || then == now;
-        self.directory == now.directory && self.marks.iter().zip(&now.marks).all(kept)
+        let kept = |then: &Option<Inode>, now: &Option<Inode>| then.is_none() || then == now;
+        let ([global, base, version], [global_now, base_now, version_now]) = (&self.marks, &now.marks);
+        let has_directories = global.is_some() || base.is_some();
+        self.directory == now.directory
+            && kept(global, global_now)
+            && kept(base, base_now)
+            && (kept(version, version_now) || (has_directories && version_now.is_some()))
     }
 }
 
