@@ -33,6 +33,9 @@ pub(crate) fn evidence(
         (Content::Missing, _) => Evidence::Nothing("it does not exist".into()),
         (Content::NotADirectory, _) => Evidence::Nothing("it is not a directory".into()),
         (Content::Empty, _) => Evidence::Nothing("it is empty".into()),
+        (Content::Something, _) if now.pg_version.is_none() || now.pg_control.is_none() => {
+            Evidence::Nothing("it has no PG_VERSION or no global/pg_control".into())
+        }
         (Content::Something, Some(mark)) if new(|s| s.info) || new(|s| s.auto_conf) => {
             match other(mark, server, backup_id) {
                 Some(other) => Evidence::Other(other),
@@ -43,9 +46,6 @@ pub(crate) fn evidence(
             Evidence::Nothing("it holds a restore from before, which this operation has not touched".into())
         }
         (Content::Something, None) if new(|s| s.pg_version) && new(|s| s.pg_control) => Evidence::NewFiles,
-        (Content::Something, None) if now.pg_version.is_none() || now.pg_control.is_none() => {
-            Evidence::Nothing("it has no PG_VERSION or no global/pg_control".into())
-        }
         (Content::Something, None) => Evidence::Nothing("nothing in it is new".into()),
     }
 }
