@@ -112,10 +112,14 @@ fn refuse_foreign(run: &mut Run, restore: &Restore, record: &Record, path: &str)
 pub(crate) fn api_is_up(run: &mut Run) -> Result<(), End> {
     let most = run.connection.max_retries.max(1);
     for attempt in 1.. {
+        let mut retry_after = None;
         let trouble = match run.ask(&Request::Status)? {
             Ok(reply) => match reply.api_ok() {
                 Ok(()) => return Ok(()),
-                Err((again, why)) => not_ok(run, &reply, again, &why),
+                Err((again, why)) => {
+                    retry_after = reply.retry_after;
+                    not_ok(run, &reply, again, &why)
+                }
             },
             Err(error) => error,
         };
@@ -130,7 +134,7 @@ pub(crate) fn api_is_up(run: &mut Run) -> Result<(), End> {
             ));
         }
         run.warn(format!("Attempt {attempt} of {most} to ask for the status of the API failed: {why}"));
-        let wait = again_wait(run, None);
+        let wait = again_wait(run, retry_after);
         run.pause(wait)?;
     }
     Ok(())
