@@ -65,7 +65,7 @@ pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result
                 Polled::Missed(missed) => {
                     watch.look(run)?;
                     if !watch.is_long_complete(run) {
-                        let arrives = watch.arrives(run.now());
+                        let arrives = watch.arrives(run);
                         wait = run.miss(&missed, &about(run, &open), arrives)?;
                     }
                     break;

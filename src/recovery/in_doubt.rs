@@ -96,7 +96,8 @@ fn candidates(run: &mut Run, watch: &mut Watch, known: Option<&HashSet<String>>)
             return Ok(Vec::new());
         }
         let about = format!("a {} operation", run.kind.name());
-        let wait = run.miss(&missed, &about, watch.arrives(run.now()))?;
+        let arrives = watch.arrives(run);
+        let wait = run.miss(&missed, &about, arrives)?;
         watch.wait(run, wait)?;
     }
 }

@@ -157,10 +157,12 @@ impl<'a> Watch<'a> {
             && self.is_complete(run)
     }
 
-    /// Whether something has arrived of late, or who brings it is still here.
-    pub(crate) fn arrives(&self, now: Duration) -> bool {
-        let fresh = self.changed > self.began && now.saturating_sub(self.changed) < Duration::from_secs(30);
-        self.last.receivers > 0 || fresh
+    /// Whether something has arrived of late, or who brings it is still here; or everything is here, so that no
+    /// answer of the API will be needed soon.
+    pub(crate) fn arrives(&self, run: &Run) -> bool {
+        let since = run.now().saturating_sub(self.changed);
+        let fresh = self.changed > self.began && since < Duration::from_secs(30);
+        self.last.receivers > 0 || fresh || self.is_complete(run)
     }
 
     /// Notes which directory the operation writes into, and whether that was removed meanwhile.
