@@ -27,6 +27,9 @@ pub(crate) fn follow_started(
 ) -> Result<Operations, End> {
     let doubt = match started {
         Started::InDoubt(doubt) => doubt,
+        Started::Named(id) if baseline.0.as_ref().is_some_and(|known| known.contains(&id)) => {
+            in_doubt(run, format!("it named operation {id}, which was there before"), false)
+        }
         Started::Named(id) => {
             let ended = follow(run, watch, std::slice::from_ref(&id))?;
             if ended.iter().all(|ended| ended.fate != Fate::Unknown) {
