@@ -42,6 +42,9 @@ use watch::Watch;
 
 pub(crate) use ending::ended_line;
 
+#[cfg(test)]
+mod tests;
+
 /// Restores a backup into the data directory of this node.
 pub(crate) fn recover(world: &mut dyn World, connection: &Connection, restore: &Restore) -> Outcome {
     let mut run = Run::new(world, connection, OperationKind::Recovery, restore.loop_wait);
