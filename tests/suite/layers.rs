@@ -70,7 +70,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 /// Without comments, and without the test module at the end.
 fn code_of(text: &str) -> String {
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+    let lines: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    lines.join("\n")
 }
 
 /// The paths that a file names from the crate's root: `use` declarations, with their braces written out, and paths in
@@ -113,10 +114,9 @@ fn expand(found: &mut BTreeSet<Vec<String>>, module: &[String], mut path: Vec<St
         let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         rest = &rest[name.len()..];
         match name.as_str() {
-            "" => {}
             "crate" => path.clear(),
             "self" if path.is_empty() => path = module.to_vec(),
-            "self" => {}
+            "" | "self" => {}
             "super" if path.is_empty() => path = module[..module.len().saturating_sub(1)].to_vec(),
             "super" => drop(path.pop()),
             _ => path.push(name),
