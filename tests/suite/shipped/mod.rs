@@ -1,5 +1,6 @@
-//! What is shipped: the installation, the manual pages, the README.
+//! What is shipped: the installation, the manual pages, the documentation, the messages.
 
 mod install;
 mod man;
+mod messages;
 mod readme;
