@@ -204,7 +204,7 @@ impl Diagnosis {
             wals: Option<&'a RawValue>,
         }
         let unreadable = |error: serde_json::Error| {
-            Unknown::Answer(format!("an answer that is not understood ({})", one_line(&error.to_string())))
+            Unknown::Answer(format!("an unexpected answer ({})", one_line(&error.to_string())))
         };
         let body: Body = serde_json::from_slice(body).map_err(unreadable)?;
         let Some(raw) = body.servers.get(server) else {

@@ -149,7 +149,7 @@ impl Reply {
         if self.status != 200 {
             return Err(self.says());
         }
-        let body: Body = self.json().map_err(|why| format!("an answer that is not understood ({why})"))?;
+        let body: Body = self.json().map_err(|why| format!("an unexpected answer ({why})"))?;
         match body.status.as_str() {
             "IN_PROGRESS" => Ok(Status::InProgress),
             "DONE" => Ok(Status::Done),
@@ -177,7 +177,7 @@ impl Reply {
         if self.status != 200 {
             return Err(self.says());
         }
-        let body: Body = self.json().map_err(|why| format!("an answer that is not understood ({why})"))?;
+        let body: Body = self.json().map_err(|why| format!("an unexpected answer ({why})"))?;
         let sound = body.operations.iter().all(|operation| is_id(&operation.id));
         if sound { Ok(body.operations) } else { Err("an invalid operation ID".into()) }
     }

@@ -60,7 +60,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     tls(
         Opt::CaFile,
         "ca-file",
-        "Certificates to trust, in PEM, beside the system's (or SSL_CERT_FILE and SSL_CERT_DIR)",
+        "Certificates to trust, in PEM, in addition to the system's (or SSL_CERT_FILE and SSL_CERT_DIR)",
     ),
     advanced(
         Opt::Proxy,
@@ -78,7 +78,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         "max-retries",
         Kind::Count,
         Group::Timing,
-        "How often a request that failed and started nothing is tried",
+        "Number of attempts for a request that fails and starts nothing",
     )
     .global()
     .default("5"),
@@ -86,14 +86,14 @@ pub const OPTIONS: &[OptionSpec] = &[
         .global()
         .default("10")
         .check(at_least_one),
-    seconds(Opt::RequestTimeout, "request-timeout", "Seconds until the API must have answered a question")
+    seconds(Opt::RequestTimeout, "request-timeout", "Seconds to wait for the API's answer to a question")
         .global()
         .default("20")
         .check(at_least_one),
     seconds(
         Opt::CreateTimeout,
         "create-timeout",
-        "Seconds until the API must have answered the request that starts the operation",
+        "Seconds to wait for the API's answer to the request that starts the operation",
     )
     .global()
     .default("60")
@@ -129,13 +129,13 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Text,
         "Follow this operation instead of starting one (--ssh-command is not needed then)",
     ),
-    seconds(Opt::LoopWait, "loop-wait", "Seconds between two looks at the operation, at most")
+    seconds(Opt::LoopWait, "loop-wait", "Longest time in seconds between two questions about the operation")
         .only(&[Command::Recover, Command::Check, Command::Operations])
         .default("10"),
     seconds(
         Opt::MaxOutage,
         "max-outage",
-        "Seconds without a good answer about a running operation until giving up (300, or max-retries x retry-wait when one of them is given)",
+        "Seconds without a valid answer about a running operation before giving up, while no data arrives (300, or max-retries x retry-wait when one of them is given)",
     )
     .global(),
     seconds(Opt::Deadline, "deadline", "Seconds for the whole run, 0 for no limit").global().default("0"),
@@ -143,33 +143,33 @@ pub const OPTIONS: &[OptionSpec] = &[
         Opt::Verify,
         "verify",
         Kind::Flag,
-        "Call the recovery failed when the data directory does not hold the data afterwards (a warning otherwise)",
+        "Fail when the data is not in the data directory: the default; --verify=false is --no-verify",
     ),
     advanced(
         Opt::StateFile,
         "state-file",
         Kind::Path,
-        "File that remembers the running operation (beside the data directory: DATADIR.barman-recover.json)",
+        "State file, which remembers the running operation (beside the data directory: DATADIR.barman-recover.json)",
     )
     .only(WITH_STATE_FILE),
     advanced(
         Opt::NoStateFile,
         "no-state-file",
         Kind::Flag,
-        "Keep no state file: a run that was killed is then forgotten",
+        "Keep no state file: after a kill the next run does not know about the restore",
     )
     .only(WITH_STATE_FILE),
     seconds(
         Opt::StallTimeout,
         "stall-timeout",
-        "Seconds without anything new in the data directory until giving up, 0 for no limit (a warning comes after 300)",
+        "Seconds without anything new in the data directory before giving up, 0 for no limit (a warning comes after 300)",
     )
     .default("0"),
     advanced(
         Opt::NoDiagnose,
         "no-diagnose",
         Kind::Flag,
-        "Do not ask the API for the backup's size (GET /diagnose, which has Barman look at all its servers): no percentage then",
+        "Do not ask the API for the backup's size (GET /diagnose, which makes Barman look at all its servers): no percentage is shown then",
     ),
     needed(Opt::BarmanModel, "barman-model", Kind::Text, "Barman config model to apply to the server")
         .only(SWITCH),
@@ -187,7 +187,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         Opt::NoVerify,
         "no-verify",
         Kind::Flag,
-        "Accept the API's DONE although the data is not in the data directory: for a host that restores elsewhere",
+        "Accept the API's DONE although the data is not in the data directory: for a restore to a different host",
     ),
     advanced(
         Opt::LeaveRunning,
@@ -199,7 +199,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         Opt::Force,
         "force",
         Kind::Flag,
-        "Restore although a check of the free space or of the data directory speaks against it",
+        "Restore even if the check of the free space or of the data directory fails",
     ),
     advanced(
         Opt::Probe,

@@ -62,7 +62,7 @@ impl Url {
             return Err("must begin with 'http://' or 'https://'".into());
         };
         if rest.chars().any(|c| c.is_control() || matches!(c, ' ' | '"' | '<' | '>' | '\\')) {
-            return Err("holds a character that no URL has (a blank, a quote, ...)".into());
+            return Err("holds a character that is not allowed in a URL (a blank, a quote, ...)".into());
         }
         let rest = rest.split('#').next().unwrap_or(rest);
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -148,9 +148,12 @@ fn host_and_port(address: &str, https: bool) -> Result<(String, u16), String> {
         let (host, rest) = address.split_at(end + 1);
         let inner = host.trim_start_matches('[').trim_end_matches(']');
         if !host.starts_with('[') || inner.parse::<core::net::Ipv6Addr>().is_err() {
-            return Err("has an IPv6 address that is none".into());
+            return Err("has an invalid IPv6 address".into());
         }
-        (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or("has a wrong port")?) })
+        (
+            host,
+            if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or("has an invalid port")?) },
+        )
     } else {
         match address.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -158,17 +161,17 @@ fn host_and_port(address: &str, https: bool) -> Result<(String, u16), String> {
         }
     };
     if host.is_empty() {
-        return Err("names no host".into());
+        return Err("has no host name".into());
     }
     let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     if !host.starts_with('[') && !host.bytes().all(name) {
-        return Err("has a host name with a character that no host name has".into());
+        return Err("has a host name with an invalid character".into());
     }
     let port = match port {
         None => default_port(https),
         Some(digits) => match digits.parse::<u16>() {
             Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => port,
-            _ => return Err("has a wrong port (1 to 65535)".into()),
+            _ => return Err("has an invalid port (1 to 65535)".into()),
         },
     };
     Ok((host.to_ascii_lowercase(), port))
@@ -197,14 +200,14 @@ mod tests {
             ("ftp://h", "! must begin with 'http://' or 'https://'"),
             ("http://", "! names no host"),
             ("http://:80", "! names no host"),
-            ("http://h:99999", "! has a wrong port (1 to 65535)"),
-            ("http://h:", "! has a wrong port (1 to 65535)"),
-            ("http://h:0", "! has a wrong port (1 to 65535)"),
-            ("http://h:+5", "! has a wrong port (1 to 65535)"),
-            ("http://[::1", "! has a wrong port (1 to 65535)"),
-            ("http://[zz]", "! has an IPv6 address that is none"),
-            ("http://a b", "! holds a character that no URL has (a blank, a quote, ...)"),
-            ("http://h\r\nX: y", "! holds a character that no URL has (a blank, a quote, ...)"),
+            ("http://h:99999", "! has an invalid port (1 to 65535)"),
+            ("http://h:", "! has an invalid port (1 to 65535)"),
+            ("http://h:0", "! has an invalid port (1 to 65535)"),
+            ("http://h:+5", "! has an invalid port (1 to 65535)"),
+            ("http://[::1", "! has an invalid port (1 to 65535)"),
+            ("http://[zz]", "! has an invalid IPv6 address"),
+            ("http://a b", "! holds a character that is not allowed in a URL (a blank, a quote, ...)"),
+            ("http://h\r\nX: y", "! holds a character that is not allowed in a URL (a blank, a quote, ...)"),
             (
                 "http://u:1/p@h",
                 "! has an '@' in its path (a password's '/', '?' and '#' are %2F, %3F and %23)",
@@ -217,8 +220,8 @@ mod tests {
                 "http://é:secret@h/p@h",
                 "! has an '@' in its path (a password's '/', '?' and '#' are %2F, %3F and %23)",
             ),
-            ("http://h/\u{84}", "! holds a character that no URL has (a blank, a quote, ...)"),
-            ("http://hé", "! has a host name with a character that no host name has"),
+            ("http://h/\u{84}", "! holds a character that is not allowed in a URL (a blank, a quote, ...)"),
+            ("http://hé", "! has a host name with an invalid character"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }

@@ -110,7 +110,7 @@ pub(crate) fn in_doubt(run: &mut Run, why: String, timed_out: bool) -> Doubt {
     run.set_operation(None, OperationState::MaybeCreated);
     let kind = run.kind.name();
     run.warn(format!(
-        "the reply to the create was lost ({why}): a {kind} operation may be running, looking for it"
+        "the create request may have started a {kind} operation, but its reply does not say so ({why}): looking for it"
     ));
     let last_look = run.now() + run.connection.create_timeout;
     Doubt { timed_out, last_look }
@@ -151,7 +151,7 @@ impl Attempts {
         let wait = if failure.by_api { self.spread(run, failure.retry_after) } else { usual(run, failure) };
         if others && run.now().saturating_sub(since) < QUEUE {
             run.info(format!(
-                "the API is serving other nodes, one create a second ({why}): asking again in {}",
+                "the API is busy with other nodes, it creates one operation per second ({why}): trying again in {}",
                 seconds(wait)
             ));
             return run.pause(wait);

@@ -76,7 +76,7 @@ fn adopt(run: &mut Run, record: &Record, doomed: Option<&str>) {
     let pid = record.run.pid;
     let plan = match doomed {
         None => format!("first waiting for {operation} to end"),
-        Some(why) => format!("first ending {operation}, as its data can't count any more ({why})"),
+        Some(why) => format!("first ending {operation}, because its data can't be used any more ({why})"),
     };
     run.warn(format!("an earlier run (pid {pid}) for this data directory was killed or gave up: {plan}"));
     let state = match record.operation_id {
@@ -108,10 +108,10 @@ fn cannot_count(record: &Record, now: &Snapshot, restore: &Restore) -> Option<St
     match (now.content, record.identity, now.identity) {
         (Content::Unseen, ..) => None,
         (_, Some(then), Some(here)) if !then.became(&here) => {
-            Some("the data directory was removed or emptied since".into())
+            Some("the data directory has been removed or emptied since then".into())
         }
         (_, Some(_), Some(_)) if !now.removable => {
-            Some("the data directory is a mount point, or its parent can't be changed: it may have been emptied since".into())
+            Some("the data directory is a mount point, or its parent is not writable: it may have been emptied since then".into())
         }
         (_, Some(_), Some(_)) => None,
         _ => Some("the data directory is not the one that it wrote into".into()),

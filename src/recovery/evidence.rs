@@ -43,7 +43,7 @@ pub(crate) fn evidence(
             }
         }
         (Content::Something, Some(_)) => {
-            Evidence::Nothing("it holds a restore from before, which this operation has not touched".into())
+            Evidence::Nothing("it holds an earlier restore, which this operation has not changed".into())
         }
         (Content::Something, None) if new(|s| s.pg_version) && new(|s| s.pg_control) => Evidence::NewFiles,
         (Content::Something, None) => Evidence::Nothing("nothing in it is new".into()),

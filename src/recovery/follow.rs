@@ -34,6 +34,15 @@ impl Fate {
             Fate::Unknown => OperationState::NotCreated,
         }
     }
+
+    /// As the log has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Fate::Done | Fate::Failed => self.state().name(),
+            Fate::Unknown => "unknown to the API",
+            Fate::Silent => "complete in the data directory",
+        }
+    }
 }
 
 /// An operation that has ended.
@@ -149,7 +158,9 @@ fn end_doomed(run: &mut Run, watch: &Watch) {
     if watch.doomed().is_some() {
         let receivers = run.world.end_receivers();
         if receivers > 0 {
-            run.info(format!("ended {receivers} rsync receivers of a restore that can't count any more"));
+            run.info(format!(
+                "sent SIGTERM to {receivers} rsync receivers of a restore whose data can't be used any more"
+            ));
         }
     }
 }
@@ -158,7 +169,7 @@ fn end_doomed(run: &mut Run, watch: &Watch) {
 fn give_up_on(run: &mut Run, open: &[String]) -> Vec<Ended> {
     let about = about(run, open);
     run.warn(format!(
-        "the data directory holds Barman's last mark, nothing has changed for a minute, and the API does not say that {about} has ended: taking it as done"
+        "the data directory holds a complete restore, nothing has changed in it for a minute, and the API does not say that {about} has ended: treating it as done"
     ));
     open.iter().map(|id| Ended { id: id.clone(), fate: Fate::Silent }).collect()
 }

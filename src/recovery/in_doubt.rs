@@ -60,11 +60,11 @@ pub(crate) fn follow_candidates(
             .filter(|id| !ended.iter().any(|known| known.id == *id))
             .collect();
         for id in &open {
-            run.info(format!("operation {id} is new: it may be ours"));
+            run.info(format!("operation {id} is new and may be ours: following it"));
         }
         let followed = follow(run, watch, &open)?;
         for Ended { id, fate } in &followed {
-            run.info(format!("operation {id} has ended: {fate:?}"));
+            run.info(format!("operation {id} has ended: {}", fate.name()));
         }
         let any = !followed.is_empty();
         ended.extend(followed);

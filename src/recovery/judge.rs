@@ -85,15 +85,15 @@ impl Case<'_> {
                 "check --backup-id and --barman-server; empty the data directory and restore again".into(),
             ),
             Evidence::NewFiles => warned(
-                format!("{directory} holds new data without the last mark that Barman leaves: whether it is complete can't be seen"),
-                "is this a Barman before 3.14, or a later one with another order of files?",
+                format!("{directory} holds new data, but not the files that Barman writes last: nothing shows whether it is complete"),
+                "Barman 3.14 to 3.19 write them; with a different version, check the restored data once by hand",
             ),
             Evidence::Unseen => {
-                warned(format!("{directory} can't be seen from here: nobody has verified the data in it"), "")
+                warned(format!("{directory} can't be seen from here: its data was not verified"), "")
             }
             Evidence::Nothing(what) if self.restore.verify => failed(
                 format!("{says} the data is not in {directory}: {what}"),
-                "was it restored to a different host (--ssh-command), or did two nodes get one operation? Barman's own output names the destination; --no-verify is for a host that restores elsewhere".into(),
+                "either it was restored to a different host (check --ssh-command), or two nodes were given the same operation; Barman's own output names the destination. --no-verify accepts a restore to a different host".into(),
             ),
             Evidence::Nothing(what) => {
                 warned(format!("{says} the data is not in {directory}: {what} (--no-verify)"), "")
@@ -109,8 +109,8 @@ impl Case<'_> {
             _ if self.operations.ended.is_empty() && timed_out => Verdict::Failed(
                 Code::HttpError,
                 Problem::new(
-                    "the API did not answer the request for a recovery operation in time, and no operation has appeared since: it is not able to start one",
-                    "see the log of pg-backup-api on the Barman host; --create-timeout sets how long it has for the answer",
+                    "the API did not answer the create request in time, and no new operation has appeared since then",
+                    "see the log of pg-backup-api on the Barman host; --create-timeout sets how long to wait for the answer",
                 ),
             ),
             _ if self.operations.ended.is_empty() => Verdict::CreateAgain("no operation was created".into()),
@@ -118,17 +118,17 @@ impl Case<'_> {
                 Code::HttpError,
                 Problem::new(
                     format!(
-                        "the reply to the create was lost, and {directory} can't be seen from here, so nothing shows which of the operations that were new then restored it: {names}"
+                        "the reply to the create request was lost, and {directory} can't be seen from here: nothing shows which of the new operations was for this node: {names}"
                     ),
-                    "see on the Barman host which operation was for this node",
+                    "find out on the Barman host which of them restored to this node",
                 ),
             ),
-            Evidence::Nothing(_) if self.can_create() => {
-                Verdict::CreateAgain(format!("what was created since ({names}) has ended elsewhere"))
-            }
+            Evidence::Nothing(_) if self.can_create() => Verdict::CreateAgain(format!(
+                "the operations that were created since then ({names}) were for other nodes"
+            )),
             Evidence::Other(what) => self.pieces(&format!("holds {what}")),
-            Evidence::NewFiles => self.pieces("holds new data without Barman's last mark"),
-            Evidence::Nothing(what) => self.pieces(&format!("holds only pieces: {what}")),
+            Evidence::NewFiles => self.pieces("holds new data, but not the files that Barman writes last"),
+            Evidence::Nothing(what) => self.pieces(&format!("does not hold a complete restore: {what}")),
         }
     }
 
@@ -148,10 +148,12 @@ impl Case<'_> {
             ),
             Evidence::Unseen => Verdict::CreateAgain("the earlier run's operation has ended".into()),
             Evidence::Nothing(_) if self.can_create() => Verdict::CreateAgain(
-                "nothing of the earlier run is in progress or in the data directory".into(),
+                "the earlier run has left nothing that is in progress, and no data".into(),
             ),
             Evidence::Other(what) => self.pieces(&format!("holds {what}")),
-            Evidence::NewFiles => self.pieces("holds data of an earlier restore without Barman's last mark"),
+            Evidence::NewFiles => {
+                self.pieces("holds data of an earlier restore, but not the files that Barman writes last")
+            }
             Evidence::Nothing(what) => {
                 self.pieces(&format!("holds the remains of an earlier restore: {what}"))
             }

@@ -5,11 +5,11 @@ pub(crate) fn refusal_hint(why: &str) -> String {
     let hint = if why.contains("HTTP 404") && why.contains("Backup '") {
         "--backup-id must be a backup that 'barman list-backups' lists on the Barman host, or latest"
     } else if why.contains("HTTP 404") {
-        "--barman-server must be a server that 'barman list-servers' lists on the Barman host; --api-url must lead to pg-backup-api"
+        "--barman-server must be a server that 'barman list-servers' lists on the Barman host; --api-url must point to pg-backup-api"
     } else if why.contains("HTTP 401") || why.contains("HTTP 403") {
         "a proxy in front of pg-backup-api asks for authentication: a client certificate (--cert-file), or user:password@ in --api-url"
     } else if why.contains("HTTP 3") {
-        "a create is never sent to another address: set --api-url to it"
+        "a create request is never redirected: set --api-url to that address"
     } else if !why.contains("HTTP ") {
         API_HINT
     } else {

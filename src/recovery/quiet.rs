@@ -45,7 +45,7 @@ pub(crate) fn quiet(run: &mut Run, watch: &mut Watch, restore: &Restore) -> Resu
         if !warned && run.now().saturating_sub(since) > QUIET {
             warned = true;
             run.warn(format!(
-                "the operation has ended, and something still writes into {} (another restore? Two nodes may have got one operation): waiting for its end",
+                "the operation has ended, but something still writes into {} (two nodes may have been given the same operation): waiting until it stops",
                 restore.data_directory
             ));
         }
@@ -59,7 +59,7 @@ pub(crate) fn end_restore(run: &mut Run) -> Result<(), End> {
     if run.world.end_receivers() == 0 && !run.receivers_seen {
         return Ok(());
     }
-    run.info("ending the restore: its rsync receivers have got SIGTERM");
+    run.info("ending the restore: sent SIGTERM to its rsync receivers");
     loop {
         if let Some(id) = run.operation_id.clone()
             && let Ok(Ok(status)) = run.ask(&Request::Poll(id.clone()))?.map(|reply| reply.operation())

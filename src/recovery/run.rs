@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
         if let Err(why) = written {
             self.locked = false;
             self.warn(format!(
-                "the state file can't be written ({why}): going on without it; if this run is killed, the next one won't know of it"
+                "the state file can't be written ({why}): continuing without it; if this run is killed, the next one will not know about it"
             ));
         }
     }
@@ -204,14 +204,14 @@ impl<'a> Run<'a> {
             return Err(End::with(
                 Code::HttpError,
                 format!(
-                    "Maximum number of retries exceeded, exiting. {about} of server {server} may still be running: no good answer from {url} for {lasted} ({tries} tries), the last: {why}"
+                    "Maximum number of retries exceeded, exiting. {about} of server {server} may still be running: no valid answer from {url} for {lasted} ({tries} tries), the last error: {why}"
                 ),
                 self.still_running_hint(),
             ));
         }
         let budget = seconds(self.connection.max_outage);
         self.warn(format!(
-            "Attempt {tries} to ask about {about} failed: {why} (no good answer for {lasted} of at most {budget})"
+            "Attempt {tries} to ask about {about} failed: {why} (no valid answer for {lasted}, giving up after {budget})"
         ));
         Ok(miss.wait)
     }
@@ -220,16 +220,16 @@ impl<'a> Run<'a> {
     pub(crate) fn still_running_hint(&mut self) -> String {
         let server = &self.connection.barman_server;
         let look = match &self.operation_id {
-            Some(id) => format!("'patroni_barman operations wait {id}' waits for its end"),
+            Some(id) => format!("'patroni_barman operations wait {id}' waits for it to end"),
             None => format!("see on the Barman host what is running for server {server}"),
         };
         let meanwhile = match self.kind {
-            OperationKind::Recovery => "; let nothing else write into the data directory meanwhile",
+            OperationKind::Recovery => "; nothing else must write into the data directory until it has ended",
             _ => "",
         };
         let journal = self.world.journal().filter(|_| self.locked).map(|journal| {
             let path = journal.path();
-            format!("; once nothing of it is running on the Barman host any more, remove {path}, or the next run waits for it again")
+            format!("; if nothing of it is running on the Barman host any more, remove {path}: otherwise the next run waits for it again")
         });
         look + meanwhile + &journal.unwrap_or_default()
     }
@@ -253,7 +253,7 @@ impl Run<'_> {
         let (kind, server) = (self.kind.name(), &self.connection.barman_server);
         let message = match (&self.operation_id, self.settled) {
             (Some(id), false) if !self.state.may_be_running() => format!(
-                "{what}: {kind} operation {id} has ended ({}), but something may still write into the data directory",
+                "{what}: {kind} operation {id} has ended ({}), but something may still be writing into the data directory",
                 self.state.name()
             ),
             (Some(id), false) => {

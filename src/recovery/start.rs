@@ -63,14 +63,14 @@ pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, E
                         format!(" (pid {}{operation})", record.run.pid)
                     });
                     run.warn(format!(
-                        "another run{other} restores into this data directory: waiting for its end (it has locked {path})"
+                        "another run{other} is restoring into this data directory and has locked {path}: waiting for it to end"
                     ));
                 }
                 run.pause(LOOK_AGAIN)?;
             }
             Lock::Unavailable(why) => {
                 run.warn(format!(
-                    "the state file {path} can't be used ({why}): going on without it; if this run is killed, the next one won't know of it"
+                    "the state file {path} can't be used ({why}): continuing without it; if this run is killed, the next one will not know about it"
                 ));
                 return Ok(None);
             }
@@ -95,7 +95,7 @@ fn refuse_foreign(run: &mut Run, restore: &Restore, record: &Record, path: &str)
         return Ok(());
     };
     let operation =
-        record.operation_id.as_ref().map_or("what it started".into(), |id| format!("operation {id}"));
+        record.operation_id.as_ref().map_or("any operation".into(), |id| format!("operation {id}"));
     let message = format!("the state file {path} belongs to a different {what}: {theirs}, not {ours}");
     let hint = format!(
         "make sure that {operation} of server {} at {} has ended, then remove {path}",
@@ -172,7 +172,7 @@ impl Baseline {
             };
             if attempt == most {
                 let why = missed.why;
-                run.warn(format!("the operations can't be listed ({why}): going on without their list"));
+                run.warn(format!("the operations can't be listed ({why}): continuing without the list"));
             } else {
                 let wait = again_wait(run, missed.retry_after);
                 run.pause(wait)?;
@@ -204,10 +204,13 @@ pub(crate) fn nobody_writes_here(run: &mut Run, restore: &Restore) -> Result<Sna
         }
         let counts = snapshot.content == Content::Something;
         if logged.is_due(run.now(), run.loop_wait) {
-            let what =
-                if counts { "waiting for their end" } else { "ending them, as the directory was emptied" };
+            let what = if counts {
+                "waiting for them to end"
+            } else {
+                "ending them, because the directory was emptied"
+            };
             run.warn(format!(
-                "{receivers} rsync receivers of a restore that this run did not start write into {directory}: {what}"
+                "{receivers} rsync receivers of a restore that this run did not start are writing into {directory}: {what}"
             ));
         }
         if !counts {
@@ -221,7 +224,7 @@ pub(crate) fn nobody_writes_here(run: &mut Run, restore: &Restore) -> Result<Sna
 pub(crate) fn warn_of_content(run: &mut Run, restore: &Restore) {
     let why = match run.world.look().content {
         Content::Something => {
-            "is not empty: Barman 3.15 and later refuse it, unless it is configured for delta-restore"
+            "is not empty: Barman 3.15 and later refuse it, unless Barman is configured for delta-restore"
         }
         Content::NotADirectory => "is not a directory: Barman will refuse it",
         _ => return,

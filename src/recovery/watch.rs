@@ -212,7 +212,7 @@ impl<'a> Watch<'a> {
         );
         if gives_up {
             let message = format!(
-                "Recovery operation failed. {what}, and {operation} is in progress (--stall-timeout)"
+                "Recovery operation failed. {what}, and {operation} is still IN_PROGRESS (--stall-timeout)"
             );
             return Err(End::with(Code::RecoveryFailed, message, hint));
         }

@@ -104,8 +104,8 @@ impl World for Here {
         let url = connection.api_url.join(&request.segments(&connection.barman_server));
         let came = match &answer {
             Ok(reply) => format!("HTTP {}, {} bytes", reply.status, reply.body.len()),
-            Err(error) if error.sent => "no reply (it was sent)".into(),
-            Err(_) => "no reply (it was not sent)".into(),
+            Err(error) if error.sent => "no reply (the request was sent)".into(),
+            Err(_) => "no reply (the request was not sent)".into(),
         };
         let took = self.now().saturating_sub(began).as_millis();
         self.report(Event::log(Level::Debug, &format!("{method} {url}: {came}, {took} ms")));

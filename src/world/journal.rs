@@ -136,7 +136,7 @@ impl Record {
                 (_, None) => {}
             }
         }
-        record.map(Some).ok_or_else(|| "it does not hold what this program writes".into())
+        record.map(Some).ok_or_else(|| "it was not written by this program".into())
     }
 
     pub(crate) fn new(run: Run) -> Record {

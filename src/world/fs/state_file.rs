@@ -17,7 +17,7 @@ pub(crate) struct StateFile {
     path: PathBuf,
     /// Open; locked once claimed.
     file: Option<File>,
-    /// Whether it is another user's, to be read and locked but not written.
+    /// Whether it belongs to a different user, to be read and locked but not written.
     read_only: bool,
     /// What the run that we waited for wrote last.
     ended: Option<Record>,
@@ -107,7 +107,7 @@ impl StateFile {
     pub(crate) fn append(&mut self, lines: &[Line]) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Err(io::Error::other("it is not open")) };
         if self.read_only {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is another user's"));
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to a different user"));
         }
         let end = file.seek(SeekFrom::End(0))?;
         let bytes: Vec<u8> = lines.iter().flat_map(Line::to_bytes).collect();
