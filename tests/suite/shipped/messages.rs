@@ -14,6 +14,9 @@ filled in. Made by `UPDATE_DOCS=1 cargo test --test suite messages`; [Troublesho
 what to do about them.
 ";
 
+/// Compiled for tests alone.
+const NOT_SHIPPED: [&str; 4] = ["tests.rs", "docs.rs", "fuzzing.rs", "scratch.rs"];
+
 #[test]
 fn the_page_has_every_text() {
     let mut page = HEAD.to_owned();
@@ -55,9 +58,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() && name != "tests" {
             found.extend(files(&path));
-        } else if name.ends_with(".rs")
-            && !["tests.rs", "docs.rs", "fuzzing.rs", "scratch.rs"].contains(&&*name)
-        {
+        } else if path.extension().is_some_and(|ending| ending == "rs") && !NOT_SHIPPED.contains(&&*name) {
             found.push(path);
         }
     }
@@ -78,13 +79,13 @@ fn texts(code: &str) -> Vec<String> {
             here.find('\n').map_or("", |end| &here[end..])
         } else if here.starts_with("/*") {
             here.split_once("*/").map_or("", |(_, rest)| rest)
-        } else if here.starts_with('"') {
+        } else if let Some(literal) = here.strip_prefix('"') {
             let hashes = before.len() - before.trim_end_matches('#').len();
             let is_raw = before[..before.len() - hashes].ends_with('r');
             let (text, rest) = if is_raw {
-                here[1..].split_once(&format!("\"{}", "#".repeat(hashes))).unwrap()
+                literal.split_once(&format!("\"{}", "#".repeat(hashes))).unwrap()
             } else {
-                let (text, rest) = here[1..].split_at(end_of_literal(&here[1..]));
+                let (text, rest) = literal.split_at(end_of(literal));
                 (text, &rest[1..])
             };
             let is_for_people = !before.ends_with('b') && !before.ends_with("reason = ");
@@ -102,7 +103,7 @@ fn texts(code: &str) -> Vec<String> {
     found
 }
 
-fn end_of_literal(text: &str) -> usize {
+fn end_of(text: &str) -> usize {
     let mut escaped = false;
     let end = text.bytes().position(|byte| {
         let ends = byte == b'"' && !escaped;
