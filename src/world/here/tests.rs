@@ -66,7 +66,10 @@ fn each_request_is_in_the_log_of_those_who_look_for_a_fault() {
     here.send(&Request::Status, Duration::from_secs(5)).unwrap_err();
     let lines = lines.lock().unwrap();
     let Some(Event::Log { level: Level::Debug, message }) = lines.last() else { panic!("{lines:?}") };
-    assert!(message.starts_with("GET http://127.0.0.1:9/status: no reply (it was not sent), "), "{message}");
+    assert!(
+        message.starts_with("GET http://127.0.0.1:9/status: no reply (the request was not sent), "),
+        "{message}"
+    );
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn what_a_lost_create_has_started_is_followed_to_its_end() {
         let api = Api::start(model, Script::new().create([Step::model().reset(At::Request)]));
         let ran = switch(&api);
         assert_eq!((ran.code, api.creates()), (Some(code), 1), "{}", ran.log);
-        assert!(ran.has(" is new: it may be the one\n"), "{}", ran.log);
+        assert!(ran.has(" is new and may be ours: following it\n"), "{}", ran.log);
     });
 }
 

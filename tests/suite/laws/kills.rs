@@ -76,7 +76,7 @@ fn killed_with_a_create_that_never_took_effect_the_next_run_creates() {
     api.wait("the create", |api| api.creates() == 1);
     run.kill().expect(KILLED);
     let second = end(node.start(&api, &[]), &node, &api);
-    second.expect(0).says("nothing of the earlier run is in progress");
+    second.expect(0).says("the earlier run has left nothing that is in progress");
     assert_eq!((api.creates(), api.applied(), node.has_state_file()), (2, 1, false));
 }
 
@@ -168,10 +168,7 @@ fn a_second_run_waits_for_the_one_that_lives_and_finds_the_directory_complete() 
     let (node, api) = held(OnRemoval::Fail);
     let first = restoring(&node, &api);
     let mut second = node.start(&api, &[]);
-    second.wait_for(&format!(
-        "another run (pid {}) restores into this data directory, operation 20",
-        first.pid()
-    ));
+    second.wait_for(&format!("another run (pid {}, operation 20", first.pid()));
     assert!(!second.has_ended());
     api.release();
     end(first, &node, &api).expect(0);

@@ -124,14 +124,14 @@ fn list() -> Vec<Row> {
     let mut rows = Vec::new();
     for Fault { name, step, limits } in lost() {
         let row = row("list", format!("{name}: goes on without the list")).with(limits);
-        rows.push(row.script(Script::new().list([step.times(2)])).says("going on without their list"));
+        rows.push(row.script(Script::new().list([step.times(2)])).says("continuing without the list"));
     }
     let once = Script::new().list([Step::proxy_error(500)]);
     rows.push(row("list", "500 once: asked for again").script(once));
     for status in REFUSALS.into_iter().chain(LATER).chain([500]) {
         let row = row("list", format!("{status}: goes on without the list"));
         let script = Script::new().list([refusal(status).forever()]);
-        rows.push(row.script(script).says("going on without their list"));
+        rows.push(row.script(script).says("continuing without the list"));
     }
     for (name, step) in good() {
         rows.push(row("list", format!("{name} is good")).script(Script::new().list([step])));

@@ -103,7 +103,7 @@ fn lost_creates() -> Vec<Row> {
         row("lost create", "another node's operation that is done is no success of ours: created again")
             .script(with_other(false, other_node(Some(300), Status::Done)))
             .creates(2)
-            .says("is new: it may be the one"),
+            .says("is new and may be ours"),
         row("lost create", "another node's operation that failed is no failure of ours: created again")
             .script(with_other(false, other_node(Some(300), Status::Failed)))
             .creates(2),
@@ -111,7 +111,7 @@ fn lost_creates() -> Vec<Row> {
             .script(with_other(false, Foreign { after_ms: 300, ..other_node(Some(300), Status::Done) }))
             .with(&["--retry-wait", "2"])
             .creates(2)
-            .says("is new: it may be the one"),
+            .says("is new and may be ours"),
         row("lost create", "no second one while another node's operation may be ours")
             .script(with_other(false, other_node(None, Status::Done)))
             .with(&["--deadline", "3"])
@@ -288,7 +288,7 @@ fn state_file_of(node: &Node, url: &str, server: &str) {
 }
 
 fn state_files() -> Vec<Row> {
-    let unusable = "going on without it";
+    let unusable = "continuing without it";
     vec![
         row("state file", "none is kept when none is wanted").with(&["--no-state-file"]),
         row("state file", "garbage in it is as if it were not there, with a warning")
