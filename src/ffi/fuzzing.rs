@@ -132,15 +132,15 @@ fn set(handle: *mut Handle, which: usize, value: &[u8]) -> i32 {
         return set(handle, number.cast_signed());
     }
     match which - FLAGS.len() {
-        0 => by_name(handle, value),
-        1 => given(value, |name| {
-            // A name that is known takes a number, which no file of this machine has.
-            barman_recover_set(handle, name, c"4294967295".as_ptr())
-        }),
-        _ => {
+        0 => {
             let function = (number != 0).then_some(ignore as unsafe extern "C" fn(_, _, _, _) -> _);
             barman_recover_set_event_callback(handle, function, ptr::null_mut())
         }
+        1 => by_name(handle, value),
+        _ => given(value, |name| {
+            // A name that is known takes a number, which no file of this machine has.
+            barman_recover_set(handle, name, c"4294967295".as_ptr())
+        }),
     }
 }
 
