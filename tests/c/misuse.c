@@ -13,7 +13,7 @@
 
 static barman_recover *handles[HANDLES];
 static const char *texts[24];
-static int finished;
+static int finished, in_callback;
 static long calls[2], runs[12];
 
 static unsigned below(unsigned *seed, unsigned limit)
@@ -207,12 +207,20 @@ static int32_t on_event(int32_t kind, int32_t level, const char *message, void *
 {
     static unsigned shared_seed = 99;
     unsigned seed = __atomic_add_fetch(&shared_seed, 7919, __ATOMIC_RELAXED);
+    int32_t answer;
 
     (void)user_data;
+    __atomic_add_fetch(&in_callback, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&finished, __ATOMIC_SEQ_CST)) {
+        __atomic_sub_fetch(&in_callback, 1, __ATOMIC_SEQ_CST);
+        return 1;
+    }
     CHECK(kind >= BARMAN_RECOVER_EVENT_LOG && kind <= BARMAN_RECOVER_EVENT_PROGRESS && level >= -1);
     check_text(message);
     any_call(&seed, handles[below(&seed, HANDLES)]);
-    return below(&seed, 8) == 0 ? (int32_t)below(&seed, 3) - 1 : 0;
+    answer = below(&seed, 8) == 0 ? (int32_t)below(&seed, 3) - 1 : 0;
+    __atomic_sub_fetch(&in_callback, 1, __ATOMIC_SEQ_CST);
+    return answer;
 }
 
 static void *misuse(void *number)
@@ -279,14 +287,20 @@ int main(int argc, char **argv)
 
         for (i = 0; i < HANDLES; i++) /* some need only a run */
             handles[i] = i % 2 == 0 ? ready(argv[1], paths[2 * (i / 2)]) : barman_recover_new();
-        finished = 0;
+        __atomic_store_n(&finished, 0, __ATOMIC_SEQ_CST);
         CHECK(pthread_create(&threads[2], NULL, cancel_now_and_then, NULL) == 0);
         CHECK(pthread_create(&threads[0], NULL, misuse, (void *)0) == 0);
         CHECK(pthread_create(&threads[1], NULL, misuse, (void *)1) == 0);
         pthread_join(threads[0], NULL);
         pthread_join(threads[1], NULL);
-        __atomic_store_n(&finished, 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&finished, 1, __ATOMIC_SEQ_CST);
         pthread_join(threads[2], NULL);
+        /* Runs that were started may still call back, which must touch no handle that is freed. */
+        while (__atomic_load_n(&in_callback, __ATOMIC_SEQ_CST) > 0) {
+            for (i = 0; i < HANDLES; i++)
+                barman_recover_cancel(handles[i]);
+            sleep_us(1000);
+        }
         for (i = 0; i < HANDLES; i++)
             barman_recover_free(handles[i]);
     }

@@ -212,5 +212,5 @@ fn any_call_with_any_argument_from_two_threads_is_an_answer() {
 #[test]
 #[ignore = "deep"]
 fn any_call_for_a_minute() {
-    misuse(6000);
+    misuse(1500);
 }
