@@ -1,6 +1,6 @@
 //! What leads to a create, and every answer to it that says what became of it.
 
-use super::api::{Fault, Kind, recording, reply};
+use super::api::{Fault, Kind, Pending, recording, reply};
 use super::barman::BACKUP;
 use super::row::{ALWAYS, FIRST, Row, later, moved, row, table};
 use super::sim::Sim;
@@ -46,6 +46,19 @@ fn the_simulated_api_answers_as_the_recorded_one() {
     assert_eq!(ask(&mut sim, Request::Status), recording!("status"));
     assert_eq!(ask(&mut sim, Request::Poll(FIRST.into())), recording!("operation-in-progress"));
     assert_eq!(ask(&mut sim, Request::Poll("x".into())).status, recording!("operation-unknown-id").status);
+    let second = |sim: &mut Sim| {
+        let replies = [1, 2].map(|ticket| {
+            let backup_id = "latest".into();
+            sim.state.happen(Happening::Create(Pending { ticket, node: 0, run: 0, backup_id }));
+            let new = (&sim.settings().1).into();
+            sim.state.answer(&Request::Create(new), ticket)
+        });
+        replies.map(|reply| Reply { date: None, ..reply })
+    };
+    assert_eq!(
+        second(&mut Sim::new()),
+        [recording!("create-recovery"), recording!("create-recovery-same-second")]
+    );
     let list = ask(&mut sim, Request::List).operations().unwrap();
     assert!(
         list.iter().any(|operation| (operation.id.as_str(), operation.kind.as_str()) == (FIRST, "recovery"))
@@ -245,6 +258,14 @@ fn nothing_is_sent_while_postgresql_is_running_in_the_directory() {
             .state(NotCreated)
             .says("PostgreSQL is running in /pg/data")
             .holds("nothing is sent", |_, ran| ran.requests.is_empty()),
+        row("it is started while a create in doubt ends")
+            .with(|sim| {
+                sim.state.meets(Kind::Create, 0..1, Fault::Lost);
+                sim.at(secs(59), Deed::Postmaster(Some(99)));
+            })
+            .code(Busy)
+            .state(Done)
+            .creates(1),
         row("it is started meanwhile")
             .with(|sim| {
                 sim.at(ms(15), Deed::Replace);

@@ -3,6 +3,7 @@
 use super::api::{Fault, Kind, id_at, recording, reply};
 use super::barman::{Fate, Plan, Stage};
 use super::row::{ALWAYS, FIRST, Row, later, row, table};
+use super::run::Cut;
 use super::sim::Sim;
 use super::state::{Deed, Happening, ms, secs};
 use crate::api::{Request, Status};
@@ -141,6 +142,25 @@ fn the_api_gets_to_it_late() {
             .creates(1)
     });
     table(rows);
+}
+
+#[test]
+fn the_run_is_killed_while_the_api_takes_five_seconds() {
+    let twice = |sim: &mut Sim| {
+        sim.cuts = vec![Cut::KillAt(secs(1))];
+        sim.run();
+        sim.cuts.clear();
+        sim.run()
+    };
+    let slow = |name: &'static str, fault| row(name).with(|sim| create(sim, fault)).play(twice);
+    table([
+        slow("called again at once: found and ended, and never two at once", Fault::Late(secs(5)))
+            .holds("no law is broken", |sim, _| sim.state.broken.is_empty())
+            .holds("one create at most", |_, ran| ran.creates() <= 1),
+        slow("called again at once, and the create was never processed: our own", Fault::Broken)
+            .code(RecoveryDone)
+            .creates(1),
+    ]);
 }
 
 #[test]

@@ -130,7 +130,7 @@ impl State {
             ensure(writers.is_empty() || elsewhere, &format!("law 2: done beside {}", writers.join(", ")));
         } else {
             ensure(!outcome.message.is_empty(), "not done, and no message");
-            let forced = matches!(outcome.code, Code::Cancelled | Code::TimedOut);
+            let forced = matches!(outcome.code, Code::Cancelled | Code::TimedOut | Code::Busy);
             let arriving = (0..self.restores.len()).find(|number| self.is_arriving(*number, run));
             let id = arriving.map(|number| self.restores[number].operation.clone());
             ensure(forced || id.is_none(), &format!("law 3: gives up while {id:?} brings data"));

@@ -140,6 +140,27 @@ fn a_state_file_that_can_not_be_used_stops_nothing() {
 
 #[test]
 fn following_an_operation_keeps_to_the_state_file() {
+    let follow = |name, lines: Vec<Line>| {
+        row(name).with(move |sim| {
+            sim.set(Opt::OperationId, FIRST);
+            let plan = sim.state.plan.clone();
+            sim.state.start(FIRST, Some((0, usize::MAX)), 0, plan);
+            sim.until(secs(40));
+            sim.left(&lines);
+        })
+    };
+    table([
+        follow("the operation that it names", vec![Line::Operation(FIRST.into())])
+            .code(RecoveryDone)
+            .creates(0)
+            .took(secs(20), secs(22)),
+        follow("one of which it did not know yet", vec![]).code(RecoveryDone).creates(0),
+        follow("another one than it names", vec![Line::Operation("20261122T101942".into())])
+            .code(Busy)
+            .creates(0)
+            .says("20261122T101942")
+            .holds("it stays", |sim, _| sim.state.record(0).is_some()),
+    ]);
     table([
         row("a wrong ID does not make an earlier run forgotten")
             .with(|sim| {

@@ -77,7 +77,7 @@ impl Sim {
         self.settings().1.state_file.is_some()
     }
 
-    fn settings(&self) -> (Connection, Restore) {
+    pub(super) fn settings(&self) -> (Connection, Restore) {
         let mut connection = self.options.connection(Command::Recover).unwrap();
         connection.deadline = self.deadline.or(connection.deadline);
         (connection, self.options.restore().unwrap())
