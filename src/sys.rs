@@ -1,8 +1,10 @@
 //! The calls into libc that std lacks, each behind a safe function.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::{File, OpenOptions};
 use std::io;
+#[cfg(target_os = "linux")]
+use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -39,9 +41,18 @@ pub(crate) fn free_space(path: &Path) -> io::Result<u64> {
 
 /// Whether this user may make and remove files in a directory.
 pub(crate) fn may_write(directory: &Path) -> bool {
-    let Ok(path) = CString::new(directory.as_os_str().as_bytes()) else { return false };
+    may(directory, libc::W_OK | libc::X_OK)
+}
+
+/// Whether this user may execute a file.
+pub(crate) fn may_execute(file: &Path) -> bool {
+    file.is_file() && may(file, libc::X_OK)
+}
+
+fn may(path: &Path, access: i32) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
     // SAFETY: the path ends with a NUL.
-    unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK | libc::X_OK, libc::AT_EACCESS) == 0 }
+    unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), access, libc::AT_EACCESS) == 0 }
 }
 
 /// Runs `start` with every signal blocked, so that a thread which it starts never runs one of the host's
@@ -67,6 +78,94 @@ pub(crate) fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
 pub(crate) fn effective_user() -> u32 {
     // SAFETY: takes nothing, and never fails.
     unsafe { libc::geteuid() }
+}
+
+/// The name of a user.
+pub(crate) fn user_name(user: u32) -> Option<String> {
+    let mut entry = std::mem::MaybeUninit::<libc::passwd>::uninit();
+    let mut found = std::ptr::null_mut();
+    let mut buffer = vec![0; 16 << 10];
+    // SAFETY: all point to memory of the right type and of the length that is passed. Where `found` is set, the entry is
+    // filled, and its name is a string that ends with a NUL in the buffer.
+    let name = unsafe {
+        let entry = entry.as_mut_ptr();
+        if libc::getpwuid_r(user, entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found) != 0
+            || found.is_null()
+        {
+            return None;
+        }
+        CStr::from_ptr((*entry).pw_name).to_string_lossy().into_owned()
+    };
+    Some(name).filter(|name| !name.is_empty())
+}
+
+/// Reports when somebody opens a directory, by whatever path.
+#[cfg(target_os = "linux")]
+pub(crate) struct OpenWatch(File);
+
+#[cfg(target_os = "linux")]
+impl OpenWatch {
+    pub(crate) fn new(directory: &Path) -> io::Result<OpenWatch> {
+        let path = CString::new(directory.as_os_str().as_bytes())?;
+        // SAFETY: takes flags alone. What it returns is a new descriptor, which nobody else owns.
+        let watch = unsafe {
+            match libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC) {
+                -1 => return Err(io::Error::last_os_error()),
+                watch => OwnedFd::from_raw_fd(watch),
+            }
+        };
+        // SAFETY: the descriptor is open, and the path ends with a NUL.
+        let added = unsafe {
+            libc::inotify_add_watch(watch.as_raw_fd(), path.as_ptr(), libc::IN_OPEN | libc::IN_ONLYDIR)
+        };
+        if added == -1 { Err(io::Error::last_os_error()) } else { Ok(OpenWatch(watch.into())) }
+    }
+
+    /// Whether the directory itself, and not only a file in it, was opened since the last call.
+    pub(crate) fn was_opened(&mut self) -> bool {
+        /// An event: descriptor, mask, cookie, length of the name behind it.
+        const HEAD: usize = 16;
+        let (mut events, mut opened) = ([0; 4096], false);
+        while let Ok(length @ 1..) = self.0.read(&mut events) {
+            let mut rest = events.get(..length).unwrap_or_default();
+            while let Some((head, behind)) = rest.split_at_checked(HEAD) {
+                let word = |at: usize| {
+                    let bytes = head.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+                    u32::from_ne_bytes(bytes.unwrap_or_default())
+                };
+                opened |= word(4) & libc::IN_OPEN != 0 && word(4) & libc::IN_ISDIR != 0;
+                let name = usize::try_from(word(12)).unwrap_or(usize::MAX);
+                rest = behind.get(name..).unwrap_or_default();
+            }
+        }
+        opened
+    }
+}
+
+/// Reports when somebody opens a directory: not on this system.
+#[cfg(not(target_os = "linux"))]
+pub(crate) struct OpenWatch;
+
+#[cfg(not(target_os = "linux"))]
+impl OpenWatch {
+    pub(crate) fn new(_: &Path) -> io::Result<OpenWatch> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn was_opened(&mut self) -> bool {
+        false
+    }
+}
+
+/// Another descriptor of an open file, of at least this number; closed when a program is executed.
+pub(crate) fn duplicate(file: &File, least: i32) -> io::Result<OwnedFd> {
+    // SAFETY: the descriptor is open. What it returns is a new one, which nobody else owns.
+    unsafe {
+        match libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) {
+            -1 => Err(io::Error::last_os_error()),
+            copy => Ok(OwnedFd::from_raw_fd(copy)),
+        }
+    }
 }
 
 /// Whether a mount point is here; `None` where the kernel does not say (Linux does from 5.8 on).

@@ -109,6 +109,8 @@ pub(crate) struct Backup {
     pub(crate) pgdata: Option<String>,
     /// `rsync`, `postgres`, ...
     pub(crate) mode: Option<String>,
+    /// Whether it is restored as it lies there: not compressed, encrypted or incremental.
+    pub(crate) is_plain: bool,
     pub(crate) tablespaces: Vec<Tablespace>,
 }
 
@@ -177,6 +179,7 @@ impl Backup {
             system_id: fields.number("systemid"),
             pgdata: fields.exact("pgdata"),
             mode: fields.line("mode"),
+            is_plain: !less && fields.get("encryption").is_none(),
             tablespaces: tablespaces(fields.get("tablespaces")),
         }
     }

@@ -9,4 +9,4 @@ mod reply;
 mod request;
 
 pub(crate) use reply::{Created, OperationKind, Reply, Status, TransportError};
-pub(crate) use request::Request;
+pub(crate) use request::{NewRecovery, Request};

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::api::{Reply, Request, TransportError};
-use crate::config::Restore;
-use crate::outcome::{Busy, Code, OperationState};
+use crate::config::{Connection, Restore};
+use crate::outcome::{Busy, Code, OperationState, Problem};
 use crate::world::journal::{Ended, Line, Lock, Record, Run as RunLine};
 use crate::world::snapshot::{Content, Snapshot};
 
@@ -80,8 +80,24 @@ pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, E
 
 /// The state file belongs to something else: that may be running, and is not ours to judge.
 fn refuse_foreign(run: &mut Run, restore: &Restore, record: &Record, path: &str) -> Result<(), End> {
-    let (connection, theirs) = (run.connection, &record.run);
-    let url = connection.api_url.to_string();
+    let Some(Problem { message, hint }) = foreign(run.connection, restore, record, path) else {
+        return Ok(());
+    };
+    run.locked = false;
+    if let Some(journal) = run.world.journal() {
+        journal.leave();
+    }
+    Err(End::busy(Busy::StateFile, message, hint))
+}
+
+/// To what else a state file belongs, if it does.
+pub(crate) fn foreign(
+    connection: &Connection,
+    restore: &Restore,
+    record: &Record,
+    path: &str,
+) -> Option<Problem> {
+    let (url, theirs) = (connection.api_url.to_string(), &record.run);
     let ids = restore.operation_id.as_ref().zip(record.operation_id.as_ref());
     let (what, theirs, ours) = if theirs.api_url != url {
         ("API", theirs.api_url.as_str(), url.as_str())
@@ -92,20 +108,17 @@ fn refuse_foreign(run: &mut Run, restore: &Restore, record: &Record, path: &str)
     } else if let Some((ours, theirs)) = ids.filter(|(ours, theirs)| ours != theirs) {
         ("operation", theirs.as_str(), ours.as_str())
     } else {
-        return Ok(());
+        return None;
     };
     let operation =
         record.operation_id.as_ref().map_or("any operation".into(), |id| format!("operation {id}"));
-    let message = format!("the state file {path} belongs to a different {what}: {theirs}, not {ours}");
-    let hint = format!(
-        "make sure that {operation} of server {} at {} has ended, then remove {path}",
-        record.run.barman_server, record.run.api_url
-    );
-    run.locked = false;
-    if let Some(journal) = run.world.journal() {
-        journal.leave();
-    }
-    Err(End::busy(Busy::StateFile, message, hint))
+    Some(Problem::new(
+        format!("the state file {path} belongs to a different {what}: {theirs}, not {ours}"),
+        format!(
+            "make sure that {operation} of server {} at {} has ended, then remove {path}",
+            record.run.barman_server, record.run.api_url
+        ),
+    ))
 }
 
 /// Asks whether the API is up.

@@ -5,6 +5,7 @@ pub(crate) mod fs;
 pub(crate) mod here;
 pub(crate) mod host;
 pub(crate) mod journal;
+pub(crate) mod local;
 pub(crate) mod net;
 pub(crate) mod receivers;
 pub(crate) mod sizer;

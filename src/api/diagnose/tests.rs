@@ -69,6 +69,7 @@ fn the_real_barmans_backup_is_understood() {
         version: Some(PgVersion(150_018)),
         system_id: Some(7_710_988_728_750_534_366),
         pgdata: Some("/var/lib/postgresql/15/main".into()),
+        is_plain: true,
         mode: Some("postgres".into()),
         tablespaces: Vec::new(),
     };

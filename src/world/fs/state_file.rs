@@ -25,20 +25,28 @@ pub(crate) struct StateFile {
     directory: Option<Inode>,
 }
 
+/// A state file, as somebody sees it who does not lock it.
+pub(crate) struct Peeked {
+    /// Whether a run has locked it.
+    pub(crate) is_held: bool,
+    /// What it says, or why that can't be read.
+    pub(crate) said: Result<Option<Record>, String>,
+}
+
 impl StateFile {
     pub(crate) fn new(path: &Path) -> StateFile {
         StateFile { path: path.into(), file: None, read_only: false, ended: None, directory: None }
     }
 
-    /// Whether a run has the file, and what it says; none where there is none. Leaves it as it is.
-    pub(crate) fn peek(path: &Path) -> io::Result<Option<(bool, Option<Record>)>> {
+    /// What is in the file; none where there is none. Leaves it as it is.
+    pub(crate) fn peek(path: &Path) -> io::Result<Option<Peeked>> {
         let file = match sys::open_to_read(path).and_then(regular) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        Ok(Some((held, Record::parse(&read(&file)?).ok().flatten())))
+        let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        Ok(Some(Peeked { is_held, said: Record::parse(&read(&file)?) }))
     }
 
     /// The directory that an earlier run restored into, as far as the file said.

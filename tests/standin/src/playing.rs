@@ -225,6 +225,8 @@ impl Backend for Playing {
     }
 
     fn diagnose(&self) -> Option<Value> {
+        let now = SystemTime::now();
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let backup = |id: &String, bytes: u64| {
             json!({
                 "backup_id": id, "backup_name": null, "status": "DONE", "mode": "rsync", "pgdata": "/var/lib/postgresql/data",
@@ -235,13 +237,21 @@ impl Backend for Playing {
             let fill = server.plans.first().and_then(|plan| plan.fill.clone()).unwrap_or_default();
             let backups: serde_json::Map<_, _> =
                 server.backups.iter().map(|id| (id.clone(), backup(id, fill.bytes))).collect();
-            json!({"backups": backups, "config": {"name": server.name}, "status": {}, "wals": {"last_archived_wal_per_timeline": {}}})
+            let wal = json!({"name": "000000010000000000000004", "time": since_epoch.as_secs_f64()});
+            json!({
+                "backups": backups, "config": {"name": server.name}, "status": {},
+                "wals": {"last_archived_wal_per_timeline": {"00000001": wal}},
+            })
         };
         let servers: serde_json::Map<_, _> =
             self.0.model.servers.iter().map(|s| (s.name.clone(), server(s))).collect();
-        Some(
-            json!({"global": {"config": {}, "system_info": {"barman_ver": "3.19.1"}}, "models": {}, "servers": servers}),
-        )
+        Some(json!({
+            "global": {
+                "config": {"barman_home": "/var/lib/barman"},
+                "system_info": {"barman_ver": "3.19.1", "timestamp": clock::event_time(now) + "+00:00"},
+            },
+            "models": {}, "servers": servers,
+        }))
     }
 
     fn appear(&self, foreign: &Foreign) {

@@ -1,5 +1,6 @@
 //! What an operator, Patroni and the Python program's users meet: the commands, their output and their log.
 
+mod aftermath;
 mod check;
 mod config_switch;
 mod log_and_memory;

@@ -1,0 +1,125 @@
+//! What `/diagnose` says of the backup that would be restored, and whether this node has room for it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::asked::{Asked, Place};
+use super::finding::{Finding, Report};
+use super::tablespaces;
+use crate::api::date::Moment;
+use crate::api::diagnose::{Backup, Diagnosis};
+use crate::sys;
+use crate::text::{clock, size};
+
+const BACKUP: &str = "backup";
+const NEWEST: &str = "newest backup";
+const SPACE: &str = "free space";
+
+/// What is looked at here.
+pub(super) const ALL: &[&str] = &[BACKUP, NEWEST, SPACE, tablespaces::TABLESPACES];
+
+/// Most take a backup a day, or a week.
+const OLD: u64 = 8 * 86_400;
+
+pub(super) fn look(diagnosis: &Diagnosis, asked: &Asked, place: &Place, report: &mut Report) {
+    let (finding, backup) = of_backup(diagnosis, &asked.restore.backup_id);
+    report.add(finding);
+    report.add(newest(diagnosis));
+    match backup {
+        Some(backup) => {
+            report.add(space(backup, Path::new(&asked.restore.data_directory), place.used));
+            tablespaces::look(backup, place, report);
+        }
+        None => report.skip(&[SPACE, tablespaces::TABLESPACES], "there is no backup to restore"),
+    }
+}
+
+fn of_backup<'a>(diagnosis: &'a Diagnosis, asked: &str) -> (Finding, Option<&'a Backup>) {
+    let hint = "'patroni_barman backups' lists them; take one with 'barman backup' on the Barman host";
+    match diagnosis.backup(asked) {
+        Ok(backup) if backup.is_complete() => {
+            let named =
+                if backup.id == asked { asked.to_string() } else { format!("{asked} is {}", backup.id) };
+            let bytes = backup.bytes.map_or("of unknown size".into(), size);
+            let version = backup.version.map_or(String::new(), |version| format!(", PostgreSQL {version}"));
+            let taken =
+                backup.begin_time.as_ref().map_or(String::new(), |time| format!(", taken {}", time.text()));
+            let detail = format!("{named}, {}, {bytes}{version}{taken}", backup.status);
+            (Finding::ok(BACKUP, detail), Some(backup))
+        }
+        Ok(backup) => {
+            let detail = format!("{} is {}, so it can't be restored", backup.id, backup.status);
+            (Finding::failed(BACKUP, detail, hint), None)
+        }
+        Err(unknown) => (Finding::failed(BACKUP, unknown.to_string(), hint), None),
+    }
+}
+
+fn newest(diagnosis: &Diagnosis) -> Finding {
+    let Some(backup) = diagnosis.backups.iter().rfind(|backup| backup.is_complete()) else {
+        return Finding::failed(
+            NEWEST,
+            "there is none that can be restored",
+            "take one with 'barman backup'",
+        );
+    };
+    let time = backup.end_time.as_ref().or(backup.begin_time.as_ref()).and_then(Moment::unix);
+    let now = diagnosis.barman.now.as_ref().and_then(Moment::unix);
+    let age = now.zip(time).and_then(|(now, time)| u64::try_from(now - time).ok());
+    let Some(age) = age else {
+        return Finding::ok(NEWEST, format!("{}; how old it is is not known", backup.id));
+    };
+    let detail = format!("{}, {} old", backup.id, clock(Duration::from_secs(age)));
+    if age >= OLD {
+        let hint = "all WAL since then has to be replayed: does cron still run 'barman backup'?";
+        return Finding::warning(NEWEST, detail, hint);
+    }
+    Finding::ok(NEWEST, detail)
+}
+
+/// Where the data directory is or will be. What is in it comes free when it is emptied.
+fn space(backup: &Backup, directory: &Path, used: u64) -> Finding {
+    let there = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    match (sys::free_space(there), backup.bytes) {
+        (Ok(free), Some(bytes)) => enough(there, free, used, bytes),
+        (Ok(free), None) => {
+            let detail = format!("{} at {}, for a backup of unknown size", size(free), there.display());
+            Finding::warning(SPACE, detail, "see 'barman show-backup' on the Barman host")
+        }
+        (Err(error), _) => Finding::warning(SPACE, format!("{}: {error}", there.display()), ""),
+    }
+}
+
+fn enough(there: &Path, free: u64, used: u64, bytes: u64) -> Finding {
+    let room = free.saturating_add(used);
+    let with = if used > 0 {
+        format!(" (and {} in the data directory, which has to be emptied)", size(used))
+    } else {
+        String::new()
+    };
+    let detail = format!("{} at {}{with} for a backup of {}", size(free), there.display(), size(bytes));
+    if room < bytes {
+        let hint = "make room, or restore to a larger file system; tablespaces elsewhere count less here";
+        return Finding::failed(SPACE, detail, hint);
+    }
+    if room - bytes < bytes / 10 {
+        return Finding::warning(SPACE, detail, "the WAL since the backup comes on top");
+    }
+    Finding::ok(SPACE, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn space_is_judged_with_room_for_the_wal() {
+        let verdict = |free, used, bytes| enough(Path::new("/"), free, used, bytes).verdict;
+        assert_eq!(verdict(99, 0, 100), Verdict::Failed);
+        assert_eq!(verdict(100, 0, 100), Verdict::Warning);
+        assert_eq!(verdict(109, 0, 100), Verdict::Warning);
+        assert_eq!(verdict(110, 0, 100), Verdict::Ok);
+        assert_eq!(verdict(10, 100, 100), Verdict::Ok, "what is emptied before comes free");
+    }
+}

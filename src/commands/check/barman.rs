@@ -1,0 +1,243 @@
+//! What `/diagnose` says of Barman and of the server: versions known for trouble, what its configuration makes of a
+//! restore, archiving, and whether this node's data directory is of the same cluster. Pure, but for `look`'s report.
+
+use std::time::Duration;
+
+use super::asked::Place;
+use super::finding::{Finding, Report};
+use crate::api::date::Moment;
+use crate::api::diagnose::{Diagnosis, PgVersion, ServerConfig};
+use crate::text::clock;
+use crate::world::snapshot::Content;
+
+const VERSION: &str = "Barman";
+const CONFIGURATION: &str = "Barman's configuration";
+const ARCHIVING: &str = "archiving";
+const WAL: &str = "last WAL";
+const CLUSTER: &str = "cluster";
+
+/// What is looked at here.
+pub(super) const ALL: &[&str] = &[VERSION, CONFIGURATION, ARCHIVING, WAL, CLUSTER];
+
+/// A server that archives nothing for a day is idle, or its archiving is broken.
+const OLD_WAL: u64 = 86_400;
+
+pub(super) fn look(diagnosis: &Diagnosis, place: &Place, report: &mut Report) {
+    report.add(version(diagnosis, place));
+    report.add(configuration(&diagnosis.config));
+    report.add(archiving(diagnosis));
+    report.add(last_wal(diagnosis));
+    report.add(cluster(diagnosis, place));
+}
+
+/// Barman 3.15 and 3.16 remove the destination before a restore, which can't be done to a mount point.
+pub(super) fn removes_destination(release: (u32, u32)) -> bool {
+    matches!(release, (3, 15 | 16))
+}
+
+fn version(diagnosis: &Diagnosis, place: &Place) -> Finding {
+    let (Some(version), Some(release)) = (&diagnosis.barman.version, diagnosis.barman.release()) else {
+        return Finding::warning(VERSION, "its version is not known", "");
+    };
+    let removes = format!("{version} removes the data directory before it restores");
+    match release {
+        _ if removes_destination(release) && place.is_mount_point => Finding::failed(
+            VERSION,
+            format!("{removes}, and that is a mount point here"),
+            "upgrade Barman to 3.17 or later, or name a directory below the mount point",
+        ),
+        _ if removes_destination(release) => Finding::warning(
+            VERSION,
+            removes,
+            "upgrade Barman to 3.17 or later, which refuses a directory that is not empty",
+        ),
+        (..3, _) | (3, ..14) => Finding::warning(
+            VERSION,
+            format!("{version} is older than 3.14: whether it has restored everything may not be seen here"),
+            "upgrade Barman",
+        ),
+        _ => Finding::ok(VERSION, version),
+    }
+}
+
+/// Nothing of it is wrong: it says what to expect.
+fn configuration(config: &ServerConfig) -> Finding {
+    let jobs = config.parallel_jobs.unwrap_or(1);
+    let jobs = if jobs > 1 { format!("{jobs} parallel jobs") } else { "one job (parallel_jobs)".into() };
+    let retries = match config.basebackup_retry_times.unwrap_or(0) {
+        0 => "a failed copy is not repeated".to_string(),
+        times => format!("a failed copy is repeated up to {times} times, also when it was ended on purpose"),
+    };
+    let delta = if config.delta_restore() {
+        "; delta-restore: a directory that is not empty is not refused"
+    } else {
+        ""
+    };
+    Finding::ok(CONFIGURATION, format!("copies with {jobs}; {retries}{delta}"))
+}
+
+fn archiving(diagnosis: &Diagnosis) -> Finding {
+    let status = &diagnosis.status;
+    let hint = "'barman check' on the Barman host says more; what is not archived can't be restored";
+    if let Some(error) = &status.connection_error {
+        return Finding::warning(ARCHIVING, format!("Barman can't connect to PostgreSQL: {error}"), hint);
+    }
+    let unix = |moment: &Option<Moment>| moment.as_ref().and_then(Moment::unix);
+    let (failed, archived) = (unix(&status.last_failed_time), unix(&status.last_archived_time));
+    if failed.is_some() && failed > archived {
+        let wal = status.last_failed_wal.as_deref().unwrap_or("a WAL file");
+        let when = status.last_failed_time.as_ref().map_or("", |moment| moment.text());
+        return Finding::warning(ARCHIVING, format!("it fails: {wal}, last at {when}"), hint);
+    }
+    match status.is_archiving {
+        Some(false) => Finding::warning(ARCHIVING, "PostgreSQL is not archiving", hint),
+        Some(true) => Finding::ok(ARCHIVING, "PostgreSQL archives its WAL"),
+        None => Finding::ok(ARCHIVING, "no trouble is known (WAL is streamed, or the server can't be asked)"),
+    }
+}
+
+fn last_wal(diagnosis: &Diagnosis) -> Finding {
+    let Some(wal) = &diagnosis.last_wal else {
+        return Finding::warning(WAL, "Barman has no WAL of this server", "is it archiving?");
+    };
+    let now = diagnosis.barman.now.as_ref().and_then(Moment::unix);
+    let Some(age) = now.and_then(|now| u64::try_from(now - wal.unix).ok()) else {
+        return Finding::ok(WAL, format!("{}; how old it is is not known", wal.name));
+    };
+    let detail = format!("{}, {} ago", wal.name, clock(Duration::from_secs(age)));
+    if age >= OLD_WAL {
+        let hint =
+            "an idle server archives none; archive_timeout in its configuration sets how long that may last";
+        return Finding::warning(WAL, detail, hint);
+    }
+    Finding::ok(WAL, detail)
+}
+
+/// A data directory of another cluster means that something is mistyped.
+fn cluster(diagnosis: &Diagnosis, place: &Place) -> Finding {
+    let newest = diagnosis.backups.iter().rfind(|backup| backup.is_complete());
+    let theirs = newest.and_then(|backup| backup.system_id).or(diagnosis.status.system_id);
+    if place.content != Content::Something {
+        return Finding::skipped(CLUSTER, "there is no data directory to compare the backup with");
+    }
+    let (Some(ours), Some(theirs)) = (place.system_id, theirs) else {
+        return Finding::skipped(
+            CLUSTER,
+            "the data directory or the backup does not say its system identifier",
+        );
+    };
+    if ours != theirs {
+        let detail = format!(
+            "the data directory belongs to another cluster: its system identifier is {ours}, the backup's {theirs}"
+        );
+        let hint =
+            "check --barman-server and --data-directory: a restore would replace one cluster by another";
+        return Finding::failed(CLUSTER, detail, hint);
+    }
+    let version = newest.and_then(|backup| backup.version).map(PgVersion::major);
+    match (&place.version, version) {
+        (Some(ours), Some(theirs)) if *ours != theirs => Finding::failed(
+            CLUSTER,
+            format!("the data directory is of PostgreSQL {ours}, the backup of {theirs}"),
+            "after an upgrade take a new backup; check --barman-server",
+        ),
+        _ => Finding::ok(CLUSTER, format!("the data directory and the backup are of one cluster ({ours})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+    use crate::api::diagnose::{Barman, LastWal, ServerStatus};
+
+    fn place(content: Content) -> Place {
+        Place { content, is_mount_point: false, used: 0, version: None, system_id: None }
+    }
+
+    fn diagnosis() -> Diagnosis {
+        Diagnosis {
+            barman: Barman {
+                version: Some("3.19.1".into()),
+                home: None,
+                now: Some(Moment::new("2026-11-22T10:22:57+00:00".into())),
+            },
+            config: ServerConfig {
+                parallel_jobs: None,
+                basebackup_retry_times: None,
+                recovery_options: Vec::new(),
+            },
+            status: ServerStatus {
+                connection_error: None,
+                version: None,
+                system_id: Some(7),
+                is_archiving: None,
+                last_archived_wal: None,
+                last_archived_time: None,
+                last_failed_wal: None,
+                last_failed_time: None,
+            },
+            last_wal: Some(LastWal { name: "000000010000000000000004".into(), unix: 1_795_342_900 }),
+            backups: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn versions_that_remove_the_destination_are_named() {
+        for (text, mounted, verdict) in [
+            ("3.19.1", true, Verdict::Ok),
+            ("3.17.0", false, Verdict::Ok),
+            ("3.16.2", false, Verdict::Warning),
+            ("3.15.0", true, Verdict::Failed),
+            ("3.14.1", false, Verdict::Ok),
+            ("3.13.3", false, Verdict::Warning),
+            ("4.0", false, Verdict::Ok),
+            ("x", false, Verdict::Warning),
+        ] {
+            let mut diagnosis = diagnosis();
+            diagnosis.barman.version = Some(text.into());
+            let place = Place { is_mount_point: mounted, ..place(Content::Empty) };
+            assert_eq!(version(&diagnosis, &place).verdict, verdict, "{text} {mounted}");
+        }
+    }
+
+    #[test]
+    fn archiving_that_fails_is_found() {
+        let moment = |time: &str| Some(Moment::new(format!("2026-11-22T{time}+00:00")));
+        let found = |change: fn(&mut ServerStatus)| {
+            let mut diagnosis = diagnosis();
+            diagnosis.status.last_archived_time = Some(Moment::new("2026-11-22T10:00:00+00:00".into()));
+            change(&mut diagnosis.status);
+            archiving(&diagnosis).verdict
+        };
+        assert_eq!(found(|_| ()), Verdict::Ok);
+        assert_eq!(found(|status| status.is_archiving = Some(true)), Verdict::Ok);
+        assert_eq!(found(|status| status.is_archiving = Some(false)), Verdict::Warning);
+        assert_eq!(found(|status| status.connection_error = Some("x".into())), Verdict::Warning);
+        let mut failing = diagnosis();
+        failing.status.last_archived_time = moment("10:00:00");
+        for (time, verdict) in [("09:59:59", Verdict::Ok), ("10:00:01", Verdict::Warning)] {
+            failing.status.last_failed_time = moment(time);
+            assert_eq!(archiving(&failing).verdict, verdict, "{time}");
+        }
+    }
+
+    #[test]
+    fn old_wal_is_a_warning() {
+        let mut diagnosis = diagnosis();
+        assert_eq!(last_wal(&diagnosis).detail, "000000010000000000000004, 77 s ago");
+        diagnosis.last_wal = diagnosis.last_wal.map(|wal| LastWal { unix: wal.unix - 90_000, ..wal });
+        assert_eq!(last_wal(&diagnosis).verdict, Verdict::Warning);
+        diagnosis.last_wal = None;
+        assert_eq!(last_wal(&diagnosis).verdict, Verdict::Warning);
+    }
+
+    #[test]
+    fn a_data_directory_of_another_cluster_is_found() {
+        let verdict = |place: &Place| cluster(&diagnosis(), place).verdict;
+        assert_eq!(verdict(&place(Content::Empty)), Verdict::Skipped);
+        assert_eq!(verdict(&place(Content::Something)), Verdict::Skipped);
+        let of = |id| Place { system_id: Some(id), ..place(Content::Something) };
+        assert_eq!((verdict(&of(7)), verdict(&of(8))), (Verdict::Ok, Verdict::Failed));
+    }
+}

@@ -1,0 +1,175 @@
+//! The data directory and its state file, as they are on this node.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::asked::{Asked, Place};
+use super::finding::{Finding, Report};
+use crate::recovery::start::foreign;
+use crate::sys;
+use crate::world::World;
+use crate::world::fs::directory::parent;
+use crate::world::fs::state_file::{Peeked, StateFile};
+use crate::world::fs::usage::DiskUsage;
+use crate::world::snapshot::{Content, Snapshot};
+
+const DIRECTORY: &str = "data directory";
+const STATE_FILE: &str = "state file";
+/// What is in the directory is counted for no longer.
+const COUNTING: Duration = Duration::from_secs(2);
+
+pub(super) fn look(world: &mut dyn World, asked: &Asked, report: &mut Report) -> Place {
+    let look = world.look();
+    let receivers = world.receivers();
+    let directory = &asked.restore.data_directory;
+    let path = Path::new(directory);
+    report.add(of_directory(directory, &look, receivers));
+    match &asked.restore.state_file {
+        Some(path) => report.add(of_state_file(path, asked)),
+        None => report.skip(&[STATE_FILE], "--no-state-file: a run that was killed is forgotten"),
+    }
+    let used = if look.content == Content::Something { used(path) } else { 0 };
+    Place {
+        content: look.content,
+        is_mount_point: sys::is_mount_point(path) == Some(true),
+        used,
+        version: fs::read_to_string(path.join("PG_VERSION")).ok().map(|text| text.trim().into()),
+        system_id: system_id(&path.join("global/pg_control")),
+    }
+}
+
+fn of_directory(directory: &str, look: &Snapshot, receivers: usize) -> Finding {
+    let path = Path::new(directory);
+    let failed = |what: &str, hint: &str| Finding::failed(DIRECTORY, format!("{directory} {what}"), hint);
+    let warning = |what: &str, hint: &str| Finding::warning(DIRECTORY, format!("{directory} {what}"), hint);
+    if path.parent().is_none() {
+        return failed("is the root directory", "mistyped? name the data directory of PostgreSQL");
+    }
+    if let Some(pid) = look.postmaster {
+        let detail = format!("PostgreSQL is running in {directory} (process {pid})");
+        return Finding::failed(DIRECTORY, detail, "stop it before a restore; Patroni does so by itself");
+    }
+    if receivers > 0 {
+        let detail =
+            format!("a restore is running: {receivers} rsync receivers are writing into {directory}");
+        let hint = "the next run waits for its end; 'patroni_barman cancel' ends it when its own run is gone";
+        return Finding::warning(DIRECTORY, detail, hint);
+    }
+    if let Some(owner) = of_somebody_else(path) {
+        let what = format!("belongs to another user ({owner}), and this one may not write into it");
+        return failed(&what, "run this as the user that Patroni runs as, or name another directory");
+    }
+    match look.content {
+        Content::NotADirectory if path.is_symlink() && !path.exists() => failed(
+            "is a link to what does not exist",
+            "make the directory that it leads to, or remove the link",
+        ),
+        Content::NotADirectory => {
+            failed("is not a directory", "mistyped? Barman refuses it; remove it, or name another")
+        }
+        Content::Something => warning(
+            "is not empty",
+            "Barman 3.15 and later refuse it; Patroni empties it before it calls, you have to by hand",
+        ),
+        Content::Unseen => unseen(directory),
+        Content::Missing if !sys::may_write(parent(path)) => failed(
+            "does not exist, and this user may not write into its parent directory",
+            "run this as the user that Patroni runs as; make the directory, owned by the user that ssh logs in as",
+        ),
+        Content::Missing => Finding::ok(DIRECTORY, format!("{directory} does not exist yet")),
+        Content::Empty if !sys::may_write(path) => failed(
+            "can't be written by this user",
+            "run this as the user that Patroni runs as, which has to own the directory",
+        ),
+        Content::Empty => Finding::ok(DIRECTORY, format!("{directory} is empty")),
+    }
+}
+
+/// The user that a directory belongs to, where that is another and this one may not write.
+fn of_somebody_else(path: &Path) -> Option<String> {
+    let owner = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?.uid();
+    let is_theirs = owner != sys::effective_user() && !sys::may_write(path);
+    is_theirs.then(|| sys::user_name(owner).unwrap_or_else(|| owner.to_string()))
+}
+
+/// Its parent is missing, or can't be read.
+fn unseen(directory: &str) -> Finding {
+    let path = Path::new(directory);
+    let nearest = path.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"));
+    let is_there = nearest == parent(path);
+    let what = if is_there { "can't be read" } else { "and its parent directory do not exist" };
+    if is_there || !sys::may_write(nearest) {
+        let detail = format!("{directory} {what}, and this user may not write into {}", nearest.display());
+        let hint = "mistyped? run this as the user that Patroni runs as; make the parent directory";
+        return Finding::failed(DIRECTORY, detail, hint);
+    }
+    Finding::warning(
+        DIRECTORY,
+        format!("{directory} {what}"),
+        "mistyped? Barman makes both, but a run can keep no state file in a directory that does not exist",
+    )
+}
+
+fn of_state_file(path: &Path, asked: &Asked) -> Finding {
+    let shown = path.display();
+    let Peeked { is_held, said } = match StateFile::peek(path) {
+        Ok(None) if sys::may_write(parent(path)) => {
+            return Finding::ok(STATE_FILE, format!("none is left over at {shown}"));
+        }
+        Ok(None) => {
+            let detail =
+                format!("this user can't write {shown}: a run after a kill won't know of the one before");
+            let hint = "run this as the user that Patroni runs as; give another place with --state-file";
+            return Finding::warning(STATE_FILE, detail, hint);
+        }
+        Err(error) => {
+            let hint = "the next run does without it; give another place with --state-file";
+            return Finding::warning(STATE_FILE, format!("{shown} can't be used: {error}"), hint);
+        }
+        Ok(Some(found)) => found,
+    };
+    let record = said.as_ref().ok().and_then(Option::as_ref);
+    let operation = record.and_then(|record| record.operation_id.as_ref());
+    let operation = operation.map_or(String::new(), |id| format!(" of operation {id}"));
+    if is_held {
+        let pid = record.map_or(String::new(), |record| format!(" (pid {})", record.run.pid));
+        let detail = format!("a restore is running: a run{operation}{pid} has locked {shown}");
+        return Finding::warning(STATE_FILE, detail, "the next run waits for its end");
+    }
+    match &said {
+        Err(why) => Finding::warning(
+            STATE_FILE,
+            format!("{shown} is unreadable: {why}"),
+            "the next run ignores it; remove it",
+        ),
+        Ok(None) => Finding::ok(STATE_FILE, format!("{shown} is empty")),
+        Ok(Some(record)) => {
+            if let Some(problem) = foreign(&asked.connection, &asked.restore, record, &shown.to_string()) {
+                return Finding::failed(STATE_FILE, problem.message, problem.hint);
+            }
+            let detail = format!("{shown} is left over from a run{operation} that was killed or gave up");
+            Finding::warning(STATE_FILE, detail, "the next run first waits for that operation to end")
+        }
+    }
+}
+
+/// Bytes in a directory: at least so many, where there are too many files to count.
+fn used(path: &Path) -> u64 {
+    let (mut usage, begun) = (DiskUsage::new(path), Instant::now());
+    loop {
+        let counted = usage.look();
+        if counted.passes > 0 || begun.elapsed() >= COUNTING {
+            return counted.bytes;
+        }
+    }
+}
+
+/// `pg_control` begins with it.
+fn system_id(path: &Path) -> Option<u64> {
+    let mut bytes = [0; 8];
+    File::open(path).ok()?.read_exact(&mut bytes).ok()?;
+    Some(u64::from_ne_bytes(bytes))
+}

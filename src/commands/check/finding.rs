@@ -1,0 +1,107 @@
+//! What a check has found of one thing, and how findings are handed out.
+
+use crate::text::printable;
+
+/// How one thing was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// A restore may run into trouble.
+    Warning,
+    /// A restore can't succeed.
+    Failed,
+    /// It was not looked at; the detail says why.
+    Skipped,
+}
+
+impl Verdict {
+    /// As `check` prints it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Ok => "OK",
+            Verdict::Warning => "WARNING",
+            Verdict::Failed => "FAILED",
+            Verdict::Skipped => "SKIPPED",
+        }
+    }
+}
+
+/// What was found of one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// How it was found.
+    pub verdict: Verdict,
+    /// What was looked at.
+    pub what: &'static str,
+    /// What was seen, in one line.
+    pub detail: String,
+    /// What to do about it; may be empty.
+    pub hint: String,
+}
+
+impl Finding {
+    fn new(verdict: Verdict, what: &'static str, detail: impl AsRef<str>, hint: impl AsRef<str>) -> Finding {
+        Finding { verdict, what, detail: printable(detail.as_ref()), hint: printable(hint.as_ref()) }
+    }
+
+    pub(super) fn ok(what: &'static str, detail: impl AsRef<str>) -> Finding {
+        Finding::new(Verdict::Ok, what, detail, "")
+    }
+
+    pub(super) fn warning(what: &'static str, detail: impl AsRef<str>, hint: impl AsRef<str>) -> Finding {
+        Finding::new(Verdict::Warning, what, detail, hint)
+    }
+
+    pub(super) fn failed(what: &'static str, detail: impl AsRef<str>, hint: impl AsRef<str>) -> Finding {
+        Finding::new(Verdict::Failed, what, detail, hint)
+    }
+
+    pub(super) fn skipped(what: &'static str, why: impl AsRef<str>) -> Finding {
+        Finding::new(Verdict::Skipped, what, why, "")
+    }
+}
+
+/// The findings so far.
+pub(super) struct Report<'a> {
+    findings: Vec<Finding>,
+    on_finding: &'a mut dyn FnMut(&Finding),
+    /// Whether a warning is a failure.
+    strict: bool,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(on_finding: &'a mut dyn FnMut(&Finding), strict: bool) -> Report<'a> {
+        Report { findings: Vec::new(), on_finding, strict }
+    }
+
+    pub(super) fn add(&mut self, mut finding: Finding) {
+        if self.strict && finding.verdict == Verdict::Warning {
+            finding.verdict = Verdict::Failed;
+        }
+        (self.on_finding)(&finding);
+        self.findings.push(finding);
+    }
+
+    /// Names what is not looked at, and why.
+    pub(super) fn skip(&mut self, all: &[&'static str], why: &str) {
+        for what in all {
+            self.add(Finding::skipped(what, why));
+        }
+    }
+
+    /// What was warned of, or worse, among these.
+    pub(super) fn doubtful(&self, all: &[&str]) -> Vec<&'static str> {
+        let is_bad = |finding: &&Finding| {
+            !matches!(finding.verdict, Verdict::Ok | Verdict::Skipped) && all.contains(&finding.what)
+        };
+        self.findings.iter().filter(is_bad).map(|finding| finding.what).collect()
+    }
+
+    pub(super) fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+}

@@ -1,0 +1,98 @@
+//! Whether this node can restore: looks at everything that a recovery needs, and says what it sees, first what this
+//! node shows, then what the API says. Only a probe starts something.
+
+mod asked;
+mod backup;
+mod barman;
+mod data_directory;
+mod finding;
+mod probe;
+mod remote;
+mod ssh;
+mod ssh_command;
+mod tablespaces;
+
+use crate::cancel::Cancel;
+use crate::config::options::{Command, Opt};
+use crate::config::{Config, Restore};
+use crate::event::Event;
+use crate::sys;
+use crate::world::here::{Here, from_here};
+use crate::world::host::Host;
+use crate::world::local;
+
+pub use finding::{Finding, Verdict};
+
+use asked::Asked;
+use finding::Report;
+
+/// Looks at everything that a recovery with these options needs; blocks. It changes nothing, unless the option `probe`
+/// is on: that makes a scratch directory for a moment, and leaves an operation that has failed in the API's list. A
+/// question to the API is asked once, and takes no longer than the option `request-timeout` says.
+///
+/// Each finding goes to `on_finding` as soon as it is made, and all are returned, in the same order. What can't be looked
+/// at is among them, as [`Verdict::Skipped`]. With the option `strict`, what would be a [`Verdict::Warning`] is
+/// [`Verdict::Failed`]. Both callbacks are called on this thread. `cancel` ends the check from another, which then
+/// returns the findings so far.
+pub fn check(
+    config: &Config,
+    cancel: &Cancel,
+    on_event: impl FnMut(Event) + Send + 'static,
+    mut on_finding: impl FnMut(&Finding),
+) -> Vec<Finding> {
+    let mut report = Report::new(&mut on_finding, config.is_on(Opt::Strict));
+    let host = Host::new(on_event, cancel.clone());
+    let opened = config.connection(Command::Check).and_then(|connection| {
+        let restore = from_here(config.restore()?)?;
+        let local = Restore { diagnose: false, ..restore.clone() }; // it is asked here
+        let world = Here::open(&connection, Some(&local), host.clone())?;
+        Ok((world, connection, restore))
+    });
+    match opened {
+        Ok((mut world, connection, restore)) => {
+            let asked = Asked { connection, restore, probe: config.is_on(Opt::Probe) };
+            look(&mut world, &asked, &host, &mut report);
+        }
+        Err(error) => report.add(Finding::failed("options", error.to_string(), "nothing else was looked at")),
+    }
+    report.into_findings()
+}
+
+fn look(world: &mut Here, asked: &Asked, host: &Host, report: &mut Report) {
+    report.add(user());
+    report.add(rsync());
+    let ssh = asked.restore.operation_id.is_none();
+    if ssh {
+        ssh::look(&asked.restore.ssh_command, &asked.connection.api_url, report);
+    }
+    let place = data_directory::look(world, asked, report);
+    let diagnosis = remote::look(world, asked, host, report);
+    if let Ok(diagnosis) = &diagnosis {
+        barman::look(diagnosis, &place, report);
+        backup::look(diagnosis, asked, &place, report);
+    }
+    if ssh && host.interrupt().is_none() {
+        report.add(probe::look(world, asked, diagnosis.as_ref(), report));
+    }
+}
+
+fn user() -> Finding {
+    let user = local::user();
+    if sys::effective_user() == 0 {
+        let hint = "run it as the user that Patroni runs as: what root may do says nothing of that user";
+        return Finding::warning("user", "this is root", hint);
+    }
+    Finding::ok("user", format!("{user}: Patroni's and PostgreSQL's user should be the same"))
+}
+
+/// Barman starts one here for each copy.
+fn rsync() -> Finding {
+    match local::in_path("rsync") {
+        Some(path) => Finding::ok("rsync", format!("{} is in the PATH", path.display())),
+        None => Finding::failed(
+            "rsync",
+            "there is no rsync in this user's PATH",
+            "install it: Barman starts 'rsync --server' here for each copy",
+        ),
+    }
+}

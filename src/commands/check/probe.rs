@@ -1,0 +1,271 @@
+//! Whether Barman can log in on this node: a restore into a directory that is not empty, which Barman lists here, over
+//! ssh, and then refuses. That somebody listed it is seen.
+//!
+//! The destination is that directory by the number of a descriptor of this process, `/proc/PID/fd/NUMBER`. By its own
+//! name a probe could do harm: on another host, to which a wrong ssh command leads, there is no such directory; Barman
+//! would make one and restore the whole backup into it. Below `/proc` nobody can make anything. And once this process
+//! has ended the path leads nowhere on this node either.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::asked::Asked;
+use super::barman::removes_destination;
+use super::finding::{Finding, Report};
+use super::ssh;
+use crate::api::diagnose::{Backup, Diagnosis};
+use crate::api::{Created, NewRecovery, Request, Status};
+use crate::sys::{self, OpenWatch};
+use crate::text::{first_few, seconds};
+use crate::world::fs::directory::parent;
+use crate::world::{Interrupt, World, local};
+
+const PROBE: &str = "probe";
+/// Two creates in one second: the second fails.
+const CREATE_AGAIN: Duration = Duration::from_millis(1300);
+const CREATES: u32 = 5;
+const LOOKS: Duration = Duration::from_millis(100);
+const POLLS: Duration = Duration::from_millis(500);
+
+/// A descriptor of such a number is a directory in no other process.
+const NUMBERS: [i32; 3] = [900, 400, 100];
+
+pub(super) fn look(
+    world: &mut dyn World,
+    asked: &Asked,
+    diagnosis: Result<&Diagnosis, &&'static str>,
+    report: &Report,
+) -> Finding {
+    if !asked.probe {
+        return Finding::skipped(
+            PROBE,
+            "whether Barman can log in on this node was not tried: --probe does that",
+        );
+    }
+    let diagnosis = match diagnosis {
+        Ok(diagnosis) => diagnosis,
+        Err(why) => {
+            return Finding::skipped(PROBE, format!("not tried, as nothing shows that it is safe: {why}"));
+        }
+    };
+    // Whoever asks for it is not to take an end without a word of warning for a proof.
+    let untried = |why: &str| Finding::warning(PROBE, format!("not tried: {why}"), "");
+    let backup = match suitable(diagnosis, &asked.restore.backup_id) {
+        Ok(backup) => backup,
+        Err(why) => return untried(&why),
+    };
+    let mut scratch = match Scratch::new(Path::new(&asked.restore.data_directory)) {
+        Ok(scratch) => scratch,
+        Err(why) => return untried(&format!("no scratch directory can be watched ({why})")),
+    };
+    let new = NewRecovery {
+        backup_id: backup.id.clone(),
+        ssh_command: asked.restore.ssh_command.clone(),
+        data_directory: scratch.destination.clone(),
+    };
+    match run(world, asked, &new, &mut scratch) {
+        Ok(probed) => judge(&probed, asked, diagnosis, report),
+        Err(finding) => finding,
+    }
+}
+
+/// A backup that Barman refuses to restore into a directory that is not empty, before it has done anything else.
+fn suitable<'a>(diagnosis: &'a Diagnosis, asked: &str) -> Result<&'a Backup, String> {
+    let version = diagnosis.barman.version.as_deref().unwrap_or("of unknown version");
+    match diagnosis.barman.release() {
+        Some(release) if removes_destination(release) => {
+            return Err(format!("Barman {version} may remove its destination; upgrade to 3.17 or later"));
+        }
+        Some(release) if release >= (3, 17) => {}
+        _ => return Err(format!("Barman {version} may not refuse a directory that is not empty; 3.17 does")),
+    }
+    if diagnosis.config.delta_restore() {
+        return Err("recovery_options has delta-restore, with which Barman does not refuse a directory that is not empty".into());
+    }
+    let suits = |backup: &&Backup| backup.is_complete() && backup.is_plain;
+    let asked = diagnosis.backup(asked).ok().filter(suits);
+    asked.or_else(|| diagnosis.backups.iter().rfind(suits)).ok_or_else(|| {
+        "there is no complete backup that is neither compressed, encrypted nor incremental".into()
+    })
+}
+
+/// What became of it.
+struct Probed {
+    operation: String,
+    /// After so long the directory was opened.
+    opened: Option<Duration>,
+    /// None while it is in progress.
+    status: Option<Status>,
+    took: Duration,
+}
+
+fn run(
+    world: &mut dyn World,
+    asked: &Asked,
+    new: &NewRecovery,
+    scratch: &mut Scratch,
+) -> Result<Probed, Finding> {
+    let operation = create(world, asked, new)?;
+    let begun = world.now();
+    let limit = asked.connection.create_timeout;
+    let mut probed = Probed { operation, opened: None, status: None, took: Duration::ZERO };
+    let mut polled = None::<Duration>;
+    loop {
+        probed.took = world.now().saturating_sub(begun);
+        if scratch.watch.was_opened() {
+            probed.opened.get_or_insert(probed.took);
+        }
+        if probed.status.is_some() || probed.took >= limit {
+            return Ok(probed);
+        }
+        if polled.is_none_or(|last| world.now().saturating_sub(last) >= POLLS) {
+            let poll = Request::Poll(probed.operation.clone());
+            let reply = world.send(&poll, asked.connection.request_timeout);
+            let status = reply.ok().and_then(|reply| reply.operation().ok());
+            probed.status = status.filter(|status| *status != Status::InProgress);
+            polled = Some(world.now());
+        } else {
+            world.pause(LOOKS).map_err(|why| interrupted(why, &probed.operation))?;
+        }
+    }
+}
+
+/// The operation that the API named.
+fn create(world: &mut dyn World, asked: &Asked, new: &NewRecovery) -> Result<String, Finding> {
+    let mut last = String::new();
+    for attempt in 0..CREATES {
+        if attempt > 0 {
+            world.pause(CREATE_AGAIN).map_err(|why| interrupted(why, "none"))?;
+        }
+        let reply = match world.send(&Request::Create(new.clone()), asked.connection.create_timeout) {
+            Ok(reply) => reply,
+            Err(error) => return Err(Finding::failed(PROBE, error.text, error.hint)),
+        };
+        match reply.created() {
+            Created::Named(id) => return Ok(id),
+            Created::Refused(why) => {
+                return Err(Finding::failed(PROBE, format!("the API refuses a restore: {why}"), ""));
+            }
+            Created::NotStarted(why) => last = why,
+            Created::InDoubt(why) => {
+                let hint = "try again; an operation that it may have started fails by itself";
+                return Err(Finding::failed(PROBE, format!("the API's answer to a restore: {why}"), hint));
+            }
+        }
+    }
+    Err(Finding::failed(PROBE, format!("the API starts no restore: {last}"), "see the log of pg-backup-api"))
+}
+
+fn interrupted(why: Interrupt, operation: &str) -> Finding {
+    let what = if why == Interrupt::DeadlinePassed { "the deadline has passed" } else { "cancelled" };
+    Finding::skipped(PROBE, format!("{what}; operation {operation} fails by itself"))
+}
+
+fn judge(probed: &Probed, asked: &Asked, diagnosis: &Diagnosis, report: &Report) -> Finding {
+    let Probed { operation, opened, status, took } = probed;
+    let home = diagnosis.barman.home.as_deref().unwrap_or("<barman_home>");
+    let server = &asked.connection.barman_server;
+    let output =
+        format!("Barman's own words are in {home}/{server}/output/{operation}.json on the Barman host");
+    let took = seconds(*took);
+    match (opened, status) {
+        (_, Some(Status::Done)) => Finding::failed(
+            PROBE,
+            format!(
+                "Barman says that it has restored into a directory that is not empty (operation {operation})"
+            ),
+            output,
+        ),
+        (Some(after), Some(_)) => Finding::ok(
+            PROBE,
+            format!(
+                "Barman logged in on this node and looked into a scratch directory, after {} (operation {operation}, which is FAILED, as it should be)",
+                seconds(*after)
+            ),
+        ),
+        (Some(after), None) => Finding::ok(
+            PROBE,
+            format!(
+                "Barman logged in on this node and looked into a scratch directory, after {} (operation {operation}, which will be FAILED, as it should be)",
+                seconds(*after)
+            ),
+        ),
+        (None, status) => {
+            let ended = if status.is_some() { "has FAILED" } else { "is still in progress" };
+            Finding::failed(
+                PROBE,
+                format!("Barman has not looked at this node: operation {operation} {ended} after {took}"),
+                format!("{}; {output}", causes(report)),
+            )
+        }
+    }
+}
+
+/// Why Barman was not seen, the likeliest first.
+fn causes(report: &Report) -> String {
+    let seen = report.doubtful(&[ssh::COMMAND, ssh::HOST, ssh::USER]);
+    let first = match seen.as_slice() {
+        [] => String::new(),
+        seen => format!("see {} above; ", first_few(seen.iter().copied())),
+    };
+    let user = local::user();
+    format!(
+        "{first}likely, in this order: Barman can't log in (on the Barman host, as Barman's user, run the ssh command with 'true' behind it: \
+        key, port, host key); it logs in on another host; it logs in as another user than {user}; its sshd runs in another container than this"
+    )
+}
+
+/// A directory that is not empty, and a watch on it; removed in the end.
+struct Scratch {
+    path: PathBuf,
+    watch: OpenWatch,
+    /// Holds the path that Barman is given.
+    _descriptor: OwnedFd,
+    destination: String,
+}
+
+impl Scratch {
+    /// Beside the data directory, or with the temporary files where it can't be made there.
+    fn new(data_directory: &Path) -> io::Result<Scratch> {
+        let name = format!(".barman-recover-probe.{}", std::process::id());
+        let beside = parent(data_directory).join(&name);
+        let path = if make(&beside).is_ok() {
+            beside
+        } else {
+            let path = std::env::temp_dir().join(&name);
+            make(&path)?;
+            path
+        };
+        let opened = File::open(&path).and_then(|directory| {
+            let numbers = NUMBERS.iter().map(|least| sys::duplicate(&directory, *least));
+            let descriptor =
+                numbers.reduce(Result::or).unwrap_or_else(|| Err(io::Error::other("no number")))?;
+            Ok((descriptor, OpenWatch::new(&path)?))
+        });
+        match opened {
+            Ok((descriptor, watch)) => {
+                let destination = format!("/proc/{}/fd/{}", std::process::id(), descriptor.as_raw_fd());
+                Ok(Scratch { path, watch, _descriptor: descriptor, destination })
+            }
+            Err(error) => {
+                let _ = fs::remove_dir_all(&path); // the error is what counts
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path); // what is left is a file of a few bytes
+    }
+}
+
+/// With one file: Barman refuses what is not empty.
+fn make(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)?;
+    fs::write(path.join("not-empty"), "patroni_barman check --probe\n")
+}

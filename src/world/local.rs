@@ -1,0 +1,66 @@
+//! Facts about this node that are not the data directory's: its user, its programs, its addresses.
+
+use std::env;
+use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::sys;
+
+/// The user of this process, by name where it has one.
+pub(crate) fn user() -> String {
+    let user = sys::effective_user();
+    sys::user_name(user).unwrap_or_else(|| user.to_string())
+}
+
+/// Where a program of this name would be found: in this process' PATH.
+pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    env::split_paths(&path).map(|directory| directory.join(program)).find(|file| sys::may_execute(file))
+}
+
+/// The addresses of a host name, by at most one thread that may outlive the call.
+pub(crate) fn addresses(name: &str, limit: Duration) -> Result<Vec<IpAddr>, String> {
+    if let Ok(address) = name.trim_matches(['[', ']']).parse() {
+        return Ok(vec![address]);
+    }
+    let (sender, answer) = mpsc::sync_channel(1);
+    let asked = (name.to_string(), 22);
+    let lookup = move || {
+        let found = asked.to_socket_addrs().map(|all| all.map(|address| address.ip()).collect());
+        let _ = sender.send(found.map_err(|error| error.to_string())); // nobody waits any more
+    };
+    let started = sys::with_signals_blocked(|| thread::Builder::new().stack_size(256 << 10).spawn(lookup));
+    started.map_err(|error| error.to_string())?;
+    answer.recv_timeout(limit).unwrap_or_else(|_| Err("the lookup takes too long".into()))
+}
+
+/// Whether this is an address of this node: only to such a socket can be bound.
+pub(crate) fn is_own(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_this_node_are_told_from_others() {
+        for (address, own) in
+            [("127.0.0.1", true), ("::1", true), ("192.0.2.1", false), ("2001:db8::1", false)]
+        {
+            let address = addresses(address, Duration::ZERO).unwrap()[0];
+            assert_eq!(is_own(address), own || (address.is_ipv6() && is_own(address)), "{address}");
+        }
+        assert!(addresses("no.such.host.invalid", Duration::from_secs(10)).is_err());
+    }
+
+    #[test]
+    fn programs_are_found_where_they_can_be_executed() {
+        assert!(in_path("sh").is_some_and(|path| path.is_absolute()));
+        assert_eq!(in_path("no-such-program"), None);
+        assert!(!user().is_empty());
+    }
+}
