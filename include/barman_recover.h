@@ -25,9 +25,9 @@
  *            Messages name options as the command line of patroni_barman does.
  * Getters    Return 0 or "" for a NULL handle and where there is nothing to return, and -1 or "" for an index i
  *            that is not below the count. They may be called before, during and after the command.
- * Commands   barman_recover_run, _check, _list_operations, _show_operation, _wait_operation and _config_switch
- *            return when the command has ended; barman_recover_start returns at once. For another command
- *            with the same options, barman_recover_again makes another handle.
+ * Commands   barman_recover_run, _check, _verify, _end_restore, _list_backups, _list_operations, _show_operation,
+ *            _wait_operation and _config_switch return when the command has ended; barman_recover_start returns
+ *            at once. For another command with the same options, barman_recover_again makes another handle.
  * Events     Go to the event callback, one at a time, on the thread that carries out the command. Without a callback
  *            they wait in the handle for barman_recover_next_event, during the command and after it: of TICK and
  *            PROGRESS the newest, of LOG and STATE every one, so that none is lost and the command never waits
@@ -135,7 +135,10 @@ typedef enum {
   BARMAN_RECOVER_BUSY_HANDLE = 1,
   /** PostgreSQL is running in the data directory. */
   BARMAN_RECOVER_BUSY_POSTGRES = 2,
-  /** The state file belongs to a different API, server, data directory or operation. */
+  /**
+   * The state file belongs to a different API, server, data directory or operation; for
+   * barman_recover_end_restore, to a run that is alive.
+   */
   BARMAN_RECOVER_BUSY_STATE_FILE = 3,
   /** The system gave barman_recover_start no thread. */
   BARMAN_RECOVER_BUSY_THREAD = 4
@@ -201,6 +204,20 @@ typedef enum {
   BARMAN_RECOVER_VERDICT_SKIPPED = 3
 } barman_recover_verdict;
 
+/** What barman_recover_verify found in the data directory. */
+typedef enum {
+  /** Nothing: it is missing, empty, not a directory, or can't be seen. */
+  BARMAN_RECOVER_VERIFIED_NONE = 0,
+  /** A complete restore, on which PostgreSQL has not been started yet. */
+  BARMAN_RECOVER_VERIFIED_COMPLETE = 1,
+  /** Barman is writing into it, or something in it has just changed. */
+  BARMAN_RECOVER_VERIFIED_BEING_WRITTEN = 2,
+  /** Files of a restore that was cut off, or that Barman has not restored. */
+  BARMAN_RECOVER_VERIFIED_INCOMPLETE = 3,
+  /** PostgreSQL is running in it, or has been started in it since the restore. */
+  BARMAN_RECOVER_VERIFIED_IN_USE = 4
+} barman_recover_verified;
+
 /** What the value of an option looks like. */
 typedef enum {
   /** Text that is not empty. */
@@ -246,7 +263,7 @@ uint32_t barman_recover_version_number(void);
 const char *barman_recover_version(void);
 
 /**
- * Name of a code, without its prefix: "RECOVERY_DONE". This and the next six return "UNKNOWN" for other numbers.
+ * Name of a code, without its prefix: "RECOVERY_DONE". This and the next seven return "UNKNOWN" for other numbers.
  */
 const char *barman_recover_code_name(int32_t code);
 
@@ -267,6 +284,9 @@ const char *barman_recover_event_name(int32_t kind);
 
 /** Name of a verdict: "FAILED". */
 const char *barman_recover_verdict_name(int32_t verdict);
+
+/** Name of what was found in a data directory: "COMPLETE". */
+const char *barman_recover_verified_name(int32_t state);
 
 /** Makes a handle whose options have their defaults. Returns NULL only in case of a bug. */
 barman_recover *barman_recover_new(void);
@@ -306,7 +326,7 @@ const char *barman_recover_option_help(uint32_t i);
 int32_t barman_recover_option_kind(uint32_t i);
 
 /**
- * 1 if the commands that have it require it, else 0. ("ssh-command" is not required when "operation-id" is set.)
+ * 1 if a command that has it can't begin without it, else 0. ("ssh-command" is not needed beside "operation-id".)
  */
 int32_t barman_recover_option_required(uint32_t i);
 
@@ -444,8 +464,31 @@ int32_t barman_recover_start(barman_recover *handle);
 int32_t barman_recover_check(barman_recover *handle);
 
 /**
- * Lists the newest operations of the Barman server, with their states; needs no more options than "api-url" and
- * "barman-server", as the next two do. newest: at most so many; 0 for all. Each costs a request.
+ * Looks whether the data directory holds a complete restore, without API and state file. Its one option is
+ * "data-directory". Takes about a second at most.
+ *
+ * Returns 0 when it does, 1 when not, or another code; barman_recover_verified_state says what is there.
+ */
+int32_t barman_recover_verify(barman_recover *handle);
+
+/**
+ * Ends a restore into the data directory whose own run is gone: sends SIGTERM to the rsync receivers in it until none
+ * has been there for two seconds; with "api-url" and "barman-server" also waits for Barman to say that the operation
+ * of the state file has ended, and removes that file.
+ *
+ * Returns 0 when nothing writes into the data directory (any more), 1 when something still does, or another code.
+ */
+int32_t barman_recover_end_restore(barman_recover *handle);
+
+/**
+ * Lists the backups of the Barman server, the newest first. Its options are "api-url", "barman-server" and those of
+ * the connection, as for the next three. May take as long as "create-timeout" allows.
+ */
+int32_t barman_recover_list_backups(barman_recover *handle);
+
+/**
+ * Lists the newest operations of the Barman server, with their states. newest: at most so many; 0 for all. Each costs
+ * a request.
  */
 int32_t barman_recover_list_operations(barman_recover *handle, uint32_t newest);
 
@@ -566,6 +609,54 @@ const char *barman_recover_listed_kind(const barman_recover *handle, uint32_t i)
 
 /** The BARMAN_RECOVER_STATE_... of an operation; -1 also when the API does not give it. */
 int32_t barman_recover_listed_state(const barman_recover *handle, uint32_t i);
+
+/** How many backups were listed. */
+uint32_t barman_recover_backup_count(const barman_recover *handle);
+
+/** The ID of a backup, as "backup-id" takes it. */
+const char *barman_recover_backup_id(const barman_recover *handle, uint32_t i);
+
+/** Barman's word for its state: "DONE", "FAILED", "WAITING_FOR_WALS", ... */
+const char *barman_recover_backup_status(const barman_recover *handle, uint32_t i);
+
+/** 1 if it can be restored, else 0. */
+int32_t barman_recover_backup_is_complete(const barman_recover *handle, uint32_t i);
+
+/** When it was begun, as Barman writes it: "2026-11-22T13:34:30.680354+00:00". */
+const char *barman_recover_backup_begin_time(const barman_recover *handle, uint32_t i);
+
+/** When it was complete, likewise; "" until then. */
+const char *barman_recover_backup_end_time(const barman_recover *handle, uint32_t i);
+
+/** How many bytes a restore writes, without WAL; 0 when Barman does not say it. */
+uint64_t barman_recover_backup_bytes(const barman_recover *handle, uint32_t i);
+
+/** The version of PostgreSQL: "15.18". */
+const char *barman_recover_backup_version(const barman_recover *handle, uint32_t i);
+
+/** How Barman made it: "rsync", "postgres", ... */
+const char *barman_recover_backup_mode(const barman_recover *handle, uint32_t i);
+
+/** The BARMAN_RECOVER_VERIFIED_... that barman_recover_verify found; -1 until it has ended. */
+int32_t barman_recover_verified_state(const barman_recover *handle);
+
+/** What it found, in one line. */
+const char *barman_recover_verified_detail(const barman_recover *handle);
+
+/** The ID of the backup that was restored; like the rest, "" or 0 where the directory does not say it. */
+const char *barman_recover_verified_backup_id(const barman_recover *handle);
+
+/** The Barman server that the backup is of. */
+const char *barman_recover_verified_server(const barman_recover *handle);
+
+/** When the backup was taken, as Barman writes it. */
+const char *barman_recover_verified_taken(const barman_recover *handle);
+
+/** When Barman wrote its last file, in seconds since 1970. */
+uint64_t barman_recover_verified_restored(const barman_recover *handle);
+
+/** The newest WAL file that was restored. */
+const char *barman_recover_verified_last_wal(const barman_recover *handle);
 
 #ifdef __cplusplus
 }  /* extern "C" */

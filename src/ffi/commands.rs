@@ -7,10 +7,13 @@ use super::handle::{Done, Handle, OnEvent};
 use super::numbers::barman_recover_switch_code as Switch;
 use super::rows::Rows;
 use crate::cancel::Cancel;
+use crate::commands::backups::backups;
+use crate::commands::cancel::end_restore;
 use crate::commands::check::{Verdict, check};
 use crate::commands::config_switch::config_switch;
 use crate::commands::operations::{Operation, Operations, OperationsError};
 use crate::commands::recover;
+use crate::commands::verify::verify;
 use crate::config::Config;
 use crate::outcome::{Code, OperationState, Outcome};
 
@@ -49,8 +52,57 @@ pub extern "C" fn barman_recover_check(handle: *mut Handle) -> i32 {
     })
 }
 
-/// Lists the newest operations of the Barman server, with their states; needs no more options than "api-url" and
-/// "barman-server", as the next two do. newest: at most so many; 0 for all. Each costs a request.
+/// Looks whether the data directory holds a complete restore, without API and state file. Its one option is
+/// "data-directory". Takes about a second at most.
+///
+/// Returns 0 when it does, 1 when not, or another code; barman_recover_verified_state says what is there.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_verify(handle: *mut Handle) -> i32 {
+    command(handle, |config, cancel, _| match verify(config) {
+        _ if cancel.is_cancelled() => {
+            Done { report: report(Code::Cancelled, "cancelled", ""), rows: Rows::default() }
+        }
+        Ok(verified) => {
+            let report = if verified.is_complete() {
+                report(Code::RecoveryDone, "", "")
+            } else {
+                report(Code::RecoveryFailed, &verified.detail, "")
+            };
+            Done { report, rows: Rows::from(&verified) }
+        }
+        Err(why) => {
+            Done { report: report(Code::InvalidArgument, &why.to_string(), ""), rows: Rows::default() }
+        }
+    })
+}
+
+/// Ends a restore into the data directory whose own run is gone: sends SIGTERM to the rsync receivers in it until none
+/// has been there for two seconds; with "api-url" and "barman-server" also waits for Barman to say that the operation
+/// of the state file has ended, and removes that file.
+///
+/// Returns 0 when nothing writes into the data directory (any more), 1 when something still does, or another code.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_end_restore(handle: *mut Handle) -> i32 {
+    command(handle, |config, cancel, on_event| {
+        let outcome = end_restore(config, cancel, on_event);
+        Done { report: outcome.map(|code| code as i32), rows: Rows::default() }
+    })
+}
+
+/// Lists the backups of the Barman server, the newest first. Its options are "api-url", "barman-server" and those of
+/// the connection, as for the next three. May take as long as "create-timeout" allows.
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_list_backups(handle: *mut Handle) -> i32 {
+    command(handle, |config, cancel, on_event| {
+        answered(backups(config, cancel, on_event).map(|backups| Done {
+            report: report(Code::RecoveryDone, "", ""),
+            rows: Rows::from(&backups[..]),
+        }))
+    })
+}
+
+/// Lists the newest operations of the Barman server, with their states. newest: at most so many; 0 for all. Each costs
+/// a request.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_list_operations(handle: *mut Handle, newest: u32) -> i32 {
     let newest = if newest == 0 { usize::MAX } else { usize::try_from(newest).unwrap_or(usize::MAX) };

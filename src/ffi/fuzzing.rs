@@ -56,10 +56,13 @@ const FLAGS: [SetFlag; 6] = [
 
 type Command = fn(*mut Handle) -> i32;
 
-const COMMANDS: [Command; 7] = [
+const COMMANDS: [Command; 10] = [
     |handle| barman_recover_run(handle),
     started,
     |handle| barman_recover_check(handle),
+    |handle| barman_recover_verify(handle),
+    |handle| barman_recover_end_restore(handle),
+    |handle| barman_recover_list_backups(handle),
     |handle| barman_recover_list_operations(handle, 3),
     |handle| barman_recover_show_operation(handle, c"20261122T101942".as_ptr()),
     |handle| barman_recover_wait_operation(handle, c"20261122T101942".as_ptr()),
@@ -91,7 +94,7 @@ pub fn setters(data: &[u8]) {
 fn ended(handle: *mut Handle, which: usize, command: Command) {
     barman_recover_cancel(handle);
     let code = command(handle);
-    let switch = which == 6;
+    let switch = which == COMMANDS.len() - 1;
     let expected = if switch { vec![-4, 4, 1] } else { vec![-4, -3] };
     assert!(expected.contains(&code), "{which}: {code}: {}", look(handle));
     assert_eq!(barman_recover_result(handle), code);
@@ -192,6 +195,10 @@ fn look(handle: *mut Handle) -> &'static str {
         text(barman_recover_finding_hint(handle, i));
         text(barman_recover_verdict_name(barman_recover_finding_verdict(handle, i)));
     }
+    assert_eq!(barman_recover_backup_count(handle), 0);
+    text(barman_recover_backup_id(handle, 0));
+    assert_eq!(barman_recover_verified_state(handle), -1);
+    text(barman_recover_verified_detail(handle));
     assert_eq!(barman_recover_listed_count(handle), 0);
     text(barman_recover_listed_id(handle, 0));
     text(barman_recover_listed_kind(handle, 0));

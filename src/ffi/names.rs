@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use super::guard::guard;
-use super::numbers::{self, BUSY, CODES, EVENTS, LEVELS, STATES, SWITCH_CODES, VERDICTS};
+use super::numbers::{self, BUSY, CODES, EVENTS, LEVELS, STATES, SWITCH_CODES, VERDICTS, VERIFIED};
 
 /// Version of the library that is running, as BARMAN_RECOVER_VERSION_NUMBER: MAJOR << 16 | MINOR << 8 | PATCH.
 #[unsafe(no_mangle)]
@@ -17,7 +17,7 @@ pub extern "C" fn barman_recover_version() -> *const c_char {
     numbers::VERSION.as_ptr()
 }
 
-/// Name of a code, without its prefix: "RECOVERY_DONE". This and the next six return "UNKNOWN" for other numbers.
+/// Name of a code, without its prefix: "RECOVERY_DONE". This and the next seven return "UNKNOWN" for other numbers.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_code_name(code: i32) -> *const c_char {
     name(CODES, code)
@@ -57,6 +57,12 @@ pub extern "C" fn barman_recover_event_name(kind: i32) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_verdict_name(verdict: i32) -> *const c_char {
     name(VERDICTS, verdict)
+}
+
+/// Name of what was found in a data directory: "COMPLETE".
+#[unsafe(no_mangle)]
+pub extern "C" fn barman_recover_verified_name(state: i32) -> *const c_char {
+    name(VERIFIED, state)
 }
 
 fn name(names: &'static numbers::Names, number: i32) -> *const c_char {

@@ -67,7 +67,8 @@ pub enum barman_recover_busy {
     BARMAN_RECOVER_BUSY_HANDLE = 1,
     /// PostgreSQL is running in the data directory.
     BARMAN_RECOVER_BUSY_POSTGRES = 2,
-    /// The state file belongs to a different API, server, data directory or operation.
+    /// The state file belongs to a different API, server, data directory or operation; for
+    /// barman_recover_end_restore, to a run that is alive.
     BARMAN_RECOVER_BUSY_STATE_FILE = 3,
     /// The system gave barman_recover_start no thread.
     BARMAN_RECOVER_BUSY_THREAD = 4,
@@ -130,6 +131,21 @@ pub enum barman_recover_verdict {
     BARMAN_RECOVER_VERDICT_FAILED = 2,
     /// It was not looked at; the detail says why.
     BARMAN_RECOVER_VERDICT_SKIPPED = 3,
+}
+
+/// What barman_recover_verify found in the data directory.
+#[repr(C)]
+pub enum barman_recover_verified {
+    /// Nothing: it is missing, empty, not a directory, or can't be seen.
+    BARMAN_RECOVER_VERIFIED_NONE = 0,
+    /// A complete restore, on which PostgreSQL has not been started yet.
+    BARMAN_RECOVER_VERIFIED_COMPLETE = 1,
+    /// Barman is writing into it, or something in it has just changed.
+    BARMAN_RECOVER_VERIFIED_BEING_WRITTEN = 2,
+    /// Files of a restore that was cut off, or that Barman has not restored.
+    BARMAN_RECOVER_VERIFIED_INCOMPLETE = 3,
+    /// PostgreSQL is running in it, or has been started in it since the restore.
+    BARMAN_RECOVER_VERIFIED_IN_USE = 4,
 }
 
 /// What the value of an option looks like.
@@ -238,6 +254,14 @@ pub(super) const VERDICTS: &Names = &[
     (barman_recover_verdict::BARMAN_RECOVER_VERDICT_SKIPPED as i32, c"SKIPPED"),
 ];
 
+pub(super) const VERIFIED: &Names = &[
+    (barman_recover_verified::BARMAN_RECOVER_VERIFIED_NONE as i32, c"NONE"),
+    (barman_recover_verified::BARMAN_RECOVER_VERIFIED_COMPLETE as i32, c"COMPLETE"),
+    (barman_recover_verified::BARMAN_RECOVER_VERIFIED_BEING_WRITTEN as i32, c"BEING_WRITTEN"),
+    (barman_recover_verified::BARMAN_RECOVER_VERIFIED_INCOMPLETE as i32, c"INCOMPLETE"),
+    (barman_recover_verified::BARMAN_RECOVER_VERIFIED_IN_USE as i32, c"IN_USE"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,7 +284,7 @@ mod tests {
         for level in [Level::Debug, Level::Info, Level::Warning, Level::Error] {
             assert_eq!(name(LEVELS, level as i32).to_str(), Ok(level.name()));
         }
-        for names in [CODES, SWITCH_CODES, BUSY, STATES, LEVELS, EVENTS, VERDICTS] {
+        for names in [CODES, SWITCH_CODES, BUSY, STATES, LEVELS, EVENTS, VERDICTS, VERIFIED] {
             for unknown in [-8, 5, i32::MIN, i32::MAX] {
                 assert_eq!(name(names, unknown), c"UNKNOWN");
             }
@@ -288,6 +312,7 @@ mod tests {
             ("LEVEL_", LEVELS),
             ("EVENT_", EVENTS),
             ("VERDICT_", VERDICTS),
+            ("VERIFIED_", VERIFIED),
         ] {
             let of_names =
                 names.iter().map(|(number, name)| (prefix.to_string() + name.to_str().unwrap(), *number));

@@ -56,7 +56,7 @@ pub extern "C" fn barman_recover_option_kind(i: u32) -> i32 {
     guard(-1, || row(i).map_or(-1, |spec| kind(spec.kind) as i32))
 }
 
-/// 1 if the commands that have it require it, else 0. ("ssh-command" is not required when "operation-id" is set.)
+/// 1 if a command that has it can't begin without it, else 0. ("ssh-command" is not needed beside "operation-id".)
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_option_required(i: u32) -> i32 {
     guard(-1, || row(i).map_or(-1, |spec| i32::from(spec.required)))

@@ -54,8 +54,16 @@ typedef enum {
 typedef enum {
   BARMAN_RECOVER_VERDICT_OK = 0,
   BARMAN_RECOVER_VERDICT_WARNING = 1,
-  BARMAN_RECOVER_VERDICT_FAILED = 2
+  BARMAN_RECOVER_VERDICT_FAILED = 2,
+  BARMAN_RECOVER_VERDICT_SKIPPED = 3
 } barman_recover_verdict;
+typedef enum {
+  BARMAN_RECOVER_VERIFIED_NONE = 0,
+  BARMAN_RECOVER_VERIFIED_COMPLETE = 1,
+  BARMAN_RECOVER_VERIFIED_BEING_WRITTEN = 2,
+  BARMAN_RECOVER_VERIFIED_INCOMPLETE = 3,
+  BARMAN_RECOVER_VERIFIED_IN_USE = 4
+} barman_recover_verified;
 typedef enum {
   BARMAN_RECOVER_KIND_TEXT = 1,
   BARMAN_RECOVER_KIND_WORD = 2,
@@ -79,6 +87,7 @@ const char *barman_recover_state_name(int32_t state);
 const char *barman_recover_level_name(int32_t level);
 const char *barman_recover_event_name(int32_t kind);
 const char *barman_recover_verdict_name(int32_t verdict);
+const char *barman_recover_verified_name(int32_t state);
 barman_recover *barman_recover_new(void);
 barman_recover *barman_recover_again(const barman_recover *handle);
 void barman_recover_free(barman_recover *handle);
@@ -118,6 +127,9 @@ int32_t barman_recover_set_force(barman_recover *handle, int32_t flag);
 int32_t barman_recover_run(barman_recover *handle);
 int32_t barman_recover_start(barman_recover *handle);
 int32_t barman_recover_check(barman_recover *handle);
+int32_t barman_recover_verify(barman_recover *handle);
+int32_t barman_recover_end_restore(barman_recover *handle);
+int32_t barman_recover_list_backups(barman_recover *handle);
 int32_t barman_recover_list_operations(barman_recover *handle, uint32_t newest);
 int32_t barman_recover_show_operation(barman_recover *handle, const char *id);
 int32_t barman_recover_wait_operation(barman_recover *handle, const char *id);
@@ -147,6 +159,22 @@ uint32_t barman_recover_listed_count(const barman_recover *handle);
 const char *barman_recover_listed_id(const barman_recover *handle, uint32_t i);
 const char *barman_recover_listed_kind(const barman_recover *handle, uint32_t i);
 int32_t barman_recover_listed_state(const barman_recover *handle, uint32_t i);
+uint32_t barman_recover_backup_count(const barman_recover *handle);
+const char *barman_recover_backup_id(const barman_recover *handle, uint32_t i);
+const char *barman_recover_backup_status(const barman_recover *handle, uint32_t i);
+int32_t barman_recover_backup_is_complete(const barman_recover *handle, uint32_t i);
+const char *barman_recover_backup_begin_time(const barman_recover *handle, uint32_t i);
+const char *barman_recover_backup_end_time(const barman_recover *handle, uint32_t i);
+uint64_t barman_recover_backup_bytes(const barman_recover *handle, uint32_t i);
+const char *barman_recover_backup_version(const barman_recover *handle, uint32_t i);
+const char *barman_recover_backup_mode(const barman_recover *handle, uint32_t i);
+int32_t barman_recover_verified_state(const barman_recover *handle);
+const char *barman_recover_verified_detail(const barman_recover *handle);
+const char *barman_recover_verified_backup_id(const barman_recover *handle);
+const char *barman_recover_verified_server(const barman_recover *handle);
+const char *barman_recover_verified_taken(const barman_recover *handle);
+uint64_t barman_recover_verified_restored(const barman_recover *handle);
+const char *barman_recover_verified_last_wal(const barman_recover *handle);
 #ifdef __cplusplus
 }
 #endif

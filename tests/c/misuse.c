@@ -69,11 +69,14 @@ static const text_getter text_getters[] = {
     barman_recover_error_message,
     barman_recover_hint,
     barman_recover_operation_id,
+    barman_recover_verified_detail,
+    barman_recover_verified_taken,
 };
 
 static const row_getter row_getters[] = {
     barman_recover_finding_what, barman_recover_finding_detail, barman_recover_finding_hint,
-    barman_recover_listed_id,    barman_recover_listed_kind,
+    barman_recover_listed_id,    barman_recover_listed_kind,    barman_recover_backup_id,
+    barman_recover_backup_mode,  barman_recover_backup_version, barman_recover_backup_end_time,
 };
 static const namer namers[] = {
     barman_recover_code_name,  barman_recover_switch_code_name, barman_recover_busy_name,    barman_recover_state_name,
@@ -91,9 +94,18 @@ static void any_command(unsigned *seed, barman_recover *handle)
 {
     int32_t code;
 
-    switch (below(seed, 8)) {
+    switch (below(seed, 11)) {
     case 0:
         code = barman_recover_start(handle);
+        break;
+    case 6:
+        code = barman_recover_verify(handle);
+        break;
+    case 7:
+        code = barman_recover_end_restore(handle);
+        break;
+    case 8:
+        code = barman_recover_list_backups(handle);
         break;
     case 1:
         code = barman_recover_check(handle);
@@ -130,11 +142,14 @@ static void any_option(unsigned *seed, barman_recover *handle)
 
 static void any_row(unsigned *seed, barman_recover *handle)
 {
-    uint32_t i = below(seed, barman_recover_finding_count(handle) + barman_recover_listed_count(handle) + 2);
+    uint32_t i = below(seed, barman_recover_finding_count(handle) + barman_recover_listed_count(handle)
+                                 + barman_recover_backup_count(handle) + 2);
 
     check_text(ANY(row_getters)(handle, below(seed, 4) == 0 ? ANY(numbers) : i));
     CHECK(barman_recover_finding_verdict(handle, i) >= -1);
     CHECK(barman_recover_listed_state(handle, i) >= -1);
+    CHECK(barman_recover_backup_is_complete(handle, i) >= -1);
+    CHECK(barman_recover_verified_state(handle) >= -1);
 }
 
 static void any_call(unsigned *seed, barman_recover *handle)

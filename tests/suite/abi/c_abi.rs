@@ -170,6 +170,22 @@ fn the_http_status_is_that_of_the_reply_that_decided() {
 }
 
 #[test]
+fn a_directory_is_verified_offline() {
+    kept("tests/c/restored.c", "verify", Some(&api(|model| model, Script::new())));
+}
+
+#[test]
+fn backups_are_listed() {
+    let api = api(|model| model.backup("20261121T101942"), Script::new());
+    kept("tests/c/restored.c", "backups", Some(&api));
+}
+
+#[test]
+fn a_restore_is_ended_unless_its_run_is_alive() {
+    kept("tests/c/restored.c", "end", Some(&api(Model::stuck, Script::new())));
+}
+
+#[test]
 fn a_run_is_started_and_its_events_are_taken() {
     let api = api(|model| model.duration_ms(2500), Script::new());
     pulled("followed", &api);

@@ -66,13 +66,18 @@ impl Watched {
         let https = tls.url().replace("127.0.0.1", "localhost");
         self.run("tests/c/guest.c", &["restores", &https, &self.directory("https"), "3"]);
 
-        let plain = Api::start(model().fill().duration_ms(2500), Script::new());
+        let two = model().backup("20261121T101942").fill();
+        let plain = Api::start(two.duration_ms(2500), Script::new());
         let url = plain.url();
         for promise in ["version", "run", "cancelled-before", "callback-cancels", "signals"] {
             self.run("tests/c/promises.c", &[promise, &url, &self.scratch.within(promise)]);
         }
         for promise in ["followed", "called-back", "refused", "freed"] {
             self.run("tests/c/pulled.c", &[promise, &url, &self.scratch.within(promise)]);
+        }
+        for promise in ["verify", "backups"] {
+            let words = [promise, &url, &self.scratch.within(&format!("restored-{promise}"))];
+            self.run("tests/c/restored.c", &words);
         }
         for promise in ["check", "switch"] {
             self.run("tests/c/commands.c", &[promise, &url, &self.scratch.within(promise)]);
