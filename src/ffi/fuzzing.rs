@@ -141,8 +141,8 @@ fn set(handle: *mut Handle, which: usize, value: &[u8]) -> i32 {
         }
         1 => by_name(handle, value),
         _ => given(value, |name| {
-            // A name that is known takes a number, which no file of this machine has.
-            barman_recover_set(handle, name, c"4294967295".as_ptr())
+            // No file of this machine, whatever the option is.
+            barman_recover_set(handle, name, c"/nonexistent/1".as_ptr())
         }),
     }
 }
