@@ -165,6 +165,7 @@ impl State {
         let fault = self.fault(kind, number);
         if fault.is_some() {
             self.runs[run].idle = None;
+            self.runs[run].faulted = self.now;
         }
         let latency = self.api.latency;
         let at = match &fault {

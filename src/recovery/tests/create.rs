@@ -84,8 +84,8 @@ fn a_refused_create_ends_at_once_with_the_servers_words() {
         (recording!("method-not-allowed"), "HTTP 405: The method is not allowed", ""),
         (reply(401, ""), "HTTP 401", "authentication"),
         (reply(403, "\u{1b}[31mno"), "HTTP 403", "authentication"),
-        (moved(307), "has moved to https://other", "set --api-url to it"),
-        (moved(301), "HTTP 301", "set --api-url to it"),
+        (moved(307), "has moved to https://other", "set --api-url to"),
+        (moved(301), "HTTP 301", "set --api-url to"),
     ];
     table(rows.map(|(answer, words, hint)| {
         row(format!("an answer that is final: {words}"))

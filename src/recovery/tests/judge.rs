@@ -66,6 +66,11 @@ fn named_and_done() {
             .code(RecoveryFailed)
             .state(Done)
             .says("20261122T080000"),
+        planned("a backup of another Barman server: failed", |_| {})
+            .with(|sim| sim.state.other_server = true)
+            .code(RecoveryFailed)
+            .state(Done)
+            .says("main"),
         planned("the backup that was asked for by its ID: done", |_| {})
             .with(|sim| sim.set(Opt::BackupId, "20260101T000000"))
             .code(RecoveryDone)

@@ -15,7 +15,7 @@ const UNSEEN: Duration = Duration::from_millis(300);
 /// lost create, and the quiet after the mark.
 const IDLE: Duration = Duration::from_secs(180);
 /// How long a restore whose directory was removed may go on receiving beside a run.
-const DOOMED: Duration = Duration::from_secs(30);
+const DOOMED: Duration = Duration::from_secs(12);
 
 impl State {
     /// Whether its operation is still in progress: a second restore of the same operation may have ended that.
@@ -99,8 +99,8 @@ impl State {
                 && self.is_receiving(*number, DOOMED)
         });
         let since = doomed.and_then(|number| self.restores[number].disturbed_at).unwrap_or(now);
-        let began = self.runs[run].started.max(since);
-        if !held && now - began > DOOMED {
+        let began = self.runs[run].started.max(since).max(self.runs[run].faulted);
+        if !held && self.remembers(run) && now - began > DOOMED {
             self.runs[run].lawless = true;
             self.breaks("law 3: lets a restore go on whose directory was removed".into());
         }
@@ -158,7 +158,7 @@ impl State {
     /// Whether something may run that the run must know of.
     fn own(&self, run: usize) -> bool {
         let (node, knows) = (self.runs[run].node, self.remembers(run));
-        let of = |(of, by): (usize, usize)| of == node && (knows || by == run);
+        let of = |(of, _): (usize, usize)| of == node && knows;
         self.api.pending.iter().any(|(_, node, by)| of((*node, *by)))
             || self
                 .restores

@@ -141,12 +141,12 @@ impl Tree {
         parts.collect::<Vec<_>>().join(", ")
     }
 
-    fn mark(&self, named: bool) -> Option<Mark> {
+    fn mark(&self, named: bool, other_server: bool) -> Option<Mark> {
         let [label, info, conf] =
             [Part::Label, Part::Info, Part::AutoConf].map(|p| self.parts[p as usize].as_ref());
         let (label, info, conf) = (label?, info?, conf?);
         (label.backup == info.backup && conf.at > info.at).then(|| Mark {
-            server: "pg".into(),
+            server: if other_server { "main" } else { "pg" }.into(),
             backup_id: named.then(|| info.backup.clone()),
             begin_time: "2026-11-22 09:00:00.000000+00:00".into(),
             last_wal: self.has(Part::Wal).then(|| "000000010000000000000004".into()),
@@ -298,7 +298,7 @@ impl State {
         look.pg_control = tree.stamp(Part::Control);
         look.info = tree.stamp(Part::Info);
         look.auto_conf = tree.stamp(Part::AutoConf);
-        look.mark = tree.mark(self.plan.named_label);
+        look.mark = tree.mark(self.plan.named_label, self.other_server);
         look.postmaster = here.postmaster;
         let seen = (tree.bytes, tree.writes, Some(number));
         look.usage = Some(self.usage(run, seen, self.trees[number].has(Part::Wal)));

@@ -72,6 +72,7 @@ fn random_fault(dice: &mut Dice, kind: Kind) -> Fault {
         (_, 6) => Fault::Instead(lying(dice)),
         // A request may lie in a socket's backlog, but not for longer than our patience.
         (_, 7) => Fault::Late(ms(dice.below(50_000))),
+        (Kind::Create, _) => Fault::Ghost(ms(dice.below(50_000))),
         (Kind::Poll, _) => Fault::Answer(recording!("operation-unknown-id")),
         _ => Fault::Broken,
     }

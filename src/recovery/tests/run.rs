@@ -78,6 +78,8 @@ pub(super) struct Ran {
     pub(super) remembers: bool,
     /// Since when nothing counts for it, and whether that has been reported.
     pub(super) idle: Option<Duration>,
+    /// When a request of it last met a fault.
+    pub(super) faulted: Duration,
     pub(super) lawless: bool,
     /// What it knows of receivers and of the directory.
     pub(super) trees: HashSet<usize>,

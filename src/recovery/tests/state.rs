@@ -79,6 +79,8 @@ pub(super) struct State {
     pub(super) plan: Plan,
     /// A backup that is restored whatever is asked for.
     pub(super) restores_instead: Option<String>,
+    /// What is restored is of another Barman server.
+    pub(super) other_server: bool,
     pub(super) nodes: Vec<Node>,
     pub(super) trees: Vec<Tree>,
     pub(super) files: Vec<File>,
