@@ -1,0 +1,3 @@
+module barman-recover.invalid/barmanrecover
+
+go 1.19

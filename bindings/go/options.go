@@ -1,0 +1,165 @@
+package barmanrecover
+
+import (
+	"fmt"
+	"reflect"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Options are those of all commands; each takes what it needs. The zero value of a field leaves the library's default.
+// Where a default is not zero, Extra can set zero: Extra: map[string]string{"max-retries": "0"}.
+//
+// Durations are rounded up to whole seconds. Negative numbers, and texts that are not UTF-8 or contain a NUL byte, are
+// refused with [ErrInvalidArgument] before anything is sent.
+type Options struct {
+	// URL of pg-backup-api: "http://barman:7480", "https://user:password@host/prefix". Required.
+	APIURL string `option:"api-url"`
+	// Name of the Barman server. Required.
+	BarmanServer string `option:"barman-server"`
+	// Command with which Barman reaches this node: "ssh postgres@node1". A restore requires it, or OperationID.
+	SSHCommand string `option:"ssh-command"`
+	// Data directory of this node: where to restore. A restore requires it.
+	DataDirectory string `option:"data-directory"`
+	// Backup to restore: an ID, or a word such as "oldest". Default: "latest".
+	BackupID string `option:"backup-id"`
+	// Operation to follow instead of starting one.
+	OperationID string `option:"operation-id"`
+
+	// Client certificate for the API, in PEM; the file may hold the key too.
+	CertFile string `option:"cert-file"`
+	// Key of the client certificate, in PEM, not encrypted.
+	KeyFile string `option:"key-file"`
+	// Certificates to trust, in PEM, in addition to those of the system.
+	CAFile string `option:"ca-file"`
+	// HTTP proxy to reach the API through. The proxy variables of the environment are ignored.
+	Proxy string `option:"proxy"`
+
+	// Pause before a failed request is sent again. Default: 2 s.
+	RetryWait time.Duration `option:"retry-wait"`
+	// How often a request that failed and started nothing is sent. Default: 5.
+	MaxRetries int `option:"max-retries"`
+	// Limit for connecting to the API, TLS handshake included. Default: 10 s.
+	ConnectTimeout time.Duration `option:"connect-timeout"`
+	// Limit for the API's reply to a question. Default: 20 s.
+	RequestTimeout time.Duration `option:"request-timeout"`
+	// Limit for the API's reply to the request that starts the operation. Default: 60 s.
+	CreateTimeout time.Duration `option:"create-timeout"`
+	// Longest pause between two requests for the state of the operation. Default: 10 s.
+	LoopWait time.Duration `option:"loop-wait"`
+	// How long to go on without a good reply about a running operation. Default: 300 s, or MaxRetries times RetryWait
+	// if one of them is set.
+	MaxOutage time.Duration `option:"max-outage"`
+	// Limit for the whole command, which then ends with [ErrTimedOut]. Default: none.
+	Deadline time.Duration `option:"deadline"`
+	// How long an operation may be in progress while nothing arrives in the data directory. Default: no limit.
+	StallTimeout time.Duration `option:"stall-timeout"`
+
+	// File that records the running operation. Default: beside the data directory, its name followed by
+	// ".barman-recover.json".
+	StateFile string `option:"state-file"`
+	// Keep no state file: the next run then knows nothing of a run that was killed.
+	NoStateFile bool `option:"no-state-file"`
+	// Do not ask for the size of the backup; progress is then without a percentage.
+	NoDiagnose bool `option:"no-diagnose"`
+	// Accept the API's DONE although the data is not in the data directory: for a restore to another node.
+	NoVerify bool `option:"no-verify"`
+	// Leave the restore running when the context is done, instead of ending it.
+	LeaveRunning bool `option:"leave-running"`
+	// Restore although the free space or the data directory speaks against it.
+	Force bool `option:"force"`
+
+	// Check has Barman log in on this node, by a restore into a scratch directory that it refuses.
+	Probe bool `option:"probe"`
+	// Check calls every warning a failure.
+	Strict bool `option:"strict"`
+
+	// ConfigSwitch: the Barman model to apply. It requires this or Reset.
+	BarmanModel string `option:"barman-model"`
+	// ConfigSwitch: unapply the active model.
+	Reset bool `option:"reset"`
+	// ConfigSwitch: "promoted", "demoted" or "always". Required.
+	SwitchWhen string `option:"switch-when"`
+
+	// Further options by name, as [ListOptions] has them, with values as on the command line of patroni_barman. They are
+	// set last.
+	Extra map[string]string
+
+	// Called with each event, one at a time, on the goroutine that called the command. The command does not wait for it,
+	// and no log line or state is lost, however slow it is. A panic in it cancels the command and goes on when that has
+	// ended.
+	OnEvent func(Event)
+	// Receives the progress of a restore. Sending never waits: a value that has not been received yet is replaced
+	// by the newer one. Make it with a buffer of one. It is not closed.
+	Progress chan Progress
+}
+
+// option is an option as the library takes it.
+type option struct{ name, value string }
+
+// list returns the options that are set.
+func (o *Options) list() ([]option, error) {
+	var options []option
+	fields := reflect.ValueOf(o).Elem()
+	for i := 0; i < fields.NumField(); i++ {
+		name := fields.Type().Field(i).Tag.Get("option")
+		if name == "" || fields.Field(i).IsZero() {
+			continue
+		}
+		value, err := text(fields.Field(i).Interface())
+		if err != nil {
+			return nil, refuse("--" + name + ": " + err.Error())
+		}
+		options = append(options, option{name, value})
+	}
+	extra := make([]string, 0, len(o.Extra))
+	for name := range o.Extra {
+		extra = append(extra, name)
+	}
+	sort.Strings(extra)
+	for _, name := range extra {
+		value, err := text(o.Extra[name])
+		if err == nil {
+			_, err = text(name)
+		}
+		if err != nil {
+			return nil, refuse(strconv.Quote("--"+name) + ": " + err.Error())
+		}
+		options = append(options, option{name, value})
+	}
+	return options, nil
+}
+
+// text is a value as on the command line.
+func text(value any) (string, error) {
+	switch value := value.(type) {
+	case time.Duration:
+		seconds := int64(value / time.Second)
+		if value%time.Second > 0 {
+			seconds++
+		}
+		return number(seconds, value < 0)
+	case int:
+		return number(int64(value), value < 0)
+	case string:
+		if strings.ContainsRune(value, 0) {
+			return "", fmt.Errorf("must not contain a NUL byte")
+		}
+		if !utf8.ValidString(value) {
+			return "", fmt.Errorf("is not UTF-8")
+		}
+		return value, nil
+	default:
+		return fmt.Sprint(value), nil
+	}
+}
+
+func number(value int64, negative bool) (string, error) {
+	if negative {
+		return "", fmt.Errorf("must not be negative")
+	}
+	return strconv.FormatInt(value, 10), nil
+}

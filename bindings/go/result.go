@@ -1,0 +1,70 @@
+package barmanrecover
+
+import "time"
+
+// Result is what came of a command. It is also filled in beside an error.
+type Result struct {
+	// The operation that the command started or follows; "" when it is not known.
+	OperationID string
+	// What is known of that operation. Beside an error, see [State.MayBeRunning].
+	State State
+	// The HTTP status of the reply that decided; 0 when no reply did.
+	HTTPStatus int
+	// How long the command took.
+	Elapsed time.Duration
+	// How many bytes have arrived in the data directory, WAL included.
+	Bytes uint64
+	// The size of the backup in bytes, without WAL; 0 when it is not known.
+	TotalBytes uint64
+}
+
+// Finding is what [Check] has found out about one thing.
+type Finding struct {
+	Verdict Verdict
+	// What was checked: "data directory".
+	What string
+	// What was found, in one line.
+	Detail string
+	// What to do about it; may be "".
+	Hint string
+}
+
+// Operation is a row of the API's list.
+type Operation struct {
+	ID string
+	// What it does: "recovery", "config_switch"; "" when the API does not say.
+	Kind string
+	// StateUnknown when the API does not say.
+	State State
+}
+
+// Error is how a command ended, unless well.
+//
+//	errors.Is(err, barmanrecover.ErrBusy)   // a code
+//	errors.Is(err, context.Canceled)        // the context ended the command (then ErrCancelled is true as well)
+//	errors.As(err, &failure)                // for the hint
+type Error struct {
+	Code Code
+	// What went wrong, in one line.
+	Message string
+	// What to do about it, in one line; may be "".
+	Hint string
+	// Why, when Code is ErrBusy.
+	Busy BusyReason
+
+	cause error
+}
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }
+
+// Is makes errors.Is compare codes.
+func (e *Error) Is(target error) bool { return target == error(e.Code) }
+
+// Unwrap returns the error of the context that ended the command, or nil.
+func (e *Error) Unwrap() error { return e.cause }
+
+func refuse(why string) *Error { return &Error{Code: ErrInvalidArgument, Message: why} }
+
+// MayBeRunning says whether Barman may still be writing into the data directory after a restore that failed.
+func (s State) MayBeRunning() bool { return s == MaybeCreated || s == InProgress }
