@@ -1,10 +1,12 @@
 package barmanrecover
 
+import "strings"
+
 // Event is something that happened during a command.
 type Event struct {
 	// Which of the following fields mean something. Ignore kinds that you do not know.
 	Kind EventKind
-	// Of a Log.
+	// Of a Log; Info for other kinds.
 	Level Level
 	// A Log: one line of text. A ProgressMade: the figures for people.
 	Message string
@@ -32,7 +34,7 @@ func (e Event) String() string {
 	case Log:
 		return e.Level.String() + ": " + e.Message
 	case StateChanged:
-		return "operation " + e.OperationID + ": " + e.State.String()
+		return strings.TrimSpace("operation "+e.OperationID) + ": " + e.State.String()
 	default:
 		return e.Message
 	}

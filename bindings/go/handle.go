@@ -97,7 +97,7 @@ func next(c *C.barman_recover, ended <-chan struct{}) (event *Event, more bool) 
 }
 
 func eventOf(c *C.barman_recover, kind EventKind) *Event {
-	event := &Event{Kind: kind}
+	event := &Event{Kind: kind, Level: Info}
 	level, message := C.barman_recover_event_level(c), C.GoString(C.barman_recover_event_message(c))
 	switch kind {
 	case StateChanged:

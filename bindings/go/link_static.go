@@ -2,7 +2,8 @@
 
 package barmanrecover
 
-// The archive comes first and satisfies everything, so that as-needed drops the shared library of the same name.
+// The archive comes first, so that as-needed drops the shared library, which pkg-config names.
+
 // #cgo pkg-config: --static barman_recover
 // #cgo LDFLAGS: -Wl,--as-needed -l:libbarman_recover.a
 import "C"

@@ -2,31 +2,46 @@
 //! threads, contexts and exceptions.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use crate::support::tools::{
-    c_program, cpp_program, example, include, installed, library, output, said, source, standin_program, tool,
+    c_program, cpp_program, example, include, installed, library, output, said, source, standin_program,
+    tool, version,
 };
 use tempfile::TempDir;
 
 use crate::support::{Within as _, tempdir};
 use standin::{Api, Model, Script, Stage};
 
+/// Go with the library as pkg-config finds it.
 fn go(scratch: &TempDir) -> Option<Command> {
+    tool("pkg-config")?;
     let mut go = tool("go")?;
     let directory = installed(&library(), scratch);
-    go.env("CGO_ENABLED", "1").env("CGO_CFLAGS", format!("-I{}", include().display()));
-    go.env("CGO_LDFLAGS", format!("-L{directory} -Wl,-rpath,{directory}"));
-    go.envs([("GO111MODULE", "auto"), ("GOFLAGS", ""), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local")]);
+    let package = format!(
+        "Name: barman_recover\nDescription: the build\nVersion: {}\nCflags: -I{}\n\
+         Libs: -L{directory} -Wl,-rpath,{directory} -lbarman_recover\n",
+        version(),
+        include().display()
+    );
+    fs::write(scratch.within("barman_recover.pc"), package).unwrap();
+    go.env("PKG_CONFIG_PATH", directory).env("CGO_ENABLED", "1").env("STANDIN", standin_program());
+    go.envs([("GOFLAGS", ""), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off")]);
     Some(go)
 }
 
+/// The example as the program of a module outside this repository.
 fn go_example(scratch: &TempDir) -> Option<Command> {
-    let program = PathBuf::from(scratch.within("recover-go"));
+    const PACKAGE: &str = "barman-recover.invalid/barmanrecover";
+    let module = format!(
+        "module host\n\ngo 1.19\n\nrequire {PACKAGE} v0.0.0\n\nreplace {PACKAGE} => {}\n",
+        source("bindings/go").display()
+    );
     let mut go = go(scratch)?;
-    output(go.args(["build", "-o"]).arg(&program).arg(source("examples/recover.go")));
-    Some(Command::new(program))
+    fs::write(scratch.within("go.mod"), module).unwrap();
+    fs::copy(source("examples/recover.go"), scratch.within("recover.go")).unwrap();
+    output(go.current_dir(scratch.within("")).args(["build", "-o", "recover-go", "."]));
+    Some(Command::new(scratch.within("recover-go")))
 }
 
 fn python(scratch: &TempDir) -> Option<Command> {
@@ -125,17 +140,15 @@ fn go_with_a_context() {
 }
 
 #[test]
-fn go_among_goroutines() {
+fn go_package() {
     let scratch = tempdir();
-    let Some(mut go) = go(&scratch) else { return };
-    // Files that are named on the command line have to be in one directory.
-    for file in ["examples/recover.go", "tests/hosts/recover_test.go"] {
-        let name = source(file).file_name().unwrap().to_str().unwrap().to_owned();
-        fs::copy(source(file), scratch.within(&name)).unwrap();
-    }
-    go.current_dir(scratch.within("")).env("GODEBUG", "cgocheck=2");
-    go.args(["test", "-count=1", "recover.go", "recover_test.go"]);
-    wrapper(go, &scratch);
+    let Some(mut vet) = go(&scratch) else { return };
+    output(vet.current_dir(source("bindings/go")).args(["vet", "./..."]));
+    let unformatted = Command::new("gofmt").arg("-l").args(["bindings/go", "examples"].map(source)).output();
+    assert_eq!(said(&unformatted.unwrap()), "exit status: 0 ");
+    let Some(mut test) = go(&scratch) else { return };
+    test.current_dir(source("bindings/go")).env("GODEBUG", "cgocheck=2");
+    output(test.args(["test", "-race", "-count=1", "./..."]));
 }
 
 #[test]

@@ -77,6 +77,7 @@ fn pages() -> Vec<PathBuf> {
         "CHANGELOG.md",
         "examples/patroni/README.md",
         "tests/standin/README.md",
+        "bindings/go/README.md",
     ]
     .map(source)
     .to_vec();

@@ -1,0 +1,283 @@
+package barmanrecover_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	br "barman-recover.invalid/barmanrecover"
+)
+
+var background = context.Background()
+
+func TestARestoreHandsOutItsEvents(t *testing.T) {
+	api := start(t, quick...)
+	var events []string
+	options := api.options("data")
+	options.Progress = make(chan br.Progress, 1)
+	options.OnEvent = func(event br.Event) { events = append(events, event.String()) }
+	result, err := br.Restore(background, options)
+	if err != nil || result.State != br.Done || result.Bytes == 0 || result.Elapsed == 0 {
+		t.Fatalf("%+v %v", result, err)
+	}
+	log := strings.Join(events, "\n")
+	for _, line := range []string{"operation " + result.OperationID + ": IN_PROGRESS", "INFO: ", ": DONE", " kB"} {
+		if !strings.Contains(log, line) {
+			t.Errorf("no %q in:\n%s", line, log)
+		}
+	}
+	// Nobody has received anything: the newest is there.
+	if progress := <-options.Progress; progress.Percent != 100 || progress.Bytes != result.Bytes {
+		t.Errorf("%+v", progress)
+	}
+}
+
+func TestEachEndHasItsError(t *testing.T) {
+	api, failing := start(t, quick...), start(t, "--result", "FAILED")
+	unknown, unreachable, wrong := api.options("a"), api.options("b"), api.options("c")
+	unknown.BarmanServer, unknown.Extra = "nope", map[string]string{"retry-wait": "0"}
+	unreachable.APIURL, unreachable.MaxRetries = "http://127.0.0.1:1", 1
+	wrong.APIURL = "no URL"
+	late := start(t, "--stuck").options("d")
+	late.Deadline = time.Millisecond
+	for _, row := range []struct {
+		options br.Options
+		want    br.Code
+		state   br.State
+	}{
+		{failing.options("e"), br.ErrFailed, br.Failed},
+		{unknown, br.ErrHTTP, br.NotCreated},
+		{unreachable, br.ErrAPINotOK, br.NotCreated},
+		{wrong, br.ErrInvalidArgument, br.NotCreated},
+		{late, br.ErrTimedOut, br.InProgress},
+	} {
+		result, err := br.Restore(background, row.options)
+		var failure *br.Error
+		if !errors.Is(err, row.want) || !errors.As(err, &failure) || failure.Message == "" || result.State != row.state {
+			t.Errorf("%v: %+v %v", row.want, result, err)
+		}
+		if errors.Is(err, br.ErrBusy) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v is what it is not", err)
+		}
+	}
+}
+
+func TestAContextEndsTheRestoreOnTheBarmanHostToo(t *testing.T) {
+	api := start(t, endless...)
+	ctx, cancel := context.WithCancel(background)
+	options := api.options("data")
+	options.OnEvent = func(event br.Event) {
+		if event.Kind == br.ProgressMade && event.Progress.Bytes > 0 {
+			cancel()
+		}
+	}
+	result, err := br.Restore(ctx, options)
+	if !errors.Is(err, br.ErrCancelled) || !errors.Is(err, context.Canceled) || result.State != br.Failed {
+		t.Errorf("%+v %v", result, err)
+	}
+	if states := api.states(); states != "recovery FAILED" {
+		t.Error(states)
+	}
+}
+
+func TestAContextThatIsDoneStartsNothing(t *testing.T) {
+	api := start(t, endless...)
+	ctx, cancel := context.WithDeadline(background, time.Now())
+	defer cancel()
+	result, err := br.Restore(ctx, api.options("data"))
+	if !errors.Is(err, br.ErrCancelled) || !errors.Is(err, context.DeadlineExceeded) || result.State != br.NotCreated {
+		t.Errorf("%+v %v", result, err)
+	}
+	if states := api.states(); states != "" {
+		t.Error(states)
+	}
+}
+
+// The context is done, but that is not what ended the run.
+func TestAContextThatIsDoneTooLateIsNotTheCause(t *testing.T) {
+	api := start(t, "--result", "FAILED")
+	ctx, cancel := context.WithCancel(background)
+	options := api.options("data")
+	options.OnEvent = func(event br.Event) {
+		if event.State == br.Failed {
+			time.Sleep(time.Second / 2) // the command has ended long ago when it is cancelled
+			cancel()
+		}
+	}
+	if _, err := br.Restore(ctx, options); !errors.Is(err, br.ErrFailed) || errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestAPanicOfTheHostEndsTheRestore(t *testing.T) {
+	api := start(t, endless...)
+	options := api.options("data")
+	options.OnEvent = func(event br.Event) {
+		if event.Kind == br.ProgressMade && event.Progress.Bytes > 0 {
+			panic("the host's own")
+		}
+	}
+	func() {
+		defer func() {
+			if caught := recover(); caught != "the host's own" {
+				t.Error(caught)
+			}
+		}()
+		br.Restore(background, options)
+	}()
+	if states := api.states(); states != "recovery FAILED" {
+		t.Error(states)
+	}
+}
+
+func TestLeaveRunningLeavesItRunning(t *testing.T) {
+	api := start(t, endless...)
+	id := api.create("data")
+	if operation, err := br.ShowOperation(background, api.options(""), id); err != nil || operation.State != br.InProgress {
+		t.Errorf("%+v %v", operation, err)
+	}
+}
+
+func TestOperationsAreListedShownAndWaitedFor(t *testing.T) {
+	api := start(t, "--stuck", "--unique-ids")
+	older, newer := api.create("a"), api.create("b")
+	api.steer("operation/"+older, `{"status": "DONE"}`)
+	listed, err := br.ListOperations(background, api.options(""), 1)
+	if err != nil || fmt.Sprint(listed) != fmt.Sprintf("[{%s recovery IN_PROGRESS}]", newer) {
+		t.Error(listed, err)
+	}
+	if shown, err := br.ShowOperation(background, api.options(""), older); err != nil || shown.State != br.Done {
+		t.Error(shown, err)
+	}
+	if ended, err := br.WaitOperation(background, api.options(""), older); err != nil || ended.State != br.Done {
+		t.Error(ended, err)
+	}
+	go func() {
+		time.Sleep(100 * time.Millisecond)
+		api.steer("operation/"+newer, `{"status": "FAILED"}`)
+	}()
+	if ended, err := br.WaitOperation(background, api.options(""), newer); !errors.Is(err, br.ErrFailed) || ended.State != br.Failed {
+		t.Error(ended, err)
+	}
+	if none, err := br.ShowOperation(background, api.options(""), "20010101T010101"); err == nil || none.State != br.StateUnknown {
+		t.Error(none, err)
+	}
+}
+
+func TestEveryCommandEndsWithItsContext(t *testing.T) {
+	api := start(t, "--stuck")
+	id := api.create("data")
+	api.steer("script", `{"any": [{"hang_ms": 3600000, "times": 1000}]}`)
+	options := api.options("data")
+	options.BarmanModel, options.SwitchWhen = "model", "always"
+	for name, command := range map[string]func(context.Context) error{
+		"Check":          func(ctx context.Context) error { _, err := br.Check(ctx, options); return err },
+		"ListOperations": func(ctx context.Context) error { _, err := br.ListOperations(ctx, options, 0); return err },
+		"ShowOperation":  func(ctx context.Context) error { _, err := br.ShowOperation(ctx, options, id); return err },
+		"WaitOperation":  func(ctx context.Context) error { _, err := br.WaitOperation(ctx, options, id); return err },
+		"ConfigSwitch": func(ctx context.Context) error {
+			_, _, err := br.ConfigSwitch(ctx, options, "primary")
+			return err
+		},
+	} {
+		ctx, cancel := context.WithTimeout(background, 50*time.Millisecond)
+		if err := command(ctx); !errors.Is(err, br.ErrCancelled) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(name, err)
+		}
+		cancel()
+	}
+}
+
+func TestACheckReturnsItsFindings(t *testing.T) {
+	api := start(t, quick...)
+	wrong := api.options("data")
+	wrong.BarmanServer = "nope"
+	for _, row := range []struct {
+		options br.Options
+		server  br.Verdict
+		want    error
+	}{
+		{api.options("data"), br.VerdictOK, nil},
+		{wrong, br.VerdictFailed, br.ErrFailed},
+	} {
+		findings, err := br.Check(background, row.options)
+		verdicts := map[string]br.Verdict{}
+		for _, finding := range findings {
+			verdicts[finding.What] = finding.Verdict
+		}
+		if !errors.Is(err, row.want) || verdicts["API"] != br.VerdictOK || verdicts["server"] != row.server {
+			t.Errorf("%+v %v", findings, err)
+		}
+	}
+}
+
+func TestAConfigSwitch(t *testing.T) {
+	api, failing := start(t, quick...), start(t, "--result", "FAILED")
+	for _, row := range []struct {
+		api      standin
+		when     string
+		switched bool
+		want     error
+	}{
+		{api, "promoted", true, nil},
+		{api, "demoted", false, nil},
+		{api, "", false, br.ErrInvalidArgument},
+		{failing, "always", false, br.ErrFailed},
+	} {
+		options := row.api.options("")
+		options.BarmanModel, options.SwitchWhen = "model", row.when
+		switched, result, err := br.ConfigSwitch(background, options, "primary")
+		if switched != row.switched || !errors.Is(err, row.want) || (result.OperationID != "") != (switched || row.want == br.ErrFailed) {
+			t.Errorf("%q: %v %+v %v", row.when, switched, result, err)
+		}
+	}
+}
+
+// Half of them end by themselves, half when their context is done; meanwhile the garbage is collected.
+func TestFortyGoroutines(t *testing.T) {
+	const each = 20
+	done, stuck := start(t, quick...), start(t, "--stuck", "--unique-ids")
+	before := runtime.NumGoroutine()
+	ctx, cancel := context.WithCancel(background)
+	var all, inProgress sync.WaitGroup
+	for i := 0; i < each; i++ {
+		options, endless := done.options(fmt.Sprint("done", i)), stuck.options(fmt.Sprint("stuck", i))
+		events, once := 0, sync.Once{}
+		options.OnEvent = func(br.Event) { events++; runtime.GC() }
+		endless.OnEvent = func(event br.Event) {
+			if event.State == br.InProgress {
+				once.Do(inProgress.Done)
+			}
+		}
+		inProgress.Add(1)
+		all.Add(2)
+		go func() {
+			defer all.Done()
+			if result, err := br.Restore(ctx, options); err != nil || result.State != br.Done || events == 0 {
+				t.Errorf("%+v %v", result, err)
+			}
+			inProgress.Done()
+		}()
+		inProgress.Add(1)
+		go func() {
+			defer all.Done()
+			if result, err := br.Restore(ctx, endless); !errors.Is(err, context.Canceled) || result.State != br.InProgress {
+				t.Errorf("%+v %v", result, err)
+			}
+		}()
+	}
+	inProgress.Wait()
+	cancel()
+	all.Wait()
+	for patience := 0; runtime.NumGoroutine() > before; patience++ {
+		if patience > 1000 {
+			t.Fatal("goroutines are left")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}

@@ -1,0 +1,112 @@
+package barmanrecover_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	br "barman-recover.invalid/barmanrecover"
+)
+
+// standin is a pg-backup-api of a test's own, with a directory for what it restores.
+type standin struct {
+	t              *testing.T
+	url, directory string
+}
+
+// quick restores end by themselves, endless ones do not; both write files, the latter with processes that can be ended.
+var (
+	quick   = []string{"--fill", "--duration-ms", "300", "--unique-ids"}
+	endless = []string{"--fill", "--stuck", "--hold", "half", "--receivers", "--unique-ids"}
+)
+
+// start runs the program that the environment variable STANDIN names, until the end of the test.
+func start(t *testing.T, words ...string) standin {
+	t.Helper()
+	program := os.Getenv("STANDIN")
+	if program == "" {
+		t.Skip("STANDIN does not name the program standin_api")
+	}
+	directory := t.TempDir()
+	port := filepath.Join(directory, "port")
+	command := exec.Command(program, "--listen", "127.0.0.1:0", "--port-file", port,
+		"--server", "main", "--backup", "20261122T101942")
+	command.Args = append(command.Args, words...)
+	command.Stderr = os.Stderr
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		command.Process.Kill()
+		command.Wait()
+	})
+	for limit := time.Now().Add(time.Minute); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+		if number, err := os.ReadFile(port); err == nil {
+			return standin{t, "http://127.0.0.1:" + strings.TrimSpace(string(number)), directory}
+		}
+	}
+	t.Fatal("the stand-in does not listen")
+	return standin{}
+}
+
+// options are those of a restore into a directory of this name.
+func (s standin) options(name string) br.Options {
+	return br.Options{
+		APIURL:        s.url,
+		BarmanServer:  "main",
+		SSHCommand:    "ssh node",
+		DataDirectory: filepath.Join(s.directory, name),
+		LoopWait:      time.Second,
+	}
+}
+
+// steer sends the stand-in a request of its own.
+func (s standin) steer(path, body string) {
+	s.t.Helper()
+	reply, err := http.Post(s.url+"/_standin/"+path, "application/json", strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	reply.Body.Close()
+	if reply.StatusCode != http.StatusOK {
+		s.t.Fatal(path, reply.Status)
+	}
+}
+
+// create starts an operation that nobody follows.
+func (s standin) create(name string) string {
+	s.t.Helper()
+	options := s.options(name)
+	options.LeaveRunning, options.NoStateFile = true, true
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	options.OnEvent = func(event br.Event) {
+		if event.State == br.InProgress {
+			cancel()
+		}
+	}
+	result, err := br.Restore(ctx, options)
+	if result.State != br.InProgress {
+		s.t.Fatal(result, err)
+	}
+	return result.OperationID
+}
+
+func (s standin) states() string {
+	s.t.Helper()
+	listed, err := br.ListOperations(context.Background(), s.options(""), 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var states []string
+	for _, operation := range listed {
+		states = append(states, fmt.Sprint(operation.Kind, " ", operation.State))
+	}
+	return strings.Join(states, ", ")
+}
