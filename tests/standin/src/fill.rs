@@ -61,6 +61,8 @@ pub struct Fill {
     pub hold: Option<Part>,
     /// Writes nothing behind this part.
     pub stop: Option<Part>,
+    /// The backup that it restores, when not the one that was asked for.
+    pub restores: Option<String>,
     pub mark: Mark,
     /// The backup that is in the `.barman-recover.info` of the base backup: its source was itself restored.
     pub old_info: Option<String>,
@@ -83,6 +85,7 @@ impl Default for Fill {
             on_removal: OnRemoval::Fail,
             hold: None,
             stop: None,
+            restores: None,
             mark: Mark::Own,
             old_info: None,
             by_rsync: true,

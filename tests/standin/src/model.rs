@@ -104,6 +104,11 @@ impl Model {
         self.filled(|fill| fill.stop = Some(part))
     }
 
+    /// `fill` that restores this backup, whatever was asked for: as when another node's job came between.
+    pub fn restores(self, backup: &str) -> Self {
+        self.filled(|fill| fill.restores = Some(backup.to_owned()))
+    }
+
     /// What `fill` leaves as the sign of a complete restore (that of the backup that was asked for by default).
     pub fn mark(self, mark: Mark) -> Self {
         self.filled(|fill| fill.mark = mark)

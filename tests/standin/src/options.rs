@@ -30,6 +30,7 @@ What it does to its destination:
   --wal N --wal-ms N     with so many WAL files, each of which takes N ms more
   --hold PART            it waits behind this part until POST /_standin/release
   --stop PART            it writes nothing behind this part (half, when it ends with FAILED)
+  --restores ID          it restores this backup, whatever was asked for
   --mark own|none|ID     which backup's .barman-recover.info it leaves (own); none: no mark at all
   --old-info ID          the backup brings an earlier backup's .barman-recover.info along
   --postgres-backup      the backup was made by pg_basebackup: no ID in its backup_label
@@ -181,6 +182,7 @@ impl Options {
             "--wal-ms" => model.wal_ms(words.number()?),
             "--hold" => model.hold_behind(words.part()?),
             "--stop" => model.stop_behind(words.part()?),
+            "--restores" => model.restores(&words.value()?),
             "--mark" => model.mark(match words.value()?.as_str() {
                 "own" => Mark::Own,
                 "none" => Mark::Missing,

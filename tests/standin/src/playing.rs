@@ -114,7 +114,8 @@ impl Inner {
         self.pause.sleep_ms(2 * self.model.race_ms);
         let find = |e: &&Entry| e.server == server && e.id == id;
         let Some(entry) = self.entries.lock().unwrap().iter().find(find).cloned() else { return };
-        let (destination, backup) = (entry.destination.unwrap_or_default(), entry.backup.unwrap_or_default());
+        let destination = entry.destination.unwrap_or_default();
+        let backup = fill.restores.clone().or(entry.backup).unwrap_or_default();
         let destination = Path::new(&destination);
         let mut fill = fill.clone();
         if plan.result == Status::Failed {

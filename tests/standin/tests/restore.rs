@@ -156,6 +156,14 @@ fn the_mark_can_be_of_another_backup_or_missing() {
 }
 
 #[test]
+fn another_backup_than_asked_for_can_be_restored() {
+    let other = start(pg().restores(EARLIER));
+    assert_eq!(other.end(), "DONE");
+    assert!(other.is_marked() && other.info()["backup_label"].contains(EARLIER));
+    assert!(other.label().contains(EARLIER));
+}
+
+#[test]
 fn an_old_info_comes_with_the_backup_and_makes_way_for_the_new_one() {
     let restore = start(pg().old_info(EARLIER).hold_behind(Part::Base));
     wait_until("the base backup", || restore.has("base/1/16391"));
