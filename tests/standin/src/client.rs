@@ -27,12 +27,25 @@ pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
 
 /// A create for the server `pg`.
 pub fn post(body: &str) -> Vec<u8> {
-    request("POST", "/servers/pg/operations", "Content-Type: application/json\r\n", body)
+    create("pg", body)
 }
 
 /// The create of a recovery of the latest backup of the server `pg`.
 pub fn recovery(destination: &str) -> Vec<u8> {
-    post(&format!(
-        r#"{{"type":"recovery","backup_id":"latest","remote_ssh_command":"ssh node","destination_directory":"{destination}"}}"#
-    ))
+    recovery_of("pg", destination)
+}
+
+/// The create of a recovery of the latest backup of a server.
+pub fn recovery_of(server: &str, destination: &str) -> Vec<u8> {
+    create(
+        server,
+        &format!(
+            r#"{{"type":"recovery","backup_id":"latest","remote_ssh_command":"ssh node","destination_directory":"{destination}"}}"#
+        ),
+    )
+}
+
+fn create(server: &str, body: &str) -> Vec<u8> {
+    let path = format!("/servers/{server}/operations");
+    request("POST", &path, "Content-Type: application/json\r\n", body)
 }

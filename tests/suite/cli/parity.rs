@@ -68,7 +68,7 @@ impl Case {
         if wrong.is_empty() {
             return Ok(());
         }
-        Err(format!("{program}: {}\n{}\n{}", self.rule, wrong.join("\n"), ended.log))
+        Err(format!("\n{}\n{}", wrong.join("\n"), ended.log))
     }
 }
 
@@ -229,9 +229,10 @@ fn cases_of_meant_differences() -> Vec<Case> {
 }
 
 fn check_all(cases: &[Case]) {
-    check_at_once(4, cases, |case| case.check(PROGRAM, &case.ours));
+    let name = |case: &Case| case.rule.to_owned();
+    check_at_once(4, cases, name, |case| case.check(PROGRAM, &case.ours));
     match env::var("PYTHON_PATRONI_BARMAN") {
-        Ok(python) => check_at_once(4, cases, |case| case.check(&python, &case.pythons)),
+        Ok(python) => check_at_once(4, cases, name, |case| case.check(&python, &case.pythons)),
         Err(_) => println!("PYTHON_PATRONI_BARMAN is not set: Python's side was not run"),
     }
 }

@@ -110,6 +110,7 @@ fn config(node: &Node, api: &Api) -> Config {
         (Opt::MaxRetries, 3),
         (Opt::LoopWait, 1),
         (Opt::MaxOutage, 30),
+        (Opt::CreateTimeout, 3),
         (Opt::Deadline, 60),
     ] {
         config.set(option, number).unwrap();
@@ -162,12 +163,13 @@ fn check(case: &Case) -> Result<(), String> {
         return Ok(());
     };
     let log = log.lock().unwrap();
-    Err(format!("{:?} {:?}: {wrong}: {:?}\n{log}{ours:?}", case.target, case.spoil, outcome.code))
+    Err(format!("{wrong}: {:?}\n{log}{ours:?}", outcome.code))
 }
 
 fn check_all(one_in: usize) {
     let cases = cases(one_in);
-    check_at_once(32, &cases, check);
+    let name = |case: &Case| format!("{:?} {:?}", case.target, case.spoil);
+    check_at_once(32, &cases, name, check);
     let cuts = cases.iter().filter(|case| matches!(case.spoil, Spoil::Cut(_))).count();
     println!("{} cases: cut replies {cuts}, changed bytes {}", cases.len(), cases.len() - cuts);
 }

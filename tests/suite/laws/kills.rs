@@ -242,26 +242,31 @@ fn a_state_file_that_cannot_be_read_is_a_warning() {
 #[test]
 fn kills_at_any_moment_never_end_in_two_restores_at_once_or_a_wrong_0() {
     let moments: Vec<u64> = (0..24).map(|n| n * 17).collect();
-    check_at_once(8, &moments, |moment| {
-        let model: Model = restore().duration_ms(200).on_removal(OnRemoval::Refill);
-        let (node, api) = (Node::new(), Api::start(model, Script::new()));
-        for again in 0..2 {
-            let run = node.start(&api, &[]);
-            thread::sleep(Duration::from_millis(moment + again * 40));
-            let _ = run.kill();
-            if again == 0 && moment % 2 == 0 {
-                node.remove_data();
+    check_at_once(
+        8,
+        &moments,
+        |moment| format!("killed after {moment} ms"),
+        |moment| {
+            let model: Model = restore().duration_ms(200).on_removal(OnRemoval::Refill);
+            let (node, api) = (Node::new(), Api::start(model, Script::new()));
+            for again in 0..2 {
+                let run = node.start(&api, &[]);
+                thread::sleep(Duration::from_millis(moment + again * 40));
+                let _ = run.kill();
+                if again == 0 && moment % 2 == 0 {
+                    node.remove_data();
+                }
             }
-        }
-        let mut codes = Vec::new();
-        while codes.last() != Some(&0) && codes.len() < 4 {
-            let ended = end(node.start(&api, &[]), &node, &api);
-            codes.push(ended.code());
-            if ended.code() != 0 {
-                node.remove_data();
+            let mut codes = Vec::new();
+            while codes.last() != Some(&0) && codes.len() < 4 {
+                let ended = end(node.start(&api, &[]), &node, &api);
+                codes.push(ended.code());
+                if ended.code() != 0 {
+                    node.remove_data();
+                }
             }
-        }
-        let right = codes.last() == Some(&0) && codes[..codes.len() - 1].iter().all(|code| *code == 1);
-        if right { Ok(()) } else { Err(format!("killed after {moment} ms: {codes:?}")) }
-    });
+            let right = codes.last() == Some(&0) && codes[..codes.len() - 1].iter().all(|code| *code == 1);
+            if right { Ok(()) } else { Err(format!("{codes:?}")) }
+        },
+    );
 }

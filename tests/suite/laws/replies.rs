@@ -1,21 +1,26 @@
 //! Rows of the table of faults: each thing that can go wrong with a reply, in each stage of a recovery.
 
-use crate::laws::row::{Row, restore, row};
+use crate::laws::row::{Row, nothing, restore, row};
 use crate::support::node::{Node, Run};
-use standin::{Api, At, Endless, Script, Stage, Step};
+use std::path::Path;
+
+use standin::{Api, At, Endless, Foreign, Script, Stage, Step, wait_until};
 
 /// A fault that leaves open whether the request was processed. What takes long comes with short limits.
 struct Fault {
     name: &'static str,
     step: Step,
     limits: &'static [&'static str],
+    /// The API was not able to answer in time.
+    times_out: bool,
 }
 
 const SHORT: &[&str] = &["--request-timeout", "1", "--create-timeout", "1"];
 
 fn lost() -> Vec<Fault> {
-    let fault = |name, step| Fault { name, step, limits: &[] };
-    let slow = |name, step| Fault { name, step, limits: SHORT };
+    let fault = |name, step| Fault { name, step, limits: &[], times_out: false };
+    let slow = |name, step| Fault { name, step, limits: SHORT, times_out: true };
+    let endless = |name, what| Fault { times_out: false, ..slow(name, Step::model().endless(what)) };
     let json = |body: &str| Step::reply(200, "application/json", body);
     let raw = |text: &str| Step::raw(text);
     vec![
@@ -48,12 +53,13 @@ fn lost() -> Vec<Fault> {
             "a body that is not UTF-8",
             Step::raw(b"HTTP/1.1 200 OK\r\n\r\n{\"operation_id\":\"\xff\xfe\"}"),
         ),
-        slow("an endless head", Step::model().endless(Endless::Head)),
-        slow("an endless body", Step::model().endless(Endless::Body)),
+        endless("an endless head", Endless::Head),
+        endless("an endless body", Endless::Body),
         fault("502", Step::proxy_error(502)),
         fault("503", Step::proxy_error(503)),
         fault("504", Step::proxy_error(504)),
-        fault("500 of a killed worker", Step::recording("create-gunicorn-500")),
+        fault("500 of a worker that was killed in its work", Step::recording("create-gunicorn-500")),
+        fault("500 of a proxy", Step::proxy_error(500)),
     ]
 }
 
@@ -86,7 +92,7 @@ pub fn rows() -> Vec<Row> {
 
 fn status() -> Vec<Row> {
     let mut rows = Vec::new();
-    for Fault { name, step, limits } in lost() {
+    for Fault { name, step, limits, .. } in lost() {
         let once = row("status", format!("{name}: asked again"));
         rows.push(once.script(Script::new().status([step.clone()])).with(limits));
         if limits.is_empty() {
@@ -122,9 +128,9 @@ fn status() -> Vec<Row> {
 
 fn list() -> Vec<Row> {
     let mut rows = Vec::new();
-    for Fault { name, step, limits } in lost() {
+    for Fault { name, step, limits, .. } in lost() {
         let row = row("list", format!("{name}: goes on without the list")).with(limits);
-        rows.push(row.script(Script::new().list([step.times(2)])).says("continuing without the list"));
+        rows.push(row.script(Script::new().list([step.times(3)])).says("continuing without the list"));
     }
     let once = Script::new().list([Step::proxy_error(500)]);
     rows.push(row("list", "500 once: asked for again").script(once));
@@ -141,13 +147,20 @@ fn list() -> Vec<Row> {
 
 fn create() -> Vec<Row> {
     let mut rows = Vec::new();
-    for Fault { name, step, limits } in lost() {
+    for Fault { name, step, limits, times_out } in lost() {
         let behind = row("create", format!("{name} with the operation behind: followed, no second one"));
         let script = Script::new().create([step.clone().apply(true)]);
-        rows.push(behind.script(script).with(limits).says("the reply to the create is lost"));
-        let nothing = row("create", format!("{name} with nothing behind: created after two looks"));
+        rows.push(behind.script(script).with(limits).says("the reply to the create was lost"));
         let script = Script::new().create([step.apply(false)]);
-        rows.push(nothing.script(script).with(limits).creates(2).says("no operation was created"));
+        rows.push(if times_out {
+            let unable =
+                row("create", format!("{name} with nothing behind: the API is not able to start one"));
+            let unable = unable.script(script).with(limits).code(2).creates(1).took(0);
+            unable.says("did not answer").says("no operation has appeared").keeps_state_file()
+        } else {
+            let nothing = row("create", format!("{name} with nothing behind: created once that is certain"));
+            nothing.script(script).with(limits).creates(2).says("no operation was created")
+        });
     }
     for (name, step) in good() {
         rows.push(row("create", format!("{name} is good")).script(Script::new().create([step])));
@@ -156,6 +169,7 @@ fn create() -> Vec<Row> {
         let row = row("create", format!("{status} is final")).code(2).creates(1).took(0);
         let script = Script::new().create([refusal(status).forever()]);
         rows.push(row.script(script).says("An issue was faced").says(format!("HTTP {status}")));
+        // A server that names an operation has started one, whatever its status says.
         let contradiction = Step::reply(status, "application/json", "{\"operation_id\":\"20261122T999999\"}");
         let row = row_of_contradiction(status);
         rows.push(row.script(Script::new().create([contradiction.apply(true)])));
@@ -169,11 +183,16 @@ fn create() -> Vec<Row> {
         let short = id.chars().take(8).collect::<String>();
         let step = Step::reply(202, "application/json", &format!("{{\"operation_id\":{id}}}")).apply(true);
         let row = row("create", format!("the ID {short} is none: the operation is looked for"));
-        rows.push(row.script(Script::new().create([step])).says("the reply to the create is lost"));
+        rows.push(row.script(Script::new().create([step])).says("the reply to the create was lost"));
     }
     let error = || Step::recording("create-recovery-same-second");
     let row_500 = row("create", "500 started nothing: created again").creates(2);
     rows.push(row_500.script(Script::new().create([error()])).says("Attempt 1 of 3"));
+    let other = Foreign { duration_ms: None, ..Foreign::default() };
+    let list = Script::new().list([Step::model(), Step::model().foreign(other)]);
+    let queue = row("create", "500 while other nodes are served is no failed attempt");
+    let queue = queue.script(list.create([error()])).with(&["--max-retries", "1"]);
+    rows.push(queue.creates(2).says("serving other nodes"));
     let always =
         row("create", "500 ends after the last attempt").code(2).creates(3).took(0).says("(3 tries)");
     rows.push(always.script(Script::new().create([error().forever()])));
@@ -191,19 +210,19 @@ fn create() -> Vec<Row> {
 
 fn row_of_contradiction(status: u16) -> Row {
     let rule = format!("{status} that names an operation is no refusal: the operation is looked for");
-    row("create", rule).says("the reply to the create is lost")
+    row("create", rule).says("the reply to the create was lost")
 }
 
 fn poll() -> Vec<Row> {
     let mut rows = Vec::new();
-    let lost = lost().into_iter().map(|Fault { name, step, limits }| (name.to_owned(), step, limits));
+    let lost = lost().into_iter().map(|Fault { name, step, limits, .. }| (name.to_owned(), step, limits));
     let statuses = REFUSALS.into_iter().chain(LATER).chain([500]);
     let statuses = statuses.map(|status| (status.to_string(), refusal(status), &[] as &[_]));
     for (name, step, limits) in lost.chain(statuses) {
         let twice = row("poll", format!("{name} twice: asked again"));
         rows.push(twice.script(Script::new().poll([step.clone().times(2)])).with(limits));
         let always = row("poll", format!("{name} always: ends with 2 when the outage budget is used up"));
-        let always = always.script(Script::new().poll([step.forever()])).with(limits);
+        let always = always.model(nothing()).script(Script::new().poll([step.forever()])).with(limits);
         let always = always.with(&["--max-outage", "1"]).code(2).keeps_state_file();
         rows.push(always.says("Maximum number of retries exceeded").says("may still be running"));
     }
@@ -273,8 +292,17 @@ fn restarts() -> Vec<Row> {
         run.wait_for("the API answers again");
         api.release();
     });
+    let arriving = row("restart", "the outage budget does not run while data arrives");
+    let arriving =
+        arriving.model(restore().wal(6).wal_ms(800)).with(&["--max-outage", "1"]).during(|node, api, _| {
+            wait_until("the base backup", || Path::new(&node.data).join("global/pg_control").exists());
+            api.go_down();
+            let third = "pg_wal/000000010000009100000041";
+            wait_until("WAL", || Path::new(&node.data).join(third).exists());
+            api.come_up();
+        });
     let for_good = row("restart", "the API never comes back: ends with 2, and the state file remembers");
-    let for_good = for_good.model(restore().hold()).with(&["--max-outage", "1"]).during(|_, api, _| {
+    let for_good = for_good.model(nothing()).with(&["--max-outage", "1"]).during(|_, api, _| {
         api.wait("a poll", |api| api.count(Stage::Poll) > 1);
         api.go_down();
     });
@@ -294,8 +322,8 @@ fn restarts() -> Vec<Row> {
         lost.script(Script::new().create([Step::model().hold()])).model(restore()).during(|_, api, run| {
             api.wait("the create", |api| api.applied() == 1);
             api.go_down();
-            run.wait_for("the reply to the create is lost");
+            run.wait_for("the reply to the create was lost");
             api.come_up();
         });
-    vec![at_start, while_restoring, for_good, before_create, never, lost]
+    vec![at_start, while_restoring, arriving, for_good, before_create, never, lost]
 }

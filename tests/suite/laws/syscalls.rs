@@ -206,7 +206,7 @@ fn inject(fault: &Fault) -> Result<bool, String> {
     }
     match stage.wrong(&ended) {
         None => Ok(true),
-        Some(wrong) => Err(format!("{fault:?}: {wrong}\n{}{:#?}", ended.log, stage.api.operations())),
+        Some(wrong) => Err(format!("{wrong}\n{}{:#?}", ended.log, stage.api.operations())),
     }
 }
 
@@ -226,12 +226,17 @@ fn check(scenes: &[Scene], quick: bool) {
     }
     let faults: Vec<Fault> = scenes.iter().flat_map(|scene| faults(*scene, quick)).collect();
     let met = Mutex::new(BTreeMap::<&str, usize>::new());
-    check_at_once(4, &faults, |fault| {
-        if inject(fault)? {
-            *met.lock().unwrap().entry(fault.call).or_default() += 1;
-        }
-        Ok(())
-    });
+    check_at_once(
+        4,
+        &faults,
+        |fault| format!("{fault:?}"),
+        |fault| {
+            if inject(fault)? {
+                *met.lock().unwrap().entry(fault.call).or_default() += 1;
+            }
+            Ok(())
+        },
+    );
     let met = met.into_inner().unwrap();
     println!("{} runs, {} with a fault: {met:?}", faults.len(), met.values().sum::<usize>());
     for call in ESSENTIAL {

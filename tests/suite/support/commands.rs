@@ -35,6 +35,6 @@ pub fn run(words: &[&str]) -> Ran {
 /// With what makes a test fast, in front of the sub-command and its options.
 pub fn ask(api: &Api, words: &[&str]) -> Ran {
     let url = format!("--api-url={}", api.url());
-    let front = [url.as_str(), "--retry-wait=0", "--max-retries=3"];
+    let front = [url.as_str(), "--retry-wait=0", "--max-retries=3", "--create-timeout=4"];
     run(&front.iter().chain(words).copied().collect::<Vec<_>>())
 }

@@ -2,6 +2,7 @@
 //! processes whose end, log and state file can be looked at. A run that hangs is killed and fails its test.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -26,9 +27,10 @@ pub const WRONG: i32 = 2;
 /// Only a guard: no run of a test takes half as long on a loaded machine.
 const HANGS: Duration = Duration::from_secs(90);
 
-/// Waits short, limits long: a loaded machine must not make a fault of what is none.
+/// Waits short, limits long: a loaded machine must not make a fault of what is none. After a lost create the list is
+/// looked at for as long as its reply may take.
 const GLOBAL: [&str; 8] =
-    ["--retry-wait", "0", "--max-retries", "3", "--connect-timeout", "20", "--create-timeout", "20"];
+    ["--retry-wait", "0", "--max-retries", "3", "--connect-timeout", "20", "--create-timeout", "4"];
 
 /// Where a backup is restored to.
 pub struct Node {
@@ -97,9 +99,18 @@ impl Node {
         fs::read_to_string(&self.state_file).unwrap_or_default()
     }
 
-    /// Whether the end of a restore is there, and its beginning.
+    /// Whether a whole restore is there: its beginning, the start of WAL that both `.barman-recover.info` and
+    /// `backup_label` name, and an edited configuration that is later than that.
     pub fn is_complete(&self) -> bool {
-        ["PG_VERSION", "global/pg_control"].iter().all(|file| Path::new(&self.data).join(file).exists())
+        let path = |name: &str| Path::new(&self.data).join(name);
+        let changed =
+            |name: &str| fs::metadata(path(name)).map(|meta| (meta.ctime(), meta.ctime_nsec())).ok();
+        let text = |name: &str| fs::read_to_string(path(name)).unwrap_or_default();
+        let info = text(".barman-recover.info");
+        let wal = info.lines().find_map(|line| line.strip_prefix("begin_wal=")).unwrap_or("none");
+        ["PG_VERSION", "base/1/16384", "global/pg_control"].iter().all(|file| path(file).exists())
+            && text("backup_label").contains(wal)
+            && changed("postgresql.auto.conf") > changed(".barman-recover.info")
     }
 
     /// As Patroni does after a hook that failed. Files may still be landing in it.

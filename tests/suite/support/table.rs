@@ -56,9 +56,14 @@ pub fn check_rows<T: Debug>(rows: impl IntoIterator<Item = T>, mut check: impl F
     report(&failures, count);
 }
 
-/// Checks the rows, so many at a time; the check names the row when it fails.
+/// Checks the rows, so many at a time.
 #[track_caller]
-pub fn check_at_once<T: Sync>(threads: usize, rows: &[T], check: impl Fn(&T) -> Result<(), String> + Sync) {
+pub fn check_at_once<T: Sync>(
+    threads: usize,
+    rows: &[T],
+    name: impl Fn(&T) -> String + Sync,
+    check: impl Fn(&T) -> Result<(), String> + Sync,
+) {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -67,7 +72,7 @@ pub fn check_at_once<T: Sync>(threads: usize, rows: &[T], check: impl Fn(&T) -> 
                 while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let checked = catch_unwind(AssertUnwindSafe(|| check(row)));
                     let failure = checked.map_or_else(|panic| Some(said(&*panic)), Result::err);
-                    failures.lock().unwrap().extend(failure);
+                    failures.lock().unwrap().extend(failure.map(|why| format!("{}: {why}", name(row))));
                 }
             });
         }
@@ -96,7 +101,10 @@ fn a_table_runs_to_its_end_and_reports_every_row_that_failed() {
     };
     for (table, words) in [
         (catch_unwind(|| check_rows(&[1, 2, 3, 4], even)), ["2: it is even", "4: it is even"]),
-        (catch_unwind(|| check_at_once(2, &[1, 2, 3, 5], known)), ["it is even", "too large"]),
+        (
+            catch_unwind(|| check_at_once(2, &[1, 2, 3, 5], i32::to_string, known)),
+            ["2: it is even", "5: too large"],
+        ),
     ] {
         let said = said(&*table.unwrap_err());
         assert!(said.starts_with("2 of 4 rows failed"), "{said}");
