@@ -103,12 +103,12 @@ fn a_failure_names_the_place_of_barmans_output() {
 
 #[test]
 fn a_create_that_started_nothing_is_sent_again() {
-    check_rows([Step::recording("create-recovery-same-second"), Step::proxy_error(500)], |step| {
+    check_rows([Step::recording("create-recovery-same-second"), Step::proxy_error(429)], |step| {
         let api = start(Script::new().create([step]));
         let ran = switch(&api);
         assert_eq!((ran.code, api.creates(), api.applied()), (Some(0), 2, 1), "{}", ran.log);
     });
-    let api = start(Script::new().create([Step::proxy_error(500).forever()]));
+    let api = start(Script::new().create([Step::recording("create-recovery-same-second").forever()]));
     let ran = switch(&api);
     assert_eq!((ran.code, api.creates()), (Some(3), 3), "{}", ran.log);
 }
@@ -120,6 +120,7 @@ fn a_lost_reply_is_looked_for_in_the_list_before_anything_is_sent_again() {
             Step::model().reset(At::Request),
             Step::model().close(At::Request),
             Step::model().cut(9),
+            Step::recording("create-gunicorn-500"),
             Step::proxy_error(502),
             Step::proxy_error(503),
             Step::proxy_error(504),

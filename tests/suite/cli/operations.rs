@@ -22,12 +22,12 @@ fn operations(api: &Api, words: &[&str]) -> Ran {
 }
 
 #[test]
-fn the_list_is_sorted_and_has_each_status() {
+fn the_list_has_each_status_the_newest_first() {
     let ran = operations(&three(), &["list"]);
     let table = "ID               TYPE           STATUS\n\
-        20260101T000000  recovery       FAILED\n\
+        20260103T000000  recovery       IN_PROGRESS\n\
         20260102T000000  config_switch  DONE\n\
-        20260103T000000  recovery       IN_PROGRESS\n";
+        20260101T000000  recovery       FAILED\n";
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), table), "{}", ran.log);
     let ran = operations(&three(), &["list", "--format=json"]);
     let rows: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
@@ -90,7 +90,7 @@ fn what_the_api_does_not_know_is_an_http_error() {
     check_rows([&["show", "nope"][..], &["wait", "nope"]], |words| {
         let ran = operations(&three(), words);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.log);
-        assert!(ran.has("Resource not found") && ran.has("HINT: "), "{}", ran.log);
+        assert!(ran.has(": operation nope: ") && ran.has("HINT: "), "{}", ran.log);
     });
     let ran =
         run(&["--api-url=http://127.0.0.1:1", "--max-retries=1", "operations", "list", "--barman-server=x"]);

@@ -9,9 +9,10 @@ use std::time::Duration;
 use crate::laws::row::restore;
 use crate::support::node::{Ended, Node, Run};
 use crate::support::table::{check_at_once, check_rows};
-use standin::{Api, Model, OnRemoval, Script, Stage, Step, wait_until};
+use standin::{Api, Model, OnRemoval, Part, Script, Stage, Status, Step, wait_until};
 
 const KILLED: i32 = -9;
+const DOOMED: &str = "was killed or gave up: first ending its operation";
 const WAITS: &str = "was killed or gave up: first waiting for its operation";
 
 /// A node and an API whose operation waits in the middle for `release`.
@@ -61,7 +62,10 @@ fn killed_with_the_create_in_hand_its_operation_comes_first() {
     run.kill().expect(KILLED);
     // Nobody knows the operation by its ID, so nothing tells that the directory is its whole work.
     let second = end(node.start(&api, &[]), &node, &api);
-    second.expect(1).says("an operation that it may have started").says("The rest of an earlier restore");
+    second
+        .expect(1)
+        .says("an operation that it may have started")
+        .says("holds the remains of an earlier restore");
     assert_eq!((api.creates(), node.has_state_file()), (1, false));
     node.remove_data();
     end(node.start(&api, &[]), &node, &api).expect(0);
@@ -92,7 +96,7 @@ fn killed_while_polling_the_next_run_waits_and_the_directory_is_complete() {
     let third = node.start(&api, &[]);
     third.wait_for(WAITS);
     api.release();
-    end(third, &node, &api).expect(0).says("of the earlier run has restored");
+    end(third, &node, &api).expect(0).says("finished successfully");
     assert_eq!((api.creates(), node.has_state_file()), (1, false));
 }
 
@@ -130,7 +134,7 @@ fn a_left_over_operation_that_never_ends_is_left_alone_at_the_deadline() {
     let (node, api) = held(OnRemoval::Fail);
     restoring(&node, &api).kill().expect(KILLED);
     let second = end(node.start(&api, &["--deadline", "3"]), &node, &api);
-    second.expect(251).says("goes on at the Barman host");
+    second.expect(251).says("continues on the Barman host");
     assert_eq!((api.creates(), node.has_state_file()), (1, true));
 }
 
@@ -139,8 +143,8 @@ fn a_left_over_operation_that_failed_leaves_no_0() {
     let (node, api) = held(OnRemoval::Fail);
     restoring(&node, &api).kill().expect(KILLED);
     let id = api.operations()[0].id.clone();
-    assert!(api.finish(&id, standin::Status::Failed));
-    end(node.start(&api, &[]), &node, &api).expect(1).says("The rest of an earlier restore");
+    assert!(api.finish(&id, Status::Failed));
+    end(node.start(&api, &[]), &node, &api).expect(1).says("holds the remains of an earlier restore");
     assert_eq!((api.creates(), node.has_state_file()), (1, false));
 }
 
@@ -192,7 +196,7 @@ fn patroni_goes_on(mut ended: Ended, node: &Node, api: &Api) {
 const REMOVALS: [OnRemoval; 3] = [OnRemoval::Fail, OnRemoval::Ignore, OnRemoval::Refill];
 
 /// `patronictl reinit --force`: the hook is ended, the directory is removed and the hook is called again, while
-/// the operation goes on.
+/// the operation goes on. Its data can't count any more; where no receiver of it is to be seen, its end is waited for.
 #[test]
 fn reinit_during_a_restore_never_restores_twice_at_once() {
     check_rows(REMOVALS.into_iter().zip(["TERM", "KILL", "TERM"]), |(on_removal, signal)| {
@@ -202,7 +206,7 @@ fn reinit_during_a_restore_never_restores_twice_at_once() {
         assert!(end(first, &node, &api).code() < 0);
         node.remove_data();
         let second = node.start(&api, &[]);
-        second.wait_for(WAITS);
+        second.wait_for(DOOMED);
         assert_eq!(api.creates(), 1);
         api.release();
         let ended = end(second, &node, &api);
@@ -210,6 +214,38 @@ fn reinit_during_a_restore_never_restores_twice_at_once() {
         assert_eq!(ended.code(), i32::from(pieces), "{on_removal:?}: {}", ended.log);
         patroni_goes_on(ended, &node, &api);
     });
+}
+
+/// The same with the receivers on this node: the doomed restore is ended, and nobody waits for it.
+#[test]
+fn reinit_ends_the_doomed_restore_and_starts_another() {
+    check_rows([0, 1], |retries| {
+        let model = restore().receivers().hold().on_removal(OnRemoval::Ignore).retries(retries).retry_ms(300);
+        let model = model.next_operation().hold_behind(Part::Mark).stop_behind(Part::Mark);
+        let (node, api) = (Node::new(), Api::start(model, Script::new()));
+        restoring(&node, &api).kill().expect(KILLED);
+        node.remove_data();
+        let second = node.start(&api, &[]);
+        second.wait_for(DOOMED);
+        api.wait("the end of the doomed restore", |api| api.operations()[0].status == Status::Failed);
+        assert!(api.operations()[0].ended_ms.is_some());
+        api.release();
+        let ended = end(second, &node, &api);
+        ended.expect(if retries == 0 { 0 } else { ended.code() });
+        patroni_goes_on(ended, &node, &api);
+    });
+}
+
+#[test]
+fn a_left_over_restore_into_the_same_directory_is_waited_for_and_not_ended() {
+    let (node, api) = (Node::new(), Api::start(restore().receivers().hold(), Script::new()));
+    restoring(&node, &api).kill().expect(KILLED);
+    let second = node.start(&api, &[]);
+    second.wait_for(WAITS);
+    second.wait_for("is still in progress");
+    api.release();
+    end(second, &node, &api).expect(0);
+    assert_eq!((api.creates(), node.has_state_file()), (1, false));
 }
 
 /// Patroni was killed and its hook was not; the new Patroni empties the directory and calls another hook.

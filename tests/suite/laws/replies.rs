@@ -150,7 +150,7 @@ fn create() -> Vec<Row> {
     for Fault { name, step, limits, times_out } in lost() {
         let behind = row("create", format!("{name} with the operation behind: followed, no second one"));
         let script = Script::new().create([step.clone().apply(true)]);
-        rows.push(behind.script(script).with(limits).says("the reply to the create was lost"));
+        rows.push(behind.script(script).with(limits).says("but its reply does not say so"));
         let script = Script::new().create([step.apply(false)]);
         rows.push(if times_out {
             let unable =
@@ -183,7 +183,7 @@ fn create() -> Vec<Row> {
         let short = id.chars().take(8).collect::<String>();
         let step = Step::reply(202, "application/json", &format!("{{\"operation_id\":{id}}}")).apply(true);
         let row = row("create", format!("the ID {short} is none: the operation is looked for"));
-        rows.push(row.script(Script::new().create([step])).says("the reply to the create was lost"));
+        rows.push(row.script(Script::new().create([step])).says("but its reply does not say so"));
     }
     let error = || Step::recording("create-recovery-same-second");
     let row_500 = row("create", "500 started nothing: created again").creates(2);
@@ -210,7 +210,7 @@ fn create() -> Vec<Row> {
 
 fn row_of_contradiction(status: u16) -> Row {
     let rule = format!("{status} that names an operation is no refusal: the operation is looked for");
-    row("create", rule).says("the reply to the create was lost")
+    row("create", rule).says("but its reply does not say so")
 }
 
 fn poll() -> Vec<Row> {
@@ -322,7 +322,7 @@ fn restarts() -> Vec<Row> {
         lost.script(Script::new().create([Step::model().hold()])).model(restore()).during(|_, api, run| {
             api.wait("the create", |api| api.applied() == 1);
             api.go_down();
-            run.wait_for("the reply to the create was lost");
+            run.wait_for("but its reply does not say so");
             api.come_up();
         });
     vec![at_start, while_restoring, arriving, for_good, before_create, never, lost]

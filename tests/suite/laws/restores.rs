@@ -257,7 +257,7 @@ fn lost_creates_and_the_api() -> Vec<Row> {
                 )
                 .apply(true)]),
             )
-            .says("the reply to the create was lost")
+            .says("but its reply does not say so")
             .pending(),
         row("lost create", "404 blips while looking for it do not hide it").script(
             Script::new().create([lost(true)]).poll([Step::recording("operation-unknown-id").times(3)]),

@@ -30,9 +30,8 @@ const PATIENT: [&str; 10] = [
 ];
 
 const NOTHING: &str = "cancelled: no recovery operation was started";
-const MAYBE: &str =
-    "a recovery operation of server main may have been created and goes on at the Barman host then";
-const NAMED: &str = "of server main goes on at the Barman host";
+const MAYBE: &str = "a recovery operation of server main may have been created";
+const NAMED: &str = "of server main continues on the Barman host";
 
 struct Phase {
     name: &'static str,
@@ -99,7 +98,7 @@ fn phases() -> Vec<Phase> {
         phase(
             "looking for the operation of a lost create",
             Script::new().create([Step::proxy_error(502).apply(true)]),
-            |_, run| run.wait_for("it may be the one"),
+            |_, run| run.wait_for("may be ours"),
             MAYBE,
             true,
         ),
