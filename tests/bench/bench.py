@@ -26,7 +26,9 @@ TLS = REPO / "tests" / "tls"
 BACKUP = "20261122T101942"
 CONTESTANTS = ("ours", "python", "floor")
 LENGTHS_MS = [300, 1_000, 3_000, 11_000, 31_000]
-FULL_LENGTH_MS = 61_000
+FULL_LENGTHS_MS = [61_000, 121_000]
+MILLION = 1_000_000      # files in the data directory that is looked at
+WATCH_S = 60             # for so long
 COST_MS = 3_000         # the operation whose recovery is measured for CPU and memory
 ROUNDS = 3
 START_ROUNDS = {"ours": 45, "floor": 45, "python": 9}
@@ -136,8 +138,8 @@ def start(env, scratch):
 # ---- Whole recoveries -------------------------------------------------------------------------------------------
 
 
-def recovery(contestant, scheme, length_ms, env, scratch):
-    standin = Standin(scratch, "--duration-ms", str(length_ms), "--fill", "--unique-ids", tls=scheme == "https")
+def recovery(contestant, scheme, length_ms, env, scratch, *options):
+    standin = Standin(scratch, "--duration-ms", str(length_ms), "--fill", "--unique-ids", *options, tls=scheme == "https")
     try:
         zero = standin.clock()
         directory = pathlib.Path(tempfile.mkdtemp(dir=scratch)) / "data"
@@ -153,7 +155,7 @@ def recovery(contestant, scheme, length_ms, env, scratch):
     took_ms = operation["ended_ms"] - operation["started_ms"]
     requests = [r for r in journal["requests"] if ["User-Agent", "bench"] not in r["headers"]]
     return {
-        "contestant": contestant, "scheme": scheme, "length_ms": length_ms, "took_ms": took_ms,
+        "contestant": contestant, "scheme": scheme, "receivers": bool(options), "length_ms": length_ms, "took_ms": took_ms,
         "notice_ms": (exited - zero) / 1e6 - operation["ended_ms"], "requests": len(requests),
         "cpu_ms": (user + system) / 1e3, "peak_kb": peak_kb,
     }
@@ -163,12 +165,13 @@ def recoveries(lengths, env, scratch):
     """All at once, as they mostly wait; each begins a little after the one before."""
     runs = [(contestant, "http", length) for length in reversed(lengths) for _ in range(ROUNDS)
             for contestant in CONTESTANTS]
+    runs += [("ours", "http", length, "--receivers") for length in lengths]
     runs += [(contestant, "https", COST_MS) for _ in range(ROUNDS) for contestant in CONTESTANTS]
     results, errors = [], []
 
     def one(run):
         try:
-            results.append(recovery(*run, env, scratch))
+            results.append(recovery(*run[:3], env, scratch, *run[3:]))
         except Exception as error:
             errors.append(f"{run}: {error!r}")
 
@@ -183,16 +186,48 @@ def recoveries(lengths, env, scratch):
 
     def median(key, contestant, scheme, length):
         return statistics.median(r[key] for r in results if (r["contestant"], r["scheme"], r["length_ms"])
-                                 == (contestant, scheme, length))
+                                 == (contestant, scheme, length) and not r["receivers"])
 
     return {
         "notice": {length: {c: median("notice_ms", c, "http", length) for c in CONTESTANTS} for length in lengths},
         "longest": {length: max(r["notice_ms"] for r in results if r["length_ms"] == length
-                                and r["contestant"] == "ours") for length in lengths},
+                                and r["contestant"] == "ours" and not r["receivers"]) for length in lengths},
+        "receivers": {r["length_ms"]: r["notice_ms"] for r in results if r["receivers"]},
         "requests": {length: {c: median("requests", c, "http", length) for c in CONTESTANTS} for length in lengths},
         "cpu": {s: {c: median("cpu_ms", c, s, COST_MS) for c in CONTESTANTS} for s in ("http", "https")},
         "peak": {s: {c: median("peak_kb", c, s, COST_MS) for c in CONTESTANTS} for s in ("http", "https")},
     }
+
+
+# ---- A large data directory -------------------------------------------------------------------------------------
+
+
+def million(env, scratch):
+    """A minute of an operation that never ends, once with an empty data directory and once with a large one."""
+    large = scratch / "large"
+    for n in range(MILLION // 1000):
+        folder = large / "base" / str(n)
+        folder.mkdir(parents=True)
+        for file in range(1000):
+            (folder / str(file)).touch()
+    (scratch / "small").mkdir()
+    standin = Standin(scratch, "--stuck", "--unique-ids")
+    result = {}
+    try:
+        body = {"type": "recovery", "backup_id": BACKUP, "remote_ssh_command": "ssh", "destination_directory": "/nowhere"}
+        request = urllib.request.Request(standin.url + "/servers/main/operations", json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=GUARD) as reply:
+            operation = json.load(reply)["operation_id"]
+        for name in ("small", "large"):
+            words = [OUT / "patroni_barman", "--api-url", standin.url, "--deadline", str(WATCH_S), "recover",
+                     "--barman-server", "main", "--operation-id", operation, "--data-directory", scratch / name]
+            output = measure(words, env).communicate(timeout=GUARD)[0]
+            _, user, system, peak_kb, status = map(int, output.split()[1:])
+            result[name] = {"cpu_ms": (user + system) / 1e3, "peak_kb": peak_kb, "status": status}
+    finally:
+        standin.stop()
+    return result
 
 
 # ---- Many in one process ----------------------------------------------------------------------------------------
@@ -224,10 +259,10 @@ def many(scheme, seconds, env, scratch):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--only", default="size,start,recovery,many")
+    parser.add_argument("--only", default="size,start,recovery,million,many")
     options = parser.parse_args()
     parts = options.only.split(",")
-    lengths = LENGTHS_MS + [FULL_LENGTH_MS] * options.full
+    lengths = LENGTHS_MS + FULL_LENGTHS_MS * options.full
     seconds = 60 if options.full else 20
     figures = {"load": os.getloadavg()[0], "cpus": os.cpu_count(), "seconds": seconds, "full": options.full}
     with tempfile.TemporaryDirectory(prefix="barman-recover.", dir="/tmp") as scratch:
@@ -237,6 +272,7 @@ def main():
             "size": lambda: sizes.measure(OUT),
             "start": lambda: start(env, scratch),
             "recovery": lambda: recoveries(lengths, env, scratch),
+            "million": lambda: million(env, scratch),
             "many": lambda: {scheme: many(scheme, seconds, env, scratch) for scheme in ("http", "https")},
         }
         for name, run in measures.items():
