@@ -15,14 +15,18 @@ Different calls are independent of each other, in any number of threads.
 """
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Optional
 
 from ._run import Command, Handle, OnEvent, run
 from ._types import (
     ApiNotOk,
+    Backup,
     Busy,
+    BusyReason,
     Cancelled,
     Code,
+    Directory,
     Error,
     Event,
     EventKind,
@@ -39,12 +43,14 @@ from ._types import (
     SwitchCode,
     TimedOut,
     Verdict,
+    Verified,
 )
 
 __all__ = [
-    "ApiNotOk", "Busy", "Cancelled", "Code", "Error", "Event", "EventKind", "Finding", "HttpError", "InvalidArgument",
-    "Level", "Operation", "Options", "Panic", "RecoveryFailed", "Result", "State", "SwitchCode", "TimedOut", "Verdict",
-    "check", "config_switch", "operation", "operations", "restore", "wait",
+    "ApiNotOk", "Backup", "Busy", "BusyReason", "Cancelled", "Code", "Directory", "Error", "Event", "EventKind", "Finding",
+    "HttpError", "InvalidArgument", "Level", "Operation", "Options", "Panic", "RecoveryFailed", "Result", "State",
+    "SwitchCode", "TimedOut", "Verdict", "Verified",
+    "backups", "check", "config_switch", "end_restore", "operation", "operations", "restore", "verify", "wait",
 ]
 
 
@@ -82,6 +88,39 @@ def wait(options: Options, id: str, on_event: Optional[OnEvent] = None) -> Opera
     if code not in (0, 1):
         handle.raise_for(code)
     return _listed(handle)[0]
+
+
+def backups(options: Options) -> list[Backup]:
+    """The backups of the Barman server, the newest first."""
+    handle, code = run(options, None, "list_backups")
+    handle.raise_for(code)
+    return [
+        Backup(
+            handle.text("backup_id", i), handle.text("backup_status", i), handle.call("backup_is_complete", i) == 1,
+            handle.text("backup_begin_time", i), handle.text("backup_end_time", i), handle.call("backup_bytes", i),
+            handle.text("backup_version", i), handle.text("backup_mode", i),
+        )
+        for i in range(handle.call("backup_count"))
+    ]
+
+
+def verify(options: Options) -> Directory:
+    """What lies in the data directory; asks no API. Anything but a complete restore is no exception."""
+    handle, code = run(options, None, "verify")
+    if code not in (0, 1):
+        handle.raise_for(code)
+    restored = handle.call("verified_restored")
+    return Directory(
+        Verified(handle.call("verified_state")), handle.text("verified_detail"), handle.text("verified_backup_id"),
+        handle.text("verified_server"), handle.text("verified_taken"),
+        datetime.fromtimestamp(restored, timezone.utc) if restored else None, handle.text("verified_last_wal"),
+    )
+
+
+def end_restore(options: Options, on_event: Optional[OnEvent] = None) -> Result:
+    """Ends a restore into the data directory that nobody follows any more."""
+    handle, code = run(options, on_event, "end_restore")
+    return handle.raise_for(code)
 
 
 def config_switch(options: Options, role: str, on_event: Optional[OnEvent] = None) -> SwitchCode:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Callable, Optional
 
 from . import _library
-from ._types import Event, EventKind, InvalidArgument, Level, Options, Result, State, error
+from ._types import BusyReason, Event, EventKind, InvalidArgument, Level, Options, Result, State, error
 
 _lib = _library.load()
 OnEvent = Callable[[Event], Any]
@@ -54,6 +54,7 @@ class Handle:
             timedelta(milliseconds=self.call("elapsed_ms")),
             self.call("bytes"),
             self.call("total_bytes"),
+            BusyReason(self.call("busy_reason")),
         )
 
     def raise_for(self, code: int) -> Result:

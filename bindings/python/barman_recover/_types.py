@@ -4,7 +4,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Optional, Union
 
@@ -83,6 +83,27 @@ class Verdict(_Number):
     OK = 0
     WARNING = 1
     FAILED = 2
+    SKIPPED = 3
+
+
+class Verified(_Number):
+    """What lies in a data directory."""
+
+    NONE = 0
+    COMPLETE = 1
+    BEING_WRITTEN = 2
+    INCOMPLETE = 3
+    IN_USE = 4
+
+
+class BusyReason(_Number):
+    """Why a command ended as BUSY."""
+
+    NONE = 0
+    HANDLE = 1
+    POSTGRES = 2
+    STATE_FILE = 3
+    THREAD = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +149,8 @@ class Options:
     no_verify: Optional[bool] = None
     leave_running: Optional[bool] = None
     force: Optional[bool] = None
+    probe: Optional[bool] = None
+    strict: Optional[bool] = None
 
     def texts(self) -> dict[str, str]:
         """The options that are set, each as the text that the command line takes."""
@@ -168,6 +191,7 @@ class Result:
     elapsed: timedelta
     bytes: int
     total_bytes: int
+    busy_reason: BusyReason = BusyReason.NONE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +211,33 @@ class Operation:
     id: str
     kind: str
     state: Optional[State]
+
+
+@dataclasses.dataclass(frozen=True)
+class Backup:
+    """A backup of the Barman server. `bytes` is 0 where Barman does not know it."""
+
+    id: str
+    status: str
+    is_complete: bool
+    begin_time: str
+    end_time: str
+    bytes: int
+    version: str
+    mode: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Directory:
+    """What `verify` found: which backup it is, where that can be seen, and when it was restored."""
+
+    state: Verified
+    detail: str
+    backup_id: str
+    server: str
+    taken: str
+    restored: Optional[datetime]
+    last_wal: str
 
 
 class Error(Exception):

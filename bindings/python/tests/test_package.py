@@ -67,6 +67,9 @@ class Commands(unittest.TestCase):
             self.assertEqual([(one.kind, one.state) for one in listed], [("recovery", br.State.DONE)])
             self.assertEqual(br.wait(api.options(), listed[0].id), listed[0])
             self.assertEqual(br.operation(api.options(), listed[0].id), listed[0])
+            found = br.verify(api.options())
+            self.assertEqual((found.state, found.backup_id), (br.Verified.COMPLETE, "20260101T000000"))
+            self.assertEqual([(one.id, one.is_complete) for one in br.backups(api.options())], [("20260101T000000", True)])
 
     def test_each_end_has_its_exception_with_the_result(self) -> None:
         with Standin("--fill", "--duration-ms", "100", "--result", "FAILED") as api:
@@ -107,6 +110,22 @@ class Commands(unittest.TestCase):
             with self.assertRaises(Stop):
                 br.restore(api.options(), stop)
             self.assertEqual(br.operations(api.options())[0].state, br.State.FAILED)
+
+    def test_a_restore_that_nobody_follows_is_ended(self) -> None:
+        class Leave(Exception):
+            pass
+
+        def leave(event: br.Event) -> None:
+            if event.kind == br.EventKind.PROGRESS:
+                raise Leave
+
+        with Standin(*LONG) as api:
+            with self.assertRaises(Leave):
+                br.restore(api.options(leave_running=True), leave)
+            self.assertEqual(br.operations(api.options())[0].state, br.State.IN_PROGRESS)
+            br.end_restore(api.options())
+            self.assertEqual(br.operations(api.options())[0].state, br.State.FAILED)
+            self.assertEqual(br.verify(api.options()).state, br.Verified.INCOMPLETE)
 
     def test_ctrl_c_ends_the_restore(self) -> None:
         with Standin(*LONG) as api:
@@ -187,7 +206,8 @@ class Border(unittest.TestCase):
     def test_the_numbers_are_those_of_the_header(self) -> None:
         numbers = dict(re.findall(r"BARMAN_RECOVER_(\w+) = (-?\d+)", self.header()))
         for enum, prefix in [(br.Code, ""), (br.SwitchCode, "SWITCH_"), (br.State, "STATE_"), (br.Level, "LEVEL_"),
-                             (br.EventKind, "EVENT_"), (br.Verdict, "VERDICT_")]:
+                             (br.EventKind, "EVENT_"), (br.Verdict, "VERDICT_"), (br.Verified, "VERIFIED_"),
+                             (br.BusyReason, "BUSY_")]:
             for member in enum:
                 self.assertEqual(numbers.pop(prefix + member.name), str(member.value))
         self.assertEqual({name for name in numbers if not name.startswith("KIND_")}, set())
