@@ -40,6 +40,9 @@ pub extern "C" fn barman_recover_start(handle: *mut Handle) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_check(handle: *mut Handle) -> i32 {
     command(handle, |config, cancel, on_event| {
+        if cancel.is_cancelled() {
+            return cancelled();
+        }
         let findings = check(config, cancel, on_event, |_| ());
         let report = match findings.iter().find(|finding| finding.verdict == Verdict::Failed) {
             _ if cancel.is_cancelled() => report(Code::Cancelled, "cancelled", ""),
@@ -59,9 +62,7 @@ pub extern "C" fn barman_recover_check(handle: *mut Handle) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_verify(handle: *mut Handle) -> i32 {
     command(handle, |config, cancel, _| match verify(config) {
-        _ if cancel.is_cancelled() => {
-            Done { report: report(Code::Cancelled, "cancelled", ""), rows: Rows::default() }
-        }
+        _ if cancel.is_cancelled() => cancelled(),
         Ok(verified) => {
             let report = if verified.is_complete() {
                 report(Code::RecoveryDone, "", "")
@@ -211,6 +212,11 @@ fn answered(answer: Result<Done, OperationsError>) -> Done {
         };
         Done { report: report(code, &error.to_string(), hint), rows: Rows::default() }
     })
+}
+
+/// Before it began.
+fn cancelled() -> Done {
+    Done { report: report(Code::Cancelled, "cancelled", ""), rows: Rows::default() }
 }
 
 fn report(code: Code, message: &str, hint: &str) -> Outcome<i32> {
