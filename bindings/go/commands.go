@@ -36,6 +36,33 @@ func Check(ctx context.Context, options Options) ([]Finding, error) {
 	return findings, err
 }
 
+// Verify looks whether [Options].DataDirectory holds a complete restore; it needs no API. Anything else is an
+// [ErrFailed], beside what there is.
+func Verify(ctx context.Context, options Options) (Verified, error) {
+	verify := func(c *C.barman_recover) C.int32_t { return C.barman_recover_verify(c) }
+	verified := Verified{State: VerifiedUnknown}
+	err := command(ctx, options, verify, func(c *C.barman_recover) { verified = verifiedOf(c) })
+	return verified, err
+}
+
+// EndRestore ends a restore into [Options].DataDirectory whose own run is gone. If the API and the Barman server are
+// given, it also waits for Barman to say that the operation has ended, and removes the state file. An [ErrFailed] means
+// that something still writes into the directory.
+func EndRestore(ctx context.Context, options Options) (Result, error) {
+	end := func(c *C.barman_recover) C.int32_t { return C.barman_recover_end_restore(c) }
+	var result Result
+	err := command(ctx, options, end, func(c *C.barman_recover) { result = resultOf(c) })
+	return result, err
+}
+
+// ListBackups returns the backups of the Barman server, the newest first.
+func ListBackups(ctx context.Context, options Options) ([]Backup, error) {
+	list := func(c *C.barman_recover) C.int32_t { return C.barman_recover_list_backups(c) }
+	var backups []Backup
+	err := command(ctx, options, list, func(c *C.barman_recover) { backups = backupsOf(c) })
+	return backups, err
+}
+
 // ListOperations returns the newest operations of the Barman server, the newest first, with their states; 0 returns all.
 // Each costs a request.
 func ListOperations(ctx context.Context, options Options, newest int) ([]Operation, error) {

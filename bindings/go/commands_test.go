@@ -135,11 +135,40 @@ func TestAPanicOfTheHostEndsTheRestore(t *testing.T) {
 	}
 }
 
-func TestLeaveRunningLeavesItRunning(t *testing.T) {
+func TestARestoreThatWasLeftRunningIsEnded(t *testing.T) {
 	api := start(t, endless...)
-	id := api.create("data")
-	if operation, err := br.ShowOperation(background, api.options(""), id); err != nil || operation.State != br.InProgress {
+	id, options := api.create("data"), api.options("data")
+	if operation, err := br.ShowOperation(background, options, id); err != nil || operation.State != br.InProgress {
 		t.Errorf("%+v %v", operation, err)
+	}
+	if result, err := br.EndRestore(background, options); err != nil {
+		t.Errorf("%+v %v", result, err)
+	}
+	if ended, err := br.WaitOperation(background, options, id); !errors.Is(err, br.ErrFailed) || ended.State != br.Failed {
+		t.Errorf("%+v %v", ended, err)
+	}
+	if left, err := br.Verify(background, options); !errors.Is(err, br.ErrFailed) || left.State == br.VerifiedComplete {
+		t.Errorf("%+v %v", left, err)
+	}
+}
+
+func TestBackupsAreListedAndRestoredOnesVerified(t *testing.T) {
+	api := start(t, quick...)
+	backups, err := br.ListBackups(background, api.options(""))
+	if err != nil || len(backups) != 1 || backups[0].ID != "20261122T101942" || !backups[0].Complete || backups[0].Bytes == 0 {
+		t.Fatalf("%+v %v", backups, err)
+	}
+	options := api.options("data")
+	if _, err := br.Restore(background, options); err != nil {
+		t.Fatal(err)
+	}
+	found, err := br.Verify(background, br.Options{DataDirectory: options.DataDirectory})
+	if err != nil || found.State != br.VerifiedComplete || found.BackupID != backups[0].ID || found.Server != "main" ||
+		time.Since(found.Restored) > time.Minute || found.LastWAL == "" {
+		t.Errorf("%+v %v", found, err)
+	}
+	if found, err := br.Verify(background, api.options("none")); !errors.Is(err, br.ErrFailed) || found.State != br.VerifiedNone {
+		t.Errorf("%+v %v", found, err)
 	}
 }
 
@@ -177,6 +206,7 @@ func TestEveryCommandEndsWithItsContext(t *testing.T) {
 	options.BarmanModel, options.SwitchWhen = "model", "always"
 	for name, command := range map[string]func(context.Context) error{
 		"Check":          func(ctx context.Context) error { _, err := br.Check(ctx, options); return err },
+		"ListBackups":    func(ctx context.Context) error { _, err := br.ListBackups(ctx, options); return err },
 		"ListOperations": func(ctx context.Context) error { _, err := br.ListOperations(ctx, options, 0); return err },
 		"ShowOperation":  func(ctx context.Context) error { _, err := br.ShowOperation(ctx, options, id); return err },
 		"WaitOperation":  func(ctx context.Context) error { _, err := br.WaitOperation(ctx, options, id); return err },

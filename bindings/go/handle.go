@@ -6,7 +6,6 @@ import "C"
 
 import (
 	"context"
-	"time"
 	"unsafe"
 )
 
@@ -142,42 +141,4 @@ func errorOf(c *C.barman_recover, code C.int32_t, cause error) error {
 		failure.cause = cause
 	}
 	return failure
-}
-
-func resultOf(c *C.barman_recover) Result {
-	return Result{
-		OperationID: C.GoString(C.barman_recover_operation_id(c)),
-		State:       State(C.barman_recover_operation_state(c)),
-		HTTPStatus:  int(C.barman_recover_http_status(c)),
-		Elapsed:     time.Duration(C.barman_recover_elapsed_ms(c)) * time.Millisecond,
-		Bytes:       uint64(C.barman_recover_bytes(c)),
-		TotalBytes:  uint64(C.barman_recover_total_bytes(c)),
-	}
-}
-
-func findingsOf(c *C.barman_recover) []Finding {
-	findings := make([]Finding, C.barman_recover_finding_count(c))
-	for i := range findings {
-		row := C.uint32_t(i)
-		findings[i] = Finding{
-			Verdict: Verdict(C.barman_recover_finding_verdict(c, row)),
-			What:    C.GoString(C.barman_recover_finding_what(c, row)),
-			Detail:  C.GoString(C.barman_recover_finding_detail(c, row)),
-			Hint:    C.GoString(C.barman_recover_finding_hint(c, row)),
-		}
-	}
-	return findings
-}
-
-func operationsOf(c *C.barman_recover) []Operation {
-	operations := make([]Operation, C.barman_recover_listed_count(c))
-	for i := range operations {
-		row := C.uint32_t(i)
-		operations[i] = Operation{
-			ID:    C.GoString(C.barman_recover_listed_id(c, row)),
-			Kind:  C.GoString(C.barman_recover_listed_kind(c, row)),
-			State: State(C.barman_recover_listed_state(c, row)),
-		}
-	}
-	return operations
 }

@@ -9,7 +9,8 @@ type Code int32
 // Codes. Later versions of the library may have others.
 const (
 	// Barman reports that the recovery, operation or switch failed; or the data is not in the data directory; or nothing
-	// has arrived in it for the stall timeout; or Check has found that something fails.
+	// has arrived in it for the stall timeout. Or Check has found that something fails; or
+	// Verify has found no complete restore; or EndRestore could not end it.
 	ErrFailed Code = C.BARMAN_RECOVER_RECOVERY_FAILED
 	// The API refused the request, or can't be reached any more.
 	ErrHTTP Code = C.BARMAN_RECOVER_HTTP_ERROR
@@ -86,6 +87,25 @@ const (
 	VerdictSkipped Verdict = C.BARMAN_RECOVER_VERDICT_SKIPPED
 )
 
+// VerifiedState is what [Verify] has found.
+type VerifiedState int32
+
+// What a data directory holds.
+const (
+	// The look has not come to its end.
+	VerifiedUnknown VerifiedState = -1
+	// Nothing: it is missing, empty, not a directory, or can't be seen.
+	VerifiedNone VerifiedState = C.BARMAN_RECOVER_VERIFIED_NONE
+	// A complete restore, on which PostgreSQL has not been started yet.
+	VerifiedComplete VerifiedState = C.BARMAN_RECOVER_VERIFIED_COMPLETE
+	// Barman is writing into it, or something in it has just changed.
+	VerifiedBeingWritten VerifiedState = C.BARMAN_RECOVER_VERIFIED_BEING_WRITTEN
+	// Files of a restore that was cut off, or that Barman has not restored.
+	VerifiedIncomplete VerifiedState = C.BARMAN_RECOVER_VERIFIED_INCOMPLETE
+	// PostgreSQL is running in it, or has been started in it since the restore.
+	VerifiedInUse VerifiedState = C.BARMAN_RECOVER_VERIFIED_IN_USE
+)
+
 // BusyReason is why a command ended with [ErrBusy].
 type BusyReason int32
 
@@ -93,7 +113,8 @@ type BusyReason int32
 const (
 	// PostgreSQL is running in the data directory.
 	BusyPostgres BusyReason = C.BARMAN_RECOVER_BUSY_POSTGRES
-	// The state file belongs to a different API, server, data directory or operation.
+	// The state file belongs to a different API, server, data directory or operation; for EndRestore, to a run that is
+	// alive.
 	BusyStateFile BusyReason = C.BARMAN_RECOVER_BUSY_STATE_FILE
 )
 
@@ -125,6 +146,11 @@ func (l Level) String() string { return C.GoString(C.barman_recover_level_name(C
 
 // String returns the name of the verdict: "FAILED".
 func (v Verdict) String() string { return C.GoString(C.barman_recover_verdict_name(C.int32_t(v))) }
+
+// String returns the name of the state: "COMPLETE".
+func (v VerifiedState) String() string {
+	return C.GoString(C.barman_recover_verified_name(C.int32_t(v)))
+}
 
 // String returns the name of the reason: "STATE_FILE".
 func (r BusyReason) String() string { return C.GoString(C.barman_recover_busy_name(C.int32_t(r))) }

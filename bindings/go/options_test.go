@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -110,9 +113,34 @@ func TestTheProgressOfferedNeverBlocks(t *testing.T) {
 	}
 }
 
+// A function that the header has, and that nothing here calls, is left out on purpose.
+func TestTheWholeHeaderIsBound(t *testing.T) {
+	header, err := os.ReadFile("../../include/barman_recover.h")
+	if err != nil {
+		t.Skip("this folder was copied: ", err)
+	}
+	var code strings.Builder
+	files, _ := filepath.Glob("*.go")
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		code.Write(text)
+	}
+	leftOut := regexp.MustCompile(`^(set_.*|again|start|detach|result|switch_code_name)$`)
+	functions := regexp.MustCompile(`(?m)^\w[\w *]*barman_recover_(\w+)\(.*;$`).FindAllStringSubmatch(string(header), -1)
+	if len(functions) < 50 {
+		t.Error(functions)
+	}
+	for _, function := range functions {
+		name := function[1]
+		if !leftOut.MatchString(name) && !strings.Contains(code.String(), "C.barman_recover_"+name+"(") {
+			t.Error(name)
+		}
+	}
+}
+
 func TestNumbersHaveNames(t *testing.T) {
-	names := fmt.Sprint(ErrAPINotOK, InProgress, ProgressMade, Warning, VerdictSkipped, BusyStateFile, Code(77))
-	if names != "API_NOT_OK IN_PROGRESS PROGRESS WARNING SKIPPED STATE_FILE UNKNOWN" {
+	names := fmt.Sprint(ErrAPINotOK, InProgress, ProgressMade, Warning, VerdictSkipped, VerifiedInUse, BusyStateFile, Code(77))
+	if names != "API_NOT_OK IN_PROGRESS PROGRESS WARNING SKIPPED IN_USE STATE_FILE UNKNOWN" {
 		t.Error(names)
 	}
 }

@@ -38,6 +38,39 @@ type Operation struct {
 	State State
 }
 
+// Backup is a backup of the Barman server.
+type Backup struct {
+	// As Options.BackupID takes it.
+	ID string
+	// Barman's word for its state: "DONE", "FAILED", "WAITING_FOR_WALS".
+	Status string
+	// Whether it can be restored.
+	Complete bool
+	// When it was begun and complete, as Barman writes it; "" until then.
+	BeginTime, EndTime string
+	// How many bytes a restore writes, without WAL; 0 when Barman does not say it.
+	Bytes uint64
+	// The version of PostgreSQL: "15.18".
+	Version string
+	// How Barman made it: "rsync", "postgres".
+	Mode string
+}
+
+// Verified is what [Verify] has found in the data directory. What the directory does not say is "" or the zero time.
+type Verified struct {
+	State VerifiedState
+	// What was found, in one line.
+	Detail string
+	// The backup that was restored, and its Barman server.
+	BackupID, Server string
+	// When the backup was taken, as Barman writes it.
+	Taken string
+	// When Barman wrote its last file.
+	Restored time.Time
+	// The newest WAL file that was restored.
+	LastWAL string
+}
+
 // Error is how a command ended, unless well.
 //
 //	errors.Is(err, barmanrecover.ErrBusy)   // a code
