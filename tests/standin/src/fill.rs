@@ -102,6 +102,8 @@ impl Default for Fill {
 const AFTER_THE_MARK: Duration = Duration::from_millis(300);
 /// The clock of a file system ticks up to every 10 ms, and the mark has to be later than `.barman-recover.info`.
 const TICK: Duration = Duration::from_millis(12);
+/// What Barman needs to notice that a receiver has ended; the others live on for so long.
+const NOTICE: Duration = Duration::from_millis(300);
 /// How often a wait looks at the receivers.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -224,6 +226,7 @@ impl Copy<'_> {
     fn sleep(&mut self, mut time: Duration) -> Result<(), Broken> {
         loop {
             if self.receivers.as_mut().is_some_and(|receivers| !receivers.live()) {
+                self.restore.pause.sleep(NOTICE);
                 return Err(Broken::ReceiverEnded);
             }
             if time.is_zero() {

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
 use crate::support::commands::{Ran, ask, program};
-use crate::support::table::{Expected, check_rows};
+use crate::support::table::{Expected, check_at_once, check_rows};
 use crate::support::{Within as _, tempdir};
 use standin::{Api, At, Foreign, Kind, Model, Script, Stage, Status, Step, wait_until};
 
@@ -129,21 +129,17 @@ fn a_lost_reply_is_looked_for_in_the_list_before_anything_is_sent_again() {
         ]
         .map(|step| step.apply(applied))
     };
-    for (applied, creates) in [(true, 1), (false, 2)] {
-        for step in lost(applied) {
-            let shown = format!("{step:?}");
-            // An older switch is no candidate.
-            let old = Foreign { kind: Kind::ConfigSwitch, duration_ms: Some(0), ..Foreign::default() };
-            let api = Api::start(model().existing(old), Script::new().create([step]));
-            let ran = switch(&api);
-            assert_eq!(
-                (ran.code, api.creates(), api.applied()),
-                (Some(0), creates, 1),
-                "{shown}: {}",
-                ran.log
-            );
-        }
-    }
+    let rows = [(true, 1), (false, 2)].map(|(applied, creates)| lost(applied).map(|step| (step, creates)));
+    let name = |(step, creates): &(Step, usize)| format!("{creates} creates, {step:?}");
+    check_at_once(8, &rows.concat(), name, |(step, creates)| {
+        // An older switch is no candidate.
+        let old = Foreign { kind: Kind::ConfigSwitch, duration_ms: Some(0), ..Foreign::default() };
+        let api = Api::start(model().existing(old), Script::new().create([step.clone()]));
+        let ran = switch(&api);
+        let expected = Expected { creates: *creates, took: Some(1), ..Expected::default() };
+        let wrong = expected.differences(ran.code, &ran.log, &api);
+        if wrong.is_empty() { Ok(()) } else { Err(format!("\n{}\n{}", wrong.join("\n"), ran.log)) }
+    });
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn create() -> Vec<Row> {
             let unable =
                 row("create", format!("{name} with nothing behind: the API is not able to start one"));
             let unable = unable.script(script).with(limits).code(2).creates(1).took(0);
-            unable.says("did not answer").says("no operation has appeared").keeps_state_file()
+            unable.says("did not answer the create request in time").keeps_state_file()
         } else {
             let nothing = row("create", format!("{name} with nothing behind: created once that is certain"));
             nothing.script(script).with(limits).creates(2).says("no operation was created")
@@ -192,7 +192,7 @@ fn create() -> Vec<Row> {
     let list = Script::new().list([Step::model(), Step::model().foreign(other)]);
     let queue = row("create", "500 while other nodes are served is no failed attempt");
     let queue = queue.script(list.create([error()])).with(&["--max-retries", "1"]);
-    rows.push(queue.creates(2).says("serving other nodes"));
+    rows.push(queue.creates(2).says("busy with other nodes"));
     let always =
         row("create", "500 ends after the last attempt").code(2).creates(3).took(0).says("(3 tries)");
     rows.push(always.script(Script::new().create([error().forever()])));
