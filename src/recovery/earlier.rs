@@ -27,8 +27,9 @@ pub(crate) fn take_over<'a>(run: &mut Run, restore: &'a Restore, record: &Record
 pub(crate) fn follow_earlier(run: &mut Run, watch: &mut Watch, record: &Record) -> Result<Operations, End> {
     let ended = match (&record.operation_id, record.ended) {
         (Some(id), Some(end)) => vec![Ended { id: id.clone(), fate: fate(end) }],
+        (None, Some(_)) => Vec::new(), // several candidates, of which that run has seen the end
         (Some(id), None) => follow(run, watch, std::slice::from_ref(id))?,
-        (None, _) => {
+        (None, None) => {
             let last_look = run.now() + run.connection.create_timeout;
             follow_candidates(run, watch, record.run.known.as_ref(), last_look)?
         }
@@ -69,11 +70,16 @@ pub(crate) fn refuse_unknown(run: &mut Run, ended: &[Ended], left: bool) -> Resu
 
 /// Logs what it is, and takes its operation for this run's.
 fn adopt(run: &mut Run, record: &Record, doomed: Option<&str>) {
+    let pid = record.run.pid;
+    run.owns = true;
+    if let Some(end) = record.ended {
+        run.info(format!("the other run (pid {pid}) has ended: checking what it has left"));
+        return run.set_operation(record.operation_id.as_deref(), fate(end).state());
+    }
     let operation = match &record.operation_id {
         Some(id) => format!("its operation {id}"),
         None => "an operation that it may have started".into(),
     };
-    let pid = record.run.pid;
     let plan = match doomed {
         None => format!("first waiting for {operation} to end"),
         Some(why) => format!("first ending {operation}, because its data can't be used any more ({why})"),
@@ -84,7 +90,6 @@ fn adopt(run: &mut Run, record: &Record, doomed: Option<&str>) {
         None => OperationState::MaybeCreated,
     };
     run.set_operation(record.operation_id.as_deref(), state);
-    run.owns = true;
 }
 
 fn fate(end: LastLine) -> Fate {
