@@ -37,6 +37,20 @@ fn another_run_that_is_alive_is_waited_for() {
             .with(|sim| sim.state.plan.fate = Fate::Fails(Stage::Info))
             .code(RecoveryFailed)
             .creates(0),
+        behind("it fails, and may have been one of several: judged at once", vec![], secs(5))
+            .with(|sim| {
+                sim.state.meets(Kind::Create, 0..1, Fault::Lost);
+                sim.state.plan.length = secs(20);
+                sim.state.plan.fate = Fate::Fails(Stage::Info);
+                let other = Happening::Other("20261122T102258".into(), secs(10), crate::api::Status::Failed);
+                sim.state.at(secs(1), other);
+            })
+            .code(RecoveryFailed)
+            .creates(0)
+            .silent("killed or gave up")
+            .holds("as soon as the other one has ended", |sim, ran| {
+                ran.ended.unwrap() - sim.state.runs[0].ended.unwrap() < secs(3)
+            }),
         behind("it fails and wrote nothing: our own", vec![], ms(100))
             .with(|sim| {
                 let fate = Fate::Fails(Stage::Begin);

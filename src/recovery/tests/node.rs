@@ -357,7 +357,8 @@ impl State {
     fn disturb(&mut self, tree: usize) {
         for restore in self.restores.iter_mut().filter(|restore| restore.tree == Some(tree)) {
             restore.disturbed = true;
-            restore.disturbed_at = Some(self.now);
+            // Nobody can know a directory in which nothing lies.
+            restore.disturbed_at = self.trees[tree].is_filled().then_some(self.now);
         }
     }
 
