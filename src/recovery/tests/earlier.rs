@@ -204,6 +204,14 @@ fn a_doomed_restore_is_ended() {
         })
         .code(RecoveryDone)
         .creates(1),
+        case("one whose removal was noted, though nothing else shows it any more", |sim| {
+            running(sim);
+            let identity = sim.identity();
+            sim.left(&[operation(), identity, Line::Removed(true)]);
+        })
+        .code(RecoveryFailed)
+        .creates(0)
+        .took(ms(0), secs(12)),
         case("one that Barman starts again after 30 s", |sim| {
             started(sim, |plan| plan.retries = 2);
             note(sim);

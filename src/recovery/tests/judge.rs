@@ -206,6 +206,12 @@ fn the_end_of_everything_that_writes_is_waited_for() {
             .with(|sim| sim.state.nodes[0].no_proc = true)
             .code(RecoveryDone)
             .took(secs(79), secs(86)),
+        planned("after DONE, a receiver that gets nothing for a while", |plan| {
+            plan.stall = Some((secs(50), secs(77)));
+        })
+        .with(second_writer)
+        .code(RecoveryDone)
+        .took(secs(79), secs(86)),
         planned("after FAILED", fails)
             .with(second_writer)
             .code(RecoveryFailed)
