@@ -126,12 +126,13 @@ scenario_sigterm() {
 }
 
 # The same before the first file has come: there is nothing yet that we could end, and we do not wait. The next call
-# does both.
+# ends the restore, once its first files are there, and fails because of them. Patroni removes them and, without another
+# method, calls again.
 scenario_sigterm_early() {
     local started
     need_leader
     bandwidth "$SLOW"
-    make_node early
+    make_node early '/^    - basebackup$/d'
     start_node early
     wait_until 120 "the restore of early" restore_runs "$(data early)"
     end_patroni early TERM
