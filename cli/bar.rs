@@ -1,65 +1,49 @@
-//! The progress bar: the figures of the log, drawn where a person looks. On a terminal only; elsewhere, if
-//! asked for, a plain line each time.
+//! The progress bar: the figures of the log, drawn where a person looks.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use barman_recover::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::args::Show;
+use crate::args::{Logging, Show};
 
-/// Where figures go beside the log.
-pub enum Bar {
-    Nowhere,
-    Lines,
-    Terminal(ProgressBar),
-}
+/// A bar on standard error, where that is a terminal.
+pub struct Bar(Option<ProgressBar>);
 
 impl Bar {
-    pub fn new(show: Show) -> Bar {
-        match (show, io::stderr().is_terminal()) {
-            (Show::Never, _) | (Show::Auto, false) => Bar::Nowhere,
-            (Show::Always, false) => Bar::Lines,
-            (_, true) => {
-                let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-                bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or(ProgressStyle::default_bar()));
-                Bar::Terminal(bar)
-            }
-        }
+    /// None between the lines of a JSON log.
+    pub fn new(logging: &Logging) -> Bar {
+        let is_json = logging.json && logging.stderr;
+        let is_wanted = logging.progress != Show::Never && !is_json && io::stderr().is_terminal();
+        Bar(is_wanted.then(|| ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::stderr())))
     }
 
-    pub fn show(&self, progress: &Progress) {
-        match self {
-            Bar::Nowhere => {}
-            Bar::Lines => {
-                let _ = writeln!(io::stderr(), "{progress}"); // a closed pipe must not end a restore
-            }
-            Bar::Terminal(bar) => {
-                // A bar needs an end; without one the figures alone.
-                if let Some(total) = progress.total.filter(|total| *total > 0) {
-                    bar.set_length(total);
-                    if let Ok(style) = ProgressStyle::with_template("{bar:30.cyan/blue} {msg}") {
-                        bar.set_style(style.progress_chars("=> "));
-                    }
-                }
-                bar.set_position(progress.total.map_or(progress.bytes, |total| progress.bytes.min(total)));
-                bar.set_message(progress.to_string());
-                bar.tick();
-            }
+    /// Whether there is one.
+    pub fn show(&self, progress: &Progress) -> bool {
+        let Some(bar) = &self.0 else { return false };
+        // A bar needs an end; without one the figures alone.
+        let share = progress.percent();
+        let template = if share.is_some() { "{bar:30.cyan/blue} {msg}" } else { "{msg}" };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
         }
+        bar.set_position(share.unwrap_or_default());
+        bar.set_message(progress.to_string());
+        bar.tick();
+        true
     }
 
     /// Writes something else to the terminal, above the bar.
     pub fn above(&self, write: impl FnOnce()) {
-        match self {
-            Bar::Terminal(bar) => bar.suspend(write),
-            _ => write(),
+        match &self.0 {
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
 
     /// Takes the bar away: what follows is the end.
     pub fn clear(&self) {
-        if let Bar::Terminal(bar) = self {
+        if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }
     }

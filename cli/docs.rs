@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::{env, fs, io};
 
-use barman_recover::{Code, OPTIONS};
-use clap::Command;
+use barman_recover::{Code, Kind, OPTIONS};
+use clap::{Arg, ArgAction, Command, ValueHint};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::args;
+use crate::args::{self, OWN};
 
 fn held_equal(path: &str, generated: &str) {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -42,6 +42,27 @@ fn documented() -> Command {
     with_aliases(args::command()).version(env!("CARGO_PKG_VERSION"))
 }
 
+/// The commands with what a shell can offer for each value: words where words are meant, files where a path is, and
+/// nothing where nobody but the person knows.
+fn completed(command: Command) -> Command {
+    let kind = |name: &str| {
+        let own = OWN.iter().map(|(own, kind, ..)| (*own, *kind));
+        OPTIONS.iter().map(|spec| (spec.name, spec.kind)).chain(own).find(|(known, _)| *known == name)
+    };
+    let offered = |arg: Arg| match kind(arg.get_id().as_str()) {
+        Some((_, Kind::Word(words))) => arg.value_parser(words.to_vec()),
+        Some((name, Kind::Flag)) => {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+        }
+        Some(("data-directory", _)) => arg.value_hint(ValueHint::DirPath),
+        Some((_, Kind::Path)) => arg.value_hint(ValueHint::FilePath),
+        Some(_) => arg.value_hint(ValueHint::Other),
+        None => arg,
+    };
+    command.mut_args(offered).mut_subcommands(completed)
+}
+
 #[test]
 fn the_completions_are_those_of_the_commands() {
     let files = [
@@ -51,7 +72,7 @@ fn the_completions_are_those_of_the_commands() {
     ];
     for (shell, path) in files {
         let mut text = Vec::new();
-        clap_complete::generate(shell, &mut documented(), args::NAME, &mut text);
+        clap_complete::generate(shell, &mut completed(documented()), args::NAME, &mut text);
         held_equal(path, &String::from_utf8(text).unwrap());
     }
 }
@@ -70,28 +91,47 @@ fn manual() -> String {
     page += &lines(&rendered(|page| man.render_synopsis_section(page)), true);
     page += include_str!("docs/description.roff");
     for command in root.get_subcommands() {
-        page += &options_of(args::NAME, command);
+        page += &options_of(args::NAME, command, &root);
     }
-    page += ".SH \"OPTIONS OF EVERY COMMAND\"\n";
-    page += &options(&root);
+    page += include_str!("docs/common.roff");
+    page += &options(&root, None);
     page += &environment(&root);
     page += include_str!("docs/sections.roff");
     page
 }
 
-/// A sub-command with its own options, then those below it.
-fn options_of(of: &str, command: &Command) -> String {
+/// A sub-command with the options that are not common, then those below it.
+fn options_of(of: &str, command: &Command, root: &Command) -> String {
     let title = format!("{of} {}", command.get_name());
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let mut text = Roff::new();
     text.control("SH", [title.as_str()]).text([roman(about + ".")]);
-    let own = lines(&text.render(), true) + &options(&command.clone().disable_help_flag(true));
-    command.get_subcommands().fold(own, |page, below| page + &options_of(&title, below))
+    let own = lines(&text.render(), true) + &options(&command.clone().disable_help_flag(true), Some(root));
+    command.get_subcommands().fold(own, |page, below| page + &options_of(&title, below, root))
 }
 
-fn options(command: &Command) -> String {
-    let man = Man::new(command.clone());
-    lines(&rendered(|page| man.render_options_section(page)), false)
+/// The options of a command, but for those that are elsewhere, under their headings.
+fn options(command: &Command, elsewhere: Option<&Command>) -> String {
+    let is_elsewhere = |arg: &Arg| {
+        elsewhere.is_some_and(|other| other.get_arguments().any(|common| common.get_id() == arg.get_id()))
+    };
+    let wanted = || command.get_arguments().filter(|arg| !is_elsewhere(arg));
+    let mut headings: Vec<Option<&str>> = Vec::new();
+    for heading in wanted().map(Arg::get_help_heading) {
+        if !headings.contains(&heading) {
+            headings.push(heading);
+        }
+    }
+    headings.sort_by_key(Option::is_none);
+    let under = |heading: Option<&str>| {
+        let shown = |arg: &Arg| !is_elsewhere(arg) && arg.get_help_heading() == heading;
+        let command = command.clone().mut_args(|arg| if shown(&arg) { arg } else { arg.hide(true) });
+        let of_help =
+            command.clone().disable_help_flag(heading.is_some()).disable_version_flag(heading.is_some());
+        let part = lines(&rendered(|page| Man::new(of_help.clone()).render_options_section(page)), false);
+        heading.map_or(String::new(), |heading| format!(".SS \"{heading}\"\n")) + &part
+    };
+    headings.into_iter().map(under).collect()
 }
 
 fn rendered(render: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String {

@@ -5,12 +5,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use barman_recover::{Event, Level, OperationState, Progress};
+use barman_recover::{Event, Level, OperationState, Opt};
 use serde::Serialize;
 
-use crate::args::{Format, Logging};
+use crate::args::{Logging, Run, Show};
 use crate::bar::Bar;
 use crate::sys;
 
@@ -19,27 +19,39 @@ use crate::sys;
 pub struct Log(Arc<Shared>);
 
 struct Shared {
-    format: Format,
-    level: Level,
-    stderr: bool,
+    logging: Logging,
     started: Instant,
     bar: Bar,
     /// Held while a line is written, which lasts as long as whoever reads the log takes.
     file: Mutex<Option<File>>,
-    heard: Mutex<Heard>,
+    last: Mutex<Last>,
 }
 
-#[derive(Default)]
-struct Heard {
-    operation: Operation,
-    progress: Option<Progress>,
+/// What was last heard.
+#[derive(Serialize)]
+struct Last {
+    server: Option<String>,
+    /// As asked for, and at the end what was restored.
+    backup_id: Option<String>,
+    operation_id: Option<String>,
+    #[serde(serialize_with = "name")]
+    operation_state: OperationState,
+    /// Bytes that have arrived, those of WAL, and the size of the backup without WAL.
+    bytes: Option<u64>,
+    wal_bytes: Option<u64>,
+    total_bytes: Option<u64>,
 }
 
-/// What was last heard of the operation.
-#[derive(Clone, Default)]
-pub struct Operation {
-    pub id: Option<String>,
-    pub state: OperationState,
+/// How a sub-command ended.
+#[derive(Serialize)]
+pub struct End {
+    pub code: &'static str,
+    pub exit_status: u8,
+    pub hint: String,
+    #[serde(skip)]
+    pub message: String,
+    #[serde(skip)]
+    pub backup_id: Option<String>,
 }
 
 /// A line of the JSON log. Names and meanings stay; names may come.
@@ -47,33 +59,34 @@ pub struct Operation {
 struct Line<'a> {
     time: &'a str,
     level: &'a str,
-    /// `log` for what the text log has too, `state` when the operation's state has changed.
+    /// `log` for what the text log has too, `state` when the operation's state has changed, `progress`, `end`.
     event: &'a str,
-    operation_id: Option<&'a str>,
-    operation_state: &'a str,
     message: &'a str,
     elapsed_ms: u128,
-    /// Bytes in the data directory, and in the backup, where known.
-    bytes: Option<u64>,
-    total_bytes: Option<u64>,
+    #[serde(flatten)]
+    last: &'a Last,
+    #[serde(flatten)]
+    end: Option<&'a End>,
 }
 
 impl Log {
     /// Opens the file, which is appended to.
-    pub fn open(logging: &Logging) -> io::Result<Log> {
-        let file = match &logging.file {
-            Some(path) => Some(OpenOptions::new().append(true).create(true).open(path)?),
-            None => None,
+    pub fn open(run: &Run) -> io::Result<Log> {
+        let mut logging = run.logging.clone();
+        let open = |path| OpenOptions::new().append(true).create(true).open(path);
+        let file = logging.file.as_ref().map(open).transpose()?;
+        logging.stderr |= file.is_none();
+        let last = Last {
+            server: run.config.text(Opt::BarmanServer).map(Into::into),
+            backup_id: run.config.text(Opt::BackupId).map(Into::into),
+            operation_id: None,
+            operation_state: OperationState::NotCreated,
+            bytes: None,
+            wal_bytes: None,
+            total_bytes: None,
         };
-        Ok(Log(Arc::new(Shared {
-            format: logging.format,
-            level: logging.level,
-            stderr: logging.stderr || file.is_none(),
-            started: Instant::now(),
-            bar: Bar::new(logging.progress),
-            file: Mutex::new(file),
-            heard: Mutex::default(),
-        })))
+        let (bar, file, last) = (Bar::new(&logging), Mutex::new(file), Mutex::new(last));
+        Ok(Log(Arc::new(Shared { logging, started: Instant::now(), bar, file, last })))
     }
 
     /// Logs an event of the library.
@@ -81,39 +94,48 @@ impl Log {
         match event {
             Event::Log { level, message } => self.write(level, &message),
             Event::State { state, operation_id } => {
-                let message = match &operation_id {
-                    Some(id) => format!("operation {id}: {}", state.name()),
-                    None => format!("operation: {}", state.name()),
-                };
-                self.heard().operation = Operation { id: operation_id, state };
-                // The text log tells it in words of its own.
-                if self.0.format == Format::Json {
-                    self.line("state", Level::Info, &message);
+                let id = operation_id.as_ref().map_or(String::new(), |id| format!(" {id}"));
+                let mut last = self.last();
+                (last.operation_id, last.operation_state) = (operation_id, state);
+                drop(last);
+                // The text log has words of its own for it.
+                if self.0.logging.json {
+                    self.line("state", Level::Info, &format!("operation{id}: {}", state.name()), None);
                 }
             }
             Event::Progress(progress) => {
-                self.heard().progress = Some(progress);
-                self.0.bar.show(&progress);
+                let mut last = self.last();
+                (last.bytes, last.wal_bytes) = (Some(progress.bytes), progress.wal_bytes);
+                last.total_bytes = progress.total;
+                drop(last);
+                if !self.0.bar.show(&progress) && self.0.logging.progress == Show::Always {
+                    self.line("progress", Level::Info, &progress.to_string(), None);
+                }
             }
             _ => {}
         }
     }
 
-    /// Takes the progress bar away.
-    pub fn end_progress(&self) {
+    /// Takes the progress bar away, and ends the JSON log with what a program asks for.
+    pub fn end(&self, end: &End) {
         self.0.bar.clear();
+        if self.0.logging.json {
+            let level = if end.exit_status == 0 { Level::Info } else { Level::Error };
+            let message = if end.message.is_empty() { end.code } else { &end.message };
+            if end.backup_id.is_some() {
+                self.last().backup_id.clone_from(&end.backup_id);
+            }
+            self.line("end", level, message, Some(end));
+        }
     }
 
     /// Logs a line.
     pub fn write(&self, level: Level, message: &str) {
-        self.line("log", level, message);
+        self.line("log", level, message, None);
     }
 
     /// Logs a line, but does not wait for longer than this: nobody may read the log any more.
     pub fn write_within(&self, limit: Duration, level: Level, message: String) {
-        if level < self.0.level {
-            return;
-        }
         let (log, (written, wait)) = (self.clone(), mpsc::channel());
         let write = move || {
             log.write(level, &message);
@@ -124,51 +146,45 @@ impl Log {
         }
     }
 
-    /// What was last heard of the operation.
-    pub fn operation(&self) -> Operation {
-        self.heard().operation.clone()
+    /// The ID and the state of the operation, as last heard of it.
+    pub fn operation(&self) -> (Option<String>, OperationState) {
+        let last = self.last();
+        (last.operation_id.clone(), last.operation_state)
     }
 
-    fn line(&self, event: &str, level: Level, message: &str) {
-        let shared = &self.0;
-        if level < shared.level {
+    fn line(&self, event: &str, level: Level, message: &str, end: Option<&End>) {
+        let Shared { logging, started, bar, file, .. } = &*self.0;
+        if level < logging.level {
             return;
         }
-        let line = match shared.format {
+        let now = SystemTime::now();
+        let line = if logging.json {
+            let (time, elapsed_ms) = (&sys::rfc3339(now), started.elapsed().as_millis());
+            let line =
+                Line { time, level: level.name(), event, message, elapsed_ms, last: &self.last(), end };
+            serde_json::to_string(&line).unwrap_or_default() + "\n" // strings and numbers always serialize
+        } else {
             // No escape code and no second line, whatever an option or a server said.
-            Format::Text => {
-                let message = message.replace(char::is_control, " ");
-                format!("{} {level}: {message}\n", sys::local_time())
-            }
-            Format::Json => {
-                let heard = self.heard();
-                let line = Line {
-                    time: &sys::rfc3339_time(),
-                    level: level.name(),
-                    event,
-                    operation_id: heard.operation.id.as_deref(),
-                    operation_state: heard.operation.state.name(),
-                    message,
-                    elapsed_ms: shared.started.elapsed().as_millis(),
-                    bytes: heard.progress.map(|progress| progress.bytes),
-                    total_bytes: heard.progress.and_then(|progress| progress.total),
-                };
-                serde_json::to_string(&line).unwrap_or_default() + "\n" // strings and numbers always serialize
-            }
+            format!("{} {level}: {}\n", sys::local_time(now), message.replace(char::is_control, " "))
         };
         // In one write each; a full disk or a closed pipe must not end a restore.
-        let mut file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = file.as_mut() {
             let _ = file.write_all(line.as_bytes());
         }
-        if shared.stderr {
-            shared.bar.above(|| {
+        if logging.stderr {
+            bar.above(|| {
                 let _ = io::stderr().write_all(line.as_bytes());
             });
         }
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.0.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn name<S: serde::Serializer>(state: &OperationState, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(state.name())
 }

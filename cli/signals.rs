@@ -1,23 +1,28 @@
-//! Ends a run by a signal, in order: cancels it, says what goes on without us, and dies by that signal.
+//! Ends a run by a signal, in order: cancels it, lets it say what goes on without us, and dies by that signal.
 
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError::Timeout, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use barman_recover::{Cancel, Level};
+use barman_recover::{Cancel, Level, OperationState};
 
 use crate::log::Log;
-use crate::sys::{self, Signals};
+use crate::sys::Signals;
 
-/// How long a signalled run has to end in order: a create under way waits up to 8 s for its reply, a TCP connect can't
-/// be interrupted, and Patroni kills after 10 s.
+/// How long a signalled run has to end in order when something may have been started: a create under way waits up to
+/// 8 s for its reply, the end of a restore is waited for as long, and Patroni kills after 10 s.
 const GRACE: Duration = Duration::from_secs(9);
+
+/// The same when nothing was started: a TCP connect, or a log that nobody reads, is not worth waiting for.
+const PROMPT: Duration = Duration::from_millis(700);
 
 /// How long a line of ours may take to be written: the run may hang because nobody reads its log.
 const WRITING: Duration = Duration::from_millis(250);
 
 /// While an operation may be running, the process lives this long after the signal. Patroni looks once a second
-/// whether the hook that it has told to end is gone (`CancellableSubprocess.cancel`). When that one has ended at
+/// whether the hook that it has asked to end is gone (`CancellableSubprocess.cancel`). When that one has ended at
 /// once and the next has been started meanwhile, it takes the new one for the old, kills it after ten seconds,
 /// and lets the next method write beside Barman.
 const LINGER: Duration = Duration::from_millis(750);
@@ -25,69 +30,69 @@ const LINGER: Duration = Duration::from_millis(750);
 /// A run that a signal ends.
 pub struct Watched {
     pub cancel: Cancel,
+    /// The signal that came, or 0.
+    signal: Arc<AtomicI32>,
     ended: Sender<()>,
 }
 
 impl Watched {
-    /// Begins to watch; `kind` is the word for the operation that may continue on the Barman host.
-    pub fn start(log: &Log, kind: &'static str) -> Watched {
-        let cancel = Cancel::new();
-        let (ended, wait_for_end) = mpsc::channel();
+    /// Begins to watch a run that may leave an operation behind, or one that does not.
+    pub fn start(log: &Log, starts_something: bool) -> Watched {
+        let (ended, end) = mpsc::channel();
+        let watched = Watched { cancel: Cancel::new(), signal: Arc::default(), ended };
         let signals = Signals::block();
-        let (watched, log) = (cancel.clone(), log.clone());
+        let (cancel, came, log) = (watched.cancel.clone(), Arc::clone(&watched.signal), log.clone());
         let watch = move || {
-            let signal = signals.wait();
-            let came = Instant::now();
-            log.write_within(WRITING, Level::Info, format!("{} received", sys::signal_name(signal)));
+            let (signal, name) = signals.wait();
+            let since = Instant::now();
+            came.store(signal, Ordering::Relaxed);
+            log.write_within(WRITING, Level::Info, format!("{name} received"));
             // A lost terminal must not cost hours.
-            if signal == libc::SIGHUP {
-                watched.detach();
-            } else {
-                watched.cancel();
-            }
-            let end = wait_for_end.recv_timeout(GRACE.saturating_sub(came.elapsed()));
-            if end.is_ok() {
+            let end_run = if signal == libc::SIGHUP { Cancel::detach } else { Cancel::cancel };
+            end_run(&cancel);
+            if has_ended(&log, &end, since, starts_something) {
                 return;
             }
-            if end == Err(RecvTimeoutError::Timeout) {
-                log.write_within(WRITING, Level::Warning, continues(&log, kind));
-            }
-            if log.operation().state.may_be_running() {
-                thread::sleep(LINGER.saturating_sub(came.elapsed()));
+            if log.operation().1.may_be_running() {
+                thread::sleep(LINGER.saturating_sub(since.elapsed()));
             }
             signals.die_by(signal);
         };
-        let started = thread::Builder::new().name("signals".into()).stack_size(128 << 10).spawn(watch);
-        if started.is_err() {
-            // Without the thread a signal would do nothing: better its default action.
-            signals.unblock();
+        if thread::Builder::new().name("signals".into()).stack_size(128 << 10).spawn(watch).is_err() {
+            signals.unblock(); // nobody waits for them: better their default action
         }
-        Watched { cancel, ended }
+        watched
     }
 
-    /// The run has ended otherwise: a signal that comes now is too late.
-    pub fn over(self) {
-        let _ = self.ended.send(());
+    /// The exit status that stands for the signal that came.
+    pub fn status(&self) -> u8 {
+        u8::try_from(128 + self.signal.load(Ordering::Relaxed)).unwrap_or(u8::MAX)
     }
 
-    /// The run has been cancelled: the watching thread ends the process by the signal.
-    pub fn die(self) {
-        drop(self.ended);
-        thread::sleep(Duration::from_secs(60));
+    /// The run has ended. If that is by the signal, the process ends by it; otherwise it is too late for one.
+    pub fn end(self, is_cancelled: bool) {
+        if is_cancelled {
+            drop(self.ended);
+            thread::sleep(Duration::from_secs(60));
+        } else {
+            let _ = self.ended.send(());
+        }
     }
 }
 
-fn continues(log: &Log, kind: &str) -> String {
-    let operation = log.operation();
-    match operation.id {
-        Some(id) if operation.state.may_be_running() => {
-            format!("cancelled: {kind} operation {id} continues on the Barman host")
-        }
-        None if operation.state.may_be_running() => {
-            format!(
-                "cancelled: a {kind} operation may have been created and then continues on the Barman host"
-            )
-        }
-        _ => format!("cancelled: no {kind} operation was started"),
+/// Waits for the end of a run after a signal: whether it came otherwise.
+fn has_ended(log: &Log, end: &Receiver<()>, since: Instant, starts_something: bool) -> bool {
+    let wait = |limit: Duration| end.recv_timeout(limit.saturating_sub(since.elapsed()));
+    let mut ended = wait(PROMPT);
+    if ended == Err(Timeout) && starts_something && log.operation().1 != OperationState::NotCreated {
+        ended = wait(GRACE);
     }
+    if ended == Err(Timeout) {
+        let operation = match log.operation() {
+            (_, OperationState::NotCreated) => "no operation was started".into(),
+            (id, state) => format!("operation {} is {}", id.unwrap_or_default(), state.name()),
+        };
+        log.write_within(WRITING, Level::Warning, format!("cancelled: {operation}"));
+    }
+    ended.is_ok()
 }

@@ -1,12 +1,14 @@
 //! The program's calls into libc, each behind a safe function: signals and local time. All of the program's
 //! unsafe code.
 
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The signals that end a run in order.
-const ENDING: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+const ENDING: [(i32, &str); 3] =
+    [(libc::SIGTERM, "SIGTERM"), (libc::SIGINT, "SIGINT"), (libc::SIGHUP, "SIGHUP")];
 
 /// Signals that are blocked in this thread and those that it starts, to be waited for.
 #[derive(Clone, Copy)]
@@ -20,7 +22,7 @@ impl Signals {
         // that succeeds. No handler is installed.
         unsafe {
             libc::sigemptyset(set.as_mut_ptr());
-            for signal in ENDING {
+            for (signal, _) in ENDING {
                 let mut old = MaybeUninit::<libc::sigaction>::zeroed();
                 let known = libc::sigaction(signal, ptr::null(), old.as_mut_ptr()) == 0;
                 if !(known && old.assume_init().sa_sigaction == libc::SIG_IGN) {
@@ -32,13 +34,14 @@ impl Signals {
         }
     }
 
-    /// Waits for one of them.
-    pub fn wait(&self) -> i32 {
+    /// Waits for one of them, which has this name.
+    pub fn wait(&self) -> (i32, &'static str) {
+        let mut came = 0;
         loop {
-            let mut signal = 0;
-            // SAFETY: the set is initialised, and `signal` is there to be written.
-            if unsafe { libc::sigwait(&raw const self.0, &raw mut signal) } == 0 {
-                return signal;
+            // SAFETY: the set is initialised, and `came` is there to be written.
+            let is_written = unsafe { libc::sigwait(&raw const self.0, &raw mut came) } == 0;
+            if let Some(ending) = ENDING.into_iter().find(|(signal, _)| is_written && *signal == came) {
+                return ending;
             }
         }
     }
@@ -51,10 +54,8 @@ impl Signals {
 
     /// Ends the process by this signal, so that whoever started it sees that.
     pub fn die_by(&self, signal: i32) -> ! {
-        // SAFETY: plain calls; the default action of the signal ends the process.
-        unsafe {
-            libc::signal(signal, libc::SIG_DFL);
-        }
+        // SAFETY: a plain call; the default action of the signal ends the process.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
         self.unblock();
         // SAFETY: a plain call.
         unsafe { libc::raise(signal) };
@@ -62,50 +63,35 @@ impl Signals {
     }
 }
 
-/// The name of an ending signal.
-pub fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        libc::SIGTERM => "SIGTERM",
-        libc::SIGINT => "SIGINT",
-        libc::SIGHUP => "SIGHUP",
-        _ => "a signal",
-    }
+/// Whether this process is root's.
+pub fn is_root() -> bool {
+    // SAFETY: a plain call, which can't fail.
+    unsafe { libc::geteuid() == 0 }
 }
 
 /// `2026-01-31 10:20:30,123`: local time, as Python's `logging` prints it.
-pub fn local_time() -> String {
-    let (t, millis) = now();
-    format!("{} {},{millis:03}", date(&t), time(&t))
+pub fn local_time(time: SystemTime) -> String {
+    formatted(time, c"%Y-%m-%d %H:%M:%S,MILLIS")
 }
 
 /// `2026-01-31T10:20:30.123+01:00`: local time with its offset.
-pub fn rfc3339_time() -> String {
-    let (t, millis) = now();
-    let minutes = t.tm_gmtoff / 60;
-    let sign = if minutes < 0 { '-' } else { '+' };
-    let (hours, minutes) = (minutes.abs() / 60, minutes.abs() % 60);
-    format!("{}T{}.{millis:03}{sign}{hours:02}:{minutes:02}", date(&t), time(&t))
+pub fn rfc3339(time: SystemTime) -> String {
+    let mut text = formatted(time, c"%Y-%m-%dT%H:%M:%S.MILLIS%z");
+    text.insert(text.len().saturating_sub(2), ':');
+    text
 }
 
-fn date(t: &libc::tm) -> String {
-    format!("{:04}-{:02}-{:02}", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday)
-}
-
-fn time(t: &libc::tm) -> String {
-    format!("{:02}:{:02}:{:02}", t.tm_hour, t.tm_min, t.tm_sec)
-}
-
-/// Local time and its milliseconds.
-fn now() -> (libc::tm, u32) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = libc::time_t::try_from(now.as_secs()).unwrap_or(0);
-    let mut parts = MaybeUninit::<libc::tm>::zeroed();
-    // SAFETY: localtime_r reads `seconds` and writes `parts`; all-zero is a valid `tm` where it fails.
-    let local = unsafe {
+fn formatted(time: SystemTime, format: &CStr) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = libc::time_t::try_from(since.as_secs()).unwrap_or(0);
+    let (mut parts, mut text) = (MaybeUninit::<libc::tm>::zeroed(), vec![0_u8; 64]);
+    // SAFETY: localtime_r writes `parts`, of which all-zero is valid too, and strftime no more than the length of `text`.
+    let length = unsafe {
         libc::localtime_r(&raw const seconds, parts.as_mut_ptr());
-        parts.assume_init()
+        libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), parts.as_ptr())
     };
-    (local, now.subsec_millis())
+    text.truncate(length);
+    String::from_utf8_lossy(&text).replace("MILLIS", &format!("{:03}", since.subsec_millis()))
 }
 
 #[cfg(test)]
@@ -119,11 +105,11 @@ mod tests {
 
     #[test]
     fn local_time_has_pythons_form() {
-        assert_eq!(shape(&local_time()), "9999-99-99 99:99:99,999");
+        assert_eq!(shape(&local_time(SystemTime::now())), "9999-99-99 99:99:99,999");
     }
 
     #[test]
     fn the_time_of_the_json_log_has_an_offset() {
-        assert_eq!(shape(&rfc3339_time()).replace('-', "+"), "9999+99+99T99:99:99.999+99:99");
+        assert_eq!(shape(&rfc3339(SystemTime::now())).replace('-', "+"), "9999+99+99T99:99:99.999+99:99");
     }
 }

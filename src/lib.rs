@@ -76,6 +76,7 @@ pub use commands::recover::run;
 pub use commands::verify::{CompleteRestore, RestoreState, Verified, verify};
 pub use config::lookup::nearest;
 pub use config::options::{Command, Group, Kind, OPTIONS, Opt, OptionSpec};
+pub use config::typed::{Typed, typed};
 pub use config::{Config, ConfigError, Value};
 pub use event::{Event, Level, Progress};
 pub use outcome::{Busy, Code, OperationState, Outcome, Problem, SwitchCode};

@@ -200,6 +200,8 @@ pub struct Outcome<C = Code> {
     pub message: String,
     /// What to do about it, in one line; empty when there is nothing to say.
     pub hint: String,
+    /// The backup that was restored, where the data directory names it.
+    pub backup_id: Option<String>,
     /// The operation that was created or followed, if it is known.
     pub operation_id: Option<String>,
     /// What is known about that operation.
@@ -223,6 +225,7 @@ impl<C> Outcome<C> {
             code: code(self.code),
             message: self.message,
             hint: self.hint,
+            backup_id: self.backup_id,
             operation_id: self.operation_id,
             operation_state: self.operation_state,
             http_status: self.http_status,
@@ -239,6 +242,7 @@ impl<C> Outcome<C> {
             code,
             message: printable(message),
             hint: String::new(),
+            backup_id: None,
             operation_id: None,
             operation_state: OperationState::NotCreated,
             http_status: None,

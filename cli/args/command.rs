@@ -2,155 +2,147 @@
 
 use std::ffi::OsString;
 
-use barman_recover::{Command as Asked, Kind, OPTIONS, OptionSpec};
-use clap::{Arg, ArgAction, Command};
-
-use super::logging;
+use barman_recover::{Command as Asked, Group, Kind, OPTIONS, OptionSpec};
+use clap::{Arg, ArgAction, Command, value_parser};
 
 pub const NAME: &str = "patroni_barman";
-const RECOVER: &str = "recover";
-pub const CHECK: &str = "check";
-pub const CONFIG_SWITCH: &str = "config-switch";
-pub const OPERATIONS: &str = "operations";
 
+/// What a sub-command does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    Recover,
+    Check,
+    Verify,
+    Cancel,
+    Backups,
+    List,
+    Show,
+    Wait,
+    ConfigSwitch,
+}
+
+/// Its name, behind that of the one that it is below; what it asks of the library, which has its options; its help:
+/// a line, then examples and the exit status; its other options, and its words.
+type SubCommand = (&'static str, What, Asked, &'static str, &'static [&'static str]);
+
+/// Every sub-command.
+pub const SUB_COMMANDS: [SubCommand; 10] = [
+    ("recover", What::Recover, Asked::Recover, include_str!("../help/recover.txt"), &[]),
+    ("check", What::Check, Asked::Check, include_str!("../help/check.txt"), &["format"]),
+    ("verify", What::Verify, Asked::Verify, include_str!("../help/verify.txt"), &["format"]),
+    ("cancel", What::Cancel, Asked::EndRestore, include_str!("../help/cancel.txt"), &[]),
+    ("backups", What::Backups, Asked::Backups, include_str!("../help/backups.txt"), &["format"]),
+    ("operations", What::List, Asked::Operations, include_str!("../help/operations.txt"), LIST),
+    ("operations list", What::List, Asked::Operations, include_str!("../help/list.txt"), LIST),
+    ("operations show", What::Show, Asked::Operations, include_str!("../help/show.txt"), &["format", "ID"]),
+    ("operations wait", What::Wait, Asked::Operations, include_str!("../help/wait.txt"), &["format", "ID"]),
+    ("config-switch", What::ConfigSwitch, Asked::ConfigSwitch, include_str!("../help/switch.txt"), CALLBACK),
+];
+
+const LIST: &[&str] = &["format", "limit", "all"];
 /// What Patroni appends to its callbacks.
-pub const CALLBACK: [&str; 3] = ["action", "role", "cluster"];
-pub const ALL: &str = "all";
-pub const FORMAT: &str = "format";
-pub const ID: &str = "ID";
+const CALLBACK: &[&str] = &["action", "role", "cluster"];
+const LOG: [&str; 5] = ["log-file", "log-stderr", "log-format", "log-level", "progress"];
 
-const GLOBAL: &str = "Options of every sub-command";
+/// The program's own: an option, or a word; its values, its default, its help.
+pub const OWN: [(&str, Kind, &str, &str); 12] = [
+    ("format", Kind::Word(&["text", "json"]), "text", "How to print: text or json"),
+    ("limit", Kind::Count, "20", "How many operations at most, the newest first"),
+    ("all", Kind::Flag, "", "Every operation; each costs a request"),
+    ("ID", Kind::Text, "", "ID of the operation"),
+    ("action", Kind::Word(&["on_role_change"]), "", "Name of the callback, as Patroni appends it"),
+    ("role", Kind::Word(&ROLES), "", "New role of this node, as Patroni appends it"),
+    ("cluster", Kind::Text, "", "Name of the Patroni cluster, as Patroni appends it"),
+    ("log-file", Kind::Path, "", "File to log to instead of standard error"),
+    ("log-stderr", Kind::Flag, "", "Log to standard error beside the file"),
+    ("log-format", Kind::Word(&["text", "json"]), "text", "text, or json for one JSON object a line"),
+    ("log-level", Kind::Word(&LEVELS), "info", "Lowest level that is logged: debug, info, warning or error"),
+    ("progress", Kind::Word(&["auto", "always", "never"]), "auto", PROGRESS),
+];
 
-const IGNORED: &str = "Options that it does not know are ignored, as Patroni passes options of its own.";
-
-const EXIT_STATUS: &str = "Exit status: 0 the backup was restored; 1 the recovery failed; 2 HTTP error, or wrong usage; \
-254 the API is not OK, nothing was started; 255 no sub-command; 251 the deadline passed; 250 the data directory or \
-its state file is in use; 249 a bug. A signal ends the program by that signal.";
-
-const SWITCH_STATUS: &str = "Exit status: 0 the configuration was switched; 1 skipped, as the role is not one for it; \
-2 the switch failed, or wrong usage; 3 HTTP error; 4 invalid arguments; 254 the API is not OK; 251 the deadline passed. \
-A signal ends the program by that signal.";
-
-const CHECK_STATUS: &str = "Exit status: 0 a restore can begin (there may be warnings); 1 it can't; 2 wrong usage.\n\
-It takes every option of recover, so that the arguments of the Patroni configuration can be pasted. It starts nothing \
-and writes nothing; the API asks every PostgreSQL server of the Barman host for it, once.";
-
-const OPERATIONS_STATUS: &str = "Exit status: 0 answered, or the operation is done; 1 the operation failed (wait); \
-2 HTTP error, or wrong usage; 251 the deadline passed.";
+const ROLES: [&str; 5] = ["primary", "promoted", "standby_leader", "replica", "demoted"];
+pub const LEVELS: [&str; 4] = ["debug", "info", "warning", "error"];
+const PROGRESS: &str =
+    "When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never";
 
 /// The program's commands.
 pub fn command() -> Command {
-    let globals = OPTIONS.iter().filter(|spec| spec.is_global()).map(arg);
-    let recover = sub(RECOVER, Asked::Recover)
-        .about("Restore a Barman backup onto this node ('barman recover' through pg-backup-api)")
-        .after_help(format!("{EXIT_STATUS}\n{IGNORED}"));
-    let check = sub(CHECK, Asked::Check)
-        .about("Tell whether this node could restore: the API, the backup, space, the data directory")
-        .after_help(CHECK_STATUS);
-    Command::new(NAME)
-        .version(version())
-        .about(
-            "Restores Barman backups and switches Barman's configuration through pg-backup-api: \
-            Patroni's hook for bootstrap, replica creation and role changes",
-        )
-        .next_line_help(true)
-        .args(globals.chain(logging::args()).map(|arg| arg.global(true).help_heading(GLOBAL)))
-        .subcommands([recover, check, config_switch(), operations()])
-        .disable_help_subcommand(true)
-        .after_help(format!(
-            "The --help of a sub-command tells its exit status; 255 without a sub-command.\n{IGNORED}"
-        ))
+    let globals = OPTIONS.iter().filter(|spec| spec.is_global());
+    let root = described(NAME, globals, include_str!("../help/program.txt"), &[]).version(version());
+    SUB_COMMANDS.iter().fold(root, |root, (name, _, asked, help, more)| {
+        let (above, name) = name.rsplit_once(' ').unwrap_or(("", name));
+        let command = described(name, asked.options(), help, more);
+        match above {
+            "" => root.subcommand(command),
+            _ => root.mut_subcommand(above, |above| above.subcommand(command)),
+        }
+    })
 }
 
-/// A sub-command with its own options.
-fn sub(name: &'static str, asked: Asked) -> Command {
-    Command::new(name).next_line_help(true).args(asked.options().filter(|spec| !spec.is_global()).map(arg))
+/// A command with its options in the order of their groups, those of the log last.
+fn described<'a>(
+    name: &'static str,
+    options: impl Iterator<Item = &'a OptionSpec>,
+    help: &'static str,
+    more: &[&str],
+) -> Command {
+    let mut options: Vec<_> = options.collect();
+    options.sort_by_key(|spec| Group::ALL.iter().position(|group| *group == spec.group));
+    let (about, rest) = help.split_once("\n\n").unwrap_or((help, ""));
+    let counted = [('v', "verbose", "more"), ('q', "quiet", "less")].map(|(short, id, level)| {
+        let help = format!("Log a level {level} than --log-level; may be repeated");
+        Arg::new(id).short(short).action(ArgAction::Count).help(help)
+    });
+    let log = LOG.into_iter().filter_map(own).chain(counted).map(|arg| arg.help_heading("Log"));
+    let command = Command::new(name).about(about).after_help(rest).next_line_help(true);
+    command.args(options.into_iter().map(of_library)).args(more.iter().copied().filter_map(own)).args(log)
 }
 
-fn config_switch() -> Command {
-    let roles = ["primary", "promoted", "standby_leader", "replica", "demoted"];
-    let [action, role, cluster] = CALLBACK;
-    sub(CONFIG_SWITCH, Asked::ConfigSwitch)
-        .about("Switch the configuration of a Barman server at a role change ('barman config-switch')")
-        .after_help(SWITCH_STATUS)
-        .arg(
-            positional(action, "Name of the callback, as Patroni appends it")
-                .value_parser(["on_role_change"]),
-        )
-        .arg(positional(role, "New role of this node, as Patroni appends it").value_parser(roles))
-        .arg(positional(cluster, "Name of the Patroni cluster, as Patroni appends it"))
+fn of_library(spec: &OptionSpec) -> Arg {
+    let help = if spec.required { format!("{} (required)", spec.help) } else { spec.help.into() };
+    let arg = option(spec.name, spec.kind, spec.default, &help).help_heading(spec.group.heading());
+    if spec.alias.is_empty() { arg } else { arg.visible_alias(spec.alias) }
 }
 
-fn operations() -> Command {
-    let all = flag(Arg::new(ALL).long(ALL)).help("Every operation, not only the 20 newest");
-    let format = Arg::new(FORMAT)
-        .long(FORMAT)
-        .num_args(1)
-        .overrides_with(FORMAT)
-        .default_value("table")
-        .value_parser(["table", "json"])
-        .help("How to print");
-    let question = |name: &'static str, about: &'static str| {
-        sub(name, Asked::Operations).about(about).after_help(OPERATIONS_STATUS).arg(format.clone())
-    };
-    let one = |name, about| question(name, about).arg(positional(ID, "ID of the operation"));
-    Command::new(OPERATIONS)
-        .about("Ask for the operations of a Barman server")
-        .subcommand(question("list", "List the operations, with the status of each").arg(all))
-        .subcommand(one("show", "Show one operation"))
-        .subcommand(one("wait", "Wait for the end of an operation"))
-        .subcommand_required(true)
-        .disable_help_subcommand(true)
-        .after_help(OPERATIONS_STATUS)
+fn own(name: &str) -> Option<Arg> {
+    let (name, kind, default, help) = *OWN.iter().find(|(own, ..)| *own == name)?;
+    Some(match kind {
+        _ if name != "ID" && !CALLBACK.contains(&name) => option(name, kind, default, help),
+        Kind::Word(words) => Arg::new(name).required(true).help(help).value_parser(words.to_vec()),
+        _ => Arg::new(name).required(true).help(help),
+    })
 }
 
-fn positional(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).required(true).help(help)
+fn option(name: &'static str, kind: Kind, default: &str, help: &str) -> Arg {
+    let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
+    let arg = Arg::new(name).long(name).help(format!("{help}{default} [env: {}]", variable(name)));
+    let arg = arg.value_name(kind.value_name()).value_parser(value_parser!(OsString)).overrides_with(name);
+    match kind {
+        // `--name`, `--name=true` or `--name=false`
+        Kind::Flag => {
+            arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false")
+        }
+        // A missing value must not swallow the next option; that of ssh may begin with a dash.
+        _ => arg.num_args(1).allow_negative_numbers(true).allow_hyphen_values(name == "ssh-command"),
+    }
+}
+
+/// With defaults of the environment.
+pub fn with_environment(command: Command, env: &impl Fn(&str) -> Option<OsString>) -> Command {
+    let command = command.mut_args(|arg| match arg.get_long().and_then(|name| env(&variable(name))) {
+        Some(value) => arg.default_value(value),
+        None => arg,
+    });
+    command.mut_subcommands(|sub| with_environment(sub, env))
 }
 
 /// What a bug report needs.
 fn version() -> String {
-    format!(
-        "{} (library barman-recover {}, {} {})",
-        env!("CARGO_PKG_VERSION"),
-        barman_recover::VERSION,
-        std::env::consts::ARCH,
-        std::env::consts::OS,
-    )
+    let (library, arch, os) = (barman_recover::VERSION, std::env::consts::ARCH, std::env::consts::OS);
+    format!("{} (library barman-recover {library}, {arch} {os})", env!("CARGO_PKG_VERSION"))
 }
 
-fn arg(spec: &OptionSpec) -> Arg {
-    let mut help = spec.help.to_string();
-    if spec.required {
-        help.push_str(" (required)");
-    }
-    let arg = option(spec.name, help, spec.default, &spec.env());
-    let arg = if spec.alias.is_empty() { arg } else { arg.visible_alias(spec.alias) };
-    match spec.kind {
-        Kind::Flag => flag(arg),
-        // A missing value must not swallow the next option; that of ssh may begin with a dash.
-        _ => arg
-            .num_args(1)
-            .value_name(spec.kind.value_name())
-            .allow_negative_numbers(true)
-            .allow_hyphen_values(spec.name == "ssh-command"),
-    }
-}
-
-/// An option, whose last value wins.
-pub fn option(name: &'static str, mut help: String, default: &str, env: &str) -> Arg {
-    if !default.is_empty() {
-        help = format!("{help} [default: {default}]");
-    }
-    Arg::new(name)
-        .long(name)
-        .help(format!("{help} [env: {env}]"))
-        .action(ArgAction::Set)
-        .overrides_with(name)
-        .value_parser(clap::value_parser!(OsString))
-}
-
-/// `--name`, `--name=true` or `--name=false`.
-pub fn flag(arg: Arg) -> Arg {
-    arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false")
+/// The environment variable of an option.
+pub fn variable(name: &str) -> String {
+    format!("BARMAN_RECOVER_{}", name.to_uppercase().replace('-', "_"))
 }

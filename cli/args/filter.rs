@@ -2,154 +2,162 @@
 //! of its own, and prefixes of names are accepted.
 
 use std::ffi::{OsStr, OsString};
+use std::iter::Peekable;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use barman_recover::{Typed, typed};
 use clap::{Arg, Command};
 
-/// What Patroni passes by itself to each hook (`patroni/postgresql/bootstrap.py`).
-const PATRONIS: [&str; 6] = ["scope", "role", "connstring", "no_leader", "keep_data", "no_params"];
+/// What a word processor makes of two hyphens counts as such.
+const DASHES: [char; 3] = ['-', '\u{2013}', '\u{2014}'];
 
-/// The options of the Python program, those of its sub-commands first: their prefixes mean what they meant
-/// there, whatever options have come since.
-const PYTHONS: [&[&str]; 2] = [
-    &[
-        "barman-server",
-        "backup-id",
-        "ssh-command",
-        "data-directory",
-        "datadir",
-        "loop-wait",
-        "barman-model",
-        "reset",
-        "switch-when",
-    ],
-    &["api-url", "cert-file", "key-file", "retry-wait", "max-retries", "log-file"],
-];
+/// What is left of the words.
+pub struct Filtered<'a> {
+    /// What clap is to read: the names of the sub-commands, then options, then what belongs to none.
+    pub words: Vec<OsString>,
+    pub names: Vec<&'a str>,
+    /// The innermost sub-command.
+    pub command: &'a Command,
+    /// The names of unknown options that are not Patroni's.
+    pub ignored: Vec<String>,
+}
 
-/// Keeps what the commands know, with prefixes written out; returns the names of the other options. What
+/// Keeps what the commands know, with names written out. An error comes with the sub-command that it is about. What
 /// clap itself offers for this would also accept wrong values of known options.
 pub fn filter(
     root: &Command,
     argv: impl IntoIterator<Item = OsString>,
-) -> Result<(Vec<OsString>, Vec<String>), String> {
-    let (mut keep, mut ignored) = (Vec::new(), Vec::new());
-    let mut words = argv.into_iter().peekable();
-    keep.extend(words.next());
-    let mut command = root;
-    let mut after_unknown = false;
-    let mut strays = Vec::new();
-    while let Some(word) = words.next() {
-        let text = word.to_string_lossy().into_owned();
-        let was_unknown = std::mem::take(&mut after_unknown);
-        if is_short(command, &text) {
-            keep.push(word);
-        } else if let Some(long) = text.strip_prefix("--").filter(|long| !long.is_empty()) {
-            let (name, inline) = match long.split_once('=') {
-                Some((name, _)) => (name, true),
-                None => (long, false),
-            };
-            let Some(found) = find(command, name)? else {
-                after_unknown = !inline;
-                if !PATRONIS.contains(&name) {
-                    ignored.push(format!("--{}", as_far_as_a_name(name)));
-                }
-                continue;
-            };
-            keep.push(written_out(found.name, &word, inline));
-            if found.takes_word && !inline {
-                keep.extend(
-                    words.next_if(|next| found.any_word || !next.to_string_lossy().starts_with("--")),
-                );
+) -> Result<Filtered<'_>, (&Command, String)> {
+    let mut reader =
+        Reader { command: root, names: vec![], options: vec![], strays: vec![], ignored: vec![] };
+    let mut argv = argv.into_iter().skip(1).peekable();
+    while let Some(word) = argv.next() {
+        reader.word(word, &mut argv).map_err(|why| (reader.command, why))?;
+    }
+    let Reader { command, names, mut options, mut strays, mut ignored } = reader;
+    ignored.dedup();
+    // One that was given before a sub-command need not be one of it.
+    options.retain(|(name, _)| name.is_empty() || all_names(command).any(|(_, own)| own == *name));
+    // Patroni appends the words of a callback: those before them are values of options that are not known.
+    // A sub-command that is none is clap's to refuse.
+    let wanted = command.get_positionals().count().max(command.has_subcommands().into());
+    strays.drain(..strays.len().saturating_sub(wanted));
+    let above = std::iter::once(root.get_name()).chain(names.iter().copied()).map(OsString::from);
+    let options = options.into_iter().flat_map(|(_, words)| words);
+    Ok(Filtered { words: above.chain(options).chain(strays).collect(), names, command, ignored })
+}
+
+struct Reader<'a> {
+    command: &'a Command,
+    names: Vec<&'a str>,
+    /// Each with its name, unless it is a short one.
+    options: Vec<(&'a str, Vec<OsString>)>,
+    strays: Vec<OsString>,
+    ignored: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn word<I: Iterator<Item = OsString>>(
+        &mut self,
+        word: OsString,
+        rest: &mut Peekable<I>,
+    ) -> Result<(), String> {
+        let text = word.to_string_lossy();
+        if text.starts_with("--") {
+            return self.option(&word, rest);
+        }
+        if let Some(sub) = self.command.find_subcommand(&*text) {
+            self.names.push(sub.get_name());
+            self.command = sub;
+        } else if self.is_short(&text) {
+            self.options.push(("", vec![word]));
+        } else if text.contains("://") {
+            return Err("a URL where none belongs (is it for --api-url?)".into()); // it may hold a password
+        } else if text.starts_with(DASHES) || text.contains('=') {
+            let name = as_far_as_a_name(text.trim_start_matches(DASHES));
+            if name.len() > 2
+                && let Typed::Option(meant) = self.find(name)?
+            {
+                return Err(format!("'{name}' without its two dashes: did you mean --{meant}?"));
             }
-        } else if !text.starts_with('-') && command.has_subcommands() {
-            match command.find_subcommand(&text) {
-                Some(sub) => command = sub,
-                None if was_unknown => continue, // its value
-                None => no_url(&text)?,          // clap says what is wrong with it
+            self.ignored.push(text.chars().take(2).collect());
+        } else {
+            self.strays.push(word);
+        }
+        Ok(())
+    }
+
+    /// `--name value` or `--name=value`.
+    fn option<I: Iterator<Item = OsString>>(
+        &mut self,
+        word: &OsStr,
+        rest: &mut Peekable<I>,
+    ) -> Result<(), String> {
+        let end = word.as_bytes().iter().position(|byte| *byte == b'=').unwrap_or(word.len());
+        let (name, value) = word.as_bytes().split_at(end);
+        let name = String::from_utf8_lossy(name);
+        let name = as_far_as_a_name(name.trim_start_matches('-'));
+        let found = self.find(name)?;
+        if found == Typed::Unknown {
+            self.ignored.push(format!("--{name}"));
+        }
+        let Typed::Option(found) = found else {
+            // Its value, unless that may be a word of a callback's.
+            if value.is_empty() && self.command.get_positionals().next().is_none() {
+                rest.next_if(|next| self.is_stray(next));
             }
-            keep.push(word);
-        } else if text.starts_with('-') && text.len() > 1 && !text.starts_with("--") {
-            ignored.push("-".to_string() + &text.chars().skip(1).take(1).collect::<String>());
-        } else if !text.starts_with('-') {
-            strays.push(word);
+            return Ok(());
+        };
+        let mut words = vec![OsString::from_vec([b"--", found.as_bytes(), value].concat())];
+        let takes_word = |arg: &&Arg| arg.get_action().takes_values() && !arg.is_require_equals_set();
+        let arg = all_names(self.command).find(|(_, name)| *name == found).map(|(arg, _)| arg);
+        if let Some(arg) = arg.filter(takes_word) {
+            let any = arg.is_allow_hyphen_values_set();
+            if value.is_empty() {
+                words.extend(rest.next_if(|next| any || !next.as_bytes().starts_with(b"--")));
+            }
+            if any && rest.peek().is_some_and(|next| self.is_stray(next)) {
+                return Err(format!("argument --{found}: quote it, as one word: --{found} 'ssh ...'"));
+            }
+        }
+        self.options.push((found, words));
+        Ok(())
+    }
+
+    /// What the name of an option is. One of a sub-command must not be ignored before that.
+    fn find(&self, name: &str) -> Result<Typed<'a>, String> {
+        let names = |command: &'a Command| all_names(command).map(|(_, name)| name);
+        match typed(name, names(self.command))? {
+            Typed::Unknown => match typed(name, self.command.get_subcommands().flat_map(names))? {
+                Typed::Option(found) => Err(format!("--{found} belongs behind the sub-command")),
+                other => Ok(other),
+            },
+            known => Ok(known),
         }
     }
-    // Patroni appends the words of a callback: those before them are values of options that are not known.
-    let wanted = command.get_positionals().count();
-    for word in strays.drain(strays.len().saturating_sub(wanted)..) {
-        no_url(&word.to_string_lossy())?;
-        keep.push(word);
+
+    /// Neither an option nor a sub-command.
+    fn is_stray(&self, word: &OsStr) -> bool {
+        let text = word.to_string_lossy();
+        !text.starts_with("--") && !self.is_short(&text) && self.command.find_subcommand(word).is_none()
     }
-    ignored.dedup();
-    Ok((keep, ignored))
+
+    /// One or several short options, none of which takes a value: `-v`, `-vv`.
+    fn is_short(&self, text: &str) -> bool {
+        let known = |letter| self.command.get_arguments().any(|arg| arg.get_short() == Some(letter));
+        text.strip_prefix('-').is_some_and(|letters| !letters.is_empty() && letters.chars().all(known))
+    }
+}
+
+/// Every name of every option.
+fn all_names(command: &Command) -> impl Iterator<Item = (&Arg, &str)> {
+    command.get_arguments().flat_map(|arg| {
+        let names = arg.get_long_and_visible_aliases().unwrap_or_default();
+        names.into_iter().map(move |name| (arg, name))
+    })
 }
 
 /// What of a mistyped word can be an option's name: behind it may be a URL with a password.
 fn as_far_as_a_name(word: &str) -> &str {
-    let end = word.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')));
-    end.map_or(word, |end| word.get(..end).unwrap_or_default())
-}
-
-/// A word of no option goes into the error, and a URL may hold a password.
-fn no_url(word: &str) -> Result<(), String> {
-    if word.contains("://") { Err("a URL where none belongs (is it for --api-url?)".into()) } else { Ok(()) }
-}
-
-/// `--name=value` with the whole name, whatever bytes the value has.
-fn written_out(name: &str, word: &OsStr, inline: bool) -> OsString {
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    let mut whole = format!("--{name}").into_bytes();
-    if inline {
-        let bytes = word.as_bytes();
-        let at = bytes.iter().position(|b| *b == b'=').unwrap_or(bytes.len());
-        whole.extend_from_slice(bytes.get(at..).unwrap_or_default());
-    }
-    OsString::from_vec(whole)
-}
-
-struct Found<'a> {
-    name: &'a str,
-    takes_word: bool,
-    /// Whether its value may look like an option.
-    any_word: bool,
-}
-
-/// The option of this name or of this unambiguous prefix.
-fn find<'a>(command: &'a Command, prefix: &str) -> Result<Option<Found<'a>>, String> {
-    let names: Vec<(&Arg, &str)> = command
-        .get_arguments()
-        .flat_map(|arg| {
-            arg.get_long_and_visible_aliases().unwrap_or_default().into_iter().map(move |name| (arg, name))
-        })
-        .collect();
-    let mut hits: Vec<&(&Arg, &str)> = names.iter().filter(|(_, name)| *name == prefix).collect();
-    if hits.is_empty() {
-        hits = names.iter().filter(|(_, name)| !prefix.is_empty() && name.starts_with(prefix)).collect();
-    }
-    hits.dedup_by_key(|(arg, _)| arg.get_id()); // an option and its alias
-    for pythons in PYTHONS {
-        if hits.len() > 1 {
-            let same: Vec<_> = hits.iter().copied().filter(|(_, name)| pythons.contains(name)).collect();
-            if !same.is_empty() {
-                hits = same;
-            }
-        }
-    }
-    match hits.as_slice() {
-        [] => Ok(None),
-        [(arg, name)] => Ok(Some(Found {
-            name,
-            takes_word: arg.get_action().takes_values() && !arg.is_require_equals_set(),
-            any_word: arg.is_allow_hyphen_values_set(),
-        })),
-        several => {
-            let names: Vec<String> = several.iter().map(|(_, name)| format!("--{name}")).collect();
-            Err(format!("ambiguous option: --{prefix} could match {}", names.join(", ")))
-        }
-    }
-}
-
-/// One or several short options, none of which takes a value: `-v`, `-vv`.
-fn is_short(command: &Command, text: &str) -> bool {
-    let Some(letters) = text.strip_prefix('-').filter(|letters| !letters.is_empty()) else { return false };
-    letters.chars().all(|c| command.get_arguments().any(|arg| arg.get_short() == Some(c)))
+    word.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))).next().unwrap_or_default()
 }

@@ -28,7 +28,7 @@ fn wrong_text(ask: Ask) -> String {
     match ask {
         Ask::Wrong(text) => text,
         Ask::Run(_) => panic!("accepted"),
-        Ask::Print(text) | Ask::NoCommand(text) => panic!("{text}"),
+        Ask::Print(text, _) => panic!("{text}"),
     }
 }
 
@@ -36,7 +36,7 @@ fn wrong_text(ask: Ask) -> String {
 fn recover(words: &[&str]) -> Run {
     match ask(words) {
         Ask::Run(run) => *run,
-        Ask::Wrong(text) | Ask::Print(text) | Ask::NoCommand(text) => panic!("{text}"),
+        Ask::Wrong(text) | Ask::Print(text, _) => panic!("{text}"),
     }
 }
 
@@ -57,8 +57,8 @@ fn what_patroni_passes_is_accepted_without_a_word() {
 
 #[test]
 fn mistyped_options_are_named_without_their_values() {
-    let typos = ["--loopwait=3", "--password", "secret", "-x", "--", "--=y", "stray"];
-    assert_eq!(recover(&with(&typos)).ignored, ["--loopwait", "--password", "-x", "--"]);
+    let typos = ["--hello=3", "--password", "secret", "-x", "--", "--=y", "stray"];
+    assert_eq!(recover(&with(&typos)).ignored, ["--hello", "--password", "-x", "--"]);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn wrong_values_are_refused_by_name() {
         ("--log-file=", "argument --log-file: must not be empty"),
         ("--log-format=xml", "argument --log-format: takes one of text, json"),
         ("--log-level=trace", "argument --log-level: takes one of debug, info, warning, error"),
-        ("--log-stderr=maybe", "argument --log-stderr: takes one of true, false"),
+        ("--log-stderr=maybe", "argument --log-stderr: takes one of false, true"),
         ("--datadir=", "argument --data-directory: must not be empty"),
     ] {
         let text = wrong_text(ask(&with(&[word])));
@@ -180,10 +180,10 @@ fn missing_options_are_named_together() {
 
 #[test]
 fn no_sub_command_prints_the_help() {
-    assert!(matches!(ask(&["--api-url=http://h"]), Ask::NoCommand(text) if text.contains("recover")));
-    assert!(matches!(ask(&["--help"]), Ask::Print(text) if text.contains("--api-url")));
-    assert!(matches!(ask(&["recover", "--help"]), Ask::Print(text) if text.contains("--loop-wait")));
-    assert!(matches!(ask(&["--version"]), Ask::Print(text) if text.contains(barman_recover::VERSION)));
+    assert!(matches!(ask(&["--api-url=http://h"]), Ask::Print(text, 255) if text.contains("recover")));
+    assert!(matches!(ask(&["--help"]), Ask::Print(text, 0) if text.contains("--api-url")));
+    assert!(matches!(ask(&["recover", "--help"]), Ask::Print(text, 0) if text.contains("--loop-wait")));
+    assert!(matches!(ask(&["--version"]), Ask::Print(text, 0) if text.contains(barman_recover::VERSION)));
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn the_environment_stands_behind_the_command_line() {
 
 #[test]
 fn help_shows_every_option_with_default_and_environment() {
-    let Ask::Print(text) = ask(&["recover", "--help"]) else { panic!() };
+    let Ask::Print(text, 0) = ask(&["recover", "--help"]) else { panic!() };
     for spec in Asked::Recover.options() {
         assert!(text.contains(&format!("--{}", spec.name)), "{}", spec.name);
         assert!(text.contains(&format!("[env: {}]", spec.env())), "{}", spec.name);
@@ -246,13 +246,12 @@ fn levels_come_from_the_option_the_environment_and_the_short_options() {
 
 #[test]
 fn the_log_is_text_on_standard_error_unless_asked_otherwise() {
-    let quiet =
-        Logging { file: None, stderr: false, format: Format::Text, level: Level::Info, progress: Show::Auto };
+    let quiet = Logging { file: None, stderr: false, json: false, level: Level::Info, progress: Show::Auto };
     assert_eq!(recover(&with(&[])).logging, quiet);
     let loud = Logging {
         file: Some("/log".into()),
         stderr: true,
-        format: Format::Json,
+        json: true,
         level: Level::Info,
         progress: Show::Auto,
     };
@@ -278,7 +277,7 @@ fn switch(words: &[&str], env: &[(&str, &str)]) -> Ask {
 fn a_callback_has_its_three_words_at_the_end() {
     for words in [&["--reset"][..], &["--reset", "--typo", "value"], &["--barman-model", "m"], &["--re"]] {
         let Ask::Run(run) = switch(words, &[]) else { panic!("{words:?}") };
-        assert_eq!(run.what, What::ConfigSwitch { role: "replica".into() });
+        assert_eq!((run.what, &run.word[..]), (What::ConfigSwitch, "replica"));
     }
     for callback in
         [&["on_start", "replica", "demo"][..], &["on_role_change", "master", "demo"], &["on_role_change"]]
@@ -323,13 +322,129 @@ fn the_patroni_configuration_of_a_recovery_can_be_pasted_behind_check() {
 #[test]
 fn operations_are_asked_for_in_three_ways() {
     let ask = |words: &[&str]| match ask(&[&["--api-url=http://h", "operations"][..], words].concat()) {
-        Ask::Run(run) => run.what,
+        Ask::Run(run) => (run.what, run.word, run.limit, run.json),
         other => panic!("{}", wrong_text(other)),
     };
-    let what = |question, json| What::Operations { question, json };
-    assert_eq!(ask(&["list", "--barman-server=m"]), what(Question::List { all: false }, false));
-    assert_eq!(ask(&["list", "--all", "--barman-server=m"]), what(Question::List { all: true }, false));
-    let wait = ["wait", "--typo", "x", "ID", "--barman-server", "m", "--format=json"];
-    assert_eq!(ask(&wait), what(Question::Wait("ID".into()), true));
-    assert_eq!(ask(&["show", "ID", "--barman-server=m"]), what(Question::Show("ID".into()), false));
+    for (words, expected) in [
+        (&["--barman-server=m"][..], (What::List, String::new(), 20, false)),
+        (&["list", "--barman-server=m"], (What::List, String::new(), 20, false)),
+        (&["list", "--barman-server=m", "--limit", "3"], (What::List, String::new(), 3, false)),
+        (&["list", "--all", "--barman-server=m"], (What::List, String::new(), usize::MAX, false)),
+        (&["--barman_server=m", "list", "--format=json"], (What::List, String::new(), 20, true)),
+        (
+            &["wait", "--typo", "x", "ID", "--barman-server", "m", "--format=json"],
+            (What::Wait, "ID".into(), 20, true),
+        ),
+        (&["show", "ID", "--barman-server=m"], (What::Show, "ID".into(), 20, false)),
+    ] {
+        assert_eq!(ask(words), expected, "{words:?}");
+    }
+    for limit in ["0", "-1", "x", ""] {
+        let limit = format!("--limit={limit}");
+        let text =
+            wrong_text(super::tests::ask(&["--api-url=http://h", "operations", "--barman-server=m", &limit]));
+        assert!(text.contains("argument --limit: takes a whole number"), "{text}");
+    }
+}
+
+#[test]
+fn underscores_count_as_dashes() {
+    let text = wrong_text(ask(&with(&["--loop_wait=x", "--retry_wait", "3"])));
+    assert!(text.contains("argument --loop-wait: "), "{text}");
+    assert_eq!(
+        recover(&with(&["--backup_id=20261122T101942", "--log_format=json"])).ignored,
+        Vec::<String>::new()
+    );
+}
+
+/// Whatever is ignored of them, `latest` would be restored.
+#[test]
+fn a_word_that_is_most_likely_a_slip_is_refused() {
+    for (words, says) in [
+        (&["--backupid=X"][..], "unknown option --backupid: did you mean --backup-id?"),
+        (&["--backup-di", "X"], "unknown option --backup-di: did you mean --backup-id?"),
+        (&["--BACKUP-ID=X"], "did you mean --backup-id?"),
+        (&["-backup-id=X"], "did you mean --backup-id?"),
+        (&["-backup-id", "X"], "did you mean --backup-id?"),
+        (&["\u{2013}backup-id", "X"], "did you mean --backup-id?"),
+        (&["backup_id=X"], "did you mean --backup-id?"),
+        (&["--sshcommand=ssh h"], "did you mean --ssh-command?"),
+        (&["--target-time=2026-01-01"], "unknown option --target-time: pg-backup-api passes only"),
+        (&["--target_xid", "5"], "recovery_conf"),
+        (&["--tablespace", "a:/b"], "tablespaces are restored to where they were"),
+        (&["--jobs=4"], "parallel_jobs"),
+        (&["--get-wal"], "restore_command"),
+        (&["--remote-ssh-command=ssh h"], "its name is --ssh-command here"),
+        (&["--ssh-command", "ssh", "-p", "22", "host"], "argument --ssh-command: quote it"),
+        (&["--ssh-command=ssh", "postgres@host"], "argument --ssh-command: quote it"),
+    ] {
+        let text = wrong_text(ask(&with(words)));
+        assert!(text.contains(says), "{words:?}: {text}");
+        assert!(text.contains("patroni_barman recover: error: "), "{text}");
+    }
+    let in_front = wrong_text(ask(&[&["--backup-id=X"], &NEEDED[..]].concat()));
+    assert!(in_front.contains("--backup-id belongs behind the sub-command"), "{in_front}");
+    for fine in [
+        &["--ssh-command", "ssh h", "-v"][..],
+        &["--connstring", "host=a port=5432"],
+        &["--backup-id", "a=b"],
+    ] {
+        recover(&with(fine));
+    }
+}
+
+#[test]
+fn usage_errors_have_one_form() {
+    for words in [
+        &["recoverr"][..],
+        &["recover", "--backup-id"],
+        &["recover", "--loop-wait=x", "--api-url=http://h"],
+        &["recover", "--log-level=x", "--api-url=http://h"],
+        &["operations", "show", "--api-url=http://h"],
+        &["operations", "shwo"],
+        &["config-switch", "--api-url=http://h", "on_start", "replica", "demo"],
+        &["help", "nope"],
+        &["verify"],
+        &[],
+    ] {
+        let text = wrong_text(ask(words));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(
+            matches!(lines[..], [usage, error, "For more information, try '--help'."]
+                if usage.starts_with("Usage: patroni_barman") && error.starts_with("patroni_barman") && error.contains(": error: ")),
+            "{words:?}: {text}"
+        );
+    }
+}
+
+#[test]
+fn help_is_a_sub_command_too() {
+    for (words, says) in [
+        (&["help"][..], "Commands:"),
+        (&["help", "recover"], "--ssh-command"),
+        (&["help", "operations", "wait"], "ID of the operation"),
+        (&["operations", "help", "wait"], "ID of the operation"),
+        (&["verify", "-h"], "--data-directory"),
+    ] {
+        assert!(matches!(ask(words), Ask::Print(text, 0) if text.contains(says)), "{words:?}");
+    }
+}
+
+#[test]
+fn the_help_of_a_restore_is_grouped_and_has_examples() {
+    let Ask::Print(text, 0) = ask(&["recover", "--help"]) else { panic!() };
+    let mut rest = &text[..];
+    for heading in ["What is needed:", "Timing:", "TLS:", "Advanced:", "Log:", "Examples:", "Exit status: "] {
+        let (_, behind) = rest.split_once(heading).unwrap_or_else(|| panic!("{heading} in {text}"));
+        rest = behind;
+    }
+    assert_eq!(text.matches("\n  patroni_barman recover ").count(), 2);
+}
+
+#[test]
+fn only_the_data_directory_is_needed_where_the_api_is_not() {
+    for (command, what) in [("verify", What::Verify), ("cancel", What::Cancel)] {
+        let Ask::Run(run) = ask(&[command, "--datadir=/d"]) else { panic!("{command}") };
+        assert_eq!((run.what, run.ignored), (what, vec![]));
+    }
 }

@@ -145,6 +145,7 @@ fn finish(mut run: Run, end: Result<(), End>) -> Outcome<SwitchCode> {
         code,
         message: problem.message,
         hint: problem.hint,
+        backup_id: None,
         operation_id: run.operation_id.clone(),
         operation_state: run.state,
         http_status: run.http_status,

@@ -9,6 +9,7 @@ pub(crate) mod settings;
 mod spec;
 #[cfg(test)]
 mod tests;
+pub(crate) mod typed;
 pub(crate) mod url;
 mod value;
 mod values;

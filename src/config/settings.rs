@@ -182,8 +182,9 @@ impl Config {
         Some(self.seconds(option)).filter(|limit| !limit.is_zero())
     }
 
-    /// Whether a flag was given and is not off.
-    pub(crate) fn is_on(&self, option: Opt) -> bool {
+    /// Whether a flag is on.
+    #[must_use]
+    pub fn is_on(&self, option: Opt) -> bool {
         self.flag(option) == Some(true)
     }
 }

@@ -76,8 +76,9 @@ impl Config {
         self.values.get(option as usize)?.as_ref()
     }
 
-    /// A text, path or word, or its default.
-    pub(crate) fn text(&self, option: Opt) -> Option<&str> {
+    /// The value of a text, path or word, or its default.
+    #[must_use]
+    pub fn text(&self, option: Opt) -> Option<&str> {
         match self.stored(option) {
             Some(Stored::Text(text)) => Some(text),
             _ => Some(option.spec().default).filter(|default| !default.is_empty()),

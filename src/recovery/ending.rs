@@ -116,6 +116,7 @@ pub(crate) fn finish(mut run: Run, restore: &Restore, end: Result<Restored, End>
         code,
         message: problem.message,
         hint: problem.hint,
+        backup_id: mark.and_then(|mark| mark.backup_id),
         operation_id: run.operation_id.clone(),
         operation_state: run.state,
         http_status: run.http_status,

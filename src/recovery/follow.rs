@@ -9,7 +9,7 @@ use crate::outcome::OperationState;
 use crate::text::printable;
 
 use super::run::{End, Run};
-use super::waits::{Every, ID_RESOLUTION, Missed, SHORTEST, poll_wait};
+use super::waits::{ID_RESOLUTION, Missed, SHORTEST, poll_wait};
 use super::watch::Watch;
 
 /// While a doomed restore is being ended, Barman is asked this often.
@@ -56,9 +56,9 @@ pub(crate) struct Ended {
 pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result<Vec<Ended>, End> {
     let began = run.now();
     let (mut open, mut ended) = (ids.to_vec(), Vec::new());
-    let (mut unknown, mut ending) = (Unknown::default(), Every::default());
+    let mut unknown = Unknown::default();
     loop {
-        end_doomed(run, watch, &mut ending);
+        end_doomed(run, watch);
         let mut wait = poll_wait(run.now().saturating_sub(began), run.loop_wait, !watch.is_blind());
         for id in open.clone() {
             let fate = match poll(run, &id, &mut unknown)? {
@@ -154,10 +154,10 @@ fn not_found(run: &mut Run, id: &str, unknown: &mut Unknown, why: &str) -> Resul
 }
 
 /// Ends the receivers of a restore that can't count any more; Barman then calls it failed.
-fn end_doomed(run: &mut Run, watch: &Watch, logged: &mut Every) {
+fn end_doomed(run: &mut Run, watch: &Watch) {
     if watch.doomed().is_some() {
         let receivers = run.world.end_receivers();
-        if receivers > 0 && logged.is_due(run.now(), run.loop_wait) {
+        if receivers > 0 {
             run.info(format!(
                 "sent SIGTERM to {receivers} rsync receivers of a restore whose data can't be used any more"
             ));
@@ -178,6 +178,7 @@ fn give_up_on(run: &mut Run, open: &[String]) -> Vec<Ended> {
 fn log_progress(run: &mut Run, watch: &Watch, id: &str) {
     let now = run.now();
     if run.progress_logged.is_due(now, run.loop_wait) {
+        watch.report(run, false); // the same figures
         let figures = watch.throughput().progress(now, false).map(|progress| format!(": {progress}"));
         let kind = run.kind.capitalized();
         run.info(format!("{kind} operation {id} is still in progress{}", figures.unwrap_or_default()));

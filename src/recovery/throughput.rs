@@ -29,8 +29,11 @@ impl Throughput {
     /// Takes a look's figures.
     pub(crate) fn add(&mut self, now: Duration, usage: &Usage, base_is_complete: bool) {
         self.total = usage.total.or(self.total);
-        self.wal = base_is_complete.then_some(usage.wal_bytes);
         let bytes = usage.bytes.saturating_sub(self.before);
+        if base_is_complete && self.wal.is_none() {
+            self.samples = VecDeque::from([(now, bytes)]); // from here on the rate is that of WAL
+        }
+        self.wal = base_is_complete.then_some(usage.wal_bytes);
         // A sample a quarter of a second at most, and one from before the window.
         if self.samples.back().is_none_or(|(at, _)| now.saturating_sub(*at) >= Duration::from_millis(200)) {
             self.samples.push_back((now, bytes));
@@ -92,10 +95,11 @@ mod tests {
         let progress = throughput.progress(S * 10, false).unwrap();
         assert_eq!((progress.bytes_per_second, progress.left), (50, Some(S * 15)));
         assert_eq!(progress.to_string(), "250 bytes of 1.0 kB (25 %), 50 bytes/s, 5 s, about 15 s left");
-        throughput.add(S * 10, &Usage { wal_bytes: 16, ..usage(1066) }, true);
-        let text = throughput.progress(S * 10, false).unwrap().to_string();
-        assert_eq!(text, "base backup copied, copying WAL: 16 bytes, 203 bytes/s, 5 s");
-        assert_eq!(throughput.progress(S * 10, true).unwrap().percent(), Some(100));
+        throughput.add(S * 10, &usage(1050), true);
+        throughput.add(S * 14, &Usage { wal_bytes: 16, ..usage(1066) }, true);
+        let text = throughput.progress(S * 14, false).unwrap().to_string();
+        assert_eq!(text, "base backup copied, copying WAL: 16 bytes, 4 bytes/s, 9 s");
+        assert_eq!(throughput.progress(S * 14, true).unwrap().percent(), Some(100));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(crate) struct Here {
     host: Host,
     started: Instant,
     deadline: Option<Duration>,
+    /// The line that was logged of the last request, and how often it would have been the same since.
+    last_request: (String, u32),
     /// None for a command that asks nobody.
     api: Option<(Transport, Connection)>,
     /// None for a command without a data directory.
@@ -66,12 +68,41 @@ impl Here {
         let transport = Transport::new(connection, &host)?;
         let node = restore.map(Node::new);
         let (deadline, api) = (connection.deadline, Some((transport, connection.clone())));
-        Ok(Here { host, started: Instant::now(), deadline, api, node })
+        Ok(Here { host, started: Instant::now(), deadline, last_request: Default::default(), api, node })
     }
 
     /// Without the API: every request fails.
     pub(crate) fn offline(restore: &Restore, host: Host) -> Here {
-        Here { host, started: Instant::now(), deadline: None, api: None, node: Some(Node::new(restore)) }
+        let node = Some(Node::new(restore));
+        Here {
+            host,
+            started: Instant::now(),
+            deadline: None,
+            last_request: Default::default(),
+            api: None,
+            node,
+        }
+    }
+
+    /// At DEBUG; not again and again where nothing but the time is another.
+    fn log_request(&mut self, sent: &str, answer: &Result<Reply, TransportError>, took: Duration) {
+        let came = match answer {
+            Ok(reply) => format!("HTTP {}, {} bytes", reply.status, reply.body.len()),
+            Err(error) if error.sent => "no reply (the request was sent)".into(),
+            Err(_) => "no reply (the request was not sent)".into(),
+        };
+        let line = format!("{sent}: {came}");
+        if line == self.last_request.0 {
+            self.last_request.1 += 1;
+            return;
+        }
+        let (_, again) = std::mem::replace(&mut self.last_request, (line.clone(), 0));
+        let again = if again > 0 {
+            format!(" (the request before this one was sent {again} more times)")
+        } else {
+            String::new()
+        };
+        self.host.report(Event::log(Level::Debug, &format!("{line}, {} ms{again}", took.as_millis())));
     }
 
     /// The time until an interrupt by the deadline.
@@ -100,15 +131,13 @@ impl World for Here {
             return Err(unsent(false, "the deadline has passed"));
         }
         let answer = transport.send(request, connection, limit.min(left));
-        let method = if request.body().is_some() { "POST" } else { "GET" };
         let url = connection.api_url.join(&request.segments(&connection.barman_server));
-        let came = match &answer {
-            Ok(reply) => format!("HTTP {}, {} bytes", reply.status, reply.body.len()),
-            Err(error) if error.sent => "no reply (the request was sent)".into(),
-            Err(_) => "no reply (the request was not sent)".into(),
+        let sent = match request.body() {
+            Some(body) => format!("POST {url} {}", String::from_utf8_lossy(&body)),
+            None => format!("GET {url}"),
         };
-        let took = self.now().saturating_sub(began).as_millis();
-        self.report(Event::log(Level::Debug, &format!("{method} {url}: {came}, {took} ms")));
+        let took = self.now().saturating_sub(began);
+        self.log_request(&sent, &answer, took);
         answer
     }
 

@@ -21,7 +21,9 @@ const NOT_SHIPPED: [&str; 4] = ["tests.rs", "docs.rs", "fuzzing.rs", "scratch.rs
 fn the_page_has_every_text() {
     let mut page = HEAD.to_owned();
     for file in ["src", "cli"].iter().flat_map(|folder| files(&source(folder))) {
-        let texts = texts(&fs::read_to_string(&file).unwrap());
+        let text = fs::read_to_string(&file).unwrap();
+        let is_help = file.extension().is_some_and(|ending| ending == "txt");
+        let texts = if is_help { vec![text.trim_end().to_owned()] } else { texts(&text) };
         if !texts.is_empty() {
             let name = file.strip_prefix(source("")).unwrap().display().to_string();
             write!(page, "\n## {name}\n\n```text\n{}\n```\n", texts.join("\n")).unwrap();
@@ -58,7 +60,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() && name != "tests" {
             found.extend(files(&path));
-        } else if path.extension().is_some_and(|ending| ending == "rs") && !NOT_SHIPPED.contains(&&*name) {
+        } else if path.extension().is_some_and(|ending| ending == "rs" || ending == "txt")
+            && !NOT_SHIPPED.contains(&&*name)
+        {
             found.push(path);
         }
     }
