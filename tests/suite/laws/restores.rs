@@ -125,10 +125,10 @@ fn marks() -> Vec<Row> {
                 api.wait("the end", |api| api.operations().iter().any(|o| o.status == Status::Done));
                 wait_until("the other writer", || Path::new(&node.data).join("base/2/3").exists());
             })
-            .after("the other writer has ended", |node| Path::new(&node.data).join("base/2/29").exists()),
+            .after("the other writer has ended", |node, _| Path::new(&node.data).join("base/2/29").exists()),
         row("mark", "receivers that live delay the end")
             .model(restore().receivers().writes_on_ms(1500))
-            .after("the receivers have ended", |node| Path::new(&node.data).join("base/2/29").exists()),
+            .after("the receivers have ended", |node, _| Path::new(&node.data).join("base/2/29").exists()),
     ]
 }
 
@@ -449,6 +449,13 @@ fn followed() -> Vec<Row> {
             .script(Script::new().poll([Step::recording("operation-unknown-id").times(3)]))
             .with(&["--no-verify"])
             .without_data(),
+        follow("an outage in which nothing arrives uses up its budget at once", None, Status::Done)
+            .script(Script::new().poll([Step::proxy_error(502).forever()]))
+            .with(&["--max-outage", "0"])
+            .code(2)
+            .keeps_state_file()
+            .after("no more polls than tries", |_, api| api.count(Stage::Poll) < 20)
+            .pending(),
         row("followed", "an operation that the API does not have is 2")
             .with(&["--operation-id", "20200101T000000"])
             .creates(0)

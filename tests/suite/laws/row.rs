@@ -24,7 +24,7 @@ pub fn nothing() -> Model {
 }
 
 /// What has to be true of the node when the run has ended.
-type After = (&'static str, fn(&Node) -> bool);
+type After = (&'static str, fn(&Node, &Api) -> bool);
 
 pub struct Row {
     class: &'static str,
@@ -89,7 +89,7 @@ impl Row {
     }
 
     /// What has to be true of the node when the run has ended.
-    pub fn after(mut self, what: &'static str, after: fn(&Node) -> bool) -> Self {
+    pub fn after(mut self, what: &'static str, after: fn(&Node, &Api) -> bool) -> Self {
         self.after = Some((what, after));
         self
     }
@@ -151,7 +151,7 @@ impl Row {
         expect("at once in the directory", api.max_parallel(&node.data) > 1, false);
         expect("state file", node.has_state_file(), self.state_file);
         if let Some((what, after)) = self.after {
-            expect(what, after(&node), true);
+            expect(what, after(&node, &api), true);
         }
         expect("a panic", ended.log.contains("panicked"), false);
         if ended.code() == 0 && self.data {

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::laws::row::nothing;
 use crate::net::http::{model, relay};
 use crate::net::tls::{server, tls_api, trusting};
 use crate::support::node::{API_NOT_OK, Ended, Recovery, WRONG};
@@ -180,7 +181,7 @@ fn no_error_shows_credentials() {
         (Script::new().create([Step::proxy_error(403)]), WRONG),
     ];
     check_rows(scripts, |(script, status)| {
-        let api = Api::start(model().stuck(), script);
+        let api = Api::start(nothing(), script);
         let ended = Recovery::through(&with_credentials(&api.url())).arg("--max-outage=0").end();
         ended.expect(status);
         is_silent(&ended);
@@ -190,7 +191,7 @@ fn no_error_shows_credentials() {
 
 #[test]
 fn a_state_file_holds_no_credentials() {
-    let api = Api::start(model().stuck(), Script::new().poll([Step::proxy_error(502).forever()]));
+    let api = Api::start(nothing(), Script::new().poll([Step::proxy_error(502).forever()]));
     let ended = Recovery::through(&with_credentials(&api.url())).arg("--max-outage=0").end();
     ended.expect(WRONG);
     assert!(ended.left.contains(&api.url()), "given up, its operation may be running: {}", ended.left);
