@@ -3,33 +3,36 @@
 
 use std::time::Duration;
 
-use crate::api::{Request, Status};
+use crate::api::OperationKind;
 use crate::cancel::Cancel;
 use crate::config::options::{Command, Opt};
-use crate::config::{Config, ConfigError, Connection};
+use crate::config::{Config, ConfigError, Connection, Restore};
 use crate::event::{Event, Level};
 use crate::outcome::{Busy, Code, OperationState, Outcome, Problem};
+use crate::recovery::follow::follow;
+use crate::recovery::run::{End, Run};
+use crate::recovery::watch::Watch;
 use crate::text::seconds;
 use crate::world::here::{Here, from_here};
 use crate::world::host::Host;
 use crate::world::journal::{Ended, Line, Lock, Record};
+use crate::world::snapshot::Snapshot;
 use crate::world::{Interrupt, World};
 
 /// Without a receiver for so long: nobody writes any more.
 const QUIET: Duration = Duration::from_secs(2);
 /// Between two looks for receivers.
 const LOOKS: Duration = Duration::from_millis(250);
-/// Between two questions to the API.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// Barman copies again after 30 s where it is configured to; from there on it is not the restore that lasts.
+/// How long receivers that have got SIGTERM may live, the API may be away, and an operation without receivers may stay
+/// in progress: Barman copies again after 30 s where it is configured to.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ends a restore into the data directory whose own run is gone; blocks.
 ///
 /// Needs the option `data-directory` alone. It sends SIGTERM to the rsync receivers in the data directory, again until
 /// none has been there for two seconds. Where `api-url` and `barman-server` are given, and the state file names an
-/// operation of theirs, it goes on until Barman says that this has ended, and then removes the state file. What it does
-/// it reports as events, on this thread; `cancel` ends it from another.
+/// operation of theirs, it first does so until Barman says that this has ended, and then removes the state file. What
+/// it does it reports as events, on this thread; `cancel` ends it from another.
 ///
 /// The code of the outcome is
 /// - [`Code::RecoveryDone`]: nothing writes into the data directory (any more);
@@ -44,7 +47,7 @@ pub fn end_restore(
 ) -> Outcome {
     let host = Host::new(on_event, cancel.clone());
     match opened(config, &host) {
-        Ok((mut world, api, directory)) => Ending::new(&mut world, api.as_ref(), directory).run(),
+        Ok((mut world, api, restore)) => finish(&mut world, api.as_ref(), &restore),
         Err(why) => {
             let why = why.to_string();
             host.report(Event::log(Level::Error, &why));
@@ -53,283 +56,193 @@ pub fn end_restore(
     }
 }
 
-fn opened(config: &Config, host: &Host) -> Result<(Here, Option<Connection>, String), ConfigError> {
+fn opened(config: &Config, host: &Host) -> Result<(Here, Option<Connection>, Restore), ConfigError> {
     let mut restore = from_here(config.restore_for(Command::EndRestore)?)?;
-    restore.diagnose = false;
+    (restore.diagnose, restore.stall_timeout) = (false, Some(PATIENCE));
     let api = config.is_set(Opt::ApiUrl).then(|| config.connection(Command::EndRestore)).transpose()?;
+    let api = api.map(|api| Connection { max_outage: PATIENCE, min_misses: 1, ..api });
     let world = match &api {
         Some(connection) => Here::open(connection, Some(&restore), host.clone())?,
         None => Here::offline(&restore, host.clone()),
     };
-    Ok((world, api, restore.data_directory))
+    Ok((world, api, restore))
 }
 
-/// Why it is over before everything has ended.
-enum Stop {
-    With(Code, Problem),
-    Interrupted(Interrupt),
-}
-
-impl From<Interrupt> for Stop {
-    fn from(interrupt: Interrupt) -> Stop {
-        Stop::Interrupted(interrupt)
-    }
-}
-
-struct Ending<'a> {
-    world: &'a mut dyn World,
-    api: Option<&'a Connection>,
-    directory: String,
-    /// What the state file says.
-    record: Option<Record>,
-    /// The operation that Barman is asked about.
-    operation: Option<String>,
+/// What is known in the end.
+#[derive(Default)]
+struct Known {
+    operation_id: Option<String>,
     state: OperationState,
     http_status: Option<u16>,
-    /// Why the last question was not answered.
-    missed: Option<String>,
-    /// How often a copy was ended.
-    copies: u32,
 }
 
-impl<'a> Ending<'a> {
-    fn new(world: &'a mut dyn World, api: Option<&'a Connection>, directory: String) -> Ending<'a> {
-        Ending {
-            world,
-            api,
-            directory,
-            record: None,
-            operation: None,
-            state: OperationState::NotCreated,
-            http_status: None,
-            missed: None,
-            copies: 0,
+fn finish(world: &mut dyn World, api: Option<&Connection>, restore: &Restore) -> Outcome {
+    let mut known = Known::default();
+    let (code, problem) = match end(world, api, restore, &mut known) {
+        Ok(()) => (Code::RecoveryDone, Problem::default()),
+        Err(End::With(code, problem)) => (code, problem),
+        Err(End::Busy(_, problem)) => (Code::Busy, problem),
+        Err(End::Interrupted(Interrupt::DeadlinePassed)) => {
+            (Code::TimedOut, Problem::new("the deadline has passed: the restore may continue", ""))
         }
+        Err(End::Interrupted(_)) => {
+            (Code::Cancelled, Problem::new("cancelled: the restore may continue", ""))
+        }
+    };
+    for text in [&problem.message, &problem.hint].into_iter().filter(|text| !text.is_empty()) {
+        log(world, Level::Error, text);
     }
-
-    fn run(mut self) -> Outcome {
-        let end = self.lock().and_then(|()| self.end());
-        let (code, problem) = match end {
-            Ok(()) => (Code::RecoveryDone, Problem::default()),
-            Err(Stop::With(code, problem)) => (code, problem),
-            Err(Stop::Interrupted(Interrupt::DeadlinePassed)) => {
-                (Code::TimedOut, Problem::new("the deadline has passed: the restore may continue", ""))
-            }
-            Err(Stop::Interrupted(_)) => {
-                (Code::Cancelled, Problem::new("cancelled: the restore may continue", ""))
-            }
-        };
-        if code == Code::RecoveryDone {
-            self.say_end();
-        }
-        if code != Code::Busy {
-            self.leave(code == Code::RecoveryDone);
-        }
-        for text in
-            [problem.message.clone(), problem.hint.clone()].into_iter().filter(|text| !text.is_empty())
-        {
-            self.world.report(Event::log(Level::Error, &text));
-        }
-        Outcome {
-            operation_id: self.record.and_then(|record| record.operation_id),
-            operation_state: self.state,
-            http_status: self.http_status,
-            elapsed: self.world.now(),
-            hint: problem.hint,
-            busy: (code == Code::Busy).then_some(Busy::StateFile),
-            ..Outcome::not_begun(code, &problem.message)
-        }
+    Outcome {
+        operation_id: known.operation_id,
+        operation_state: known.state,
+        http_status: known.http_status,
+        elapsed: world.now(),
+        hint: problem.hint,
+        busy: (code == Code::Busy).then_some(Busy::StateFile),
+        ..Outcome::not_begun(code, &problem.message)
     }
+}
 
-    /// Keeps other runs out meanwhile, and reads what the state file says. A run that has it is alive.
-    fn lock(&mut self) -> Result<(), Stop> {
-        let Some(journal) = self.world.journal() else { return Ok(()) };
-        let (path, lock) = (journal.path(), journal.lock());
-        match lock {
-            Lock::Ours { left_over, garbage } => {
-                if let Some(why) = garbage {
-                    self.warn(&format!("the state file {path} is unreadable ({why}): ignoring it"));
-                }
-                self.record = left_over;
-            }
-            Lock::Held(record) => {
-                let pid = record.map(|record| record.run.pid);
-                let (who, how) = pid.map_or((String::new(), "that run".into()), |pid| {
-                    (format!(" (pid {pid})"), format!("it: 'kill {pid}'"))
-                });
-                let message = format!(
-                    "a run{who} is following the restore into {}: it has locked {path}",
-                    self.directory
+fn end(
+    world: &mut dyn World,
+    api: Option<&Connection>,
+    restore: &Restore,
+    known: &mut Known,
+) -> Result<(), End> {
+    let record = lock(world, restore)?;
+    let id = record.as_ref().and_then(|record| record.operation_id.clone());
+    known.operation_id.clone_from(&id);
+    let mut has_ended = record.as_ref().is_none_or(|record| record.ended.is_some());
+    if let (Some(record), Some(id), false) = (&record, &id, has_ended) {
+        known.state = OperationState::InProgress;
+        match api.filter(|api| is_theirs(record, api)) {
+            Some(api) => has_ended = end_operation(world, api, restore, record, id, known)?,
+            None => {
+                let why = if api.is_some() { "a different one is given" } else { "--api-url is not given" };
+                let text = format!(
+                    "the state file names operation {id} of server {} at {}: not asking about it, as {why}",
+                    record.run.barman_server, record.run.api_url
                 );
-                let hint = format!("cancel {how}, which ends the restore too");
-                return Err(Stop::With(Code::Busy, Problem::new(message, hint)));
+                log(world, Level::Info, &text);
             }
-            Lock::Unavailable(why) => self.warn(&format!(
-                "the state file {path} can't be used ({why}): whether a run follows this restore can't be seen"
-            )),
         }
-        self.find_operation();
-        Ok(())
     }
+    let ended = end_receivers(world, restore)?;
+    let what = if ended || id.is_some() { "the restore has ended" } else { "there was nothing to end" };
+    let directory = &restore.data_directory;
+    log(world, Level::Info, &format!("{what}: no rsync receiver is in {directory} any more"));
+    leave(world, id, known.state, has_ended);
+    Ok(())
+}
 
-    /// Which operation the API is asked about, if any.
-    fn find_operation(&mut self) {
-        let Some((run, id)) = self.record.as_ref().and_then(|record| {
-            let id = record.operation_id.clone().filter(|_| record.ended.is_none())?;
-            Some((record.run.clone(), id))
-        }) else {
-            return;
-        };
-        self.state = OperationState::InProgress;
-        let is_theirs = |api: &Connection| {
-            api.api_url.to_string() == run.api_url && api.barman_server == run.barman_server
-        };
-        if self.api.is_some_and(is_theirs) {
-            self.operation = Some(id);
-        } else {
-            let why = if self.api.is_some() { "another is given" } else { "--api-url is not given" };
-            self.info(&format!(
-                "the state file names operation {id} of server {} at {}: not asking about it, as {why}",
-                run.barman_server, run.api_url
+/// Keeps other runs out, and reads what the state file says. A run that has it is alive.
+fn lock(world: &mut dyn World, restore: &Restore) -> Result<Option<Record>, End> {
+    let Some(journal) = world.journal() else { return Ok(None) };
+    let (path, lock) = (journal.path(), journal.lock());
+    match lock {
+        Lock::Ours { left_over, garbage } => {
+            if let Some(why) = garbage {
+                log(
+                    world,
+                    Level::Warning,
+                    &format!("the state file {path} is unreadable ({why}): ignoring it"),
+                );
+            }
+            Ok(left_over)
+        }
+        Lock::Held(record) => {
+            let pid = record.map_or("?".into(), |record| record.run.pid.to_string());
+            let directory = &restore.data_directory;
+            Err(End::busy(
+                Busy::StateFile,
+                format!("a run (pid {pid}) is following the restore into {directory}: it has locked {path}"),
+                format!("cancel that run, which ends the restore too: 'kill {pid}'"),
+            ))
+        }
+        Lock::Unavailable(why) => {
+            let text = format!(
+                "the state file {path} can't be used ({why}): whether a run follows this restore can't be seen"
+            );
+            log(world, Level::Warning, &text);
+            Ok(None)
+        }
+    }
+}
+
+fn is_theirs(record: &Record, api: &Connection) -> bool {
+    record.run.api_url == api.api_url.to_string() && record.run.barman_server == api.barman_server
+}
+
+/// Follows the operation as one whose data can't count any more: its receivers are ended until it has ended.
+fn end_operation(
+    world: &mut dyn World,
+    api: &Connection,
+    restore: &Restore,
+    record: &Record,
+    id: &String,
+    known: &mut Known,
+) -> Result<bool, End> {
+    let mut run = Run::new(world, api, OperationKind::Recovery, restore.loop_wait);
+    run.set_operation(Some(id), OperationState::InProgress);
+    let mut watch = Watch::of(restore, run.now(), Snapshot::NOTHING);
+    watch.resume(run.world.look(), record.identity, Some("it is being ended".into()));
+    let ended = follow(&mut run, &mut watch, std::slice::from_ref(id));
+    known.http_status = run.http_status;
+    let fate = ended?.first().map(|ended| ended.fate.state());
+    known.state = fate.unwrap_or_default();
+    log(world, Level::Info, &format!("operation {id} is {}", known.state.name()));
+    Ok(true)
+}
+
+/// Ends receivers until none has been here for a while; whether there was one.
+fn end_receivers(world: &mut dyn World, restore: &Restore) -> Result<bool, End> {
+    let began = world.now();
+    let (mut last, mut any) = (began, false);
+    loop {
+        let (receivers, now) = (world.end_receivers(), world.now());
+        let directory = &restore.data_directory;
+        if receivers > 0 {
+            if !any {
+                let text = format!("sent SIGTERM to {receivers} rsync receivers in {directory}");
+                log(world, Level::Info, &text);
+            }
+            (last, any) = (now, true);
+        } else if now.saturating_sub(last) >= QUIET {
+            return Ok(any);
+        }
+        if receivers > 0 && now.saturating_sub(began) >= PATIENCE {
+            return Err(End::with(
+                Code::RecoveryFailed,
+                format!("rsync receivers in {directory} have not ended {} after SIGTERM", seconds(PATIENCE)),
+                "are they stopped? 'ps -o pid,stat,args -C rsync' shows them; kill -9 ends them",
             ));
         }
+        world.pause(LOOKS)?;
     }
+}
 
-    /// Ends receivers until there are none, and the operation has ended where it is known.
-    fn end(&mut self) -> Result<(), Stop> {
-        let (mut asked, mut seen, mut quiet_since) = (None::<Duration>, None::<Duration>, self.world.now());
-        loop {
-            let receivers = self.world.end_receivers();
-            let now = self.world.now();
-            if receivers > 0 {
-                self.say_ended(receivers, seen.is_none());
-                quiet_since = now;
-                let since = *seen.get_or_insert(now);
-                if now.saturating_sub(since) >= PATIENCE {
-                    return Err(self.endless(receivers));
-                }
-            } else {
-                seen = None;
-            }
-            if self.operation.is_some() && asked.is_none_or(|last| now.saturating_sub(last) >= ASK_AGAIN) {
-                asked = Some(now);
-                self.ask();
-            }
-            let quiet = self.world.now().saturating_sub(quiet_since);
-            let is_over = self.operation.is_none() || !self.state.may_be_running();
-            if receivers == 0 && quiet >= QUIET && is_over {
-                return Ok(());
-            }
-            if quiet >= PATIENCE {
-                return Err(self.no_end());
-            }
-            self.world.pause(LOOKS)?;
-        }
-    }
-
-    fn ask(&mut self) {
-        let (Some(id), Some(api)) = (self.operation.clone(), self.api) else { return };
-        let reply = match self.world.send(&Request::Poll(id), api.request_timeout) {
-            Ok(reply) => reply,
-            Err(error) => return self.missed = Some(error.text),
-        };
-        self.http_status = Some(reply.status);
-        match reply.operation() {
-            Ok(status) => {
-                self.missed = None;
-                self.state = match status {
-                    Status::InProgress => OperationState::InProgress,
-                    Status::Done => OperationState::Done,
-                    Status::Failed => OperationState::Failed,
-                };
-            }
-            Err(why) => self.missed = Some(why),
-        }
-    }
-
-    fn endless(&self, receivers: usize) -> Stop {
-        let message = format!(
-            "{receivers} rsync receivers in {} have not ended {} after SIGTERM",
-            self.directory,
-            seconds(PATIENCE)
+/// Removes the state file when it is certain that nothing of what it names is left; otherwise leaves it.
+fn leave(world: &mut dyn World, id: Option<String>, state: OperationState, has_ended: bool) {
+    let Some(journal) = world.journal() else { return };
+    let path = journal.path();
+    if !has_ended {
+        journal.leave();
+        let text = format!(
+            "{path} stays: the next run for this data directory finds out what became of the operation"
         );
-        let hint = "are they stopped? 'ps -o pid,stat,args -C rsync' shows them; kill -9 ends them";
-        Stop::With(Code::RecoveryFailed, Problem::new(message, hint))
+        return log(world, Level::Info, &text);
     }
+    let last = Line::Ended(match state {
+        OperationState::Done => Ended::Done,
+        OperationState::Failed => Ended::Failed,
+        _ => Ended::NothingStarted,
+    });
+    let lines: Vec<Line> = id.map(Line::Operation).into_iter().chain([last]).collect();
+    if let Err(why) = journal.close(&lines) {
+        log(world, Level::Warning, &format!("the state file {path} could not be removed: {why}"));
+    }
+}
 
-    fn no_end(&self) -> Stop {
-        let id = self.operation.as_deref().unwrap_or_default();
-        let server = self.api.map_or("", |api| &api.barman_server);
-        let hint = format!(
-            "see on the Barman host whether 'barman recover' of server {server} is still running; once it is not, remove the state file"
-        );
-        let (code, what) = match &self.missed {
-            Some(why) => {
-                (Code::HttpError, format!("the API does not say what became of operation {id}: {why}"))
-            }
-            None => (Code::RecoveryFailed, format!("operation {id} is still IN_PROGRESS")),
-        };
-        let message =
-            format!("no receiver has been in {} for {}, but {what}", self.directory, seconds(PATIENCE));
-        Stop::With(code, Problem::new(message, hint))
-    }
-
-    /// Removes the state file when it is certain that nothing of what it names is left; otherwise leaves it.
-    fn leave(&mut self, ended: bool) {
-        let record = self.record.clone();
-        let is_known = record.as_ref().is_none_or(|record| record.ended.is_some());
-        let asked = self.operation.is_some() && !self.state.may_be_running();
-        let Some(journal) = self.world.journal() else { return };
-        if !(ended && (is_known || asked)) {
-            let path = journal.path();
-            journal.leave();
-            if ended {
-                self.info(&format!(
-                    "{path} stays: the next run for this data directory finds out what became of the operation"
-                ));
-            }
-            return;
-        }
-        let last = match self.state {
-            OperationState::Done => Ended::Done,
-            OperationState::Failed => Ended::Failed,
-            _ => Ended::NothingStarted,
-        };
-        let operation = record.and_then(|record| record.operation_id).map(Line::Operation);
-        let lines: Vec<Line> = operation.into_iter().chain([Line::Ended(last)]).collect();
-        let path = journal.path();
-        if let Err(why) = journal.close(&lines) {
-            self.warn(&format!("the state file {path} could not be removed: {why}"));
-        }
-    }
-
-    fn say_ended(&mut self, receivers: usize, is_new: bool) {
-        if !is_new {
-            return;
-        }
-        self.copies += 1;
-        let again = if self.copies > 1 { "Barman has begun to copy again: " } else { "" };
-        let directory = self.directory.clone();
-        self.info(&format!("{again}sent SIGTERM to {receivers} rsync receivers in {directory}"));
-    }
-
-    fn say_end(&mut self) {
-        let what = if self.copies > 0 { "the restore has ended" } else { "there was nothing to end" };
-        let operation =
-            self.operation.as_ref().map(|id| format!("; operation {id} is {}", self.state.name()));
-        self.info(&format!(
-            "{what}: no rsync receiver has been in {} for {}{}",
-            self.directory,
-            seconds(QUIET),
-            operation.unwrap_or_default()
-        ));
-    }
-
-    fn info(&mut self, message: &str) {
-        self.world.report(Event::log(Level::Info, message));
-    }
-
-    fn warn(&mut self, message: &str) {
-        self.world.report(Event::log(Level::Warning, message));
-    }
+fn log(world: &mut dyn World, level: Level, message: &str) {
+    world.report(Event::log(level, message));
 }
