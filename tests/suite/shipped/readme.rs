@@ -75,9 +75,10 @@ fn pages() -> Vec<PathBuf> {
         "README.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "bindings/go/README.md",
+        "bindings/python/README.md",
         "examples/patroni/README.md",
         "tests/standin/README.md",
-        "bindings/go/README.md",
     ]
     .map(source)
     .to_vec();
