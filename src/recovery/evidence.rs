@@ -7,6 +7,9 @@ use crate::world::snapshot::{Content, Mark, Snapshot, Stamp};
 pub(crate) enum Evidence {
     /// A complete restore of the backup asked for.
     Complete(Mark),
+    /// The same, but `.barman-recover.info` is from before: it says nothing of when this restore was complete, as
+    /// every restore begins with a new `postgresql.auto.conf`. (Whoever empties a directory may leave hidden files.)
+    OldMark(Mark),
     /// A complete restore of something else: what, in words.
     Other(String),
     /// New files, but no mark: another Barman.
@@ -39,7 +42,8 @@ pub(crate) fn evidence(
         (Content::Something, Some(mark)) if new(|s| s.info) || new(|s| s.auto_conf) => {
             match other(mark, server, backup_id) {
                 Some(other) => Evidence::Other(other),
-                None => Evidence::Complete(mark.clone()),
+                None if new(|s| s.info) => Evidence::Complete(mark.clone()),
+                None => Evidence::OldMark(mark.clone()),
             }
         }
         (Content::Something, Some(_)) => {

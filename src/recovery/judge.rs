@@ -38,6 +38,9 @@ pub(crate) enum Verdict {
     Failed(Code, Problem),
 }
 
+/// New data under an old mark.
+const OLD_MARK: &str = "holds new data, but its .barman-recover.info is from an earlier restore, so that nothing shows whether it is complete";
+
 /// What is judged.
 pub(crate) struct Case<'a> {
     pub(crate) operations: &'a Operations,
@@ -79,7 +82,9 @@ impl Case<'_> {
         let directory = &self.restore.data_directory;
         let says = format!("Barman says that operation {} is done, but", self.names());
         match &self.evidence {
-            Evidence::Complete(mark) => Verdict::Restored { mark: Some(mark.clone()), warning: None },
+            Evidence::Complete(mark) | Evidence::OldMark(mark) => {
+                Verdict::Restored { mark: Some(mark.clone()), warning: None }
+            }
             Evidence::Other(what) => failed(
                 format!("{directory} holds {what}, not backup {} of server {}", self.restore.backup_id, self.server),
                 "check --backup-id and --barman-server; empty the data directory and restore again".into(),
@@ -127,6 +132,7 @@ impl Case<'_> {
                 "the operations that were created since then ({names}) were for other nodes"
             )),
             Evidence::Other(what) => self.pieces(&format!("holds {what}")),
+            Evidence::OldMark(_) => self.pieces(OLD_MARK),
             Evidence::NewFiles => self.pieces("holds new data, but not the files that Barman writes last"),
             Evidence::Nothing(what) => self.pieces(&format!("does not hold a complete restore: {what}")),
         }
@@ -151,6 +157,7 @@ impl Case<'_> {
                 "the earlier run has left nothing that is in progress, and no data".into(),
             ),
             Evidence::Other(what) => self.pieces(&format!("holds {what}")),
+            Evidence::OldMark(_) => self.pieces(OLD_MARK),
             Evidence::NewFiles => {
                 self.pieces("holds data of an earlier restore, but not the files that Barman writes last")
             }
