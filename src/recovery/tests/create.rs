@@ -299,8 +299,7 @@ fn the_directory_before_the_create() {
             .silent("WARNING"),
         row("hidden names don't count, as for Barman")
             .with(|sim| {
-                sim.now(Deed::Make);
-                sim.state.write_hidden(0);
+                sim.state.write_hidden(0, "a leftover of another backup");
             })
             .code(RecoveryDone)
             .silent("not empty"),

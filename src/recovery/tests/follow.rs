@@ -163,6 +163,14 @@ fn the_mark_is_here_and_the_operation_never_ends() {
             .code(RecoveryDone)
             .says("WARNING")
             .took(secs(110), secs(135)),
+        row("not by a hidden mark of the same backup from before")
+            .with(|sim| {
+                sim.state.leave_mark(0);
+                sim.state.plan.fate = Fate::Dies(Stage::Copied);
+                sim.set(Opt::StallTimeout, 100);
+            })
+            .code(RecoveryFailed)
+            .took(secs(140), secs(170)),
         row("not before, if something still writes")
             .with(|sim| {
                 sim.state.outage(30..100_000, Fault::Refused);

@@ -33,6 +33,10 @@ fn named_and_done() {
             .code(RecoveryDone)
             .state(Done)
             .says("WARNING"),
+        planned("complete over a hidden mark of the same backup from before: done", |_| {})
+            .with(|sim| sim.state.leave_mark(0))
+            .code(RecoveryDone)
+            .silent("WARNING"),
         planned("nothing here: failed", |plan| plan.elsewhere = true)
             .code(RecoveryFailed)
             .state(Done)
@@ -120,6 +124,13 @@ fn in_doubt() {
             .with(lost)
             .code(RecoveryFailed)
             .creates(1),
+        planned("pieces under a hidden mark of the same backup from before: failed", |plan| {
+            plan.fate = Fate::Fails(Stage::Copied);
+        })
+        .with(lost)
+        .with(|sim| sim.state.leave_mark(0))
+        .code(RecoveryFailed)
+        .creates(1),
         row("nothing: created again")
             .with(lost)
             .with(|sim| {

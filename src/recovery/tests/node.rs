@@ -347,11 +347,14 @@ impl State {
         }
     }
 
-    /// A name that `ls` does not show.
-    pub(super) fn write_hidden(&mut self, node: usize) {
-        if let Some(tree) = self.nodes[node].tree {
-            self.write(tree, Part::Info, "a leftover of another backup");
-        }
+    /// A name that `ls` does not show: whoever empties a directory may leave it.
+    pub(super) fn write_hidden(&mut self, node: usize, backup: &str) {
+        let tree = self.make_tree(node);
+        self.write(tree, Part::Info, backup);
+    }
+
+    pub(super) fn leave_mark(&mut self, node: usize) {
+        self.write_hidden(node, super::barman::BACKUP);
     }
 
     fn disturb(&mut self, tree: usize) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::api::{Exchange, Kind, no_reply};
 use super::clock::Shared;
 use super::file::StateFile;
-use super::state::State;
+use super::state::{State, ms};
 use crate::api::{Reply, Request, TransportError};
 use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome};
@@ -239,6 +239,9 @@ impl World for Here {
         };
         let answered = ready.filter(|at| *at <= end);
         let mut state = self.pass(state, answered.unwrap_or(end), during);
+        if state.now - begun > ms(1000) {
+            state.runs[self.run].faulted = state.now; // nobody looks meanwhile
+        }
         if answered.is_none() {
             let timed_out = begun + limit <= end;
             let text = if timed_out { "no answer in time" } else { "interrupted" };
