@@ -10,6 +10,7 @@ mod control;
 mod fill;
 mod http;
 mod model;
+pub mod options;
 mod pause;
 mod playing;
 mod receiver;

@@ -1,12 +1,10 @@
 //! The stand-in as a program: for hosts in any language, for the demo, and to try a client by hand.
 
-mod options;
-
 use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs, io};
 
-use options::{HELP, Options};
+use standin::options::{HELP, Options};
 use standin::{Api, RUN_OPERATION, Script, Tls};
 
 fn main() -> ExitCode {
@@ -17,8 +15,8 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        Ok(options) if operation => options.run_operation(),
-        Ok(options) => options.serve(),
+        Ok(options) if operation => run_operation(&options),
+        Ok(options) => serve(options),
         Err(error) => {
             eprintln!("standin_api: {error}");
             return ExitCode::from(2);
@@ -33,50 +31,48 @@ fn main() -> ExitCode {
     }
 }
 
-impl Options {
-    fn run_operation(&self) -> Result<(), String> {
-        let installation = self.installation()?.ok_or("--barman is missing")?;
-        installation.run_operation(&self.server_name, &self.operation_id).map_err(|error| error.to_string())
-    }
+fn run_operation(options: &Options) -> Result<(), String> {
+    let installation = options.installation()?.ok_or("--barman is missing")?;
+    installation.run_operation(&options.server_name, &options.operation_id).map_err(|error| error.to_string())
+}
 
-    fn tls(&self) -> Result<Option<Tls>, String> {
-        let (cert, key) = match (&self.tls_cert, &self.tls_key) {
-            (Some(cert), Some(key)) => (read(cert)?, read(key)?),
-            (None, None) => return Ok(None),
-            _ => return Err("--tls-cert and --tls-key belong together".to_owned()),
-        };
-        let tls = Tls::new(cert, key).versions(self.tls_versions);
-        Ok(Some(match &self.client_ca {
-            Some(ca) => tls.client_ca(read(ca)?),
-            None => tls,
-        }))
-    }
+fn tls(options: &Options) -> Result<Option<Tls>, String> {
+    let (cert, key) = match (&options.tls_cert, &options.tls_key) {
+        (Some(cert), Some(key)) => (read(cert)?, read(key)?),
+        (None, None) => return Ok(None),
+        _ => return Err("--tls-cert and --tls-key belong together".to_owned()),
+    };
+    let tls = Tls::new(cert, key).versions(options.tls_versions);
+    Ok(Some(match &options.client_ca {
+        Some(ca) => tls.client_ca(read(ca)?),
+        None => tls,
+    }))
+}
 
-    fn script(&self) -> Result<Script, String> {
-        let Some(path) = &self.script else { return Ok(Script::new()) };
-        let text = if path == Path::new("-") {
-            io::read_to_string(io::stdin()).map_err(|error| error.to_string())?
-        } else {
-            String::from_utf8(read(path)?).map_err(|error| error.to_string())?
-        };
-        Script::from_json(&text).map_err(|error| format!("{}: {error}", path.display()))
-    }
+fn script(options: &Options) -> Result<Script, String> {
+    let Some(path) = &options.script else { return Ok(Script::new()) };
+    let text = if path == Path::new("-") {
+        io::read_to_string(io::stdin()).map_err(|error| error.to_string())?
+    } else {
+        String::from_utf8(read(path)?).map_err(|error| error.to_string())?
+    };
+    Script::from_json(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
 
-    fn serve(self) -> Result<(), String> {
-        let (script, tls, installation) = (self.script()?, self.tls()?, self.installation()?);
-        let address = self.listen.as_deref().unwrap_or("127.0.0.1:0");
-        let api = match installation {
-            Some(installation) => Api::with_barman(address, installation, self.racy, script, tls.as_ref())?,
-            None => Api::start_on(address, self.model, script, tls.as_ref())?,
-        };
-        println!("listening on {}", api.url());
-        if let Some(path) = &self.port_file {
-            write_whole(path, &format!("{}\n", api.address().port()))
-                .map_err(|error| format!("{}: {error}", path.display()))?;
-        }
-        api.join();
-        Ok(())
+fn serve(options: Options) -> Result<(), String> {
+    let (script, tls, installation) = (script(&options)?, tls(&options)?, options.installation()?);
+    let address = options.listen.as_deref().unwrap_or("127.0.0.1:0");
+    let api = match installation {
+        Some(installation) => Api::with_barman(address, installation, options.racy, script, tls.as_ref())?,
+        None => Api::start_on(address, options.model, script, tls.as_ref())?,
+    };
+    println!("listening on {}", api.url());
+    if let Some(path) = &options.port_file {
+        write_whole(path, &format!("{}\n", api.address().port()))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
     }
+    api.join();
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -1,9 +1,14 @@
-//! The program's options.
+//! The program's options, also for whoever plays the table of scenarios without the program.
 
 use std::path::PathBuf;
 
-use standin::{Installation, Mark, Model, OnRemoval, Part, Status, TlsVersions};
+use crate::backend::Status;
+use crate::barman::Installation;
+use crate::fill::{Mark, OnRemoval, Part};
+use crate::model::Model;
+use crate::tls::TlsVersions;
 
+/// `--help`
 pub const HELP: &str = "\
 A scripted pg-backup-api, for whoever tests a host against it.
 
@@ -50,7 +55,9 @@ POST /_standin/release       let go what a script or a restore holds
 POST /_standin/operation/ID  end an operation, {\"status\": \"DONE\"} or FAILED
 ";
 
+/// What was given; `HELP` has their meaning.
 #[derive(Default)]
+#[allow(missing_docs)] // HELP says it
 pub struct Options {
     pub help: bool,
     pub listen: Option<String>,
@@ -111,6 +118,7 @@ impl Words {
 }
 
 impl Options {
+    /// Reads the words of a command line.
     pub fn parse(words: Vec<String>) -> Result<Self, String> {
         let mut options = Self::default();
         let mut words = Words { rest: words.into_iter(), word: String::new() };

@@ -3,3 +3,4 @@
 mod guest;
 mod languages;
 mod memory;
+mod scenarios;

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
@@ -50,9 +51,30 @@ pub fn example(name: &str) -> PathBuf {
     built(&format!("../examples/{name}"))
 }
 
-/// The stand-in of pg-backup-api, as a program.
+/// The stand-in of pg-backup-api, as a program; built here, as Cargo builds no program of another package for tests.
 pub fn standin_program() -> PathBuf {
-    built("../standin_api")
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let tests = env::current_exe().unwrap();
+        let folder = tests.ancestors().nth(2).unwrap();
+        let profile = match folder.file_name().unwrap().to_str().unwrap() {
+            "debug" => "dev",
+            name => name,
+        };
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args([
+            "build",
+            "--quiet",
+            "-p",
+            "barman-recover-standin",
+            "--profile",
+            profile,
+            "--target-dir",
+        ]);
+        output(cargo.arg(folder.parent().unwrap()).current_dir(source("")));
+        folder.join("standin_api")
+    };
+    PROGRAM.get_or_init(build).clone()
 }
 
 fn built(name: &str) -> PathBuf {
