@@ -119,6 +119,7 @@ fn cannot_count(record: &Record, now: &Snapshot, restore: &Restore) -> Option<St
             Some("the data directory is a mount point, or its parent is not writable: it may have been emptied since then".into())
         }
         (_, Some(_), Some(_)) => None,
-        _ => Some("the data directory is not the one that it wrote into".into()),
+        (_, None, _) => Some("nothing of it had arrived here when that run ended, and the data directory may have been emptied since then".into()),
+        (_, Some(_), None) => Some("the data directory has been removed since then".into()),
     }
 }

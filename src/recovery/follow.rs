@@ -9,7 +9,7 @@ use crate::outcome::OperationState;
 use crate::text::printable;
 
 use super::run::{End, Run};
-use super::waits::{ID_RESOLUTION, Missed, SHORTEST, poll_wait};
+use super::waits::{Every, ID_RESOLUTION, Missed, SHORTEST, poll_wait};
 use super::watch::Watch;
 
 /// While a doomed restore is being ended, Barman is asked this often.
@@ -56,9 +56,9 @@ pub(crate) struct Ended {
 pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result<Vec<Ended>, End> {
     let began = run.now();
     let (mut open, mut ended) = (ids.to_vec(), Vec::new());
-    let mut unknown = Unknown::default();
+    let (mut unknown, mut ending) = (Unknown::default(), Every::default());
     loop {
-        end_doomed(run, watch);
+        end_doomed(run, watch, &mut ending);
         let mut wait = poll_wait(run.now().saturating_sub(began), run.loop_wait, !watch.is_blind());
         for id in open.clone() {
             let fate = match poll(run, &id, &mut unknown)? {
@@ -154,10 +154,10 @@ fn not_found(run: &mut Run, id: &str, unknown: &mut Unknown, why: &str) -> Resul
 }
 
 /// Ends the receivers of a restore that can't count any more; Barman then calls it failed.
-fn end_doomed(run: &mut Run, watch: &Watch) {
+fn end_doomed(run: &mut Run, watch: &Watch, logged: &mut Every) {
     if watch.doomed().is_some() {
         let receivers = run.world.end_receivers();
-        if receivers > 0 {
+        if receivers > 0 && logged.is_due(run.now(), run.loop_wait) {
             run.info(format!(
                 "sent SIGTERM to {receivers} rsync receivers of a restore whose data can't be used any more"
             ));

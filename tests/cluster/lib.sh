@@ -194,7 +194,7 @@ make_node() {
 }
 
 # An option of patroni_barman in the section of replicas and of the bootstrap: option KEY VALUE
-option() { printf 's|^    verify: .*|&\\n    %s: %s|' "$1" "$2"; }
+option() { printf 's|^    ssh-command: .*|&\\n    %s: %s|' "$1" "$2"; }
 
 # The leader that everything else starts from, bootstrapped when it is first asked for.
 need_leader() {

@@ -83,27 +83,65 @@ scenario_eight_patroni() {
 
 # ---- Stopped in the middle of a restore -------------------------------------------------------------------------
 
-# Starts a node and waits until its restore is in full swing: restoring_node NAME
+# Starts a node and waits until its restore is in full swing: restoring_node NAME [SED-EXPRESSION]
 restoring_node() {
     need_leader
     bandwidth "$SLOW"
-    make_node "$1"
+    make_node "$@"
     start_node "$1"
     wait_until 120 "the restore of $1" in_the_middle "$(data "$1")"
     bandwidth 0
 }
 
+# The node streams at most so many seconds later than the restore that counts took, the last one: streams_in_time NAME
+# START SECONDS
+streams_in_time() {
+    local late
+    wait_until 300 "$1 to stream, see $(node_log "$1")" is_streaming "$1"
+    late=$(awk -v dir="$(data "$1")" -v start="$2" -v now="$(now)" '$3 == dir { at[$1] = $4 }
+        END { printf "%.1f\n", now - start - (at["end"] - at["begin"]) }' "$JOURNAL")
+    at_most "$late" "$3" "later than the restore took"
+    must_stream "$1"
+    note "streams $late s later than the restore took, of $3 s at most"
+}
+
+now() { date +%s.%N; }
+
 still_restoring() { restore_runs "$(data "$1")" || die "the restore was over too early for this scenario"; }
 
-# Patroni is stopped with SIGTERM, which it passes on to us, and is started again.
+# Patroni is stopped with SIGTERM, which it passes on to us, and is started again: we have ended the restore by then,
+# and the next one begins at once.
 scenario_sigterm() {
+    local started
     restoring_node term
     end_patroni term TERM
-    still_restoring term
+    must_say term 'ending the restore: '
+    must_say term 'cancelled: recovery operation .* has ended'
+    wait_until 5 "the end of the restore" no_restore "$(data term)"
+    started=$(now)
     start_node term
-    must_stream term
-    must_say term "killed or gave up: first waiting for its operation"
+    streams_in_time term "$started" 20
+    (($(restores "$(data term)") == 2)) || die "not two restores"
     drop_node term
+}
+
+# The same before the first file has come: there is nothing yet that we could end, and we do not wait. The next call
+# ends the restore, once its first files are there, and fails because of them. Patroni removes them and, without another
+# method, calls again.
+scenario_sigterm_early() {
+    local started
+    need_leader
+    bandwidth "$SLOW"
+    make_node early '/^    - basebackup$/d'
+    start_node early
+    wait_until 120 "the restore of early" restore_runs "$(data early)"
+    end_patroni early TERM
+    still_restoring early
+    bandwidth 0
+    started=$(now)
+    start_node early
+    streams_in_time early "$started" 45
+    drop_node early
 }
 
 # Patroni alone is killed; patroni_barman goes on. Patroni then finds a data directory that is not empty, and does not
@@ -138,19 +176,19 @@ scenario_sigkill_wait() {
 }
 
 # An operator has the node made anew: Patroni ends us, empties the directory and calls us again. When its next cycle
-# comes within a second, it takes that call for the one that it has ended, kills it after ten seconds, and tries
-# basebackup, before it begins with what the operator wanted.
+# comes within a second, it takes that call for the one that it has ended, and kills it after ten seconds. Were
+# basebackup its next method, that would write into the directory beside Barman.
 scenario_reinit() {
-    restoring_node reinit
+    local started kills
+    restoring_node reinit '/^    - basebackup$/d'
+    started=$(now)
     patronictl reinit reinit "$SCOPE" reinit --force >"$STACK/log/reinit.ctl" 2>&1 || die "$(cat "$STACK/log/reinit.ctl")"
     must_say "$STACK/log/reinit.ctl" '^Success: reinitialize'
     must_say reinit 'Cancelling long running task'
-    wait_until 180 "reinit to be created" says reinit "$BARMAN_METHOD"
-    wait_until 180 "reinit to stream" is_streaming reinit
-    has_all_data reinit
-    never_two
-    (($(restores "$(data reinit)") == 2)) || die "not two restores"
-    note "2 restores, one after the other, streams; Patroni killed us by mistake: $(grep -c 'WARNING: Killed' "$(node_log reinit)")"
+    streams_in_time reinit "$started" 20
+    kills=$(grep -c 'WARNING: Killed' "$(node_log reinit)" || true)
+    (($(restores "$(data reinit)") == 2 + kills)) || die "not one restore for each call"
+    note "Patroni killed us by mistake: $kills"
     drop_node reinit
 }
 

@@ -48,13 +48,12 @@ impl Tls {
         self.client.is_some()
     }
 
-    /// Reads the system's certificates when it is called first.
     pub(super) fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         if let Some(config) = self.config.get() {
             return Ok(config.clone());
         }
         let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(Verifier::new(&self.ca, provider.clone())?);
+        let verifier = Arc::new(Verifier::new(self.ca.clone(), provider.clone()));
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous() // rustls' own, but for one exception

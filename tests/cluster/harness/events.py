@@ -228,8 +228,9 @@ class Events:
 
     def _all_backup_delete(self, _: Event) -> str | None:
         backups = self.stack.backups()
-        if len(backups) < 2 or not self.observer.running:
+        if len(backups) < 2 or not self.observer.running or "deletion" in self._faults:
             return None
+        self._in(10, "deletion", lambda: None)
         command = ("barman", "delete", "pg", backups[-1])
 
         def delete() -> None:
