@@ -62,7 +62,7 @@ pub(crate) fn create(run: &mut Run, request: &Request) -> Result<Created, End> {
     run.pause(Duration::ZERO)?;
     // Until the contrary is known: the host may look, or the run be killed, while the reply is awaited.
     run.set_operation(None, OperationState::MaybeCreated);
-    run.owns = true;
+    (run.owns, run.receivers_seen) = (true, false);
     match run.send(request) {
         Ok(reply) => {
             run.http_status = Some(reply.status);
