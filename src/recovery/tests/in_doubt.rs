@@ -191,6 +191,16 @@ fn other_nodes_restore_meanwhile() {
             })
             .code(RecoveryFailed)
             .creates(1),
+        row("receivers of the create before say nothing of this one")
+            .with(|sim| {
+                let fate = Fate::Fails(Stage::Version);
+                sim.state.plans.push(Plan { length: secs(400), fate, ..Plan::default() });
+                sim.state.meets(Kind::Create, 0..1, Fault::Lost);
+                sim.state.meets(Kind::Create, 1..2, Fault::Ghost(secs(30)));
+                sim.state.at(secs(18), other_node(18, 3));
+            })
+            .code(RecoveryDone)
+            .creates(2),
         row("what has ended is no candidate of the next create")
             .with(|sim| {
                 sim.state.meets(Kind::Create, 0..2, Fault::Broken);
