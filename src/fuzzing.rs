@@ -50,7 +50,8 @@ pub fn replies(data: &[u8]) {
         Err(why) => assert_one_line(&why),
     }
     for backup in ["latest", "oldest", "last-failed", "20261122T133430"] {
-        match reply.backup("pg", backup) {
+        let found = reply.diagnosis("pg").and_then(|diagnosis| diagnosis.backup(backup).cloned());
+        match found {
             Ok(_) => assert!(status == 200 && reply.cut.is_none()),
             Err(why) => assert_one_line(&why.to_string()),
         }

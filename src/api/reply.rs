@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::api::date::Date;
-use crate::api::diagnose::{Backup, Diagnosis, Unknown};
+use crate::api::diagnose::{Diagnosis, Unknown};
 use crate::api::page::page_text;
 use crate::api::request::SWITCH;
 use crate::config::url::Url;
@@ -180,11 +180,6 @@ impl Reply {
         let body: Body = self.json().map_err(|why| format!("an unexpected answer ({why})"))?;
         let sound = body.operations.iter().all(|operation| is_id(&operation.id));
         if sound { Ok(body.operations) } else { Err("an invalid operation ID".into()) }
-    }
-
-    /// The backup of this ID or alias, from the reply to `Diagnose`.
-    pub(crate) fn backup(&self, server: &str, backup: &str) -> Result<Backup, Unknown> {
-        self.diagnosis(server)?.backup(backup).cloned()
     }
 
     /// What the reply to `Diagnose` says of this server.

@@ -10,6 +10,7 @@ use crate::world::Interrupt;
 use crate::world::journal::{Ended, Line};
 use crate::world::snapshot::Mark;
 
+use super::causes::{self, Seen};
 use super::create::Failure;
 use super::judge::{Case, Operations, Origin, Verdict};
 use super::quiet::end_restore;
@@ -50,8 +51,13 @@ pub(crate) fn judge(
     operations: &Operations,
 ) -> Result<Judged, End> {
     let evidence = watch.evidence(run, restore);
+    let hint_of_failure = if operations.any_failed() {
+        look_for_causes(run, restore, watch, operations)
+    } else {
+        String::new()
+    };
     let server = &run.connection.barman_server;
-    let case = Case { operations, evidence, now: &watch.last, restore, server };
+    let case = Case { operations, evidence, now: &watch.last, restore, server, hint_of_failure };
     let state = case.state();
     let id = match operations.ended.as_slice() {
         [ended] => Some(ended.id.clone()),
@@ -88,6 +94,15 @@ pub(crate) fn judge(
             Err(End::With(code, problem))
         }
     }
+}
+
+/// What this node shows of why Barman has failed.
+fn look_for_causes(run: &mut Run, restore: &Restore, watch: &Watch, operations: &Operations) -> String {
+    let found = run.world.inspect();
+    let bytes = run.bytes.unwrap_or_default();
+    let (before, now, receivers) = (&watch.before, &watch.last, run.receivers_seen);
+    let seen = Seen { before, now, receivers, bytes, found: &found };
+    causes::hint(&seen, restore, &run.connection.barman_server, &operations.names())
 }
 
 /// Logs how it ended, gives up the state file, and makes the report.

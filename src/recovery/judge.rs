@@ -25,6 +25,17 @@ pub(crate) struct Operations {
     pub(crate) ended: Vec<Ended>,
 }
 
+impl Operations {
+    /// Whether Barman says that one of them has failed.
+    pub(crate) fn any_failed(&self) -> bool {
+        self.ended.iter().any(|ended| ended.fate == Fate::Failed)
+    }
+
+    pub(crate) fn names(&self) -> String {
+        crate::text::first_few(self.ended.iter().map(|ended| ended.id.as_str()))
+    }
+}
+
 /// What follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -49,6 +60,8 @@ pub(crate) struct Case<'a> {
     pub(crate) now: &'a Snapshot,
     pub(crate) restore: &'a Restore,
     pub(crate) server: &'a str,
+    /// What to look at when Barman says that it has failed.
+    pub(crate) hint_of_failure: String,
 }
 
 impl Case<'_> {
@@ -76,8 +89,9 @@ impl Case<'_> {
                 Problem::new(format!("Recovery operation failed. {message}"), hint),
             )
         };
-        if self.operations.ended.iter().any(|ended| ended.fate == Fate::Failed) {
-            return Verdict::Failed(Code::RecoveryFailed, self.barmans_failure());
+        if self.operations.any_failed() {
+            let problem = Problem::new("Recovery operation failed.", self.hint_of_failure);
+            return Verdict::Failed(Code::RecoveryFailed, problem);
         }
         let directory = &self.restore.data_directory;
         let says = format!("Barman says that operation {} is done, but", self.names());
@@ -180,18 +194,8 @@ impl Case<'_> {
         Verdict::Failed(Code::RecoveryFailed, Problem::new(message, hint))
     }
 
-    fn barmans_failure(&self) -> Problem {
-        let (server, names) = (self.server, self.names());
-        Problem::new(
-            "Recovery operation failed.",
-            format!(
-                "the API gives no reason; Barman's own output is in <barman_home>/{server}/output/{names}.json on the Barman host"
-            ),
-        )
-    }
-
     fn names(&self) -> String {
-        crate::text::first_few(self.operations.ended.iter().map(|ended| ended.id.as_str()))
+        self.operations.names()
     }
 }
 

@@ -6,10 +6,12 @@
 //! 2. 0 means that the data is here: the data directory decides.
 //! 3. Never give up while data arrives; never wait for what cannot count.
 
+mod causes;
 pub(crate) mod create;
 mod earlier;
 mod ending;
 mod evidence;
+mod fitness;
 pub(crate) mod follow;
 pub(crate) mod in_doubt;
 mod judge;
@@ -30,6 +32,7 @@ use crate::world::journal::Record;
 use create::{Attempts, Created, create};
 use earlier::{existing, follow_earlier, refuse_unknown, take_over};
 use ending::{Judged, Restored, finish, judge, log_start};
+use fitness::{refuse_too_large, refuse_unfit_directory};
 use follow::follow;
 use in_doubt::follow_started;
 use judge::{Operations, Origin};
@@ -55,6 +58,7 @@ pub(crate) fn recover(world: &mut dyn World, connection: &Connection, restore: &
 
 fn restore_backup(run: &mut Run, restore: &Restore) -> Result<Restored, End> {
     refuse_running_postgres(&run.world.look(), restore)?;
+    refuse_unfit_directory(run, restore)?;
     let left_over = lock(run, restore)?; // waits while another run restores into this directory
     if let Some(id) = &restore.operation_id {
         return follow_existing(run, restore, id, left_over.as_ref());
@@ -68,7 +72,9 @@ fn restore_backup(run: &mut Run, restore: &Restore) -> Result<Restored, End> {
         }
     }
     api_is_up(run)?;
+    run.world.ask_size(); // answered beside what follows
     let mut baseline = Baseline::take(run)?; // the operations before the create
+    refuse_too_large(run, restore)?;
     warn_of_content(run, restore);
     let mut attempts = Attempts::default();
     loop {

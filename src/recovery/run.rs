@@ -61,6 +61,8 @@ pub(crate) struct Run<'a> {
     /// What has arrived, and the size of the backup, where known.
     pub(crate) bytes: Option<u64>,
     pub(crate) total_bytes: Option<u64>,
+    /// Bytes that a backup may have, where its size was not known before the create.
+    pub(crate) room: Option<u64>,
     pub(crate) outage: Outage,
     pub(crate) progress_logged: Every,
 }
@@ -86,6 +88,7 @@ impl<'a> Run<'a> {
             receivers_seen: false,
             bytes: None,
             total_bytes: None,
+            room: None,
             outage: Outage::default(),
             progress_logged: Every::default(),
         }

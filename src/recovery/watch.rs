@@ -11,6 +11,7 @@ use crate::world::journal::Line;
 use crate::world::snapshot::{Content, Identity, Snapshot};
 
 use super::evidence::{Evidence, evidence};
+use super::fitness::warn_of_size;
 use super::run::{End, Run};
 use super::throughput::Throughput;
 
@@ -96,6 +97,7 @@ impl<'a> Watch<'a> {
             let base_is_complete = self.last.info.is_some() && self.last.info != self.before.info;
             self.throughput.add(now, usage, base_is_complete);
             (run.bytes, run.total_bytes) = (self.throughput.bytes(), self.throughput.total());
+            warn_of_size(run, restore);
             // More often in the first seconds.
             let every = if now < self.began + LOOKS * 8 { LOOKS } else { Duration::from_secs(1) };
             if now.saturating_sub(self.reported) >= every {

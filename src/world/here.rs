@@ -1,7 +1,7 @@
 //! The real world: this node, and the API over the network.
 
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::api::{Reply, Request, TransportError};
@@ -9,10 +9,12 @@ use crate::config::ConfigError;
 use crate::config::options::Opt;
 use crate::config::settings::{Connection, Restore, beside};
 use crate::event::{Event, Level};
-use crate::world::fs::directory::Directory;
+use crate::world::fs::directory::{Directory, parent};
+use crate::world::fs::inspect::inspect;
 use crate::world::fs::state_file::StateFile;
 use crate::world::fs::usage::DiskUsage;
 use crate::world::host::Host;
+use crate::world::inspection::{Asked, Inspection};
 use crate::world::journal::Journal;
 use crate::world::net::Transport;
 use crate::world::receivers::Receivers;
@@ -22,7 +24,8 @@ use crate::world::{Interrupt, World};
 
 /// Between two searches for receivers, where nothing depends on it: a host may have thousands of processes.
 const SEARCH_EVERY: Duration = Duration::from_secs(5);
-/// A restore that is over sooner is not worth the work that the question for its size makes for Barman.
+/// Where the size decides nothing: a restore that is over sooner is not worth the work that the question makes for
+/// Barman.
 const ASK_SIZE_AFTER: Duration = Duration::from_secs(2);
 
 /// A run's own world.
@@ -40,6 +43,7 @@ pub(crate) struct Here {
 
 /// The data directory of a run, with its state file and with who writes into it.
 struct Node {
+    path: PathBuf,
     directory: Directory,
     usage: DiskUsage,
     /// Whether the mark has been seen.
@@ -51,7 +55,7 @@ struct Node {
     size: Size,
 }
 
-/// The size of the backup, for which the API is asked once a restore takes longer.
+/// The size of the backup, for which the API is asked before a create, or once a restore takes longer.
 enum Size {
     Unwanted,
     Wanted { backup_id: String, arriving_since: Option<Instant> },
@@ -177,6 +181,19 @@ impl World for Here {
         node.receivers().end()
     }
 
+    fn ask_size(&mut self) {
+        if let (Some(node), Some((transport, connection))) = (&mut self.node, &self.api)
+            && parent(&node.path).is_dir()
+        {
+            node.size.ask(transport, connection);
+        }
+    }
+
+    fn inspect(&mut self) -> Inspection {
+        let Some(node) = &mut self.node else { return Inspection::NOTHING };
+        Inspection { backup: node.size.answer(), ..inspect(&node.path) }
+    }
+
     fn journal(&mut self) -> Option<&mut dyn Journal> {
         self.node.as_mut()?.state_file.as_mut().map(|file| file as &mut dyn Journal)
     }
@@ -199,6 +216,7 @@ impl Node {
             Size::Unwanted
         };
         Node {
+            path: path.into(),
             directory: Directory::new(path),
             usage: DiskUsage::new(path),
             is_marked: false,
@@ -232,17 +250,30 @@ impl Node {
 }
 
 impl Size {
+    fn ask(&mut self, transport: &Transport, connection: &Connection) {
+        if let Size::Wanted { backup_id, .. } = self {
+            *self = Size::Asked(Sizer::start(transport, connection, backup_id));
+        }
+    }
+
     /// The size, once it is known.
     fn find(&mut self, arrives: bool, transport: &Transport, connection: &Connection) -> Option<u64> {
+        if let Size::Wanted { arriving_since, .. } = self
+            && arrives
+            && arriving_since.get_or_insert_with(Instant::now).elapsed() >= ASK_SIZE_AFTER
+        {
+            self.ask(transport, connection);
+        }
+        match self.answer() {
+            Asked::Answered(backup) => backup.bytes,
+            _ => None,
+        }
+    }
+
+    fn answer(&mut self) -> Asked {
         match self {
-            Size::Wanted { backup_id, arriving_since } => {
-                if arrives && arriving_since.get_or_insert_with(Instant::now).elapsed() >= ASK_SIZE_AFTER {
-                    *self = Size::Asked(Sizer::start(transport, connection, backup_id));
-                }
-                None
-            }
-            Size::Asked(sizer) => sizer.as_mut().and_then(Sizer::size),
-            Size::Unwanted => None,
+            Size::Asked(Some(sizer)) => sizer.answer(),
+            _ => Asked::No,
         }
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod fs;
 pub(crate) mod here;
 pub(crate) mod host;
+pub(crate) mod inspection;
 pub(crate) mod journal;
 pub(crate) mod local;
 pub(crate) mod net;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use crate::api::{Reply, Request, TransportError};
 use crate::event::Event;
+use inspection::Inspection;
 use journal::Journal;
 use snapshot::Snapshot;
 
@@ -41,6 +43,12 @@ pub(crate) trait World {
 
     /// Sends SIGTERM to those; how many there were.
     fn end_receivers(&mut self) -> usize;
+
+    /// Has the API asked for the size of the backup, unless that is not wanted. An inspection has the answer, later.
+    fn ask_size(&mut self);
+
+    /// Inspects the place of the data directory. Not for every look.
+    fn inspect(&mut self) -> Inspection;
 
     /// The state file, where one is kept.
     fn journal(&mut self) -> Option<&mut dyn Journal>;

@@ -10,6 +10,7 @@ use crate::api::date::Moment;
 use crate::api::diagnose::{Backup, Diagnosis};
 use crate::sys;
 use crate::text::{clock, size};
+use crate::world::fs::inspect::nearest;
 
 const BACKUP: &str = "backup";
 const NEWEST: &str = "newest backup";
@@ -79,7 +80,7 @@ fn newest(diagnosis: &Diagnosis) -> Finding {
 
 /// Where the data directory is or will be. What is in it comes free when it is emptied.
 fn space(backup: &Backup, directory: &Path, used: u64) -> Finding {
-    let there = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let there = nearest(directory);
     match (sys::free_space(there), backup.bytes) {
         (Ok(free), Some(bytes)) => enough(there, free, used, bytes),
         (Ok(free), None) => {

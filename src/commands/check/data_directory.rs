@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use crate::recovery::start::foreign;
 use crate::sys;
 use crate::world::World;
 use crate::world::fs::directory::parent;
+use crate::world::fs::inspect::{foreign_owner, nearest};
 use crate::world::fs::state_file::{Peeked, StateFile};
 use crate::world::fs::usage::DiskUsage;
 use crate::world::snapshot::{Content, Snapshot};
@@ -58,7 +58,7 @@ fn of_directory(directory: &str, look: &Snapshot, receivers: usize) -> Finding {
         let hint = "the next run waits for its end; 'patroni_barman cancel' ends it when its own run is gone";
         return Finding::warning(DIRECTORY, detail, hint);
     }
-    if let Some(owner) = of_somebody_else(path) {
+    if let Some(owner) = foreign_owner(path) {
         let what = format!("belongs to another user ({owner}), and this one may not write into it");
         return failed(&what, "run this as the user that Patroni runs as, or name another directory");
     }
@@ -88,17 +88,10 @@ fn of_directory(directory: &str, look: &Snapshot, receivers: usize) -> Finding {
     }
 }
 
-/// The user that a directory belongs to, where that is another and this one may not write.
-fn of_somebody_else(path: &Path) -> Option<String> {
-    let owner = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?.uid();
-    let is_theirs = owner != sys::effective_user() && !sys::may_write(path);
-    is_theirs.then(|| sys::user_name(owner).unwrap_or_else(|| owner.to_string()))
-}
-
 /// Its parent is missing, or can't be read.
 fn unseen(directory: &str) -> Finding {
     let path = Path::new(directory);
-    let nearest = path.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"));
+    let nearest = nearest(parent(path));
     let is_there = nearest == parent(path);
     let what = if is_there { "can't be read" } else { "and its parent directory do not exist" };
     if is_there || !sys::may_write(nearest) {

@@ -8,6 +8,7 @@ use super::finding::{Finding, Report};
 use crate::api::diagnose::{Backup, Tablespace};
 use crate::sys;
 use crate::text::size;
+use crate::world::fs::inspect::nearest;
 use crate::world::snapshot::Content;
 
 pub(super) const TABLESPACES: &str = "tablespaces";
@@ -29,7 +30,7 @@ fn one(tablespace: &Tablespace, in_use: bool) -> Finding {
         |what: &str, hint: &str| Finding::failed(TABLESPACES, format!("{name}: {location} {what}"), hint);
     let owner = "PostgreSQL's user has to be able to write there: the API can't have it restored elsewhere";
     let Ok(found) = fs::metadata(path) else {
-        let above = path.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"));
+        let above = nearest(path);
         if path.is_symlink() {
             return failed("is a link to what does not exist", owner);
         }

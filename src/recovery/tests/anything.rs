@@ -16,6 +16,7 @@ use crate::config::url::Url;
 use crate::event::Event;
 use crate::outcome::Code;
 use crate::recovery::recover;
+use crate::world::inspection::{Asked, Diagnosed, Inspection};
 use crate::world::journal::{Before, Ended, Journal, Line, Lock, Record, Run};
 use crate::world::snapshot::{Content, Identity, Inode, Mark, Snapshot, Stamp, Usage};
 use crate::world::{GRACE, Interrupt, World};
@@ -188,6 +189,29 @@ impl World for Anything {
 
     fn end_receivers(&mut self) -> usize {
         self.receivers()
+    }
+
+    fn ask_size(&mut self) {}
+
+    fn inspect(&mut self) -> Inspection {
+        let backup = Diagnosed {
+            bytes: self.dice.one_in(2).then(|| self.dice.next()),
+            is_one_place: self.dice.one_in(2),
+            barman_home: self.dice.one_in(2).then(|| "/srv\n".into()),
+        };
+        let backup = match self.dice.below(3) {
+            0 => Asked::No,
+            1 => Asked::Waiting,
+            _ => Asked::Answered(backup),
+        };
+        Inspection {
+            free: self.dice.one_in(2).then(|| self.dice.next()),
+            foreign_owner: self.dice.one_in(200).then(|| "\u{1b}[mroot".into()),
+            is_writable: self.dice.one_in(2),
+            names: vec!["PG_VERSION\n".into()],
+            has_rsync: self.dice.one_in(2),
+            backup,
+        }
     }
 
     fn journal(&mut self) -> Option<&mut dyn Journal> {

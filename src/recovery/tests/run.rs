@@ -13,6 +13,7 @@ use super::state::{State, ms};
 use crate::api::{Reply, Request, TransportError};
 use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome};
+use crate::world::inspection::Inspection;
 use crate::world::journal::Journal;
 use crate::world::snapshot::Snapshot;
 use crate::world::{GRACE, Interrupt, World};
@@ -286,6 +287,12 @@ impl World for Here {
         let ended = state.end_receivers(self.run);
         state.runs[self.run].ended_receivers += ended;
         ended
+    }
+
+    fn ask_size(&mut self) {}
+
+    fn inspect(&mut self) -> Inspection {
+        Inspection::NOTHING
     }
 
     fn journal(&mut self) -> Option<&mut dyn Journal> {

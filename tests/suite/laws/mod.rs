@@ -2,6 +2,7 @@
 //! node and whoever ends a run do.
 
 mod bytes;
+mod fitness;
 mod kills;
 mod replies;
 mod restores;

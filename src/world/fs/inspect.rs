@@ -1,0 +1,45 @@
+//! Inspects the place of a data directory. Looks only.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::sys;
+use crate::world::inspection::{Asked, Inspection};
+use crate::world::local;
+
+/// More than a message shows.
+const MOST_NAMES: usize = 1000;
+
+pub(crate) fn inspect(path: &Path) -> Inspection {
+    let there = nearest(path);
+    Inspection {
+        free: sys::free_space(there).ok(),
+        foreign_owner: foreign_owner(path),
+        is_writable: sys::may_write(there),
+        names: visible_names(path),
+        has_rsync: local::in_path("rsync").is_some(),
+        backup: Asked::No,
+    }
+}
+
+/// The directory, or the nearest one above that exists.
+pub(crate) fn nearest(path: &Path) -> &Path {
+    path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"))
+}
+
+/// The user that a directory belongs to, where that is another and this one may not write.
+pub(crate) fn foreign_owner(path: &Path) -> Option<String> {
+    let owner = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?.uid();
+    let is_foreign = owner != sys::effective_user() && !sys::may_write(path);
+    is_foreign.then(|| sys::user_name(owner).unwrap_or_else(|| owner.to_string()))
+}
+
+/// As `ls` shows them.
+fn visible_names(path: &Path) -> Vec<String> {
+    let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).take(MOST_NAMES).collect();
+    names.sort();
+    names
+}
