@@ -90,7 +90,7 @@ fn a_restore_whose_run_was_killed_is_ended() {
     let (node, api) =
         (Node::new(), Api::start(model().stuck().fill().hold_behind(Part::Half).receivers(), Script::new()));
     let run = node.start(&api, &[]);
-    wait_until("receivers", || verify(&node.data).receivers > 0);
+    wait_until("receivers", || node.state().contains("operation\":") && verify(&node.data).receivers > 0);
     let url = api.url();
     let given =
         [(Opt::DataDirectory, node.data.as_str()), (Opt::ApiUrl, url.as_str()), (Opt::BarmanServer, "main")];
@@ -113,7 +113,7 @@ fn without_the_api_the_state_file_is_left_to_the_next_run() {
     let (node, api) =
         (Node::new(), Api::start(model().stuck().fill().hold_behind(Part::Half).receivers(), Script::new()));
     let run = node.start(&api, &[]);
-    wait_until("receivers", || verify(&node.data).receivers > 0);
+    wait_until("receivers", || node.state().contains("operation\":") && verify(&node.data).receivers > 0);
     run.kill();
     let begun = Instant::now();
     let (ended, log) = end_restore(&[(Opt::DataDirectory, &node.data)]);

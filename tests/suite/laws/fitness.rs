@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::node::{Node, WRONG};
-use standin::{Api, Model, OnRemoval, Part, Script, Status, Step};
+use standin::{Api, Model, OnRemoval, Script, Status, Step};
 
 fn model() -> Model {
     Model::new().server("main").backup("20261122T101942")
@@ -21,17 +21,19 @@ fn a_backup_larger_than_the_free_space_is_refused_with_both_figures() {
     assert_eq!(api.creates(), 0);
     assert!(!node.has_state_file());
     for goes_on in ["--force", "--no-diagnose"] {
-        let (node, api) = (Node::new(), Api::start(huge(), Script::new()));
-        node.run(&api, &[goes_on, "--no-verify"]);
+        // Refused in the end, as nobody has so much.
+        let script = Script::new().create([Step::recording("create-unknown-backup").forever()]);
+        let (node, api) = (Node::new(), Api::start(huge(), script));
+        node.run(&api, &[goes_on]).expect(2);
         assert_eq!(api.creates(), 1, "{goes_on}");
     }
 }
 
 #[test]
 fn a_size_that_comes_late_holds_no_create_up_and_is_a_warning() {
-    let late = Script::new().diagnose([Step::model().delay_ms(4_000)]);
-    let model = model().files(2).bytes(1 << 62).stuck().fill().hold_behind(Part::First);
-    let (node, api) = (Node::new(), Api::start(model, late));
+    let body = r#"{"global": {}, "servers": {"main": {"backups": {"20261122T101942": {"status": "DONE", "size": 4611686018427387904}}}}}"#;
+    let late = Step::reply(200, "application/json", body).delay_ms(4_000);
+    let (node, api) = (Node::new(), Api::start(model().stuck(), Script::new().diagnose([late])));
     let run = node.start(&api, &[]);
     run.wait_for("Created the recovery operation");
     assert!(!run.log().contains("does not fit"));
