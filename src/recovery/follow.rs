@@ -117,7 +117,7 @@ fn poll(run: &mut Run, id: &str, unknown: &mut Unknown) -> Result<Polled, End> {
         Ok(reply) => reply,
         Err(error) => return Ok(Polled::Missed(error.into())),
     };
-    let missed = |why| Ok(Polled::Missed(Missed { why, retry_after: reply.retry_after }));
+    let missed = |why| Ok(Polled::Missed(Missed::by(&reply, why)));
     let status = match reply.operation() {
         Ok(status) => status,
         Err(why) if reply.status == 404 => return not_found(run, id, unknown, &why),
@@ -139,7 +139,7 @@ fn not_found(run: &mut Run, id: &str, unknown: &mut Unknown, why: &str) -> Resul
         Ok(list) if !list.iter().any(|known| known == id) => {}
         Ok(_) => {
             unknown.remove(id);
-            return Ok(Polled::Missed(Missed { why: why.into(), retry_after: None }));
+            return Ok(Polled::Missed(Missed { why: why.into(), permanent: false, retry_after: None }));
         }
         Err(missed) => return Ok(Polled::Missed(missed)),
     }

@@ -90,7 +90,7 @@ fn candidates(run: &mut Run, watch: &mut Watch, known: Option<&HashSet<String>>)
                     run.good_answer();
                     return Ok(list.into_iter().filter(|id| is_new(id, known, reply.date)).collect());
                 }
-                Err(why) => Missed { why, retry_after: reply.retry_after },
+                Err(why) => Missed::by(&reply, why),
             },
             Err(error) => error.into(),
         };

@@ -152,7 +152,7 @@ impl<'a> Run<'a> {
     pub(crate) fn list(&mut self) -> Result<Result<Vec<String>, Missed>, End> {
         let kind = self.kind;
         Ok(match self.ask(&Request::List)? {
-            Ok(reply) => reply.ids(kind).map_err(|why| Missed { why, retry_after: reply.retry_after }),
+            Ok(reply) => reply.ids(kind).map_err(|why| Missed::by(&reply, why)),
             Err(error) => Err(error.into()),
         })
     }

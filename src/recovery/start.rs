@@ -183,13 +183,13 @@ impl Baseline {
                 Ok(list) => return Ok(Baseline(Some(list.into_iter().collect()))),
                 Err(missed) => missed,
             };
-            if attempt == most {
+            if attempt == most || missed.permanent {
                 let why = missed.why;
                 run.warn(format!("the operations can't be listed ({why}): continuing without the list"));
-            } else {
-                let wait = again_wait(run, missed.retry_after);
-                run.pause(wait)?;
+                break;
             }
+            let wait = again_wait(run, missed.retry_after);
+            run.pause(wait)?;
         }
         Ok(Baseline(None))
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::TransportError;
+use crate::api::{Reply, TransportError};
 use crate::config::Connection;
 
 /// Shortest wait between two requests.
@@ -66,13 +66,23 @@ pub(crate) struct Outage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missed {
     pub(crate) why: String,
+    /// Whether asking again would give the same answer.
+    pub(crate) permanent: bool,
     /// How long the API wants to be left alone.
     pub(crate) retry_after: Option<Duration>,
 }
 
+impl Missed {
+    /// A reply that is not a good answer.
+    pub(crate) fn by(reply: &Reply, why: String) -> Missed {
+        let permanent = matches!(reply.status, 400..=499) && !matches!(reply.status, 408 | 429);
+        Missed { why, permanent, retry_after: reply.retry_after }
+    }
+}
+
 impl From<TransportError> for Missed {
     fn from(error: TransportError) -> Missed {
-        Missed { why: error.text, retry_after: None }
+        Missed { why: error.text, permanent: error.permanent, retry_after: None }
     }
 }
 
