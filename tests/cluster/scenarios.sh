@@ -63,7 +63,7 @@ scenario_eight() {
         must_not_say "$STACK/log/eight-$i.log" 'Attempt .* to create|ERROR'
     done
     never_two
-    note "eight nodes restored in $((SECONDS - started)) s, $(cat "$STACK"/log/eight-*.log | grep -c 'same second') collisions"
+    note "eight nodes restored in $((SECONDS - started)) s, $(cat "$STACK"/log/eight-*.log | grep -c 'serving other nodes') collisions"
     as_pg rm -rf "$STACK/data/eight"
 }
 

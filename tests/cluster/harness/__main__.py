@@ -13,7 +13,7 @@ from observer import Observer
 from stack import Node, Stack
 from timeline import Timeline
 
-TRIES = 6.0  # seconds for which an event is tried that has nothing to happen to
+TRIES = 10.0  # seconds for which an event is tried that has nothing to happen to
 SETTLE = 240.0  # seconds after the schedule for all nodes to stream
 # Lines of a node's log without news, and all that do not begin with a time.
 NOISE = re.compile(

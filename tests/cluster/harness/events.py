@@ -13,6 +13,7 @@ import stack as stacks
 from observer import Observer
 from schedule import Event
 from stack import Node, Stack
+CHUNK = 1 << 18  # bytes by which a disk is filled
 
 
 class Events:
@@ -175,9 +176,12 @@ class Events:
         if not node.volume or "full disk" in self._faults:
             return None
         filler = f"{node.volume}/filler"
-        space = os.statvfs(node.volume)
         with open(filler, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(space.f_bavail * space.f_frsize - 65536, 1))
+            try:
+                for number in itertools.count():
+                    os.posix_fallocate(file.fileno(), number * CHUNK, CHUNK)
+            except OSError:
+                pass  # full
         self._in(event.seconds, "full disk", lambda: os.unlink(filler))
         return f"disk full for {event.seconds} s"
 
