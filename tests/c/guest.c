@@ -45,6 +45,7 @@ static barman_recover *patient(int number)
     CHECK(barman_recover_set_retry_wait(recovery, 0) == 0);
     CHECK(barman_recover_set_max_retries(recovery, 1000) == 0);
     CHECK(barman_recover_set_max_outage(recovery, 3600) == 0);
+    CHECK(barman_recover_set_create_timeout(recovery, 3) == 0); /* so long a lost create is looked for */
     CHECK(barman_recover_set_connect_timeout(recovery, 600) == 0);
     CHECK(barman_recover_set_deadline(recovery, 300) == 0); /* only the guard against a hang */
     return recovery;

@@ -54,7 +54,7 @@ fn only_the_newest_are_asked_about_unless_all_are_wanted() {
 fn one_is_shown_with_its_status() {
     let ran = operations(&three(), &["show", "20260101T000000"]);
     assert_eq!(ran.code, Some(0), "a failed operation that was shown is no failure to show it");
-    assert!(ran.has("20260101T000000  recovery  FAILED\n"), "{}", ran.out);
+    assert!(ran.has("20260101T000000  recovery       FAILED\n"), "{}", ran.out);
 }
 
 #[test]

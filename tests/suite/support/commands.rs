@@ -4,6 +4,7 @@
 use std::process::{Command, Stdio};
 
 use crate::support::node::PROGRAM;
+use crate::support::without_root;
 use standin::Api;
 
 pub struct Ran {
@@ -29,7 +30,7 @@ pub fn program(words: &[&str]) -> Command {
 pub fn run(words: &[&str]) -> Ran {
     let output = program(words).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), out: text(output.stdout), log: text(output.stderr) }
+    Ran { code: output.status.code(), out: text(output.stdout), log: without_root(&text(output.stderr)) }
 }
 
 /// With what makes a test fast, in front of the sub-command and its options.

@@ -12,6 +12,11 @@ pub fn tempdir() -> TempDir {
     TempDir::with_prefix("barman-recover-").unwrap()
 }
 
+/// A log without the line that only root gets: the tests may be run by root, and by others.
+pub fn without_root(log: &str) -> String {
+    log.split_inclusive('\n').filter(|line| !line.contains("running as root")).collect()
+}
+
 /// Paths in a directory, which need not exist.
 pub trait Within {
     fn within(&self, name: &str) -> String;

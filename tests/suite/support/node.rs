@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::{Within as _, tempdir};
+use crate::support::{Within as _, tempdir, without_root};
 use standin::{Api, wait_until};
 
 /// The program under test.
@@ -223,7 +223,7 @@ impl Run {
         };
         let entries = fs::read_dir(&self.place).unwrap().flatten();
         let left = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
-        Ended { status, log: self.log(), left }
+        Ended { status, log: without_root(&self.log()), left }
     }
 }
 
