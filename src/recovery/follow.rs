@@ -155,12 +155,10 @@ fn not_found(run: &mut Run, id: &str, unknown: &mut Unknown, why: &str) -> Resul
 
 /// Ends the receivers of a restore that can't count any more; Barman then calls it failed.
 fn end_doomed(run: &mut Run, watch: &Watch, logged: &mut Every) {
-    if watch.doomed().is_some() {
+    if let Some(why) = watch.doomed() {
         let receivers = run.world.end_receivers();
         if receivers > 0 && logged.is_due(run.now(), run.loop_wait) {
-            run.info(format!(
-                "sent SIGTERM to {receivers} rsync receivers of a restore whose data can't be used any more"
-            ));
+            run.info(format!("ending the restore ({why}): sent SIGTERM to {receivers} rsync receivers"));
         }
     }
 }
