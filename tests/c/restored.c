@@ -57,6 +57,7 @@ static void a_directory_is_verified(void)
     verified(BARMAN_RECOVER_RECOVERY_FAILED, BARMAN_RECOVER_VERIFIED_INCOMPLETE);
     CHECK(remove(path) == 0);
     handle = ready(api_url, data_directory);
+    CHECK(barman_recover_set(handle, "backup-id", "20261122T101942") == 0);
     expect(barman_recover_run(handle), BARMAN_RECOVER_RECOVERY_DONE, handle);
     barman_recover_free(handle);
     verified(BARMAN_RECOVER_RECOVERY_DONE, BARMAN_RECOVER_VERIFIED_COMPLETE);
