@@ -31,14 +31,14 @@ pub fn run(run: &Run) -> ExitCode {
             return wrong(&args::wrong_usage(&args::command(), &why));
         }
     };
+    let watched = Watched::start(&log, matches!(run.what, What::Recover | What::ConfigSwitch));
     if !run.ignored.is_empty() {
         let names = run.ignored.join(", ");
         log.write(Level::Warning, &format!("ignoring options that are not known (mistyped?): {names}"));
     }
     if sys::is_root() && matches!(run.what, What::Recover | What::Cancel) {
-        log.write(Level::Warning, "running as root: run this as the user that Patroni and PostgreSQL run as, which can't write a state file of root's, and whose rsync receivers root does not end");
+        log.write(Level::Warning, "running as root: run this as the user that Patroni and PostgreSQL run as, which can't write a state file of root's");
     }
-    let watched = Watched::start(&log, matches!(run.what, What::Recover | What::ConfigSwitch));
     let mut end = ask(run, &watched.cancel, &log);
     let is_cancelled = end.code == Code::Cancelled.name();
     if is_cancelled {

@@ -84,7 +84,7 @@ pub struct Progress {
     pub total: Option<u64>,
     /// Bytes of WAL, once the base backup is complete and WAL is what arrives.
     pub wal_bytes: Option<u64>,
-    /// Rate of the last seconds.
+    /// Rate of the last seconds; of the whole time once it is done.
     pub bytes_per_second: u64,
     /// Time since the operation began.
     pub elapsed: Duration,

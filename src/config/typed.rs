@@ -129,7 +129,6 @@ mod tests {
             ("backup_id", "backup-id"),
             ("data_dir", "data-directory"),
             ("l", "loop-wait"),
-            ("s", "ssh-command"),
             ("data", "datadir"),
             ("max", "max-retries"),
             ("c", "cert-file"),

@@ -54,10 +54,10 @@ impl Throughput {
         self.total
     }
 
-    /// The figures, once something has arrived.
+    /// The figures, once something has arrived; at the end the rate is that of the whole time.
     pub(crate) fn progress(&self, now: Duration, is_done: bool) -> Option<Progress> {
         let bytes = self.bytes()?;
-        let (since, then) = *self.samples.front()?;
+        let (since, then) = if is_done { (self.began, 0) } else { *self.samples.front()? };
         let millis = now.saturating_sub(since).as_millis().max(1);
         let rate = u128::from(bytes.saturating_sub(then)) * 1000 / millis;
         let bytes_per_second = u64::try_from(rate).unwrap_or(u64::MAX);
