@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use barman_recover::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::args::{Logging, Show};
+use crate::args::Logging;
 
 /// A bar on standard error, where that is a terminal.
 pub struct Bar(Option<ProgressBar>);
@@ -14,7 +14,7 @@ impl Bar {
     /// None between the lines of a JSON log.
     pub fn new(logging: &Logging) -> Bar {
         let is_json = logging.json && logging.stderr;
-        let is_wanted = logging.progress != Show::Never && !is_json && io::stderr().is_terminal();
+        let is_wanted = logging.progress != Some(false) && !is_json && io::stderr().is_terminal();
         Bar(is_wanted.then(|| ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::stderr())))
     }
 
@@ -24,9 +24,8 @@ impl Bar {
         // A bar needs an end; without one the figures alone.
         let share = progress.percent();
         let template = if share.is_some() { "{bar:30.cyan/blue} {msg}" } else { "{msg}" };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
-        }
+        let _ =
+            ProgressStyle::with_template(template).map(|style| bar.set_style(style.progress_chars("=> ")));
         bar.set_position(share.unwrap_or_default());
         bar.set_message(progress.to_string());
         bar.tick();

@@ -5,12 +5,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use barman_recover::{Event, Level, OperationState, Opt};
 use serde::Serialize;
 
-use crate::args::{Logging, Run, Show};
+use crate::args::{Logging, Run};
 use crate::bar::Bar;
 use crate::sys;
 
@@ -28,13 +28,12 @@ struct Shared {
 }
 
 /// What was last heard.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Last {
     server: Option<String>,
     /// As asked for, and at the end what was restored.
     backup_id: Option<String>,
     operation_id: Option<String>,
-    #[serde(serialize_with = "name")]
     operation_state: OperationState,
     /// Bytes that have arrived, those of WAL, and the size of the backup without WAL.
     bytes: Option<u64>,
@@ -79,11 +78,7 @@ impl Log {
         let last = Last {
             server: run.config.text(Opt::BarmanServer).map(Into::into),
             backup_id: run.config.text(Opt::BackupId).map(Into::into),
-            operation_id: None,
-            operation_state: OperationState::NotCreated,
-            bytes: None,
-            wal_bytes: None,
-            total_bytes: None,
+            ..Last::default()
         };
         let (bar, file, last) = (Bar::new(&logging), Mutex::new(file), Mutex::new(last));
         Ok(Log(Arc::new(Shared { logging, started: Instant::now(), bar, file, last })))
@@ -94,13 +89,12 @@ impl Log {
         match event {
             Event::Log { level, message } => self.write(level, &message),
             Event::State { state, operation_id } => {
-                let id = operation_id.as_ref().map_or(String::new(), |id| format!(" {id}"));
                 let mut last = self.last();
                 (last.operation_id, last.operation_state) = (operation_id, state);
                 drop(last);
                 // The text log has words of its own for it.
                 if self.0.logging.json {
-                    self.line("state", Level::Info, &format!("operation{id}: {}", state.name()), None);
+                    self.line("state", Level::Info, &format!("the operation is {}", state.name()), None);
                 }
             }
             Event::Progress(progress) => {
@@ -108,7 +102,7 @@ impl Log {
                 (last.bytes, last.wal_bytes) = (Some(progress.bytes), progress.wal_bytes);
                 last.total_bytes = progress.total;
                 drop(last);
-                if !self.0.bar.show(&progress) && self.0.logging.progress == Show::Always {
+                if !self.0.bar.show(&progress) && self.0.logging.progress == Some(true) {
                     self.line("progress", Level::Info, &progress.to_string(), None);
                 }
             }
@@ -157,15 +151,14 @@ impl Log {
         if level < logging.level {
             return;
         }
-        let now = SystemTime::now();
         let line = if logging.json {
-            let (time, elapsed_ms) = (&sys::rfc3339(now), started.elapsed().as_millis());
+            let (time, elapsed_ms) = (&sys::rfc3339(), started.elapsed().as_millis());
             let line =
                 Line { time, level: level.name(), event, message, elapsed_ms, last: &self.last(), end };
             serde_json::to_string(&line).unwrap_or_default() + "\n" // strings and numbers always serialize
         } else {
             // No escape code and no second line, whatever an option or a server said.
-            format!("{} {level}: {}\n", sys::local_time(now), message.replace(char::is_control, " "))
+            format!("{} {level}: {}\n", sys::local_time(), message.replace(char::is_control, " "))
         };
         // In one write each; a full disk or a closed pipe must not end a restore.
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -182,9 +175,4 @@ impl Log {
     fn last(&self) -> MutexGuard<'_, Last> {
         self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-fn name<S: serde::Serializer>(state: &OperationState, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(state.name())
 }

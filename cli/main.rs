@@ -10,10 +10,10 @@ mod log;
 mod signals;
 mod sys;
 
+use std::io::{self, Write};
 use std::panic::{self, UnwindSafe};
 use std::process::ExitCode;
 
-use args::Ask;
 use barman_recover::Code;
 
 fn main() -> ExitCode {
@@ -26,13 +26,15 @@ fn guarded(program: impl FnOnce() -> ExitCode + UnwindSafe) -> ExitCode {
 }
 
 fn program() -> ExitCode {
-    let (text, status) = match args::parse(std::env::args_os(), |name| std::env::var_os(name)) {
-        Ask::Run(run) => return commands::run(&run),
-        Ask::Wrong(text) => return commands::wrong(&text),
-        Ask::Print(text, status) => (text, status),
-    };
-    commands::print(&text);
-    ExitCode::from(status)
+    let run = args::parse(std::env::args_os().collect(), &|name| std::env::var_os(name));
+    run.and_then(|run| commands::run(&run)).unwrap_or_else(|(text, status)| {
+        if status == args::WRONG_USAGE {
+            let _ = io::stderr().write_all(text.as_bytes()); // nobody reads it
+        } else {
+            commands::print(&text);
+        }
+        ExitCode::from(status)
+    })
 }
 
 #[cfg(test)]

@@ -11,20 +11,17 @@ use barman_recover::{Cancel, Level, OperationState};
 use crate::log::Log;
 use crate::sys::Signals;
 
-/// How long a signalled run has to end in order when something may have been started: a create under way waits up to
-/// 8 s for its reply, the end of a restore is waited for as long, and Patroni kills after 10 s.
+/// How long a run has to end in order after a signal: when something may have been started, as a create under way and the
+/// end of a restore may take 8 s, and Patroni kills after 10 s; and when nothing was, as a TCP connect can't be interrupted.
 const GRACE: Duration = Duration::from_secs(9);
-
-/// The same when nothing was started: a TCP connect, or a log that nobody reads, is not worth waiting for.
 const PROMPT: Duration = Duration::from_millis(700);
 
 /// How long a line of ours may take to be written: the run may hang because nobody reads its log.
 const WRITING: Duration = Duration::from_millis(250);
 
-/// While an operation may be running, the process lives this long after the signal. Patroni looks once a second
-/// whether the hook that it has asked to end is gone (`CancellableSubprocess.cancel`). When that one has ended at
-/// once and the next has been started meanwhile, it takes the new one for the old, kills it after ten seconds,
-/// and lets the next method write beside Barman.
+/// While an operation may be running, the process lives this long after the signal. Patroni looks once a second whether
+/// the hook that it ends is gone (`CancellableSubprocess.cancel`), and takes one that was started meanwhile for the old:
+/// it kills it after ten seconds, and lets the next method write beside Barman.
 const LINGER: Duration = Duration::from_millis(750);
 
 /// A run that a signal ends.

@@ -70,19 +70,19 @@ pub fn is_root() -> bool {
 }
 
 /// `2026-01-31 10:20:30,123`: local time, as Python's `logging` prints it.
-pub fn local_time(time: SystemTime) -> String {
-    formatted(time, c"%Y-%m-%d %H:%M:%S,MILLIS")
+pub fn local_time() -> String {
+    now(c"%Y-%m-%d %H:%M:%S,MILLIS")
 }
 
 /// `2026-01-31T10:20:30.123+01:00`: local time with its offset.
-pub fn rfc3339(time: SystemTime) -> String {
-    let mut text = formatted(time, c"%Y-%m-%dT%H:%M:%S.MILLIS%z");
+pub fn rfc3339() -> String {
+    let mut text = now(c"%Y-%m-%dT%H:%M:%S.MILLIS%z");
     text.insert(text.len().saturating_sub(2), ':');
     text
 }
 
-fn formatted(time: SystemTime, format: &CStr) -> String {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+fn now(format: &CStr) -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = libc::time_t::try_from(since.as_secs()).unwrap_or(0);
     let (mut parts, mut text) = (MaybeUninit::<libc::tm>::zeroed(), vec![0_u8; 64]);
     // SAFETY: localtime_r writes `parts`, of which all-zero is valid too, and strftime no more than the length of `text`.
@@ -105,11 +105,11 @@ mod tests {
 
     #[test]
     fn local_time_has_pythons_form() {
-        assert_eq!(shape(&local_time(SystemTime::now())), "9999-99-99 99:99:99,999");
+        assert_eq!(shape(&local_time()), "9999-99-99 99:99:99,999");
     }
 
     #[test]
     fn the_time_of_the_json_log_has_an_offset() {
-        assert_eq!(shape(&rfc3339(SystemTime::now())).replace('-', "+"), "9999+99+99T99:99:99.999+99:99");
+        assert_eq!(shape(&rfc3339()).replace('-', "+"), "9999+99+99T99:99:99.999+99:99");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::text::printable;
 
 /// The result of a recovery. The numbers are part of the C ABI and never change; 0, 1, 2, -1 and -2
@@ -126,7 +128,8 @@ fn lowest_byte(code: i32) -> u8 {
 
 /// What is known about the operation on the Barman host. It tells whether files may still be landing in
 /// the data directory. The numbers are part of the C ABI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[repr(i32)]
 #[non_exhaustive]
 pub enum OperationState {

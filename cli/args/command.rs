@@ -1,11 +1,15 @@
 //! The commands and their help texts, made from the library's table of options.
 
+use std::env::consts;
 use std::ffi::OsString;
 
 use barman_recover::{Command as Asked, Group, Kind, OPTIONS, OptionSpec};
 use clap::{Arg, ArgAction, Command, value_parser};
 
 pub const NAME: &str = "patroni_barman";
+
+/// Looks up an environment variable.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// What a sub-command does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +71,11 @@ const PROGRESS: &str =
 
 /// The program's commands.
 pub fn command() -> Command {
-    let globals = OPTIONS.iter().filter(|spec| spec.is_global());
-    let root = described(NAME, globals, include_str!("../help/program.txt"), &[]).version(version());
+    let version = format!("{} ({} {})", barman_recover::VERSION, consts::ARCH, consts::OS);
+    let root = described(NAME, None, include_str!("../help/program.txt"), &[]).version(version);
     SUB_COMMANDS.iter().fold(root, |root, (name, _, asked, help, more)| {
         let (above, name) = name.rsplit_once(' ').unwrap_or(("", name));
-        let command = described(name, asked.options(), help, more);
+        let command = described(name, Some(*asked), help, more);
         match above {
             "" => root.subcommand(command),
             _ => root.mut_subcommand(above, |above| above.subcommand(command)),
@@ -79,14 +83,10 @@ pub fn command() -> Command {
     })
 }
 
-/// A command with its options in the order of their groups, those of the log last.
-fn described<'a>(
-    name: &'static str,
-    options: impl Iterator<Item = &'a OptionSpec>,
-    help: &'static str,
-    more: &[&str],
-) -> Command {
-    let mut options: Vec<_> = options.collect();
+/// A command with its options, or with those of all, in the order of their groups; those of the log last.
+fn described(name: &'static str, asked: Option<Asked>, help: &'static str, more: &[&str]) -> Command {
+    let is_its = |spec: &&OptionSpec| asked.map_or(spec.is_global(), |asked| spec.commands.contains(&asked));
+    let mut options: Vec<_> = OPTIONS.iter().filter(is_its).collect();
     options.sort_by_key(|spec| Group::ALL.iter().position(|group| *group == spec.group));
     let (about, rest) = help.split_once("\n\n").unwrap_or((help, ""));
     let counted = [('v', "verbose", "more"), ('q', "quiet", "less")].map(|(short, id, level)| {
@@ -127,19 +127,13 @@ fn option(name: &'static str, kind: Kind, default: &str, help: &str) -> Arg {
     }
 }
 
-/// With defaults of the environment.
-pub fn with_environment(command: Command, env: &impl Fn(&str) -> Option<OsString>) -> Command {
-    let command = command.mut_args(|arg| match arg.get_long().and_then(|name| env(&variable(name))) {
-        Some(value) => arg.default_value(value),
-        None => arg,
+/// With the environment's values for what is not typed.
+pub fn with_environment(command: Command, env: Env) -> Command {
+    let command = command.mut_args(|arg| {
+        let value = arg.get_long().and_then(|name| env(&variable(name)));
+        value.into_iter().fold(arg, Arg::default_value)
     });
     command.mut_subcommands(|sub| with_environment(sub, env))
-}
-
-/// What a bug report needs.
-fn version() -> String {
-    let (library, arch, os) = (barman_recover::VERSION, std::env::consts::ARCH, std::env::consts::OS);
-    format!("{} (library barman-recover {library}, {arch} {os})", env!("CARGO_PKG_VERSION"))
 }
 
 /// The environment variable of an option.

@@ -2,66 +2,62 @@
 //! of its own, and prefixes of names are accepted.
 
 use std::ffi::{OsStr, OsString};
-use std::iter::Peekable;
+use std::iter::{self, Peekable};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::vec;
 
 use barman_recover::{Typed, typed};
 use clap::{Arg, Command};
 
+use super::command::NAME;
+
 /// What a word processor makes of two hyphens counts as such.
 const DASHES: [char; 3] = ['-', '\u{2013}', '\u{2014}'];
 
+type Words = Peekable<vec::IntoIter<OsString>>;
+
 /// What is left of the words.
 pub struct Filtered<'a> {
-    /// What clap is to read: the names of the sub-commands, then options, then what belongs to none.
-    pub words: Vec<OsString>,
-    pub names: Vec<&'a str>,
-    /// The innermost sub-command.
+    /// The innermost sub-command, and the names down to it.
     pub command: &'a Command,
+    pub names: Vec<&'a str>,
+    /// Each with its name, unless it is a short one.
+    options: Vec<(&'a str, Vec<OsString>)>,
+    strays: Vec<OsString>,
     /// The names of unknown options that are not Patroni's.
     pub ignored: Vec<String>,
 }
 
 /// Keeps what the commands know, with names written out. An error comes with the sub-command that it is about. What
 /// clap itself offers for this would also accept wrong values of known options.
-pub fn filter(
-    root: &Command,
-    argv: impl IntoIterator<Item = OsString>,
-) -> Result<Filtered<'_>, (&Command, String)> {
-    let mut reader =
-        Reader { command: root, names: vec![], options: vec![], strays: vec![], ignored: vec![] };
-    let mut argv = argv.into_iter().skip(1).peekable();
+pub fn filter(root: &Command, argv: Vec<OsString>) -> Result<Filtered<'_>, (&Command, String)> {
+    let mut filtered =
+        Filtered { command: root, names: vec![], options: vec![], strays: vec![], ignored: vec![] };
+    let mut argv = argv.into_iter().peekable();
+    argv.next(); // the program
     while let Some(word) = argv.next() {
-        reader.word(word, &mut argv).map_err(|why| (reader.command, why))?;
+        filtered.word(word, &mut argv).map_err(|why| (filtered.command, why))?;
     }
-    let Reader { command, names, mut options, mut strays, mut ignored } = reader;
-    ignored.dedup();
-    // One that was given before a sub-command need not be one of it.
-    options.retain(|(name, _)| name.is_empty() || all_names(command).any(|(_, own)| own == *name));
-    // Patroni appends the words of a callback: those before them are values of options that are not known.
-    // A sub-command that is none is clap's to refuse.
-    let wanted = command.get_positionals().count().max(command.has_subcommands().into());
-    strays.drain(..strays.len().saturating_sub(wanted));
-    let above = std::iter::once(root.get_name()).chain(names.iter().copied()).map(OsString::from);
-    let options = options.into_iter().flat_map(|(_, words)| words);
-    Ok(Filtered { words: above.chain(options).chain(strays).collect(), names, command, ignored })
+    filtered.ignored.dedup();
+    Ok(filtered)
 }
 
-struct Reader<'a> {
-    command: &'a Command,
-    names: Vec<&'a str>,
-    /// Each with its name, unless it is a short one.
-    options: Vec<(&'a str, Vec<OsString>)>,
-    strays: Vec<OsString>,
-    ignored: Vec<String>,
-}
+impl<'a> Filtered<'a> {
+    /// What clap is to read: the names of the sub-commands, then options, then what belongs to none.
+    pub fn words(&self) -> impl Iterator<Item = OsString> {
+        let command = self.command;
+        // One that was given before a sub-command need not be one of it.
+        let is_own = |name: &str| name.is_empty() || all_names(command).any(|(_, own)| own == name);
+        let options = self.options.iter().filter(move |(name, _)| is_own(name)).flat_map(|(_, words)| words);
+        // Patroni appends the words of a callback: those before them are values of options that are not known. A
+        // sub-command that is none is clap's to refuse.
+        let wanted = command.get_positionals().count().max(command.has_subcommands().into());
+        let strays = self.strays.iter().skip(self.strays.len().saturating_sub(wanted));
+        let above = iter::once(NAME).chain(self.names.iter().copied()).map(OsString::from);
+        above.chain(options.chain(strays).cloned())
+    }
 
-impl<'a> Reader<'a> {
-    fn word<I: Iterator<Item = OsString>>(
-        &mut self,
-        word: OsString,
-        rest: &mut Peekable<I>,
-    ) -> Result<(), String> {
+    fn word(&mut self, word: OsString, rest: &mut Words) -> Result<(), String> {
         let text = word.to_string_lossy();
         if text.starts_with("--") {
             return self.option(&word, rest);
@@ -88,25 +84,20 @@ impl<'a> Reader<'a> {
     }
 
     /// `--name value` or `--name=value`.
-    fn option<I: Iterator<Item = OsString>>(
-        &mut self,
-        word: &OsStr,
-        rest: &mut Peekable<I>,
-    ) -> Result<(), String> {
+    fn option(&mut self, word: &OsStr, rest: &mut Words) -> Result<(), String> {
         let end = word.as_bytes().iter().position(|byte| *byte == b'=').unwrap_or(word.len());
         let (name, value) = word.as_bytes().split_at(end);
         let name = String::from_utf8_lossy(name);
         let name = as_far_as_a_name(name.trim_start_matches('-'));
-        let found = self.find(name)?;
-        if found == Typed::Unknown {
-            self.ignored.push(format!("--{name}"));
-        }
-        let Typed::Option(found) = found else {
-            // Its value, unless that may be a word of a callback's.
-            if value.is_empty() && self.command.get_positionals().next().is_none() {
-                rest.next_if(|next| self.is_stray(next));
+        let found = match self.find(name)? {
+            Typed::Option(found) => found,
+            other => {
+                self.ignored.extend((other == Typed::Unknown).then(|| format!("--{name}")));
+                // Its value, unless that may be a word of a callback's.
+                let has_words = self.command.get_positionals().next().is_some();
+                rest.next_if(|next| value.is_empty() && !has_words && self.is_stray(next));
+                return Ok(());
             }
-            return Ok(());
         };
         let mut words = vec![OsString::from_vec([b"--", found.as_bytes(), value].concat())];
         let takes_word = |arg: &&Arg| arg.get_action().takes_values() && !arg.is_require_equals_set();

@@ -3,31 +3,27 @@
 
 mod command;
 mod filter;
-mod logging;
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use barman_recover::{Code, Command as Asked, Config, Opt};
+use barman_recover::{Code, Command as Asked, Config, Level, Opt};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
 #[cfg(test)]
 pub use command::OWN;
+use command::{Env, LEVELS, SUB_COMMANDS, variable, with_environment};
 pub use command::{NAME, What, command};
-use command::{SUB_COMMANDS, variable, with_environment};
-use filter::{Filtered, filter};
-pub use logging::{Logging, Show};
+use filter::filter;
 
-/// What the arguments ask for.
-pub enum Ask {
-    /// Text for standard output, and the exit status.
-    Print(String, u8),
-    /// Something is wrong with them: text for standard error.
-    Wrong(String),
-    Run(Box<Run>),
-}
+/// As argparse's and clap's.
+pub const WRONG_USAGE: u8 = 2;
+
+/// A text instead of a run, and its exit status: what is wrong with the arguments, or the help that was asked for.
+pub type Said = (String, u8);
 
 /// A sub-command.
 pub struct Run {
@@ -44,32 +40,40 @@ pub struct Run {
     pub ignored: Vec<String>,
 }
 
-/// Reads the arguments; `env` looks up an environment variable.
-pub fn parse(argv: impl IntoIterator<Item = OsString>, env: impl Fn(&str) -> Option<OsString>) -> Ask {
-    let mut root = with_environment(command(), &env);
+/// Where the log goes, what is in it and how it looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logging {
+    pub file: Option<PathBuf>,
+    /// To standard error beside the file; without a file it goes there anyway.
+    pub stderr: bool,
+    /// An object a line, instead of what Python's `logging` writes.
+    pub json: bool,
+    /// Lines below this are left out.
+    pub level: Level,
+    /// Whether progress is shown; by default where standard error is a terminal.
+    pub progress: Option<bool>,
+}
+
+/// Reads the arguments.
+pub fn parse(argv: Vec<OsString>, env: Env) -> Result<Run, Said> {
+    let mut root = with_environment(command(), env);
     root.build();
-    let Filtered { words, names, ignored, command } = match filter(&root, argv) {
-        Ok(filtered) => filtered,
-        Err((command, why)) => return Ask::Wrong(wrong_usage(command, &why)),
-    };
-    let mut matches = match root.clone().try_get_matches_from(words) {
-        Ok(matches) => matches,
-        Err(error) if error.use_stderr() => return Ask::Wrong(wrong_usage(command, &reason(&error))),
-        Err(text) => return Ask::Print(text.to_string(), 0),
-    };
+    let filtered = filter(&root, argv).map_err(|(command, why)| wrong_usage(command, &why))?;
+    let command = filtered.command;
+    let matches = root.clone().try_get_matches_from(filtered.words());
+    let mut matches = matches.map_err(|error| {
+        if error.use_stderr() { wrong_usage(command, &reason(&error)) } else { (error.to_string(), 0) }
+    })?;
     while let Some((_, below)) = matches.remove_subcommand() {
         matches = below;
     }
-    if names.is_empty() && given(&matches, "api-url").is_some() {
-        return Ask::Print(root.render_help().to_string(), Code::NoCommand.exit_status());
+    if filtered.names.is_empty() && given(&matches, "api-url").is_some() {
+        return Err((root.render_help().to_string(), Code::NoCommand.exit_status()));
     }
-    match run(&names.join(" "), &matches) {
-        Ok(run) => Ask::Run(Box::new(Run { ignored, ..run })),
-        Err(why) => Ask::Wrong(wrong_usage(command, &why)),
-    }
+    run(&filtered.names.join(" "), &matches, filtered.ignored).map_err(|why| wrong_usage(command, &why))
 }
 
-fn run(name: &str, matches: &ArgMatches) -> Result<Run, String> {
+fn run(name: &str, matches: &ArgMatches, ignored: Vec<String>) -> Result<Run, String> {
     let sub = SUB_COMMANDS.iter().find(|(known, ..)| *known == name);
     let (_, what, asked, ..) = sub.ok_or("the following arguments are required: --api-url")?;
     let limit = given(matches, "limit").map_or(Some(20), |(limit, _)| limit.to_str()?.parse().ok());
@@ -79,19 +83,37 @@ fn run(name: &str, matches: &ArgMatches) -> Result<Run, String> {
     Ok(Run {
         what: *what,
         config: config(*asked, matches)?,
-        logging: logging::logging(matches)?,
+        logging: logging(matches)?,
         word: word("ID").or(word("role")).unwrap_or_default(),
         limit: if choice(matches, "all", &["false", "true"])? == Some(1) { usize::MAX } else { limit },
         json: choice(matches, "format", &["text", "json"])? == Some(1),
-        ignored: Vec::new(),
+        ignored,
+    })
+}
+
+/// The options of the log: the program's own, as the library prints nothing.
+fn logging(matches: &ArgMatches) -> Result<Logging, String> {
+    let file = given(matches, "log-file");
+    if let Some((_, source)) = file.as_ref().filter(|(path, _)| path.is_empty()) {
+        return Err(format!("argument {source}: must not be empty"));
+    }
+    let level = choice(matches, "log-level", &LEVELS)?.unwrap_or(1) + usize::from(matches.get_count("quiet"));
+    let level = level.saturating_sub(matches.get_count("verbose").into());
+    let progress = choice(matches, "progress", &["auto", "always", "never"])?.unwrap_or(0);
+    Ok(Logging {
+        file: file.map(|(path, _)| path.into()),
+        stderr: choice(matches, "log-stderr", &["false", "true"])? == Some(1),
+        json: choice(matches, "log-format", &["text", "json"])? == Some(1),
+        level: [Level::Debug, Level::Info, Level::Warning].get(level).copied().unwrap_or(Level::Error),
+        progress: [None, Some(true), Some(false)].get(progress).copied().flatten(),
     })
 }
 
 /// The one form of a usage error, after argparse's.
-pub fn wrong_usage(command: &Command, why: &str) -> String {
+pub fn wrong_usage(command: &Command, why: &str) -> Said {
     let usage = command.clone().render_usage().to_string();
     let name = command.get_bin_name().unwrap_or(NAME);
-    format!("{usage}\n{name}: error: {why}\nFor more information, try '--help'.\n")
+    (format!("{usage}\n{name}: error: {why}\nFor more information, try '--help'.\n"), WRONG_USAGE)
 }
 
 /// What clap has to say, without its form.
@@ -118,24 +140,18 @@ fn choice(matches: &ArgMatches, name: &str, words: &[&str]) -> Result<Option<usi
 /// The library's options; it has the defaults.
 fn config(asked: Asked, matches: &ArgMatches) -> Result<Config, String> {
     let mut config = Config::new();
-    // Of two that exclude each other one that was typed counts, whatever the environment has.
     let [model, reset] = [Opt::BarmanModel, Opt::Reset].map(|option| option.spec().name);
+    // Of two that exclude each other one that is typed counts, whatever the environment has.
     let is_typed = |name| given(matches, name).is_some_and(|(_, source)| source.starts_with('-'));
-    let left_out = match (is_typed(model), is_typed(reset)) {
-        (true, false) => reset,
-        (false, true) => model,
-        _ => "",
-    };
-    let mut has_model = false;
-    for spec in asked.options().filter(|spec| spec.name != left_out) {
+    let is_out =
+        |name| (name == model && is_typed(reset) || name == reset && is_typed(model)) && !is_typed(name);
+    let has_model = given(matches, model).is_some() && !is_out(model);
+    for spec in asked.options().filter(|spec| !is_out(spec.name)) {
         let Some((value, source)) = given(matches, spec.name) else { continue };
         let text = value.to_str().ok_or_else(|| format!("argument {source}: is not UTF-8"))?;
-        has_model |= spec.name == model;
         // The library finds an empty model missing, and has the exit status of the Python program for that.
         if spec.name != model || !text.is_empty() {
-            config
-                .set(spec.option, text)
-                .map_err(|error| format!("argument {source}: {}", error.reason()))?;
+            config.set(spec.option, text).map_err(|why| format!("argument {source}: {}", why.reason()))?;
         }
     }
     let missing: Vec<String> = config.missing(asked).map(|spec| format!("--{}", spec.name)).collect();

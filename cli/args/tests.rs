@@ -15,29 +15,28 @@ const NEEDED: [&str; 8] = [
     "--no_leader=1",
 ];
 
-fn ask(words: &[&str]) -> Ask {
+fn ask(words: &[&str]) -> Result<Run, Said> {
     ask_with(words, &[])
 }
 
-fn ask_with(words: &[&str], env: &[(&str, &str)]) -> Ask {
+fn ask_with(words: &[&str], env: &[(&str, &str)]) -> Result<Run, Said> {
     let words = std::iter::once("patroni_barman").chain(words.iter().copied()).map(OsString::from);
-    parse(words, |name| env.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.into()))
+    parse(words.collect(), &|name| {
+        env.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.into())
+    })
 }
 
-fn wrong_text(ask: Ask) -> String {
-    match ask {
-        Ask::Wrong(text) => text,
-        Ask::Run(_) => panic!("accepted"),
-        Ask::Print(text, _) => panic!("{text}"),
+fn wrong_text(asked: Result<Run, Said>) -> String {
+    match asked {
+        Err((text, WRONG_USAGE)) => text,
+        Err((text, _)) => panic!("{text}"),
+        Ok(_) => panic!("accepted"),
     }
 }
 
 /// The values that were understood, as far as the options can be seen: through their effect on a wrong value.
 fn recover(words: &[&str]) -> Run {
-    match ask(words) {
-        Ask::Run(run) => *run,
-        Ask::Wrong(text) | Ask::Print(text, _) => panic!("{text}"),
-    }
+    ask(words).unwrap_or_else(|(text, _)| panic!("{text}"))
 }
 
 fn with(more: &[&'static str]) -> Vec<&'static str> {
@@ -95,7 +94,7 @@ fn global_options_are_accepted_on_both_sides_and_the_last_value_wins() {
         (["--retry-wait=x"].into_iter().chain(with(&["--retry-wait=3"])).collect(), true),
         (["--retry-wait=3"].into_iter().chain(with(&["--retry-wait=x"])).collect(), false),
     ] {
-        assert_eq!(matches!(ask(&words), Ask::Run(_)), fine, "{words:?}");
+        assert_eq!(ask(&words).is_ok(), fine, "{words:?}");
     }
 }
 
@@ -153,7 +152,7 @@ fn bytes_that_are_not_utf8_are_refused_by_name() {
     use std::os::unix::ffi::OsStringExt;
     let bad = OsString::from_vec(b"--barman-server=\xff".to_vec());
     let words = std::iter::once("patroni_barman").chain(NEEDED).map(OsString::from).chain([bad]);
-    assert!(wrong_text(parse(words, |_| None)).contains("argument --barman-server: is not UTF-8"));
+    assert!(wrong_text(parse(words.collect(), &|_| None)).contains("argument --barman-server: is not UTF-8"));
 }
 
 #[test]
@@ -175,15 +174,15 @@ fn missing_options_are_named_together() {
     assert!(text.contains(says), "{text}");
     assert!(wrong_text(ask(&[])).contains("the following arguments are required: --api-url"));
     let follow = ["--api-url=http://h", "recover", "--barman-server=m", "--datadir=/d", "--operation-id=x"];
-    assert!(matches!(ask(&follow), Ask::Run(_)));
+    assert!(ask(&follow).is_ok());
 }
 
 #[test]
 fn no_sub_command_prints_the_help() {
-    assert!(matches!(ask(&["--api-url=http://h"]), Ask::Print(text, 255) if text.contains("recover")));
-    assert!(matches!(ask(&["--help"]), Ask::Print(text, 0) if text.contains("--api-url")));
-    assert!(matches!(ask(&["recover", "--help"]), Ask::Print(text, 0) if text.contains("--loop-wait")));
-    assert!(matches!(ask(&["--version"]), Ask::Print(text, 0) if text.contains(barman_recover::VERSION)));
+    assert!(matches!(ask(&["--api-url=http://h"]), Err((text, 255)) if text.contains("recover")));
+    assert!(matches!(ask(&["--help"]), Err((text, 0)) if text.contains("--api-url")));
+    assert!(matches!(ask(&["recover", "--help"]), Err((text, 0)) if text.contains("--loop-wait")));
+    assert!(matches!(ask(&["--version"]), Err((text, 0)) if text.contains(barman_recover::VERSION)));
 }
 
 #[test]
@@ -198,14 +197,14 @@ fn the_environment_stands_behind_the_command_line() {
     ];
     assert!(wrong_text(ask_with(&["recover"], &env)).contains("argument BARMAN_RECOVER_LOOP_WAIT: "));
     match ask_with(&["recover", "--loop-wait=1"], &env) {
-        Ask::Run(run) => assert_eq!(run.logging.file.as_deref(), Some("/log".as_ref())),
+        Ok(run) => assert_eq!(run.logging.file.as_deref(), Some("/log".as_ref())),
         _ => panic!("not accepted"),
     }
 }
 
 #[test]
 fn help_shows_every_option_with_default_and_environment() {
-    let Ask::Print(text, 0) = ask(&["recover", "--help"]) else { panic!() };
+    let Err((text, 0)) = ask(&["recover", "--help"]) else { panic!() };
     for spec in Asked::Recover.options() {
         assert!(text.contains(&format!("--{}", spec.name)), "{}", spec.name);
         assert!(text.contains(&format!("[env: {}]", spec.env())), "{}", spec.name);
@@ -238,7 +237,7 @@ fn levels_come_from_the_option_the_environment_and_the_short_options() {
             } else {
                 NEEDED.into_iter().chain(words.iter().copied()).collect()
             };
-            let Ask::Run(run) = ask_with(&all, env) else { panic!("{all:?}") };
+            let Ok(run) = ask_with(&all, env) else { panic!("{all:?}") };
             assert_eq!((run.logging.level, run.ignored.len()), (level, 0), "{all:?}");
         }
     }
@@ -246,22 +245,17 @@ fn levels_come_from_the_option_the_environment_and_the_short_options() {
 
 #[test]
 fn the_log_is_text_on_standard_error_unless_asked_otherwise() {
-    let quiet = Logging { file: None, stderr: false, json: false, level: Level::Info, progress: Show::Auto };
+    let quiet = Logging { file: None, stderr: false, json: false, level: Level::Info, progress: None };
     assert_eq!(recover(&with(&[])).logging, quiet);
-    let loud = Logging {
-        file: Some("/log".into()),
-        stderr: true,
-        json: true,
-        level: Level::Info,
-        progress: Show::Auto,
-    };
+    let loud =
+        Logging { file: Some("/log".into()), stderr: true, json: true, level: Level::Info, progress: None };
     assert_eq!(recover(&with(&["--log-file=/log", "--log-stderr", "--log-format", "json"])).logging, loud);
     let env = [
         ("BARMAN_RECOVER_LOG_FILE", "/log"),
         ("BARMAN_RECOVER_LOG_STDERR", "True"),
         ("BARMAN_RECOVER_LOG_FORMAT", "json"),
     ];
-    let Ask::Run(run) = ask_with(&NEEDED, &env) else { panic!("not accepted") };
+    let Ok(run) = ask_with(&NEEDED, &env) else { panic!("not accepted") };
     assert_eq!(run.logging, loud);
 }
 
@@ -269,21 +263,21 @@ const SWITCH: [&str; 4] =
     ["--api-url=http://h", "config-switch", "--barman-server=main", "--switch-when=always"];
 const CALLBACK: [&str; 3] = ["on_role_change", "replica", "demo"];
 
-fn switch(words: &[&str], env: &[(&str, &str)]) -> Ask {
+fn switch(words: &[&str], env: &[(&str, &str)]) -> Result<Run, Said> {
     ask_with(&[&SWITCH[..], words, &CALLBACK].concat(), env)
 }
 
 #[test]
 fn a_callback_has_its_three_words_at_the_end() {
     for words in [&["--reset"][..], &["--reset", "--typo", "value"], &["--barman-model", "m"], &["--re"]] {
-        let Ask::Run(run) = switch(words, &[]) else { panic!("{words:?}") };
+        let Ok(run) = switch(words, &[]) else { panic!("{words:?}") };
         assert_eq!((run.what, &run.word[..]), (What::ConfigSwitch, "replica"));
     }
     for callback in
         [&["on_start", "replica", "demo"][..], &["on_role_change", "master", "demo"], &["on_role_change"]]
     {
         let words = [&SWITCH[..], &["--reset"], callback].concat();
-        assert!(matches!(ask(&words), Ask::Wrong(_)), "{callback:?}");
+        assert!(matches!(ask(&words), Err((_, WRONG_USAGE))), "{callback:?}");
     }
 }
 
@@ -307,7 +301,7 @@ fn a_model_and_a_reset_exclude_each_other_unless_one_is_of_the_environment() {
         (&[], &[model]),
         (&[], &[reset]),
     ] {
-        assert!(matches!(switch(words, env), Ask::Run(_)), "{words:?} {env:?}");
+        assert!(switch(words, env).is_ok(), "{words:?} {env:?}");
     }
 }
 
@@ -315,14 +309,14 @@ fn a_model_and_a_reset_exclude_each_other_unless_one_is_of_the_environment() {
 fn the_patroni_configuration_of_a_recovery_can_be_pasted_behind_check() {
     let words: Vec<&str> =
         NEEDED.iter().map(|word| if *word == "recover" { "check" } else { word }).collect();
-    let Ask::Run(run) = ask(&words) else { panic!("not accepted") };
+    let Ok(run) = ask(&words) else { panic!("not accepted") };
     assert_eq!((run.what, run.ignored), (What::Check, Vec::new()));
 }
 
 #[test]
 fn operations_are_asked_for_in_three_ways() {
     let ask = |words: &[&str]| match ask(&[&["--api-url=http://h", "operations"][..], words].concat()) {
-        Ask::Run(run) => (run.what, run.word, run.limit, run.json),
+        Ok(run) => (run.what, run.word, run.limit, run.json),
         other => panic!("{}", wrong_text(other)),
     };
     for (words, expected) in [
@@ -426,13 +420,13 @@ fn help_is_a_sub_command_too() {
         (&["operations", "help", "wait"], "ID of the operation"),
         (&["verify", "-h"], "--data-directory"),
     ] {
-        assert!(matches!(ask(words), Ask::Print(text, 0) if text.contains(says)), "{words:?}");
+        assert!(matches!(ask(words), Err((text, 0)) if text.contains(says)), "{words:?}");
     }
 }
 
 #[test]
 fn the_help_of_a_restore_is_grouped_and_has_examples() {
-    let Ask::Print(text, 0) = ask(&["recover", "--help"]) else { panic!() };
+    let Err((text, 0)) = ask(&["recover", "--help"]) else { panic!() };
     let mut rest = &text[..];
     for heading in ["What is needed:", "Timing:", "TLS:", "Advanced:", "Log:", "Examples:", "Exit status: "] {
         let (_, behind) = rest.split_once(heading).unwrap_or_else(|| panic!("{heading} in {text}"));
@@ -444,7 +438,7 @@ fn the_help_of_a_restore_is_grouped_and_has_examples() {
 #[test]
 fn only_the_data_directory_is_needed_where_the_api_is_not() {
     for (command, what) in [("verify", What::Verify), ("cancel", What::Cancel)] {
-        let Ask::Run(run) = ask(&[command, "--datadir=/d"]) else { panic!("{command}") };
+        let Ok(run) = ask(&[command, "--datadir=/d"]) else { panic!("{command}") };
         assert_eq!((run.what, run.ignored), (what, vec![]));
     }
 }

@@ -1,5 +1,7 @@
 //! The backups of a Barman server, so that nobody needs the Barman host to choose one. Asks only.
 
+use serde::Serialize;
+
 use crate::api::diagnose::{self, Unknown};
 use crate::api::{OperationKind, Request};
 use crate::cancel::Cancel;
@@ -14,7 +16,7 @@ use crate::world::here::Here;
 use crate::world::host::Host;
 
 /// A backup of a Barman server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Backup {
     /// Its ID, which is what the option `backup-id` takes.

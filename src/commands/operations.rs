@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::api::{OperationKind, Reply, Request, Status, TransportError};
 use crate::cancel::Cancel;
 use crate::config::options::Command;
@@ -17,15 +19,17 @@ use crate::world::Interrupt;
 use crate::world::here::Here;
 use crate::world::host::Host;
 
-/// An operation of the API.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An operation of the API; serialized in its words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Operation {
     /// Its ID, which is the time of its start in the Barman host's time zone.
     pub id: String,
     /// The API's word for what it does: `recovery`, `config_switch`, ...; "" when it doesn't say.
+    #[serde(rename = "type")]
     pub kind: String,
     /// Its state; none when the API did not tell.
+    #[serde(rename = "status")]
     pub state: Option<OperationState>,
 }
 
@@ -55,6 +59,28 @@ impl std::fmt::Display for OperationsError {
 }
 
 impl std::error::Error for OperationsError {}
+
+impl OperationsError {
+    /// The code that stands for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            OperationsError::InvalidArgument(_) => Code::InvalidArgument,
+            OperationsError::Http(_) => Code::HttpError,
+            OperationsError::Cancelled => Code::Cancelled,
+            OperationsError::TimedOut => Code::TimedOut,
+        }
+    }
+
+    /// What to do about it, in one line; may be empty.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        match self {
+            OperationsError::Http(problem) => &problem.hint,
+            _ => "",
+        }
+    }
+}
 
 impl From<ConfigError> for OperationsError {
     fn from(error: ConfigError) -> Self {

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Serialize, Serializer};
+
 use crate::config::options::Command;
 use crate::config::{Config, ConfigError};
 use crate::text::{printable, utc};
@@ -19,18 +21,22 @@ const MOMENT: Duration = Duration::from_secs(1);
 const LOOKS: u32 = 5;
 
 /// What is in a data directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RestoreState {
     /// A complete restore by Barman, on which PostgreSQL has not been started yet.
     Complete,
     /// Barman is writing into it, or something in it has just changed.
+    #[serde(rename = "being written")]
     BeingWritten,
     /// Files without the last mark of a restore: one that was cut off, or data that Barman did not restore.
     Incomplete,
     /// PostgreSQL is running in it, or has been started in it since the restore.
+    #[serde(rename = "in use")]
     InUse,
     /// Nothing: it is missing, empty, no directory, or can't be seen.
+    #[serde(rename = "none")]
     Nothing,
 }
 
@@ -49,7 +55,7 @@ impl RestoreState {
 }
 
 /// What [`verify`] has seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Verified {
     /// The data directory, with its whole path.
@@ -65,7 +71,7 @@ pub struct Verified {
 }
 
 /// A complete restore, as it says itself what it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CompleteRestore {
     /// The ID of the backup; `None` where the directory does not say it.
@@ -74,10 +80,17 @@ pub struct CompleteRestore {
     pub server: String,
     /// When the backup was taken, as Barman writes it: `2026-11-24 16:37:15.488941+00:00`.
     pub taken: String,
-    /// When Barman wrote its last file.
+    /// When Barman wrote its last file; serialized as `2026-11-24T16:37:15Z`.
+    #[serde(serialize_with = "rfc3339")]
     pub restored: SystemTime,
     /// The newest WAL file that came with it, if any.
     pub last_wal: Option<String>,
+}
+
+fn rfc3339<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let text = utc(i64::try_from(since.as_secs()).unwrap_or_default());
+    to.serialize_str(&text.replace(" UTC", "Z").replace(' ', "T"))
 }
 
 impl Verified {

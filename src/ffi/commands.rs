@@ -204,13 +204,8 @@ fn listed(operations: &[Operation]) -> Done {
 
 fn answered(answer: Result<Done, OperationsError>) -> Done {
     answer.unwrap_or_else(|error| {
-        let (code, hint) = match &error {
-            OperationsError::InvalidArgument(_) => (Code::InvalidArgument, ""),
-            OperationsError::Http(problem) => (Code::HttpError, &problem.hint[..]),
-            OperationsError::Cancelled => (Code::Cancelled, ""),
-            OperationsError::TimedOut => (Code::TimedOut, ""),
-        };
-        Done { report: report(code, &error.to_string(), hint), rows: Rows::default() }
+        let report = report(error.code(), &error.to_string(), error.hint());
+        Done { report, rows: Rows::default() }
     })
 }
 

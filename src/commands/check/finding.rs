@@ -1,9 +1,12 @@
 //! What a check has found of one thing, and how findings are handed out.
 
+use serde::Serialize;
+
 use crate::text::printable;
 
 /// How one thing was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
 #[non_exhaustive]
 pub enum Verdict {
     /// As it should be.
@@ -30,7 +33,7 @@ impl Verdict {
 }
 
 /// What was found of one thing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
     /// How it was found.
