@@ -313,7 +313,7 @@ impl State {
     fn copy_anew(&mut self, number: usize, node: usize, part: Part, backup: &str) {
         let tree = self.nodes[node].tree.unwrap_or_else(|| self.make_tree(node));
         self.restores[number].tree = Some(tree);
-        self.write(tree, part, backup);
+        self.put(tree, part, backup, part == Part::AutoConf);
     }
 
     pub(super) fn receivers_gone(&mut self, number: usize) {

@@ -46,6 +46,8 @@ const ALL: [Part; 9] = [
 pub(super) struct Written {
     number: u64,
     at: Duration,
+    /// Whether Barman has edited it.
+    edited: bool,
     pub(super) backup: String,
 }
 
@@ -180,13 +182,16 @@ impl State {
     }
 
     pub(super) fn write(&mut self, tree: usize, part: Part, backup: &str) {
-        let written = Written { number: self.number(), at: self.now, backup: backup.into() };
+        self.put(tree, part, backup, false);
+    }
+
+    pub(super) fn put(&mut self, tree: usize, part: Part, backup: &str, edited: bool) {
+        let written = Written { number: self.number(), at: self.now, edited, backup: backup.into() };
         let tree = &mut self.trees[tree];
         tree.writes += 1;
-        // What rsync finds in place it leaves alone, but for what Barman edits.
-        let edited = matches!(part, Part::Info | Part::AutoConf);
         match &mut tree.parts[part as usize] {
-            Some(old) if old.backup == backup && !edited => {}
+            // What rsync finds in place it leaves alone; what Barman has edited has another time.
+            Some(old) if old.backup == backup && !edited && !old.edited => {}
             // A directory stays, whatever comes into it.
             Some(old) if matches!(part, Part::Global | Part::Base) => old.backup = backup.into(),
             slot => *slot = Some(written),
