@@ -36,7 +36,7 @@ pub fn run(run: &Run) -> Result<ExitCode, Said> {
         );
     }
     if sys::is_root() && matches!(run.what, What::Recover | What::Cancel) {
-        log.write(Level::Warning, "running as root: run this as the user that Patroni and PostgreSQL run as, which can't write a state file of root's");
+        log.write(Level::Warning, "running as root: run this as the user that Patroni and PostgreSQL run as; that user can't write a state file that root leaves");
     }
     let mut end = ask(run, &watched.cancel, &log);
     let is_cancelled = end.code == Code::Cancelled.name();

@@ -68,7 +68,7 @@ impl<'a> Filtered<'a> {
         } else if self.is_short(&text) {
             self.options.push(("", vec![word]));
         } else if text.contains("://") {
-            return Err("a URL where none belongs (is it for --api-url?)".into()); // it may hold a password
+            return Err("an unexpected URL (is it for --api-url?)".into()); // it may hold a password
         } else if text.starts_with(DASHES) || text.contains('=') {
             let name = as_far_as_a_name(text.trim_start_matches(DASHES));
             if name.len() > 2
@@ -120,7 +120,7 @@ impl<'a> Filtered<'a> {
         let names = |command: &'a Command| all_names(command).map(|(_, name)| name);
         match typed(name, names(self.command))? {
             Typed::Unknown => match typed(name, self.command.get_subcommands().flat_map(names))? {
-                Typed::Option(found) => Err(format!("--{found} belongs behind the sub-command")),
+                Typed::Option(found) => Err(format!("--{found} must come after the sub-command")),
                 other => Ok(other),
             },
             known => Ok(known),

@@ -377,7 +377,7 @@ fn a_word_that_is_most_likely_a_slip_is_refused() {
         assert!(text.contains("patroni_barman recover: error: "), "{text}");
     }
     let in_front = wrong_text(ask(&[&["--backup-id=X"], &NEEDED[..]].concat()));
-    assert!(in_front.contains("--backup-id belongs behind the sub-command"), "{in_front}");
+    assert!(in_front.contains("--backup-id must come after the sub-command"), "{in_front}");
     for fine in [
         &["--ssh-command", "ssh h", "-v"][..],
         &["--connstring", "host=a port=5432"],

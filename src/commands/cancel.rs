@@ -128,9 +128,9 @@ fn end(
         }
     }
     let ended = end_receivers(world, restore)?;
-    let what = if ended || id.is_some() { "the restore has ended" } else { "there was nothing to end" };
+    let what = if ended || id.is_some() { "the restore has ended" } else { "nothing had to be ended" };
     let directory = &restore.data_directory;
-    log(world, Level::Info, &format!("{what}: no rsync receiver is in {directory} any more"));
+    log(world, Level::Info, &format!("{what}: no rsync receiver is writing into {directory}"));
     leave(world, id, known.state, has_ended);
     Ok(())
 }
@@ -185,7 +185,7 @@ fn end_operation(
     let mut run = Run::new(world, api, OperationKind::Recovery, restore.loop_wait);
     run.set_operation(Some(id), OperationState::InProgress);
     let mut watch = Watch::of(restore, run.now(), Snapshot::NOTHING);
-    watch.resume(run.world.look(), record.identity, Some("it is being ended".into()));
+    watch.resume(run.world.look(), record.identity, Some("as asked".into()));
     let ended = follow(&mut run, &mut watch, std::slice::from_ref(id));
     known.http_status = run.http_status;
     let fate = ended?.first().map(|ended| ended.fate.state());

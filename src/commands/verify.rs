@@ -159,7 +159,7 @@ fn without_mark(directory: &str, now: &Snapshot, changes: bool) -> (RestoreState
         Content::Something => (
             RestoreState::Incomplete,
             format!(
-                "{directory} has no last mark of a restore by Barman: the restore was cut off, or the data came from elsewhere"
+                "{directory} lacks the files that Barman writes last: the restore was cut off, or Barman has not restored this data"
             ),
         ),
     }

@@ -23,12 +23,13 @@ pub(crate) fn refuse_unfit_directory(run: &mut Run, restore: &Restore) -> Result
         format!("the data directory is {directory}, the root directory")
     } else if let Some(owner) = owner {
         format!(
-            "the data directory {directory} belongs to another user ({owner}), and this one may not write into it"
+            "the data directory {directory} belongs to a different user ({owner}), and this user may not write into it"
         )
     } else {
         return Ok(());
     };
-    let hint = "check --data-directory, and run this as the user that Patroni runs as; --force restores all the same";
+    let hint =
+        "check --data-directory, and run this as the user that Patroni runs as; --force restores anyway";
     unless_forced(run, restore, Code::InvalidArgument, message, hint)
 }
 
@@ -44,7 +45,7 @@ pub(crate) fn refuse_too_large(run: &mut Run, restore: &Restore) -> Result<(), E
         match (found.backup, run.room) {
             (Asked::Answered(backup), Some(room)) => {
                 let Some(message) = too_large(restore, &backup, room) else { return Ok(()) };
-                let hint = "make room, or restore to a larger file system; --force restores all the same";
+                let hint = "make room, or restore to a larger file system; --force restores anyway";
                 run.room = None; // it has been said
                 return unless_forced(run, restore, Code::RecoveryFailed, message, hint);
             }

@@ -68,7 +68,7 @@ fn newest(diagnosis: &Diagnosis) -> Finding {
     let now = diagnosis.barman.now.as_ref().and_then(Moment::unix);
     let age = now.zip(time).and_then(|(now, time)| u64::try_from(now - time).ok());
     let Some(age) = age else {
-        return Finding::ok(NEWEST, format!("{}; how old it is is not known", backup.id));
+        return Finding::ok(NEWEST, format!("{}; its age is not known", backup.id));
     };
     let detail = format!("{}, {} old", backup.id, clock(Duration::from_secs(age)));
     if age >= OLD {
@@ -100,11 +100,12 @@ fn enough(there: &Path, free: u64, used: u64, bytes: u64) -> Finding {
     };
     let detail = format!("{} at {}{with} for a backup of {}", size(free), there.display(), size(bytes));
     if room < bytes {
-        let hint = "make room, or restore to a larger file system; tablespaces elsewhere count less here";
+        let hint =
+            "make room, or restore to a larger file system; tablespaces on other file systems need less here";
         return Finding::failed(SPACE, detail, hint);
     }
     if room - bytes < bytes / 10 {
-        return Finding::warning(SPACE, detail, "the WAL since the backup comes on top");
+        return Finding::warning(SPACE, detail, "the WAL since the backup needs space too");
     }
     Finding::ok(SPACE, detail)
 }

@@ -53,7 +53,7 @@ fn version(diagnosis: &Diagnosis, place: &Place) -> Finding {
         ),
         (..3, _) | (3, ..14) => Finding::warning(
             VERSION,
-            format!("{version} is older than 3.14: whether it has restored everything may not be seen here"),
+            format!("{version} is older than 3.14: this program may not see whether a restore is complete"),
             "upgrade Barman",
         ),
         _ => Finding::ok(VERSION, version),
@@ -92,7 +92,7 @@ fn archiving(diagnosis: &Diagnosis) -> Finding {
     match status.is_archiving {
         Some(false) => Finding::warning(ARCHIVING, "PostgreSQL is not archiving", hint),
         Some(true) => Finding::ok(ARCHIVING, "PostgreSQL archives its WAL"),
-        None => Finding::ok(ARCHIVING, "no trouble is known (WAL is streamed, or the server can't be asked)"),
+        None => Finding::ok(ARCHIVING, "no problem is known (WAL is streamed, or the server can't be asked)"),
     }
 }
 
@@ -102,7 +102,7 @@ fn last_wal(diagnosis: &Diagnosis) -> Finding {
     };
     let now = diagnosis.barman.now.as_ref().and_then(Moment::unix);
     let Some(age) = now.and_then(|now| u64::try_from(now - wal.unix).ok()) else {
-        return Finding::ok(WAL, format!("{}; how old it is is not known", wal.name));
+        return Finding::ok(WAL, format!("{}; its age is not known", wal.name));
     };
     let detail = format!("{}, {} ago", wal.name, clock(Duration::from_secs(age)));
     if age >= OLD_WAL {
@@ -128,20 +128,23 @@ fn cluster(diagnosis: &Diagnosis, place: &Place) -> Finding {
     };
     if ours != theirs {
         let detail = format!(
-            "the data directory belongs to another cluster: its system identifier is {ours}, the backup's {theirs}"
+            "the data directory belongs to a different cluster: its system identifier is {ours}, the backup's {theirs}"
         );
         let hint =
-            "check --barman-server and --data-directory: a restore would replace one cluster by another";
+            "check --barman-server and --data-directory: a restore would replace one cluster with another";
         return Finding::failed(CLUSTER, detail, hint);
     }
     let version = newest.and_then(|backup| backup.version).map(PgVersion::major);
     match (&place.version, version) {
         (Some(ours), Some(theirs)) if *ours != theirs => Finding::failed(
             CLUSTER,
-            format!("the data directory is of PostgreSQL {ours}, the backup of {theirs}"),
+            format!("the data directory is from PostgreSQL {ours}, the backup from {theirs}"),
             "after an upgrade take a new backup; check --barman-server",
         ),
-        _ => Finding::ok(CLUSTER, format!("the data directory and the backup are of one cluster ({ours})")),
+        _ => Finding::ok(
+            CLUSTER,
+            format!("the data directory and the backup belong to the same cluster ({ours})"),
+        ),
     }
 }
 

@@ -29,7 +29,10 @@ pub(super) fn look(world: &mut dyn World, asked: &Asked, report: &mut Report) ->
     report.add(of_directory(directory, &look, receivers));
     match &asked.restore.state_file {
         Some(path) => report.add(of_state_file(path, asked)),
-        None => report.skip(&[STATE_FILE], "--no-state-file: a run that was killed is forgotten"),
+        None => report.skip(
+            &[STATE_FILE],
+            "--no-state-file: after a kill the next run does not know about the restore",
+        ),
     }
     let used = if look.content == Content::Something { used(path) } else { 0 };
     Place {
@@ -55,29 +58,30 @@ fn of_directory(directory: &str, look: &Snapshot, receivers: usize) -> Finding {
     if receivers > 0 {
         let detail =
             format!("a restore is running: {receivers} rsync receivers are writing into {directory}");
-        let hint = "the next run waits for its end; 'patroni_barman cancel' ends it when its own run is gone";
+        let hint =
+            "the next run waits for it to end; 'patroni_barman cancel' ends it when its own run is gone";
         return Finding::warning(DIRECTORY, detail, hint);
     }
     if let Some(owner) = foreign_owner(path) {
-        let what = format!("belongs to another user ({owner}), and this one may not write into it");
+        let what = format!("belongs to a different user ({owner}), and this user may not write into it");
         return failed(&what, "run this as the user that Patroni runs as, or name another directory");
     }
     match look.content {
         Content::NotADirectory if path.is_symlink() && !path.exists() => failed(
-            "is a link to what does not exist",
-            "make the directory that it leads to, or remove the link",
+            "is a symbolic link to a directory that does not exist",
+            "create the directory that it points to, or remove the link",
         ),
         Content::NotADirectory => {
             failed("is not a directory", "mistyped? Barman refuses it; remove it, or name another")
         }
         Content::Something => warning(
             "is not empty",
-            "Barman 3.15 and later refuse it; Patroni empties it before it calls, you have to by hand",
+            "Barman 3.15 and later refuse it; Patroni empties it before it calls the hook, otherwise empty it by hand",
         ),
         Content::Unseen => unseen(directory),
         Content::Missing if !sys::may_write(parent(path)) => failed(
             "does not exist, and this user may not write into its parent directory",
-            "run this as the user that Patroni runs as; make the directory, owned by the user that ssh logs in as",
+            "run this as the user that Patroni runs as; create the directory, owned by the user that ssh logs in as",
         ),
         Content::Missing => Finding::ok(DIRECTORY, format!("{directory} does not exist yet")),
         Content::Empty if !sys::may_write(path) => failed(
@@ -96,13 +100,13 @@ fn unseen(directory: &str) -> Finding {
     let what = if is_there { "can't be read" } else { "and its parent directory do not exist" };
     if is_there || !sys::may_write(nearest) {
         let detail = format!("{directory} {what}, and this user may not write into {}", nearest.display());
-        let hint = "mistyped? run this as the user that Patroni runs as; make the parent directory";
+        let hint = "mistyped? run this as the user that Patroni runs as; create the parent directory";
         return Finding::failed(DIRECTORY, detail, hint);
     }
     Finding::warning(
         DIRECTORY,
         format!("{directory} {what}"),
-        "mistyped? Barman makes both, but a run can keep no state file in a directory that does not exist",
+        "mistyped? Barman creates both, but the state file needs the parent directory to exist",
     )
 }
 
@@ -113,13 +117,15 @@ fn of_state_file(path: &Path, asked: &Asked) -> Finding {
             return Finding::ok(STATE_FILE, format!("none is left over at {shown}"));
         }
         Ok(None) => {
-            let detail =
-                format!("this user can't write {shown}: a run after a kill won't know of the one before");
-            let hint = "run this as the user that Patroni runs as; give another place with --state-file";
+            let detail = format!(
+                "this user can't write {shown}: after a kill the next run does not know about the restore"
+            );
+            let hint =
+                "run this as the user that Patroni runs as; choose a different place with --state-file";
             return Finding::warning(STATE_FILE, detail, hint);
         }
         Err(error) => {
-            let hint = "the next run does without it; give another place with --state-file";
+            let hint = "the next run continues without it; choose a different place with --state-file";
             return Finding::warning(STATE_FILE, format!("{shown} can't be used: {error}"), hint);
         }
         Ok(Some(found)) => found,
@@ -130,7 +136,7 @@ fn of_state_file(path: &Path, asked: &Asked) -> Finding {
     if is_held {
         let pid = record.map_or(String::new(), |record| format!(" (pid {})", record.run.pid));
         let detail = format!("a restore is running: a run{operation}{pid} has locked {shown}");
-        return Finding::warning(STATE_FILE, detail, "the next run waits for its end");
+        return Finding::warning(STATE_FILE, detail, "the next run waits for it to end");
     }
     match &said {
         Err(why) => Finding::warning(

@@ -79,10 +79,10 @@ fn look(world: &mut Here, asked: &Asked, host: &Host, report: &mut Report) {
 fn user() -> Finding {
     let user = local::user();
     if sys::effective_user() == 0 {
-        let hint = "run it as the user that Patroni runs as: what root may do says nothing of that user";
+        let hint = "run it as the user that Patroni runs as: what root may do says nothing about that user";
         return Finding::warning("user", "this is root", hint);
     }
-    Finding::ok("user", format!("{user}: Patroni's and PostgreSQL's user should be the same"))
+    Finding::ok("user", format!("this is {user}: Patroni and PostgreSQL should run as the same user"))
 }
 
 /// Barman starts one here for each copy.

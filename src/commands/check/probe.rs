@@ -169,7 +169,7 @@ fn judge(probed: &Probed, asked: &Asked, diagnosis: &Diagnosis, report: &Report)
     let home = diagnosis.barman.home.as_deref().unwrap_or("<barman_home>");
     let server = &asked.connection.barman_server;
     let output =
-        format!("Barman's own words are in {home}/{server}/output/{operation}.json on the Barman host");
+        format!("Barman's own output is in {home}/{server}/output/{operation}.json on the Barman host");
     let took = seconds(*took);
     match (opened, status) {
         (_, Some(Status::Done)) => Finding::failed(
@@ -182,14 +182,14 @@ fn judge(probed: &Probed, asked: &Asked, diagnosis: &Diagnosis, report: &Report)
         (Some(after), Some(_)) => Finding::ok(
             PROBE,
             format!(
-                "Barman logged in on this node and looked into a scratch directory, after {} (operation {operation}, which is FAILED, as it should be)",
+                "Barman logged in on this node and looked into a scratch directory, after {} (operation {operation}, which is FAILED, as expected)",
                 seconds(*after)
             ),
         ),
         (Some(after), None) => Finding::ok(
             PROBE,
             format!(
-                "Barman logged in on this node and looked into a scratch directory, after {} (operation {operation}, which will be FAILED, as it should be)",
+                "Barman logged in on this node and looked into a scratch directory, after {} (operation {operation}, which will be FAILED, as expected)",
                 seconds(*after)
             ),
         ),
@@ -197,7 +197,7 @@ fn judge(probed: &Probed, asked: &Asked, diagnosis: &Diagnosis, report: &Report)
             let ended = if status.is_some() { "has FAILED" } else { "is still in progress" };
             Finding::failed(
                 PROBE,
-                format!("Barman has not looked at this node: operation {operation} {ended} after {took}"),
+                format!("Barman has not reached this node: operation {operation} {ended} after {took}"),
                 format!("{}; {output}", causes(report)),
             )
         }
@@ -213,8 +213,8 @@ fn causes(report: &Report) -> String {
     };
     let user = local::user();
     format!(
-        "{first}likely, in this order: Barman can't log in (on the Barman host, as Barman's user, run the ssh command with 'true' behind it: \
-        key, port, host key); it logs in on another host; it logs in as another user than {user}; its sshd runs in another container than this"
+        "{first}likely causes, in this order: Barman can't log in (on the Barman host, as Barman's user, run the ssh command with 'true' behind it: \
+        key, port, host key); it logs in on a different host; it logs in as a different user than {user}; its sshd runs in a different container"
     )
 }
 

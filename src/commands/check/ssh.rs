@@ -28,7 +28,7 @@ pub(super) fn look(command: &str, api: &Url, report: &mut Report) {
     let has_host = ssh.is_ssh() && ssh.host.is_some();
     report.add(form);
     if !has_host {
-        return report.skip(&[USER, HOST], "the ssh command does not name them as ssh's own does");
+        return report.skip(&[USER, HOST], "the ssh command is not a plain 'ssh [USER@]HOST'");
     }
     report.add(user(&ssh, &local::user()));
     report.add(host(ssh.host.as_deref().unwrap_or_default(), &api.host));
@@ -48,8 +48,8 @@ fn form(ssh: &SshCommand) -> Finding {
     if ssh.has_more && ssh.is_ssh() {
         return Finding::warning(
             COMMAND,
-            "--ssh-command goes on behind the host",
-            "Barman puts its own command there: leave out what comes behind the host",
+            "--ssh-command has words after the host",
+            "Barman puts its own command there: remove what follows the host",
         );
     }
     let tried = "whether it works is tried by --probe";
@@ -68,21 +68,21 @@ fn user(ssh: &SshCommand, ours: &str) -> Finding {
         }
         Some(theirs) => Finding::warning(
             USER,
-            format!("it logs in as {theirs}, and this is {ours}"),
+            format!("it logs in as {theirs}, but this user is {ours}"),
             format!(
-                "a restore has to belong to PostgreSQL's user: log in as {ours}, or run this as {theirs}"
+                "the restored files must belong to PostgreSQL's user: log in as {ours}, or run this as {theirs}"
             ),
         ),
         None => Finding::warning(
             USER,
-            format!("it names no user: ssh logs in as Barman's own, and this is {ours}"),
+            format!("it names no user: ssh logs in with the name of Barman's user, but this user is {ours}"),
             format!("name the user, {ours}@HOST, unless ssh's configuration on the Barman host does"),
         ),
     }
 }
 
 fn host(name: &str, api_host: &str) -> Finding {
-    let hint = "a restore would go to that host, unless ssh's configuration on the Barman host says otherwise; --probe tells";
+    let hint = "a restore would go to that host, unless ssh's configuration on the Barman host says otherwise; --probe shows it";
     let addresses = match local::addresses(name, LOOKUP) {
         Ok(addresses) => addresses,
         Err(why) => return Finding::warning(HOST, format!("{name} is not known here: {why}"), hint),

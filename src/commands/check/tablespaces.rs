@@ -28,11 +28,12 @@ fn one(tablespace: &Tablespace, in_use: bool) -> Finding {
     let path = Path::new(location);
     let failed =
         |what: &str, hint: &str| Finding::failed(TABLESPACES, format!("{name}: {location} {what}"), hint);
-    let owner = "PostgreSQL's user has to be able to write there: the API can't have it restored elsewhere";
+    let owner =
+        "PostgreSQL's user has to be able to write there: the API can't restore it to a different place";
     let Ok(found) = fs::metadata(path) else {
         let above = nearest(path);
         if path.is_symlink() {
-            return failed("is a link to what does not exist", owner);
+            return failed("is a symbolic link to a directory that does not exist", owner);
         }
         if !sys::may_write(above) {
             let what = format!("does not exist, and this user may not write into {}", above.display());

@@ -104,7 +104,7 @@ fn a_restore_whose_run_was_killed_is_ended() {
     assert!(log.contains("sent SIGTERM to 2 rsync receivers") && log.contains("is FAILED"), "{log}");
     assert!(!node.has_state_file() && verify(&node.data).receivers == 0);
     let (nothing, log) = end_restore(&given);
-    assert!(nothing.code == Code::RecoveryDone && log.contains("nothing to end"), "{log}");
+    assert!(nothing.code == Code::RecoveryDone && log.contains("nothing had to be ended"), "{log}");
     assert!(!node.has_state_file());
 }
 

@@ -193,7 +193,7 @@ fn the_data_directory_is_judged_as_a_restore_would_find_it() {
     assert_ne!(found("/proc/no/data").verdict, Verdict::Ok, "root may write everywhere, by its own account");
     is(&data, Verdict::Ok, "does not exist yet");
     std::os::unix::fs::symlink("nowhere", &data).unwrap();
-    is(&data, Verdict::Failed, "a link to what does not exist");
+    is(&data, Verdict::Failed, "a symbolic link to a directory that does not exist");
     fs::remove_file(&data).unwrap();
     fs::write(&data, "x").unwrap();
     is(&data, Verdict::Failed, "not a directory");
