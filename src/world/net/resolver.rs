@@ -102,6 +102,7 @@ impl HostResolver {
         }
         let lookup = match cache.under_way.take().filter(|lookup| lookup.name == name) {
             Some(lookup) => lookup,
+            None if self.host.interrupt().is_some() => return Err(Error::Timeout(timeout.reason)),
             None => Lookup::start(name)?,
         };
         match self.wait(&lookup, *timeout.after) {
@@ -176,6 +177,15 @@ mod tests {
         assert_ne!(since(), first);
         resolver.cache.lock().unwrap().forget();
         assert_eq!(since(), None);
+    }
+
+    #[test]
+    fn after_an_interrupt_no_lookup_is_started() {
+        let resolver = resolver();
+        resolver.host.cancel.cancel();
+        let found = resolver.lookup("localhost:1", limit(Duration::from_secs(600)));
+        assert!(matches!(found, Err(Error::Timeout(_))));
+        assert!(resolver.cache.lock().unwrap().under_way.is_none());
     }
 
     /// A lookup that hangs, as with a name server that does not answer: no second thread is started for it.
