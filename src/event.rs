@@ -1,4 +1,4 @@
-//! What a run tells while it goes on. Plain values: the program and the C border format them. Pure.
+//! What a run reports while it lasts. Plain values: the program and the C border format them. Pure.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::text::{clock, printable, size};
 pub enum Level {
     /// For those who look for a fault.
     Debug = 0,
-    /// The course of things.
+    /// What the run does.
     Info = 1,
     /// Something is odd, and the run goes on.
     Warning = 2,

@@ -1,5 +1,5 @@
 //! Restores a [Barman] backup onto a PostgreSQL node through [pg-backup-api], the REST server beside Barman:
-//! asks it to start `barman recover` towards this node, follows the operation to its end, and tells how it
+//! asks it to start `barman recover` towards this node, follows the operation to its end, and reports how it
 //! ended. It is the library behind Patroni's hook `patroni_barman`, and has a C ABI (`barman_recover.h`).
 //!
 //! ```no_run
@@ -26,7 +26,7 @@
 //! # }
 //! ```
 //!
-//! Beside [`run`]: [`check`](check()) tells whether a restore could begin,
+//! Beside [`run`]: [`check`](check()) checks whether a restore could begin,
 //! [`config_switch`](config_switch()) switches Barman's configuration at a role change, [`Operations`] asks
 //! what the API knows, [`backups`](backups()) lists what can be restored, [`verify`](verify()) looks at what a restore
 //! has left, and [`end_restore`](end_restore()) ends one that nobody follows any more.

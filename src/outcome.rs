@@ -12,12 +12,12 @@ use crate::text::printable;
 #[repr(i32)]
 #[non_exhaustive]
 pub enum Code {
-    /// The backup was restored.
+    /// The backup was restored, and the data is in the data directory.
     RecoveryDone = 0,
-    /// Barman says that the recovery failed; or the data directory does not hold the data that it should, or
-    /// nothing arrived in it for the stall timeout.
+    /// Barman says that the recovery failed; or the data is not in the data directory; or nothing has arrived in it
+    /// for the stall timeout.
     RecoveryFailed = 1,
-    /// The API refused the request, or could not be talked to any more.
+    /// The API refused the request, or could not be reached any more.
     HttpError = 2,
     /// The program was called without a sub-command. The library never returns it.
     NoCommand = -1,
@@ -29,8 +29,8 @@ pub enum Code {
     Cancelled = -4,
     /// The overall deadline passed.
     TimedOut = -5,
-    /// The handle is running or has run, a PostgreSQL runs in the data directory, or a state file
-    /// speaks of another recovery; nothing was started.
+    /// The handle is running or has run, PostgreSQL is running in the data directory, or the state file belongs to a
+    /// different API, server, data directory or operation. Nothing was started.
     Busy = -6,
     /// A bug in the library, caught at the C border.
     Panic = -7,
@@ -86,7 +86,7 @@ pub enum SwitchCode {
     Skipped = 1,
     /// Barman says that the switch failed.
     Failed = 2,
-    /// The API refused the request, or could not be talked to any more.
+    /// The API refused the request, or could not be reached any more.
     HttpError = 3,
     /// An option is missing or wrong; nothing was sent.
     InvalidArgument = 4,
@@ -126,7 +126,7 @@ fn lowest_byte(code: i32) -> u8 {
     lowest
 }
 
-/// What is known about the operation on the Barman host. It tells whether files may still be landing in
+/// What is known about the operation on the Barman host. It shows whether files may still be written into
 /// the data directory. The numbers are part of the C ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

@@ -17,7 +17,7 @@ pub(crate) fn one_line(text: &str) -> String {
     }
 }
 
-/// The text as it is, in one line: an option, a state file or an ID may hold what is none.
+/// The text as it is, in one line: an option, a state file or an ID may hold line breaks.
 pub(crate) fn printable(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

@@ -92,7 +92,7 @@ fn number(digits: &str) -> Option<i64> {
     plain.then(|| digits.parse().ok())?
 }
 
-/// Whether the operation of this ID is not older than two days. An ID that is no time may be of any.
+/// Whether the operation of this ID is not older than two days. An ID that is not a time may be of any.
 pub(crate) fn is_recent(id: &str, now: Date) -> bool {
     Date::of_id(id).is_none_or(|day| day.0 >= now.0 - RECENT_DAYS)
 }

@@ -140,7 +140,7 @@ impl Reply {
         }
     }
 
-    /// The status of the operation that was asked about, or why this answer doesn't tell it.
+    /// The status of the operation that was asked about, or why this answer does not have it.
     pub(crate) fn operation(&self) -> Result<Status, String> {
         #[derive(Deserialize)]
         struct Body {

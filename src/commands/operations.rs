@@ -28,7 +28,7 @@ pub struct Operation {
     /// The API's word for what it does: `recovery`, `config_switch`, ...; "" when it doesn't say.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its state; none when the API did not tell.
+    /// Its state; none when the API did not give it.
     #[serde(rename = "status")]
     pub state: Option<OperationState>,
 }
@@ -39,7 +39,7 @@ pub struct Operation {
 pub enum OperationsError {
     /// An option is missing or wrong; nothing was sent.
     InvalidArgument(String),
-    /// The API refused, or could not be talked to.
+    /// The API refused, or could not be reached.
     Http(Problem),
     /// Ended by [`Cancel`].
     Cancelled,
@@ -119,7 +119,7 @@ impl Operations {
     /// The newest operations, at most so many, the newest first. Asks for the state of each.
     ///
     /// # Errors
-    /// The list was not to be had, or the API could not be talked to any more. A state that it did not give is
+    /// The list could not be obtained, or the API could not be reached any more. A state that it did not give is
     /// none.
     pub fn list(&mut self, newest: usize) -> Result<Vec<Operation>, OperationsError> {
         self.run(|run| {
@@ -137,7 +137,7 @@ impl Operations {
     /// One operation.
     ///
     /// # Errors
-    /// The API does not know it, or was not to be talked to.
+    /// The API does not know it, or could not be reached.
     pub fn show(&mut self, id: &str) -> Result<Operation, OperationsError> {
         self.run(|run| {
             let reply = ask(run, &Request::Poll(id.into()))?;
@@ -150,7 +150,7 @@ impl Operations {
     /// Waits for the end of an operation.
     ///
     /// # Errors
-    /// The API does not know it, or could not be talked to for too long.
+    /// The API does not know it, or could not be reached for too long.
     pub fn wait(&mut self, id: &str) -> Result<Operation, OperationsError> {
         self.run(|run| {
             let kind = kind(run, id)?.ok_or_else(|| unanswered(run, id, "the API does not know it"))?;

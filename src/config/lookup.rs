@@ -51,7 +51,7 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         4..=7 => 1,
         _ => 2,
     };
-    // Names of options are short: what is longer is no slip of one, and costs nothing.
+    // Names of options are short: what is longer is not a slip of one, and costs nothing.
     if typed.len() > 40 {
         return None;
     }

@@ -4,7 +4,7 @@ use crate::text::one_line;
 
 const MASK: &str = "***";
 
-/// The text with everything before its last `@` masked. It is no URL, so that nothing is certain of its parts: what
+/// The text with everything before its last `@` masked. It is not a URL, so nothing is certain about its parts: what
 /// may be the second half of a password is masked too.
 pub(crate) fn masked(text: &str) -> String {
     let (mask, rest) = match behind_at(text) {
@@ -27,7 +27,7 @@ fn behind_at(text: &str) -> Option<&str> {
     ["@", "%40"].into_iter().filter_map(|at| Some(text.rsplit_once(at)?.1)).min_by_key(|rest| rest.len())
 }
 
-/// Without an `@` a port that is none may be a password, whose host was forgotten.
+/// Without an `@` an invalid port may be a password, whose host was forgotten.
 fn without_password(text: &str) -> String {
     let plain = |scheme: &str| scheme.bytes().all(|b| b.is_ascii_alphanumeric());
     let start = text.find("://").filter(|at| text.get(..*at).is_some_and(plain)).map_or(0, |at| at + 3);

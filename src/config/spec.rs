@@ -20,7 +20,7 @@ const ONLINE: &[Command] = &[
 pub enum Command {
     /// Restore a backup: [`run`](crate::run).
     Recover,
-    /// Tell whether a restore could begin: [`check`](crate::commands::check::check()). Takes the options of a recovery.
+    /// Check whether a restore could begin: [`check`](crate::commands::check::check()). Takes the options of a recovery.
     Check,
     /// Switch the configuration of a Barman server: [`config_switch`](crate::config_switch()).
     ConfigSwitch,

@@ -227,7 +227,7 @@ impl Node {
         }
     }
 
-    /// Those of the directory that the state file tells of are this restore's too.
+    /// Those of the directory that the state file names are this restore's too.
     fn receivers(&mut self) -> &mut Receivers {
         if let Some(earlier) = self.state_file.as_ref().and_then(StateFile::directory) {
             self.receivers.remember(earlier);

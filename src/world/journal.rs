@@ -69,7 +69,7 @@ pub(crate) struct Run {
     pub(crate) before: Before,
 }
 
-/// The files that tell an old restore from a new one.
+/// The files that distinguish an old restore from a new one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Before {
     pub(crate) pg_version: Option<Stamp>,

@@ -15,7 +15,7 @@ pub(crate) struct Inode {
 /// What Barman makes once and keeps. (Before that it also makes and removes files to try the destination.)
 pub(crate) const MARKS: [&str; 3] = ["global", "base", "PG_VERSION"];
 
-/// Tells a data directory from one that was made or filled anew at the same path: emptied in place (a mount
+/// Distinguishes a data directory from one that was made or filled anew at the same path: emptied in place (a mount
 /// point can't be removed), the directory stays and its marks go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {

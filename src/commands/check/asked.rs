@@ -1,4 +1,4 @@
-//! What is checked, and what has been seen of the data directory: what the findings speak of.
+//! What is checked, and what has been seen of the data directory: what the findings are about.
 
 use crate::config::{Connection, Restore};
 use crate::world::snapshot::Content;

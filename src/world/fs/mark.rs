@@ -1,4 +1,4 @@
-//! Barman's last mark: what `.barman-recover.info` and `backup_label` say, and whether they speak of the same
+//! Barman's last mark: what `.barman-recover.info` and `backup_label` say, and whether they describe the same
 //! backup. Pure: texts in, values out.
 
 use crate::text::one_line;
