@@ -103,11 +103,6 @@ impl Request {
         }
     }
 
-    /// Whether it starts something.
-    pub(crate) fn changes(&self) -> bool {
-        matches!(self, Request::Create(_) | Request::Switch(_))
-    }
-
     pub(crate) fn body_limit(&self) -> usize {
         match self {
             Request::List => LIST,

@@ -115,16 +115,15 @@ fn end(
     let mut has_ended = record.as_ref().is_none_or(|record| record.ended.is_some());
     if let (Some(record), Some(id), false) = (&record, &id, has_ended) {
         known.state = OperationState::InProgress;
-        match api.filter(|api| is_theirs(record, api)) {
-            Some(api) => has_ended = end_operation(world, api, restore, record, id, known)?,
-            None => {
-                let why = if api.is_some() { "a different one is given" } else { "--api-url is not given" };
-                let text = format!(
-                    "the state file names operation {id} of server {} at {}: not asking about it, as {why}",
-                    record.run.barman_server, record.run.api_url
-                );
-                log(world, Level::Info, &text);
-            }
+        if let Some(api) = api.filter(|api| is_theirs(record, api)) {
+            has_ended = end_operation(world, api, restore, record, id, known)?;
+        } else {
+            let why = if api.is_some() { "a different one is given" } else { "--api-url is not given" };
+            let text = format!(
+                "the state file names operation {id} of server {} at {}: not asking about it, as {why}",
+                record.run.barman_server, record.run.api_url
+            );
+            log(world, Level::Info, &text);
         }
     }
     let ended = end_receivers(world, restore)?;

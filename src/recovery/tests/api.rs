@@ -26,8 +26,8 @@ impl Kind {
             Request::Status => Kind::Status,
             Request::List => Kind::List,
             Request::Poll(_) => Kind::Poll,
-            request if request.changes() => Kind::Create,
-            request => unreachable!("not asked by a recovery: {request:?}"),
+            Request::Create(_) | Request::Switch(_) => Kind::Create,
+            Request::Diagnose => unreachable!("not asked by a recovery"),
         }
     }
 }

@@ -21,7 +21,7 @@ fn play(sim: &mut Sim, nodes: usize, script: impl Fn() -> Script) {
 }
 
 fn is_create(request: &Request) -> bool {
-    request.changes()
+    matches!(request, Request::Create(_))
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn end_restore(all: &[(Opt, &str)]) -> (Outcome, String) {
     let lines = Arc::clone(&log);
     let outcome = barman_recover::end_restore(&options(all), &Cancel::new(), move |event| {
         if let Event::Log { level, message } = event {
-            *lines.lock().unwrap() += &format!("{level}: {message}\n");
+            lines.lock().unwrap().extend([level.name(), ": ", &message, "\n"]);
         }
     });
     let log = log.lock().unwrap().clone();

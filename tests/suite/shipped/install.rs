@@ -112,7 +112,10 @@ fn a_prefix_has_all_that_a_c_program_and_a_user_need() {
 fn the_installed_documentation_has_no_dead_links() {
     let scratch = tempdir();
     let root = installed(&scratch).join("share/doc/barman-recover");
-    let pages: Vec<String> = files(&root).into_iter().filter(|file| file.ends_with(".md")).collect();
+    let pages: Vec<String> = files(&root)
+        .into_iter()
+        .filter(|file| Path::new(file).extension().is_some_and(|ending| ending == "md"))
+        .collect();
     check_rows(pages, |page| {
         let text = fs::read_to_string(root.join(&page)).unwrap();
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ']).next());
