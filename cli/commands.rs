@@ -69,7 +69,10 @@ fn ask(run: &Run, cancel: &Cancel, log: &Log) -> End {
         What::List => {
             let listed = open(on_event).and_then(|mut api| api.list(run.limit));
             if listed.as_ref().is_ok_and(|listed| listed.len() == run.limit) {
-                log.write(Level::Info, &format!("the newest {}: --limit or --all shows more", run.limit));
+                log.write(
+                    Level::Info,
+                    &format!("these are the newest {}: --limit or --all shows more", run.limit),
+                );
             }
             answer(run, log, listed, |listed| (operations(listed), true))
         }

@@ -69,18 +69,24 @@ impl<'a> Filtered<'a> {
             self.options.push(("", vec![word]));
         } else if text.contains("://") {
             return Err("an unexpected URL (is it for --api-url?)".into()); // it may hold a password
-        } else if text.starts_with(DASHES) || text.contains('=') {
-            let name = as_far_as_a_name(text.trim_start_matches(DASHES));
-            if name.len() > 2
-                && let Typed::Option(meant) = self.find(name)?
-            {
-                return Err(format!("'{name}' without its two dashes: did you mean --{meant}?"));
-            }
-            self.ignored.push(text.chars().take(2).collect());
         } else {
-            self.strays.push(word);
+            self.refuse_slip(&text)?;
+            match text.starts_with(DASHES) {
+                true => self.ignored.push(text.chars().take(2).collect()),
+                false => self.strays.push(word),
+            }
         }
         Ok(())
+    }
+
+    /// An option without its two dashes.
+    fn refuse_slip(&self, text: &str) -> Result<(), String> {
+        let name = as_far_as_a_name(text.trim_start_matches(DASHES));
+        let may_be = name.len() > 2 && (text.starts_with(DASHES) || text.contains('='));
+        match if may_be { self.find(name)? } else { Typed::Unknown } {
+            Typed::Option(meant) => Err(format!("'{name}' without two dashes: did you mean --{meant}?")),
+            _ => Ok(()),
+        }
     }
 
     /// `--name value` or `--name=value`.
@@ -107,7 +113,8 @@ impl<'a> Filtered<'a> {
             if value.is_empty() {
                 words.extend(rest.next_if(|next| any || !next.as_bytes().starts_with(b"--")));
             }
-            if any && rest.peek().is_some_and(|next| self.is_stray(next)) {
+            if let Some(next) = rest.peek().filter(|next| any && self.is_stray(next)) {
+                self.refuse_slip(&next.to_string_lossy())?;
                 return Err(format!("argument --{found}: quote it, as one word: --{found} 'ssh ...'"));
             }
         }

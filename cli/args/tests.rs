@@ -362,6 +362,8 @@ fn a_word_that_is_most_likely_a_slip_is_refused() {
         (&["-backup-id", "X"], "did you mean --backup-id?"),
         (&["\u{2013}backup-id", "X"], "did you mean --backup-id?"),
         (&["backup_id=X"], "did you mean --backup-id?"),
+        (&["--ssh-command=ssh h", "-backup-id=X"], "did you mean --backup-id?"),
+        (&["--ssh-command=ssh", "-oBatchMode=yes", "h"], "argument --ssh-command: quote it"),
         (&["--sshcommand=ssh h"], "did you mean --ssh-command?"),
         (&["--target-time=2026-01-01"], "unknown option --target-time: pg-backup-api passes only"),
         (&["--target_xid", "5"], "recovery_conf"),
