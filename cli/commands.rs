@@ -29,14 +29,14 @@ pub fn run(run: &Run) -> Result<ExitCode, Said> {
         args::wrong_usage(&args::command(), &format!("argument --log-file: {path}: {error}"))
     })?;
     let watched = Watched::start(&log, matches!(run.what, What::Recover | What::ConfigSwitch));
+    let warn = |message: &str| log.write(Level::Warning, message);
     if !run.ignored.is_empty() {
-        log.write(
-            Level::Warning,
-            &format!("ignoring unknown options (mistyped?): {}", run.ignored.join(", ")),
-        );
+        warn(&format!("ignoring unknown options (mistyped?): {}", run.ignored.join(", ")));
     }
     if sys::is_root() && matches!(run.what, What::Recover | What::Cancel) {
-        log.write(Level::Warning, "running as root: run this as the user that Patroni and PostgreSQL run as; that user can't write a state file that root leaves");
+        warn(
+            "running as root: run this as the user that Patroni and PostgreSQL run as; that user can't write a state file that root leaves",
+        );
     }
     let mut end = ask(run, &watched.cancel, &log);
     let is_cancelled = end.code == Code::Cancelled.name();

@@ -1,6 +1,7 @@
 //! What an operator, Patroni and the Python program's users meet: the commands, their output and their log.
 
 mod aftermath;
+mod answers;
 mod check;
 mod config_switch;
 mod log_and_memory;
