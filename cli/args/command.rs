@@ -131,7 +131,8 @@ fn option(name: &'static str, kind: Kind, default: &str, help: &str) -> Arg {
 pub fn with_environment(command: Command, env: Env) -> Command {
     let command = command.mut_args(|arg| {
         let value = arg.get_long().and_then(|name| env(&variable(name)));
-        value.into_iter().fold(arg, Arg::default_value)
+        // Its help would show credentials of a URL.
+        value.into_iter().fold(arg, |arg, value| arg.default_value(value).hide_default_value(true))
     });
     command.mut_subcommands(|sub| with_environment(sub, env))
 }

@@ -2,11 +2,13 @@
 //! threads, contexts and exceptions.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use crate::support::tools::{
-    c_program, cpp_program, example, include, installed, library, output, said, source, standin_program,
-    tool, version,
+    c_program, cpp_program, example, include, installed, library, output, said, soname, source,
+    standin_program, tool, version,
 };
 use tempfile::TempDir;
 
@@ -14,20 +16,39 @@ use crate::support::{Within as _, tempdir};
 use standin::{Api, Model, Script, Stage};
 
 /// Go with the library as pkg-config finds it.
-fn go(scratch: &TempDir) -> Option<Command> {
+fn go() -> Option<Command> {
     tool("pkg-config")?;
     let mut go = tool("go")?;
-    let directory = installed(&library(), scratch);
-    let package = format!(
-        "Name: barman_recover\nDescription: the build\nVersion: {}\nCflags: -I{}\n\
-         Libs: -L{directory} -Wl,-rpath,{directory} -lbarman_recover\n",
-        version(),
-        include().display()
-    );
-    fs::write(scratch.within("barman_recover.pc"), package).unwrap();
-    go.env("PKG_CONFIG_PATH", directory).env("CGO_ENABLED", "1").env("STANDIN", standin_program());
+    let cache = library().with_file_name("for-go-cache");
+    go.env("PKG_CONFIG_PATH", package())
+        .env("GOCACHE", cache)
+        .env("CGO_ENABLED", "1")
+        .env("STANDIN", standin_program());
     go.envs([("GOFLAGS", ""), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off")]);
     Some(go)
+}
+
+/// The library with its `.pc` file, always in one place, and with a cache for it: what pkg-config says is no part of
+/// the key of Go's cache.
+fn package() -> &'static str {
+    static DIRECTORY: OnceLock<String> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let directory = library().with_file_name("for-go");
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir(&directory).unwrap();
+        for name in ["libbarman_recover.so", &soname()] {
+            symlink(library(), directory.join(name)).unwrap();
+        }
+        symlink(include(), directory.join("include")).unwrap();
+        let place = directory.into_os_string().into_string().unwrap();
+        let package = format!(
+            "Name: barman_recover\nDescription: the build\nVersion: {}\nCflags: -I{place}/include\n\
+             Libs: -L{place} -Wl,-rpath,{place} -lbarman_recover\n",
+            version(),
+        );
+        fs::write(format!("{place}/barman_recover.pc"), package).unwrap();
+        place
+    })
 }
 
 /// The example as the program of a module outside this repository.
@@ -37,7 +58,7 @@ fn go_example(scratch: &TempDir) -> Option<Command> {
         "module host\n\ngo 1.19\n\nrequire {PACKAGE} v0.0.0\n\nreplace {PACKAGE} => {}\n",
         source("bindings/go").display()
     );
-    let mut go = go(scratch)?;
+    let mut go = go()?;
     fs::write(scratch.within("go.mod"), module).unwrap();
     fs::copy(source("examples/recover.go"), scratch.within("recover.go")).unwrap();
     output(go.current_dir(scratch.within("")).args(["build", "-o", "recover-go", "."]));
@@ -141,12 +162,11 @@ fn go_with_a_context() {
 
 #[test]
 fn go_package() {
-    let scratch = tempdir();
-    let Some(mut vet) = go(&scratch) else { return };
+    let Some(mut vet) = go() else { return };
     output(vet.current_dir(source("bindings/go")).args(["vet", "./..."]));
     let unformatted = Command::new("gofmt").arg("-l").args(["bindings/go", "examples"].map(source)).output();
     assert_eq!(said(&unformatted.unwrap()), "exit status: 0 ");
-    let Some(mut test) = go(&scratch) else { return };
+    let Some(mut test) = go() else { return };
     test.current_dir(source("bindings/go")).env("GODEBUG", "cgocheck=2");
     output(test.args(["test", "-race", "-count=1", "./..."]));
 }

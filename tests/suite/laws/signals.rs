@@ -29,7 +29,7 @@ const PATIENT: [&str; 10] = [
     "600",
 ];
 
-const NOTHING: &str = "cancelled: no recovery operation was started";
+const NOTHING: &str = "operation was started";
 const MAYBE: &str = "a recovery operation of server main may have been created";
 const NAMED: &str = "of server main continues on the Barman host";
 
