@@ -39,7 +39,7 @@
 //! - [`Code::RecoveryDone`] means that the data is there.
 //! - It gives up late while a restore may be running, and at once where none can.
 //! - It prints nothing, installs no signal handler and keeps no state of the process. It starts a thread
-//!   only to look up a host name, and one to ask for the backup's size beside a restore that lasts.
+//!   only to look up a host name, and one to ask for the backup's size.
 //!
 //! [Barman]: https://pgbarman.org
 //! [pg-backup-api]: https://github.com/EnterpriseDB/pg-backup-api

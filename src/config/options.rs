@@ -169,7 +169,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         Opt::NoDiagnose,
         "no-diagnose",
         Kind::Flag,
-        "Do not ask the API for the backup's size (GET /diagnose, which makes Barman look at all its servers): no percentage is shown then",
+        "Do not ask the API for the backup's size (GET /diagnose, which makes Barman look at all its servers): no percentage is shown then, and a backup that does not fit is not refused",
     ),
     needed(Opt::BarmanModel, "barman-model", Kind::Text, "Barman config model to apply to the server")
         .only(SWITCH),
