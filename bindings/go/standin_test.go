@@ -29,14 +29,19 @@ var (
 // start runs the program that the environment variable STANDIN names, until the end of the test.
 func start(t *testing.T, words ...string) standin {
 	t.Helper()
+	return startWith(t, append([]string{"--server", "main", "--backup", "20261122T101942"}, words...)...)
+}
+
+// startWith gives it no server of its own.
+func startWith(t *testing.T, words ...string) standin {
+	t.Helper()
 	program := os.Getenv("STANDIN")
 	if program == "" {
 		t.Skip("STANDIN does not name the program standin_api")
 	}
 	directory := t.TempDir()
 	port := filepath.Join(directory, "port")
-	command := exec.Command(program, "--listen", "127.0.0.1:0", "--port-file", port,
-		"--server", "main", "--backup", "20261122T101942")
+	command := exec.Command(program, "--listen", "127.0.0.1:0", "--port-file", port)
 	command.Args = append(command.Args, words...)
 	command.Stderr = os.Stderr
 	if err := command.Start(); err != nil {

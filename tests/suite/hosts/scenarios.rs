@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use barman_recover::{Cancel, Config, Event, Opt, run};
@@ -13,7 +14,7 @@ use standin::{Api, Script};
 use crate::support::node::Node;
 use crate::support::table::check_at_once;
 use crate::support::tempdir;
-use crate::support::tools::{installed, library, said, source, standin_program, tool};
+use crate::support::tools::{c_program, installed, library, output, said, source, standin_program, tool};
 
 #[derive(Deserialize)]
 struct Table {
@@ -42,20 +43,31 @@ struct Scenario {
     creates: usize,
 }
 
+impl Scenario {
+    fn api(&self, common: &Common) -> Result<Api, String> {
+        let words = [common.standin.clone(), self.standin.clone()].concat();
+        let script =
+            if self.script.is_null() { Script::new() } else { Script::from_json(&self.script.to_string())? };
+        Ok(Api::start(Options::parse(words)?.model, script))
+    }
+
+    fn options(&self, common: &Common, api: &Api, node: &Node) -> BTreeMap<String, String> {
+        let mut options = common.options.clone();
+        options.extend(self.options.clone());
+        options.extend([("api-url".to_owned(), api.url()), ("data-directory".to_owned(), node.data.clone())]);
+        options
+    }
+}
+
+fn table() -> Table {
+    serde_json::from_str(&fs::read_to_string(source("tests/scenarios.json")).unwrap()).unwrap()
+}
+
 fn check(common: &Common, scenario: &Scenario) -> Result<(), String> {
     let node = Node::new();
-    let words = [common.standin.clone(), scenario.standin.clone()].concat();
-    let script = if scenario.script.is_null() {
-        Script::new()
-    } else {
-        Script::from_json(&scenario.script.to_string())?
-    };
-    let api = Api::start(Options::parse(words)?.model, script);
+    let api = scenario.api(common)?;
     let mut config = Config::new();
-    let mut options = common.options.clone();
-    options.extend(scenario.options.clone());
-    options.extend([("api-url".to_owned(), api.url()), ("data-directory".to_owned(), node.data.clone())]);
-    for (name, value) in &options {
+    for (name, value) in &scenario.options(common, &api, &node) {
         let option = Opt::find(name).map_err(|error| error.to_string())?;
         // One that is refused is missing, as in the other hosts.
         let _ = config.set(option, value.as_str());
@@ -75,10 +87,31 @@ fn check(common: &Common, scenario: &Scenario) -> Result<(), String> {
 
 #[test]
 fn every_scenario_ends_as_the_table_says() {
-    let text = fs::read_to_string(source("tests/scenarios.json")).unwrap();
-    let Table { common, scenarios } = serde_json::from_str(&text).unwrap();
+    let Table { common, scenarios } = table();
     assert!(scenarios.len() >= 25);
     check_at_once(8, &scenarios, |scenario| scenario.name.clone(), |scenario| check(&common, scenario));
+}
+
+/// The same through a program in C, with one prototype for all options.
+#[test]
+fn every_scenario_ends_alike_in_a_c_host() {
+    let scratch = tempdir();
+    let Some(program) = c_program("tests/c/scenario.c", &scratch) else { return };
+    let Table { common, scenarios } = table();
+    check_at_once(
+        8,
+        &scenarios,
+        |scenario| scenario.name.clone(),
+        |scenario| {
+            let (node, api) = (Node::new(), scenario.api(&common)?);
+            let options = scenario.options(&common, &api, &node);
+            let words = options.iter().map(|(name, value)| format!("{name}={value}"));
+            let said = output(Command::new(&program).args(words));
+            let found = (said.trim(), api.creates());
+            let expected = (format!("{} {}", scenario.code, scenario.state), scenario.creates);
+            if found == (expected.0.as_str(), expected.1) { Ok(()) } else { Err(format!("{found:?}")) }
+        },
+    );
 }
 
 #[test]
