@@ -2,8 +2,10 @@
 //! node and whoever ends a run do.
 
 mod bytes;
+mod directories;
 mod fitness;
 mod kills;
+mod lost;
 mod replies;
 mod restores;
 pub mod row;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::laws::{replies, restores};
+use crate::laws::{directories, lost, replies, restores};
 use crate::support::node::{Node, Run, SERVER};
 use crate::support::table::{Expected, check_at_once};
 use standin::{Api, Model, Script};
@@ -170,7 +170,10 @@ impl Row {
 
 #[test]
 fn every_fault_of_the_table_ends_as_its_row_says() {
-    let rows: Vec<Row> = replies::rows().into_iter().chain(restores::rows()).collect();
+    let rows: Vec<Row> = [replies::rows(), restores::rows(), lost::rows(), directories::rows()]
+        .into_iter()
+        .flatten()
+        .collect();
     let mut classes = BTreeMap::new();
     for row in &rows {
         *classes.entry(row.class).or_insert(0) += 1;
