@@ -15,7 +15,8 @@ impl Bar {
     pub fn new(logging: &Logging) -> Bar {
         let is_json = logging.json && logging.stderr;
         let is_wanted = logging.progress != Some(false) && !is_json && io::stderr().is_terminal();
-        Bar(is_wanted.then(|| ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::stderr())))
+        let bar = || ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::stderr());
+        Bar(is_wanted.then(|| bar().with_style(style("{msg}"))))
     }
 
     /// Whether there is one.
@@ -23,9 +24,7 @@ impl Bar {
         let Some(bar) = &self.0 else { return false };
         // A bar needs an end; without one the figures alone.
         let share = progress.percent();
-        let template = if share.is_some() { "{bar:30.cyan/blue} {msg}" } else { "{msg}" };
-        let _ =
-            ProgressStyle::with_template(template).map(|style| bar.set_style(style.progress_chars("=> ")));
+        bar.set_style(style(if share.is_some() { "{bar:30.cyan/blue} {msg}" } else { "{msg}" }));
         bar.set_position(share.unwrap_or_default());
         bar.set_message(progress.to_string());
         bar.tick();
@@ -46,4 +45,8 @@ impl Bar {
             bar.finish_and_clear();
         }
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()).progress_chars("=> ")
 }

@@ -69,10 +69,7 @@ fn ask(run: &Run, cancel: &Cancel, log: &Log) -> End {
         What::List => {
             let listed = open(on_event).and_then(|mut api| api.list(run.limit));
             if listed.as_ref().is_ok_and(|listed| listed.len() == run.limit) {
-                log.write(
-                    Level::Info,
-                    &format!("these are the newest {}: --limit or --all shows more", run.limit),
-                );
+                log.write(Level::Info, &format!("the newest {}; see --limit and --all", run.limit));
             }
             answer(run, log, listed, |listed| (operations(listed), true))
         }
@@ -165,8 +162,7 @@ impl End {
 }
 
 impl From<Outcome> for End {
-    fn from(outcome: Outcome) -> End {
-        let Outcome { code, message, hint, backup_id, .. } = outcome;
+    fn from(Outcome { code, message, hint, backup_id, .. }: Outcome) -> End {
         End { backup_id, ..End::new(code, &message, &hint) }
     }
 }

@@ -31,15 +31,15 @@ pub struct Filtered<'a> {
 /// Keeps what the commands know, with names written out. An error comes with the sub-command that it is about. What
 /// clap itself offers for this would also accept wrong values of known options.
 pub fn filter(root: &Command, argv: Vec<OsString>) -> Result<Filtered<'_>, (&Command, String)> {
-    let mut filtered =
+    let mut kept =
         Filtered { command: root, names: vec![], options: vec![], strays: vec![], ignored: vec![] };
     let mut argv = argv.into_iter().peekable();
     argv.next(); // the program
     while let Some(word) = argv.next() {
-        filtered.word(word, &mut argv).map_err(|why| (filtered.command, why))?;
+        kept.word(word, &mut argv).map_err(|why| (kept.command, why))?;
     }
-    filtered.ignored.dedup();
-    Ok(filtered)
+    kept.ignored.dedup();
+    Ok(kept)
 }
 
 impl<'a> Filtered<'a> {
@@ -71,9 +71,10 @@ impl<'a> Filtered<'a> {
             return Err("an unexpected URL (is it for --api-url?)".into()); // it may hold a password
         } else {
             self.refuse_slip(&text)?;
-            match text.starts_with(DASHES) {
-                true => self.ignored.push(text.chars().take(2).collect()),
-                false => self.strays.push(word),
+            if text.starts_with(DASHES) {
+                self.ignored.push(text.chars().take(2).collect());
+            } else {
+                self.strays.push(word);
             }
         }
         Ok(())

@@ -77,8 +77,7 @@ fn run(name: &str, matches: &ArgMatches, ignored: Vec<String>) -> Result<Run, St
     let sub = SUB_COMMANDS.iter().find(|(known, ..)| *known == name);
     let (_, what, asked, ..) = sub.ok_or("the following arguments are required: --api-url")?;
     let limit = given(matches, "limit").map_or(Some(20), |(limit, _)| limit.to_str()?.parse().ok());
-    let limit =
-        limit.filter(|limit| *limit > 0).ok_or("argument --limit: takes a whole number, for example 20")?;
+    let limit = limit.filter(|limit| *limit > 0).ok_or("argument --limit: takes a whole number, from 1")?;
     let word = |name| matches.try_get_one::<String>(name).ok().flatten().cloned();
     Ok(Run {
         what: *what,
@@ -142,9 +141,8 @@ fn config(asked: Asked, matches: &ArgMatches) -> Result<Config, String> {
     let mut config = Config::new();
     let [model, reset] = [Opt::BarmanModel, Opt::Reset].map(|option| option.spec().name);
     // Of two that exclude each other one that is typed counts, whatever the environment has.
-    let is_typed = |name| given(matches, name).is_some_and(|(_, source)| source.starts_with('-'));
-    let is_out =
-        |name| (name == model && is_typed(reset) || name == reset && is_typed(model)) && !is_typed(name);
+    let typed = |name| given(matches, name).is_some_and(|(_, source)| source.starts_with('-'));
+    let is_out = |name| (name == model && typed(reset) || name == reset && typed(model)) && !typed(name);
     let has_model = given(matches, model).is_some() && !is_out(model);
     for spec in asked.options().filter(|spec| !is_out(spec.name)) {
         let Some((value, source)) = given(matches, spec.name) else { continue };
