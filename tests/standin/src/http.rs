@@ -100,7 +100,7 @@ pub struct Reply {
     pub head_only: bool,
 }
 
-/// How the end of the body is told.
+/// How the reply shows the end of its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Length {
     #[default]

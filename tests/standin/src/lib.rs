@@ -218,8 +218,8 @@ impl Drop for Api {
 impl Listening {
     fn start(shared: &Arc<Shared>, listener: TcpListener) -> Self {
         let closing = Arc::new(AtomicBool::new(false));
-        let (shared, told) = (Arc::clone(shared), Arc::clone(&closing));
-        Self { thread: thread::spawn(move || shared.accept(listener, &told)), closing }
+        let (shared, ends) = (Arc::clone(shared), Arc::clone(&closing));
+        Self { thread: thread::spawn(move || shared.accept(listener, &ends)), closing }
     }
 
     fn end(self, address: SocketAddr) {

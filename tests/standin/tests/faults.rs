@@ -109,7 +109,7 @@ fn the_bytes_of_a_reply_can_be_cut_changed_and_dripped() {
 }
 
 #[test]
-fn the_length_of_a_reply_can_be_told_in_other_ways() {
+fn the_length_of_a_reply_can_be_given_in_other_ways() {
     let (reply, _) = status_with(Step::model().chunked());
     assert!(
         reply.ends_with("Transfer-Encoding: chunked\r\n\r\n2\r\n\"O\r\n2\r\nK\"\r\n0\r\n\r\n"),

@@ -124,8 +124,8 @@ fn the_program_plays_what_its_options_say() {
 }
 
 #[test]
-fn wrong_options_are_told_and_end_it() {
-    for (options, told) in [
+fn wrong_options_are_named_and_end_it() {
+    for (options, says) in [
         (&["--nope"][..], "unknown option '--nope'"),
         (&["--backup", "b"], "--server before it"),
         (&["--server", "s", "--duration-ms", "x"], "'x' is not a number"),
@@ -133,7 +133,7 @@ fn wrong_options_are_told_and_end_it() {
     ] {
         let output = standin().args(options).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
-        assert!(String::from_utf8(output.stderr).unwrap().contains(told), "{told}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains(says), "{says}");
     }
 }
 

@@ -149,7 +149,7 @@ fn in_a_race_two_creates_share_an_id_and_the_last_destination_wins() {
     let (destinations, [id, _]) = (0..20).map(race).find(|(_, ids)| ids[0] == ids[1]).unwrap();
     assert_eq!(outcome(&api, &id), "DONE");
     let filled = destinations.map(|to| Path::new(&to).join("global/pg_control").exists());
-    assert!(filled[0] != filled[1], "one node was told DONE and has no data: {filled:?}");
+    assert!(filled[0] != filled[1], "one node got DONE and has no data: {filled:?}");
 }
 
 #[test]

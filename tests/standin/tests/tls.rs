@@ -70,7 +70,7 @@ fn a_client_certificate_is_demanded() {
         let (_, reply, end) = status(&api, None);
         assert!(reply.is_empty());
         let refusal = end.unwrap_err().to_string();
-        assert!(refusal.contains("alert"), "the client is told why: {refusal}");
+        assert!(refusal.contains("alert"), "the client learns why: {refusal}");
         api.wait("the failure", |api| api.tls_failures().len() == 1);
         assert_eq!(api.requests().len(), 1);
     }

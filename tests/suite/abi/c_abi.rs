@@ -65,7 +65,7 @@ fn library_and_header_have_one_version() {
 }
 
 #[test]
-fn a_run_tells_and_reports() {
+fn a_run_logs_and_reports() {
     let api = api(|model| model.duration_ms(2500), Script::new());
     if let Some(output) = promise("run", Some(&api)) {
         assert_eq!(api.applied(), 1);

@@ -154,7 +154,7 @@ fn what_a_lost_create_has_started_is_followed_to_its_end() {
 }
 
 #[test]
-fn nothing_is_sent_again_when_nobody_can_tell_what_a_lost_create_has_started() {
+fn nothing_is_sent_again_when_nothing_shows_what_a_lost_create_has_started() {
     let unlistable = || [Step::proxy_error(502).forever()];
     let api = start(Script::new().list(unlistable()).create([Step::model().reset(At::Request)]));
     let ran = switch(&api);

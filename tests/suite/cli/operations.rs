@@ -58,7 +58,7 @@ fn one_is_shown_with_its_status() {
 }
 
 #[test]
-fn waiting_tells_the_end_by_the_exit_code() {
+fn waiting_ends_with_the_exit_code_of_the_end() {
     check_rows([(Status::Done, 0), (Status::Failed, 1)], |(status, code)| {
         let running = known("20260101T000000", Kind::Recovery, Some(400), status);
         let api = Api::start(Model::new().server("main").existing(running), Script::new());

@@ -106,7 +106,7 @@ fn cases_alike() -> Vec<Case> {
         same("a restore that fails is 1", 1, 1, &["ERROR: Recovery operation failed."])
             .model(restore().duration_ms(0).result(Status::Failed)),
         same(
-            "a restore that takes a while is told of",
+            "a restore that takes a while is reported",
             0,
             1,
             &["Recovery operation 20", "is still in progress"],

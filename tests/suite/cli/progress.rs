@@ -1,4 +1,4 @@
-//! What a run tells while a restore goes on, and what it does when nothing arrives.
+//! What a run reports while a restore goes on, and what it does when nothing arrives.
 
 use crate::support::node::Node;
 use standin::{Api, Model, Script, Stage, Step};
@@ -8,7 +8,7 @@ fn api(model: impl Fn(Model) -> Model) -> Api {
 }
 
 #[test]
-fn the_known_line_tells_share_rate_and_time_left() {
+fn the_known_line_has_share_rate_and_time_left() {
     let (node, api) = (Node::new(), api(|model| model.files(40).bytes(8_000_000).duration_ms(6_000)));
     let ended = node.run(&api, &["--loop-wait", "1"]);
     ended.expect(0);
@@ -22,7 +22,7 @@ fn the_known_line_tells_share_rate_and_time_left() {
 }
 
 #[test]
-fn without_diagnose_barman_is_spared_and_the_rest_is_told() {
+fn without_diagnose_barman_is_spared_and_the_rest_is_logged() {
     let (node, api) = (Node::new(), api(|model| model.files(40).bytes(8_000_000).duration_ms(4_000)));
     let ended = node.run(&api, &["--loop-wait", "1", "--no-diagnose"]);
     ended.expect(0).says("/s, ");

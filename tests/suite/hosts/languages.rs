@@ -83,7 +83,7 @@ fn python_example(scratch: &TempDir) -> Option<Command> {
     Some(python)
 }
 
-/// Restores with an example; what it says tells of the progress.
+/// Restores with an example; it reports the progress.
 fn restores(program: Option<Command>, scratch: &TempDir) {
     let Some(mut program) = program else { return };
     let model = Model::new().server("main").backup("20261122T101942").fill().duration_ms(1200);

@@ -60,7 +60,7 @@ fn killed_with_the_create_in_hand_its_operation_comes_first() {
     let run = node.start(&api, &[]);
     api.wait("the create", |api| api.applied() == 1);
     run.kill().expect(KILLED);
-    // Nobody knows the operation by its ID, so nothing tells that the directory is its whole work.
+    // Nobody knows the operation by its ID, so nothing shows that the directory is its whole work.
     let second = end(node.start(&api, &[]), &node, &api);
     second
         .expect(1)
@@ -250,7 +250,7 @@ fn a_left_over_restore_into_the_same_directory_is_waited_for_and_not_ended() {
 
 /// Patroni was killed and its hook was not; the new Patroni empties the directory and calls another hook.
 #[test]
-fn a_hook_that_outlives_patroni_is_never_told_0_for_an_emptied_directory() {
+fn a_hook_that_outlives_patroni_never_ends_with_0_for_an_emptied_directory() {
     for on_removal in REMOVALS {
         let (node, api) = held(on_removal);
         let first = restoring(&node, &api);

@@ -34,10 +34,10 @@ fn lost_creates() -> Vec<Row> {
             .took(0)
             .keeps_state_file()
             .says("may have been created"),
-        row("lost create", "ours is done beside another node's: the data directory tells")
+        row("lost create", "ours is done beside another node's: the data directory decides")
             .script(with_other(true, other_node(Some(300), Status::Failed)))
             .says("finished successfully"),
-        row("lost create", "ours failed beside another node's that is done: the data directory tells")
+        row("lost create", "ours failed beside another node's that is done: the data directory decides")
             .model(restore().result(Status::Failed))
             .script(with_other(true, other_node(Some(300), Status::Done)))
             .code(1)

@@ -187,7 +187,7 @@ fn followed() -> Vec<Row> {
 /// Two nodes pass the API's check together and get one ID: the last one's directory is filled, and the API
 /// shows nothing of it.
 #[test]
-fn of_two_nodes_with_one_operation_only_that_with_the_data_is_told_0() {
+fn of_two_nodes_with_one_operation_only_that_with_the_data_ends_with_0() {
     let api = Api::start(Model::new().server(SERVER).backup(BACKUP).race_ms(800).fill(), Script::new());
     let nodes = [Node::new(), Node::new()];
     // Two creates in one second of the clock, and in the first half of it.

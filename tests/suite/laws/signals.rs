@@ -249,7 +249,7 @@ fn a_cancel_ends_a_restore_that_barman_starts_again() {
     assert!(!node.has_state_file());
 }
 
-/// The state file tells the next run of what is still running.
+/// The state file shows the next run what is still running.
 #[test]
 fn a_cancel_ends_no_restore_that_is_to_be_left_running() {
     let left = [("TERM", 15, &["--leave-running"][..]), ("HUP", 1, &[])];

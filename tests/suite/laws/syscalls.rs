@@ -1,7 +1,7 @@
 //! The kernel says no: each system call of a run of the program that can fail does so once, in place of being
 //! made. Whatever comes of the run, it ends, without a crash, a second create, or a 0 for half a restore.
 //!
-//! A first run under strace tells which calls there are. Those of the loader and of Rust's runtime, before the
+//! A first run under strace shows which calls there are. Those of the loader and of Rust's runtime, before the
 //! program's own first one, are left alone. A thread counts its calls for itself, so that a fault meets the
 //! helper threads as well.
 
@@ -54,7 +54,7 @@ const CALLS: &[(&str, &[&str])] = &[
 const ESSENTIAL: [&str; 8] =
     ["connect", "fdatasync", "ftruncate", "openat", "recvfrom", "sendto", "unlink", "write"];
 
-/// The deadline tells a hang before the guard does, and leaves no process behind.
+/// The deadline shows a hang before the guard does, and leaves no process behind.
 const OPTIONS: [&str; 6] = ["--request-timeout", "2", "--max-outage", "2", "--deadline", "60"];
 /// Only a guard: no run takes a tenth of it on a loaded machine.
 const HANGS: Duration = Duration::from_secs(80);
@@ -120,7 +120,7 @@ struct Fault {
 }
 
 impl Stage {
-    /// Runs the program under strace, which tells the end of the program as its own.
+    /// Runs the program under strace, which ends as the program ends.
     fn run(&self, words: &[String]) -> (Ended, String) {
         let trace = self.node.path("trace");
         let mut command = bare("strace");
