@@ -53,8 +53,8 @@ KINDS = (
     Kind("disk-full", 1, (60, 60), most=0.4),
 )
 
-EVERY = (0.8, 2.8)  # seconds between two events
-CALM = (6, 10)  # now and then, for restores that come to their end
+EVERY = (1.0, 3.4)  # seconds between two events
+CALM = (6, 12)  # now and then, for restores that come to their end
 BANDWIDTH = (3000, 12000)
 
 
@@ -70,7 +70,7 @@ def make(seed: int, seconds: float, nodes: list[str]) -> list[Event]:
     at = 4.0
     while at < seconds:
         times.append(at)
-        at += dice.uniform(*(CALM if dice.random() < 0.1 else EVERY))
+        at += dice.uniform(*(CALM if dice.random() < 0.15 else EVERY))
     kinds = list(KINDS)
     left = {kind.name: most(kind, seconds) - 1 for kind in kinds}
     while len(kinds) < len(times):
