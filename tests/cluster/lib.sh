@@ -277,7 +277,7 @@ log_of() { if [[ $1 == /* ]]; then printf '%s\n' "$1"; else node_log "$1"; fi; }
 must_say() { says "$1" "$2" || die "not in the log of $1: $2"; }
 must_not_say() { if says "$1" "$2"; then die "in the log of $1: $(grep -E -m 1 -e "$2" "$(log_of "$1")")"; fi; }
 
-# Prints the lines of a log that tell the story.
+# Prints the lines of a log with news.
 story() {
     grep -E -v -e 'INFO: (Lock owner|bootstrap|no action|Selected|not healthy enough|Using default value|Patroni global|No PostgreSQL config|REST API|establishing|waiting for|Recovery operation [^ ]+ is still)' \
         -e '^localhost:|server signaled' -e '(LOG|HINT|DETAIL|FATAL|STATEMENT):  ' -e '(in progress|consider doing reinitialize|for reading: No such file or directory)$' -e 'Error when calling pg_controldata' -e '^ |^$' "$(log_of "$1")" | cut -c 1-230

@@ -206,7 +206,7 @@ scenario_outage() {
     drop_node outage
 }
 
-# The backup does not exist: Patroni is told at once, and its log says why.
+# The backup does not exist: Patroni knows at once, and its log says why.
 scenario_wrong_backup() {
     local took
     need_leader
