@@ -58,8 +58,6 @@ mod ffi;
 pub mod fuzzing;
 mod outcome;
 mod recovery;
-#[cfg(test)]
-mod scratch;
 #[allow(unsafe_code)] // the calls into libc that std lacks
 mod sys;
 mod text;

@@ -60,6 +60,7 @@ pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result
     loop {
         end_doomed(run, watch, &mut ending);
         let mut wait = poll_wait(run.now().saturating_sub(began), run.loop_wait, !watch.is_blind());
+        let mut answered = true;
         for id in open.clone() {
             let fate = match poll(run, &id, &mut unknown)? {
                 Polled::Running => {
@@ -77,6 +78,7 @@ pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result
                         let arrives = watch.arrives(run);
                         wait = run.miss(&missed, &about(run, &open), arrives)?;
                     }
+                    answered = false;
                     break;
                 }
             };
@@ -90,9 +92,9 @@ pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result
             ended.extend(give_up_on(run, &open));
             return Ok(ended);
         }
-        if watch.doomed().is_some() {
+        if answered && watch.doomed().is_some() {
             wait = wait.min(ENDING);
-        } else if watch.is_complete(run) {
+        } else if answered && watch.is_complete(run) {
             // Barman is about to end.
             wait = wait.min(poll_wait(run.now().saturating_sub(watch.changed), run.loop_wait, true));
         }

@@ -69,19 +69,19 @@ fn free(path: &Path) -> String {
 mod tests {
     use super::super::finding::Verdict;
     use super::*;
-    use crate::scratch::Scratch;
+    use tempfile::tempdir;
 
     #[test]
     fn each_state_of_a_location_is_judged() {
-        let scratch = Scratch::new("tablespaces");
+        let scratch = tempdir().unwrap();
         let verdict = |name: &str| {
-            let location = scratch.0.join(name).to_str().unwrap().into();
+            let location = scratch.path().join(name).to_str().unwrap().into();
             one(&Tablespace { name: "fast".into(), location }, false).verdict
         };
-        fs::create_dir_all(scratch.0.join("full/PG_15_202209061")).unwrap();
-        fs::create_dir(scratch.0.join("empty")).unwrap();
-        fs::write(scratch.0.join("file"), "").unwrap();
-        std::os::unix::fs::symlink("nowhere", scratch.0.join("link")).unwrap();
+        fs::create_dir_all(scratch.path().join("full/PG_15_202209061")).unwrap();
+        fs::create_dir(scratch.path().join("empty")).unwrap();
+        fs::write(scratch.path().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("nowhere", scratch.path().join("link")).unwrap();
         for (name, expected) in [
             ("empty", Verdict::Ok),
             ("missing", Verdict::Ok),

@@ -205,11 +205,11 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::scratch::Scratch;
     use crate::world::journal::{Before, Ended, Run};
+    use tempfile::{TempDir, tempdir};
 
-    fn state_file(scratch: &Scratch) -> StateFile {
-        StateFile::new(&scratch.0.join("state.json"))
+    fn state_file(scratch: &TempDir) -> StateFile {
+        StateFile::new(&scratch.path().join("state.json"))
     }
 
     fn run() -> Line {
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_run_finds_what_an_earlier_one_left() {
-        let scratch = Scratch::new("state-left");
+        let scratch = tempdir().unwrap();
         let mut first = state_file(&scratch);
         assert_eq!(operation(first.lock()), None);
         first.append(&[run(), Line::Operation("x".into())]).unwrap();
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn two_runs_never_hold_it_together_and_the_second_learns_the_firsts_end() {
-        let scratch = Scratch::new("state-two");
+        let scratch = tempdir().unwrap();
         let (mut first, mut second) = (state_file(&scratch), state_file(&scratch));
         first.lock();
         first.append(&[run(), Line::Operation("x".into())]).unwrap();
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_third_run_learns_the_firsts_end_though_the_second_had_the_file_meanwhile() {
-        let scratch = Scratch::new("state-three");
+        let scratch = tempdir().unwrap();
         let [mut first, mut second, mut third] = [(); 3].map(|()| state_file(&scratch));
         first.lock();
         first.append(&[run(), Line::Operation("x".into())]).unwrap();
@@ -274,8 +274,8 @@ mod tests {
 
     #[test]
     fn garbage_is_told_and_replaced() {
-        let scratch = Scratch::new("state-garbage");
-        fs::write(scratch.0.join("state.json"), b"\xff garbage").unwrap();
+        let scratch = tempdir().unwrap();
+        fs::write(scratch.path().join("state.json"), b"\xff garbage").unwrap();
         let mut file = state_file(&scratch);
         assert!(matches!(file.lock(), Lock::Ours { left_over: None, garbage: Some(_) }));
         file.append(&[run()]).unwrap();
@@ -285,10 +285,10 @@ mod tests {
 
     #[test]
     fn a_line_cut_off_by_a_kill_does_not_hide_the_next() {
-        let scratch = Scratch::new("state-cut");
+        let scratch = tempdir().unwrap();
         let mut bytes = run().to_bytes();
         bytes.extend(b"{\"operati");
-        fs::write(scratch.0.join("state.json"), bytes).unwrap();
+        fs::write(scratch.path().join("state.json"), bytes).unwrap();
         let mut file = state_file(&scratch);
         file.lock();
         file.append(&[Line::Operation("x".into())]).unwrap();
@@ -298,22 +298,22 @@ mod tests {
 
     #[test]
     fn a_run_whose_file_was_removed_by_hand_leaves_the_next_runs_file_alone() {
-        let scratch = Scratch::new("state-own");
+        let scratch = tempdir().unwrap();
         let [mut first, mut second, mut third] = [(); 3].map(|()| state_file(&scratch));
         assert!(matches!(first.lock(), Lock::Ours { .. }));
-        fs::remove_file(scratch.0.join("state.json")).unwrap();
+        fs::remove_file(scratch.path().join("state.json")).unwrap();
         assert!(matches!(second.lock(), Lock::Ours { left_over: None, .. }));
         second.append(&[run()]).unwrap();
         first.close(&[Line::Ended(Ended::Done)]).unwrap();
         let Lock::Held(Some(record)) = third.lock() else { panic!("the second run's file is gone") };
         assert_eq!(record.ended, None);
-        fs::remove_file(scratch.0.join("state.json")).unwrap();
+        fs::remove_file(scratch.path().join("state.json")).unwrap();
         second.close(&[]).unwrap();
     }
 
     #[test]
     fn a_file_that_a_run_leaves_is_the_next_ones() {
-        let scratch = Scratch::new("state-leave");
+        let scratch = tempdir().unwrap();
         let [mut first, mut second] = [(); 2].map(|()| state_file(&scratch));
         first.lock();
         first.append(&[run(), Line::Operation("x".into())]).unwrap();
@@ -325,16 +325,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_state_file_is_unavailable() {
-        let scratch = Scratch::new("state-unavailable");
-        for path in [scratch.0.join("no/state.json"), scratch.0.clone()] {
+        let scratch = tempdir().unwrap();
+        for path in [scratch.path().join("no/state.json"), scratch.path().to_path_buf()] {
             assert!(matches!(StateFile::new(&path).lock(), Lock::Unavailable(_)), "{path:?}");
         }
     }
 
     #[test]
     fn a_pipe_in_place_of_a_state_file_holds_nobody_up() {
-        let scratch = Scratch::new("state-pipe");
-        let path = scratch.0.join("state.json");
+        let scratch = tempdir().unwrap();
+        let path = scratch.path().join("state.json");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         assert!(StateFile::peek(&path).is_err());
         assert!(matches!(StateFile::new(&path).lock(), Lock::Unavailable(_)));

@@ -5,10 +5,10 @@ use super::*;
 use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::config::options::Command;
-use crate::scratch::Scratch;
 use crate::world::fs::directory::inode;
 use crate::world::journal::{Before, Line, Lock, Run};
 use crate::world::snapshot::{Identity, MARKS};
+use tempfile::tempdir;
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -35,8 +35,8 @@ fn here(data: &Path, deadline: Option<Duration>) -> (Here, Cancel) {
 
 #[test]
 fn the_deadline_ends_waits_and_allows_no_request_behind_it() {
-    let scratch = Scratch::new("here-deadline");
-    let (mut here, cancel) = here(&scratch.0, Some(Duration::from_millis(50)));
+    let scratch = tempdir().unwrap();
+    let (mut here, cancel) = here(scratch.path(), Some(Duration::from_millis(50)));
     assert_eq!(here.pause(Duration::ZERO), Ok(()));
     assert_eq!(here.pause(LONG), Err(Interrupt::DeadlinePassed));
     assert!(here.now() >= Duration::from_millis(50));
@@ -50,8 +50,8 @@ fn the_deadline_ends_waits_and_allows_no_request_behind_it() {
 
 #[test]
 fn a_cancelled_run_says_so_even_behind_its_deadline() {
-    let scratch = Scratch::new("here-cancel");
-    let (mut here, cancel) = here(&scratch.0, Some(Duration::ZERO));
+    let scratch = tempdir().unwrap();
+    let (mut here, cancel) = here(scratch.path(), Some(Duration::ZERO));
     cancel.cancel();
     assert_eq!(here.pause(LONG), Err(Interrupt::Cancelled));
 }
@@ -82,8 +82,8 @@ fn a_command_without_a_data_directory_sees_nothing() {
 
 #[test]
 fn a_look_shows_the_directory_and_what_is_in_it() {
-    let scratch = Scratch::new("here-look");
-    let data = scratch.0.join("data");
+    let scratch = tempdir().unwrap();
+    let data = scratch.path().join("data");
     let (mut here, _) = here(&data, None);
     let look = here.look();
     assert_eq!((look.content, look.usage.unwrap().bytes), (Content::Missing, 0));
@@ -92,16 +92,16 @@ fn a_look_shows_the_directory_and_what_is_in_it() {
     let look = here.look();
     assert_eq!((look.content, look.usage.unwrap().bytes), (Content::Something, 3));
     assert!(look.usage.unwrap().changes > 0 && look.receivers == 0 && look.mark.is_none());
-    fs::rename(&scratch.0, scratch.0.with_extension("away")).unwrap();
+    fs::rename(scratch.path(), scratch.path().with_extension("away")).unwrap();
     let look = here.look();
     assert!(look.content == Content::Unseen && look.usage.is_none());
-    fs::rename(scratch.0.with_extension("away"), &scratch.0).unwrap();
+    fs::rename(scratch.path().with_extension("away"), scratch.path()).unwrap();
 }
 
 #[test]
 fn the_directory_of_an_earlier_run_is_known_wherever_it_is_now() {
-    let scratch = Scratch::new("here-earlier");
-    let data = scratch.0.join("data");
+    let scratch = tempdir().unwrap();
+    let data = scratch.path().join("data");
     fs::create_dir(&data).unwrap();
     let directory = inode(&fs::metadata(&data).unwrap());
     let (mut earlier, _) = here(&data, None);

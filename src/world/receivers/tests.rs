@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::scratch::Scratch;
+use tempfile::{TempDir, tempdir};
 
 /// A process of a test, gone with its value.
 struct Running(Child);
@@ -53,25 +53,25 @@ impl Drop for Running {
 }
 
 struct Places {
-    scratch: Scratch,
+    scratch: TempDir,
     data: PathBuf,
     receivers: Receivers,
 }
 
 impl Places {
-    fn new(name: &str) -> Places {
-        let scratch = Scratch::new(name);
-        let data = scratch.0.join("data");
+    fn new() -> Places {
+        let scratch = tempdir().unwrap();
+        let data = scratch.path().join("data");
         for made in ["data/base/5", "data/pg_tblspc", "space/PG_15", "wal", "other", "data2"] {
-            fs::create_dir_all(scratch.0.join(made)).unwrap();
+            fs::create_dir_all(scratch.path().join(made)).unwrap();
         }
-        symlink(scratch.0.join("space"), data.join("pg_tblspc/16384")).unwrap();
-        symlink(scratch.0.join("wal"), data.join("pg_wal")).unwrap();
+        symlink(scratch.path().join("space"), data.join("pg_tblspc/16384")).unwrap();
+        symlink(scratch.path().join("wal"), data.join("pg_wal")).unwrap();
         Places { receivers: Receivers::new(&data), data, scratch }
     }
 
     fn at(&self, name: &str) -> PathBuf {
-        self.scratch.0.join(name)
+        self.scratch.path().join(name)
     }
 
     fn finds(&mut self, running: &Running) -> bool {
@@ -81,7 +81,7 @@ impl Places {
 
 #[test]
 fn a_receiver_is_found_wherever_the_restore_goes() {
-    let mut places = Places::new("receivers-places");
+    let mut places = Places::new();
     for place in ["data", "data/base/5", "space", "space/PG_15", "wal"] {
         let running = Running::receiver(&places.at(place));
         assert!(places.finds(&running), "{place}");
@@ -97,7 +97,7 @@ fn a_receiver_is_found_wherever_the_restore_goes() {
 
 #[test]
 fn nothing_else_is_taken_for_one() {
-    let mut places = Places::new("receivers-others");
+    let mut places = Places::new();
     for place in ["other", "data2", ""] {
         let running = Running::receiver(&places.at(place));
         assert!(!places.finds(&running), "{place}");
@@ -118,7 +118,7 @@ fn nothing_else_is_taken_for_one() {
 
 #[test]
 fn another_users_receiver_is_not_ours() {
-    let mut places = Places::new("receivers-user");
+    let mut places = Places::new();
     let running = Running::receiver(&places.data);
     places.receivers.see_places();
     let user = sys::effective_user();
@@ -136,7 +136,7 @@ fn another_users_receiver_is_not_ours() {
 #[test]
 fn a_receiver_whose_directory_was_removed_is_found() {
     for place in ["data", "data/base/5"] {
-        let mut places = Places::new("receivers-removed");
+        let mut places = Places::new();
         let running = Running::receiver(&places.at(place));
         fs::remove_dir_all(&places.data).unwrap();
         assert!(places.finds(&running), "{place}: gone");
@@ -149,7 +149,7 @@ fn a_receiver_whose_directory_was_removed_is_found() {
 
 #[test]
 fn a_directory_that_only_looks_like_a_removed_one_is_another() {
-    let mut places = Places::new("receivers-name");
+    let mut places = Places::new();
     let twin = places.at("data (deleted)");
     fs::create_dir(&twin).unwrap();
     let running = Running::receiver(&twin);
@@ -158,7 +158,7 @@ fn a_directory_that_only_looks_like_a_removed_one_is_another() {
 
 #[test]
 fn a_receiver_whose_directory_was_moved_is_found_by_those_who_know_the_directory() {
-    let mut places = Places::new("receivers-moved");
+    let mut places = Places::new();
     let running = Running::receiver(&places.data);
     let mut stranger = Receivers::new(&places.data);
     assert!(places.finds(&running));
@@ -172,7 +172,7 @@ fn a_receiver_whose_directory_was_moved_is_found_by_those_who_know_the_directory
 
 #[test]
 fn receivers_end_and_nobody_else() {
-    let mut places = Places::new("receivers-end");
+    let mut places = Places::new();
     let mut receivers: Vec<Running> =
         ["data", "data/base/5", "space", "wal"].map(|place| Running::receiver(&places.at(place))).into();
     let mut others = [
@@ -192,7 +192,7 @@ fn receivers_end_and_nobody_else() {
 
 #[test]
 fn without_processes_of_this_system_there_are_none() {
-    let mut places = Places::new("receivers-namespace");
+    let mut places = Places::new();
     let running = Running::receiver(&places.data);
     let foreign = places.at("proc");
     for own in [None, Some("1")] {
@@ -214,7 +214,7 @@ fn a_real_rsync_that_receives_is_found_and_ended() {
         assert!(std::env::var_os("BARMAN_RECOVER_TESTS_COMPLETE").is_none(), "rsync is not installed");
         return;
     }
-    let mut places = Places::new("receivers-rsync");
+    let mut places = Places::new();
     fs::create_dir(places.at("from")).unwrap();
     fs::write(places.at("from/file"), vec![7; 8 << 20]).unwrap();
     let rsync = |from: &str, to: &str| {
@@ -246,7 +246,7 @@ fn a_real_rsync_that_receives_is_found_and_ended() {
 #[test]
 #[ignore = "a measurement"]
 fn the_cost_of_a_thousand_processes() {
-    let mut places = Places::new("receivers-cost");
+    let mut places = Places::new();
     let others: Vec<Running> = (0..1000).map(|_| Running::new("sh", &[], &places.data)).collect();
     let cpu = || -> Duration {
         let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::scratch::Scratch;
 use crate::world::snapshot::Content;
+use tempfile::tempdir;
 
 fn look(path: &Path) -> Snapshot {
     Directory::new(path).look()
@@ -17,9 +17,9 @@ fn pipe(path: &Path) {
 
 #[test]
 fn each_state_of_a_directory_differs_from_the_others() {
-    let scratch = Scratch::new("directory-states");
-    let data = scratch.0.join("data");
-    assert_eq!(look(&scratch.0.join("no/data")).content, Content::Unseen);
+    let scratch = tempdir().unwrap();
+    let data = scratch.path().join("data");
+    assert_eq!(look(&scratch.path().join("no/data")).content, Content::Unseen);
     assert_eq!(look(&data).content, Content::Missing);
     symlink("nowhere", &data).unwrap();
     assert_eq!(look(&data).content, Content::NotADirectory);
@@ -48,22 +48,22 @@ fn each_state_of_a_directory_differs_from_the_others() {
 
 #[test]
 fn each_mark_shows_a_directory_that_was_emptied_in_place() {
-    let scratch = Scratch::new("directory-marks");
-    let seen = || look(&scratch.0).identity.unwrap();
+    let scratch = tempdir().unwrap();
+    let seen = || look(scratch.path()).identity.unwrap();
     let bare = seen();
     for name in MARKS {
-        fs::create_dir(scratch.0.join(name)).unwrap();
+        fs::create_dir(scratch.path().join(name)).unwrap();
         let marked = seen();
         assert!(marked != bare && bare.became(&marked), "{name}");
-        fs::remove_dir(scratch.0.join(name)).unwrap();
+        fs::remove_dir(scratch.path().join(name)).unwrap();
         assert!(!marked.became(&seen()), "{name}");
     }
 }
 
 #[test]
 fn a_mount_point_or_a_link_can_only_be_emptied_in_place() {
-    let scratch = Scratch::new("directory-removable");
-    let (data, link) = (scratch.0.join("data"), scratch.0.join("link"));
+    let scratch = tempdir().unwrap();
+    let (data, link) = (scratch.path().join("data"), scratch.path().join("link"));
     fs::create_dir(&data).unwrap();
     symlink(&data, &link).unwrap();
     assert!(look(&data).removable);
@@ -72,10 +72,10 @@ fn a_mount_point_or_a_link_can_only_be_emptied_in_place() {
 
 #[test]
 fn a_file_that_takes_the_place_of_another_has_another_stamp() {
-    let scratch = Scratch::new("directory-stamps");
-    fs::create_dir(scratch.0.join("global")).unwrap();
+    let scratch = tempdir().unwrap();
+    fs::create_dir(scratch.path().join("global")).unwrap();
     let stamps = || {
-        let look = look(&scratch.0);
+        let look = look(scratch.path());
         [look.pg_version, look.pg_control, look.info, look.auto_conf]
     };
     let names = ["PG_VERSION", "global/pg_control", ".barman-recover.info", "postgresql.auto.conf"];
@@ -83,8 +83,8 @@ fn a_file_that_takes_the_place_of_another_has_another_stamp() {
     assert_eq!(before, [None; 4]);
     for (at, name) in names.iter().enumerate() {
         // As rsync does.
-        fs::write(scratch.0.join("new"), "x").unwrap();
-        fs::rename(scratch.0.join("new"), scratch.0.join(name)).unwrap();
+        fs::write(scratch.path().join("new"), "x").unwrap();
+        fs::rename(scratch.path().join("new"), scratch.path().join(name)).unwrap();
         let now = stamps();
         for other in 0..names.len() {
             assert_eq!(now[other] == before[other], other != at, "{name}: {}", names[other]);
@@ -102,11 +102,11 @@ fn processes() -> (u32, u32) {
 
 #[test]
 fn a_postmaster_counts_only_while_it_lives() {
-    let scratch = Scratch::new("directory-postmaster");
+    let scratch = tempdir().unwrap();
     let (alive, dead) = processes();
     let found = |text: &[u8]| {
-        fs::write(scratch.0.join("postmaster.pid"), text).unwrap();
-        look(&scratch.0).postmaster
+        fs::write(scratch.path().join("postmaster.pid"), text).unwrap();
+        look(scratch.path()).postmaster
     };
     let lives = i32::try_from(alive).ok();
     // A single-user backend, paths that are no UTF-8, a line without an end.
@@ -122,15 +122,15 @@ fn a_postmaster_counts_only_while_it_lives() {
 
 #[test]
 fn a_pipe_in_place_of_a_file_holds_nobody_up() {
-    let scratch = Scratch::new("directory-pipes");
-    let restored = Restored::new(&scratch.0);
+    let scratch = tempdir().unwrap();
+    let restored = Restored::new(scratch.path());
     restored.finish();
     for name in ["postmaster.pid", ".barman-recover.info", "backup_label", "postgresql.auto.conf"] {
-        let path = scratch.0.join(name);
+        let path = scratch.path().join(name);
         let kept = fs::read(&path).ok();
         let _ = fs::remove_file(&path);
         pipe(&path);
-        let look = look(&scratch.0);
+        let look = look(scratch.path());
         assert!(look.postmaster.is_none() && (look.mark.is_none() || kept.is_none()), "{name}");
         fs::remove_file(&path).unwrap();
         if let Some(kept) = kept {
@@ -176,9 +176,9 @@ impl Restored<'_> {
 
 #[test]
 fn a_restore_is_complete_once_barman_has_replaced_its_last_file() {
-    let scratch = Scratch::new("mark-order");
-    let mut directory = Directory::new(&scratch.0);
-    let restored = Restored::new(&scratch.0);
+    let scratch = tempdir().unwrap();
+    let mut directory = Directory::new(scratch.path());
+    let restored = Restored::new(scratch.path());
     assert_eq!(directory.look().mark, None);
     for wal in
         ["000000010000000000000004", "000000010000000000000005", "000000010000000000000004.00000028.backup"]
@@ -198,15 +198,15 @@ fn a_restore_is_complete_once_barman_has_replaced_its_last_file() {
             last_wal: Some("000000010000000000000005".into()),
         }
     );
-    fs::remove_file(scratch.0.join("backup_label")).unwrap();
+    fs::remove_file(scratch.path().join("backup_label")).unwrap();
     assert_eq!(directory.look().mark, None, "PostgreSQL has begun to use it");
 }
 
 #[test]
 fn what_came_with_the_backup_of_a_restored_source_is_no_mark() {
-    let scratch = Scratch::new("mark-restored-source");
-    let restored = Restored(&scratch.0);
-    fs::create_dir(scratch.0.join("pg_wal")).unwrap();
+    let scratch = tempdir().unwrap();
+    let restored = Restored(scratch.path());
+    fs::create_dir(scratch.path().join("pg_wal")).unwrap();
     // The base backup in rsync's order: with the .info of the backup that its source was restored from.
     let (info, label) = Restored::sections();
     restored.put(
@@ -227,8 +227,8 @@ fn what_came_with_the_backup_of_a_restored_source_is_no_mark() {
 
 #[test]
 fn the_manifest_that_barman_renamed_last_names_a_postgres_backup() {
-    let scratch = Scratch::new("mark-manifest");
-    let restored = Restored::new(&scratch.0);
+    let scratch = tempdir().unwrap();
+    let restored = Restored::new(scratch.path());
     let (info, label) = Restored::sections();
     let id = "20261124T163715";
     restored
@@ -238,17 +238,18 @@ fn the_manifest_that_barman_renamed_last_names_a_postgres_backup() {
     assert_eq!(restored.mark().unwrap().backup_id, None, "without a manifest nothing says it");
     restored.put("backup_manifest.20261120T000000", "older, from the source");
     restored.put("backup_manifest", "x");
-    fs::rename(scratch.0.join("backup_manifest"), scratch.0.join(format!("backup_manifest.{id}"))).unwrap();
+    fs::rename(scratch.path().join("backup_manifest"), scratch.path().join(format!("backup_manifest.{id}")))
+        .unwrap();
     assert_eq!(restored.mark().unwrap().backup_id.as_deref(), Some(id));
 }
 
 #[test]
 fn files_too_large_for_what_they_are_said_to_be_are_not_read() {
-    let scratch = Scratch::new("mark-large");
-    let restored = Restored::new(&scratch.0);
+    let scratch = tempdir().unwrap();
+    let restored = Restored::new(scratch.path());
     restored.finish();
     assert!(restored.mark().is_some());
-    let file = File::options().append(true).open(scratch.0.join("backup_label")).unwrap();
+    let file = File::options().append(true).open(scratch.path().join("backup_label")).unwrap();
     file.set_len(1 << 30).unwrap();
     assert_eq!(restored.mark(), None);
 }

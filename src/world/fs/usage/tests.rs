@@ -3,10 +3,10 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::scratch::Scratch;
+use tempfile::{TempDir, tempdir};
 
-fn file(scratch: &Scratch, name: &str, bytes: usize) {
-    let path = scratch.0.join(name);
+fn file(scratch: &TempDir, name: &str, bytes: usize) {
+    let path = scratch.path().join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, vec![0; bytes]).unwrap();
 }
@@ -15,8 +15,8 @@ fn file(scratch: &Scratch, name: &str, bytes: usize) {
 const STEP: usize = 1500;
 
 /// A tree too large for one look.
-fn large(name: &str) -> Scratch {
-    let scratch = Scratch::new(name);
+fn large() -> TempDir {
+    let scratch = tempdir().unwrap();
     for n in 0..STEP * 3 {
         file(&scratch, &format!("base/{}/f{n}", n % 7), 10);
     }
@@ -44,7 +44,7 @@ fn changes(usage: &mut DiskUsage) -> bool {
 
 #[test]
 fn tablespaces_and_a_linked_wal_directory_count_and_other_links_do_not() {
-    let scratch = Scratch::new("usage-links");
+    let scratch = tempdir().unwrap();
     file(&scratch, "data/PG_VERSION", 3);
     file(&scratch, "data/base/5/1", 1000);
     file(&scratch, "data/.snapshot/base/5/1", 7777);
@@ -52,21 +52,21 @@ fn tablespaces_and_a_linked_wal_directory_count_and_other_links_do_not() {
     file(&scratch, "wal/0001", 200);
     file(&scratch, "wal/archive_status/0001.ready", 20);
     file(&scratch, "other/big", 9999);
-    fs::create_dir(scratch.0.join("data/pg_tblspc")).unwrap();
+    fs::create_dir(scratch.path().join("data/pg_tblspc")).unwrap();
     for (link, to) in [("pg_tblspc/16384", "space"), ("pg_wal", "wal"), ("base/link", "other")] {
-        symlink(scratch.0.join(to), scratch.0.join("data").join(link)).unwrap();
+        symlink(scratch.path().join(to), scratch.path().join("data").join(link)).unwrap();
     }
-    let seen = look(&mut DiskUsage::new(&scratch.0.join("data")));
+    let seen = look(&mut DiskUsage::new(&scratch.path().join("data")));
     assert_eq!(seen, Usage { bytes: 1723, wal_bytes: 220, changes: 0, passes: 1, total: None });
 }
 
 #[test]
 fn a_small_tree_is_counted_whole_at_every_look() {
-    let scratch = Scratch::new("usage-small");
+    let scratch = tempdir().unwrap();
     for n in 0..STEP / 2 {
         file(&scratch, &format!("d{}/f{n}", n % 7), 10);
     }
-    let mut usage = DiskUsage::new(&scratch.0);
+    let mut usage = DiskUsage::new(scratch.path());
     look(&mut usage);
     let seen = look(&mut usage);
     assert_eq!((seen.bytes, seen.passes), (STEP as u64 / 2 * 10, 2));
@@ -74,20 +74,20 @@ fn a_small_tree_is_counted_whole_at_every_look() {
     file(&scratch, "d3/f3", 11);
     assert!(changes(&mut usage) && !changes(&mut usage), "a file has grown");
     file(&scratch, "new", 10);
-    fs::rename(scratch.0.join("new"), scratch.0.join("d5/f5")).unwrap();
+    fs::rename(scratch.path().join("new"), scratch.path().join("d5/f5")).unwrap();
     assert!(changes(&mut usage) && !changes(&mut usage), "a file has replaced another");
     file(&scratch, "d4/new", 0);
     assert!(changes(&mut usage) && !changes(&mut usage), "an empty file has come");
-    fs::remove_dir_all(scratch.0.join("d2")).unwrap();
+    fs::remove_dir_all(scratch.path().join("d2")).unwrap();
     assert!(changes(&mut usage), "a directory has gone");
-    fs::create_dir(scratch.0.join("e")).unwrap();
+    fs::create_dir(scratch.path().join("e")).unwrap();
     assert!(changes(&mut usage), "a directory has come");
 }
 
 #[test]
 fn a_look_counts_a_bounded_number_of_entries_and_several_add_up() {
-    let scratch = large("usage-bounded");
-    let mut usage = DiskUsage::new(&scratch.0);
+    let scratch = large();
+    let mut usage = DiskUsage::new(scratch.path());
     let first = look(&mut usage);
     assert!(first.passes == 0 && first.bytes < STEP as u64 * 10, "all at once");
     let whole = pass(&mut usage);
@@ -96,14 +96,14 @@ fn a_look_counts_a_bounded_number_of_entries_and_several_add_up() {
 
 #[test]
 fn a_large_tree_changes_at_each_look_while_files_come_and_grow_in_it() {
-    let scratch = large("usage-growing");
-    let mut usage = DiskUsage::new(&scratch.0);
+    let scratch = large();
+    let mut usage = DiskUsage::new(scratch.path());
     pass(&mut usage);
     pass(&mut usage);
     let still = usage.changes;
     pass(&mut usage);
     assert_eq!(usage.changes, still, "nothing has changed");
-    let mut written = File::create(scratch.0.join("base/6/.f1.X8yz")).unwrap();
+    let mut written = File::create(scratch.path().join("base/6/.f1.X8yz")).unwrap();
     assert!(changes(&mut usage), "rsync has begun a file");
     // The directory with it is read again before long, and from then on each look finds the file grown.
     while !usage.changed.is_empty() {
@@ -113,7 +113,7 @@ fn a_large_tree_changes_at_each_look_while_files_come_and_grow_in_it() {
         written.write_all(&[0; 100]).unwrap();
         assert!(changes(&mut usage), "and goes on writing it");
     }
-    fs::rename(scratch.0.join("base/6/.f1.X8yz"), scratch.0.join("base/6/f1")).unwrap();
+    fs::rename(scratch.path().join("base/6/.f1.X8yz"), scratch.path().join("base/6/f1")).unwrap();
     assert!(changes(&mut usage), "and puts it in its place");
     pass(&mut usage);
     let whole = pass(&mut usage);
@@ -122,8 +122,8 @@ fn a_large_tree_changes_at_each_look_while_files_come_and_grow_in_it() {
 
 #[test]
 fn what_comes_during_the_first_pass_over_a_large_tree_is_a_change() {
-    let scratch = large("usage-first-pass");
-    let mut usage = DiskUsage::new(&scratch.0);
+    let scratch = large();
+    let mut usage = DiskUsage::new(scratch.path());
     look(&mut usage);
     assert_eq!(usage.changes, 0, "what was there");
     std::thread::sleep(Duration::from_millis(20)); // a clock tick of the kernel
@@ -136,14 +136,14 @@ fn what_comes_during_the_first_pass_over_a_large_tree_is_a_change() {
 
 #[test]
 fn the_figures_at_the_end_come_soon() {
-    let scratch = large("usage-end");
-    let mut usage = DiskUsage::new(&scratch.0);
+    let scratch = large();
+    let mut usage = DiskUsage::new(scratch.path());
     pass(&mut usage);
     look(&mut usage); // a second pass is under way
     for n in 0..7 {
         File::options()
             .append(true)
-            .open(scratch.0.join(format!("base/{n}/f{n}")))
+            .open(scratch.path().join(format!("base/{n}/f{n}")))
             .unwrap()
             .set_len(110)
             .unwrap();
@@ -155,21 +155,21 @@ fn the_figures_at_the_end_come_soon() {
 
 #[test]
 fn growth_and_removal_are_seen_in_the_next_pass() {
-    let scratch = Scratch::new("usage-changes");
+    let scratch = tempdir().unwrap();
     file(&scratch, "a/1", 10);
-    let mut usage = DiskUsage::new(&scratch.0);
+    let mut usage = DiskUsage::new(scratch.path());
     assert_eq!(pass(&mut usage).bytes, 10);
     file(&scratch, "a/1", 30);
     file(&scratch, "b/2", 5);
     assert_eq!(pass(&mut usage).bytes, 35);
-    fs::remove_dir_all(scratch.0.join("a")).unwrap();
+    fs::remove_dir_all(scratch.path().join("a")).unwrap();
     assert_eq!(pass(&mut usage).bytes, 5);
 }
 
 #[test]
 fn a_directory_that_is_not_there_counts_nothing_until_it_comes() {
-    let scratch = Scratch::new("usage-missing");
-    let data = scratch.0.join("data");
+    let scratch = tempdir().unwrap();
+    let data = scratch.path().join("data");
     let mut usage = DiskUsage::new(&data);
     assert_eq!(look(&mut usage), Usage { passes: 1, ..Usage::default() });
     fs::create_dir(&data).unwrap();
@@ -193,11 +193,11 @@ fn cpu() -> Duration {
 #[ignore = "a measurement"]
 fn the_cost_of_looks() {
     for files in [1000, 100_000] {
-        let scratch = Scratch::new("usage-cost");
+        let scratch = tempdir().unwrap();
         for n in 0..files {
             file(&scratch, &format!("base/{}/f{n}", n / 1000), 1);
         }
-        let mut usage = DiskUsage::new(&scratch.0);
+        let mut usage = DiskUsage::new(scratch.path());
         let quarter = Duration::from_millis(250);
         let mut look = || {
             usage.looked = Instant::now().checked_sub(quarter).unwrap();
