@@ -48,9 +48,9 @@ pub(crate) fn existing<'a>(
     let mut watch = Watch::of(restore, run.now(), Snapshot::NOTHING);
     run.set_operation(Some(id), OperationState::InProgress);
     run.owns = true;
-    match left_over {
-        Some(record) => watch.resume(run.world.look(), record.identity, None),
-        None => note_create(run, restore, &Baseline(None), &Snapshot::NOTHING),
+    watch.resume(run.world.look(), left_over.and_then(|record| record.identity), None);
+    if left_over.is_none() {
+        note_create(run, restore, &Baseline(None), &Snapshot::NOTHING);
     }
     run.note(&[Line::Operation(id.into())]);
     watch

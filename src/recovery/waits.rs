@@ -35,7 +35,10 @@ pub(crate) fn retry_wait(
     random: u64,
 ) -> Duration {
     let cap = cap.max(first);
-    let doubled = first.saturating_mul(1 << n.saturating_sub(1).min(16)).clamp(SHORTEST, cap.max(SHORTEST));
+    let doubled = first
+        .max(SHORTEST)
+        .saturating_mul(1 << n.saturating_sub(1).min(16))
+        .clamp(SHORTEST, cap.max(SHORTEST));
     let wanted = doubled + below(doubled / 4, random);
     wanted.max(retry_after.unwrap_or_default().min(cap))
 }
@@ -117,7 +120,11 @@ impl Outage {
         let too_long = !arrives && left.is_zero() && self.misses >= connection.min_misses;
         // The tries that it takes at least are to fit into the budget; those that don't follow fast.
         let more = connection.min_misses.saturating_sub(self.misses).max(1);
-        let most = if left.is_zero() { connection.retry_wait } else { left / more };
+        let most = match left {
+            _ if arrives => cap,
+            Duration::ZERO => connection.retry_wait,
+            left => left / more,
+        };
         let wait = retry_wait(self.misses, connection.retry_wait, cap, missed.retry_after, random);
         Miss { lasted, tries: self.misses, too_long, wait: wait.min(most).max(SHORTEST) }
     }
