@@ -37,8 +37,6 @@ pub struct Row {
     after: Option<After>,
     expected: Expected,
     state_file: bool,
-    /// The program does not do so yet.
-    is_pending: bool,
     /// Whether code 0 needs the data: not where Barman's word is all there is.
     data: bool,
 }
@@ -56,7 +54,6 @@ pub fn row(class: &'static str, rule: impl Into<String>) -> Row {
         after: None,
         expected: Expected { creates: 1, took: Some(1), ..Expected::default() },
         state_file: false,
-        is_pending: false,
         data: true,
     }
 }
@@ -120,12 +117,6 @@ impl Row {
         self
     }
 
-    /// The rule is right, and the program does not keep it yet: the row fails once it does.
-    pub fn pending(mut self) -> Self {
-        self.is_pending = true;
-        self
-    }
-
     pub fn without_data(mut self) -> Self {
         self.data = false;
         self
@@ -157,10 +148,7 @@ impl Row {
         if ended.code() == 0 && self.data {
             expect("the data", node.is_complete(), true);
         }
-        if wrong.is_empty() && self.is_pending {
-            return Err("the program keeps the rule: the row is no longer pending".to_owned());
-        }
-        if wrong.is_empty() || self.is_pending {
+        if wrong.is_empty() {
             return Ok(());
         }
         let operations = api.operations();
