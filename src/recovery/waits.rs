@@ -20,9 +20,9 @@ pub(crate) fn below(limit: Duration, random: u64) -> Duration {
 
 /// Wait before an operation that has run for `age` is asked about again: a tenth of its age (the request's own time
 /// included, hence 11), so that its end is noticed in proportion. Where the data directory can be seen, its last
-/// mark says when to ask, and half as often is enough.
+/// mark says when to ask, and a quarter is enough.
 pub(crate) fn poll_wait(age: Duration, loop_wait: Duration, seen: bool) -> Duration {
-    if seen { (age / 5).min(loop_wait).max(SHORTEST * 2) } else { (age / 11).min(loop_wait).max(SHORTEST) }
+    if seen { (age / 4).min(loop_wait).max(SHORTEST * 2) } else { (age / 11).min(loop_wait).max(SHORTEST) }
 }
 
 /// Wait before the `n`th repetition (from 1): doubled each time up to `cap`, and up to a quarter more.
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn an_operations_end_is_noticed_in_proportion_to_its_length() {
         for length in [3_u32, 10, 60, 3_600, 86_400] {
-            for (seen, share) in [(false, 10), (true, 5)] {
+            for (seen, share) in [(false, 10), (true, 4)] {
                 let (end, mut now, mut polls) = (S * length, Duration::ZERO, 0);
                 while now < end {
                     now += poll_wait(now, S * 10, seen);
