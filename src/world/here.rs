@@ -221,7 +221,8 @@ impl Node {
             usage: DiskUsage::new(path),
             is_marked: false,
             receivers: Receivers::new(path),
-            searched: None,
+            // Nothing depends on them yet, and a search takes as long as everything else until the first request.
+            searched: Some((Instant::now(), 0)),
             state_file: restore.state_file.as_deref().map(StateFile::new),
             size,
         }
