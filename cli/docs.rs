@@ -110,7 +110,7 @@ fn options_of(of: &str, command: &Command, root: &Command) -> String {
     command.get_subcommands().fold(own, |page, below| page + &options_of(&title, below, root))
 }
 
-/// The options of a command, but for those that are elsewhere, under their headings.
+/// The options of a command, except those described elsewhere, under their headings.
 fn options(command: &Command, elsewhere: Option<&Command>) -> String {
     let is_elsewhere = |arg: &Arg| {
         elsewhere.is_some_and(|other| other.get_arguments().any(|common| common.get_id() == arg.get_id()))

@@ -15,7 +15,7 @@ const ENDING: [(i32, &str); 3] =
 pub struct Signals(libc::sigset_t);
 
 impl Signals {
-    /// Blocks the ending signals, but for those that whoever started us wants ignored (nohup, `&`).
+    /// Blocks the ending signals, except those that whoever started us wants ignored (nohup, `&`).
     pub fn block() -> Signals {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: `set` is initialised by sigemptyset before anything reads it; `old` by sigaction, where

@@ -49,8 +49,8 @@ impl<'a> Filtered<'a> {
         // One that was given before a sub-command need not be one of it.
         let is_own = |name: &str| name.is_empty() || all_names(command).any(|(_, own)| own == name);
         let options = self.options.iter().filter(move |(name, _)| is_own(name)).flat_map(|(_, words)| words);
-        // Patroni appends the words of a callback: those before them are values of options that are not known. A
-        // sub-command that is none is clap's to refuse.
+        // Patroni appends the words of a callback: those before them are values of options that are not known.
+        // clap refuses an unknown sub-command.
         let wanted = command.get_positionals().count().max(command.has_subcommands().into());
         let strays = self.strays.iter().skip(self.strays.len().saturating_sub(wanted));
         let above = iter::once(NAME).chain(self.names.iter().copied()).map(OsString::from);

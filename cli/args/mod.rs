@@ -1,5 +1,5 @@
 //! The program's arguments: what Patroni passes and what people type, down to typed options. Made from the
-//! library's table of options. Pure, but for reading the environment through a function that is passed in.
+//! library's table of options. Pure, except that it reads the environment, through a function that is passed in.
 
 mod command;
 mod filter;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::config::options::Opt;
 
-/// Why an option was refused. The text never shows the value (which may be a secret), but for a URL, with everything
-/// before an `@` masked.
+/// Why an option was refused. The text never shows the value (which may be a secret), except that of a URL, in which
+/// everything before an `@` is masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     option: Option<Opt>,

@@ -160,7 +160,7 @@ pub struct OptionSpec {
     pub kind: Kind,
     /// The default as text; "" when there is none.
     pub default: &'static str,
-    /// Whether its commands need it, but for those that can do without the API; see
+    /// Whether its commands need it, except those that work without the API; see
     /// [`is_required_by`](OptionSpec::is_required_by).
     pub required: bool,
     /// The option that makes it not required.

@@ -1,5 +1,5 @@
 //! What `/diagnose` says of Barman and of the server: versions known for trouble, what its configuration makes of a
-//! restore, archiving, and whether this node's data directory is of the same cluster. Pure, but for `look`'s report.
+//! restore, archiving, and whether this node's data directory is of the same cluster. Pure, except for `look`'s report.
 
 use std::time::Duration;
 

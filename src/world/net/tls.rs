@@ -56,7 +56,7 @@ impl Tls {
         let verifier = Arc::new(Verifier::new(self.ca.clone(), provider.clone()));
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .dangerous() // rustls' own, but for one exception
+            .dangerous() // rustls' own, with one exception
             .with_custom_certificate_verifier(verifier);
         let config = match &self.client {
             Some((chain, key)) => builder.with_client_auth_cert(chain.clone(), key.clone_key())?,
