@@ -116,7 +116,8 @@ fn end(
     if let (Some(record), Some(id), false) = (&record, &id, has_ended) {
         known.state = OperationState::InProgress;
         if let Some(api) = api.filter(|api| is_theirs(record, api)) {
-            has_ended = end_operation(world, api, restore, record, id, known)?;
+            end_operation(world, api, restore, record, id, known)?;
+            has_ended = true;
         } else {
             let why = if api.is_some() { "a different one is given" } else { "--api-url is not given" };
             let text = format!(
@@ -180,7 +181,7 @@ fn end_operation(
     record: &Record,
     id: &String,
     known: &mut Known,
-) -> Result<bool, End> {
+) -> Result<(), End> {
     let mut run = Run::new(world, api, OperationKind::Recovery, restore.loop_wait);
     run.set_operation(Some(id), OperationState::InProgress);
     let mut watch = Watch::of(restore, run.now(), Snapshot::NOTHING);
@@ -190,7 +191,7 @@ fn end_operation(
     let fate = ended?.first().map(|ended| ended.fate.state());
     known.state = fate.unwrap_or_default();
     log(world, Level::Info, &format!("operation {id} is {}", known.state.name()));
-    Ok(true)
+    Ok(())
 }
 
 /// Ends receivers until none has been here for a while; whether there was one.

@@ -88,9 +88,12 @@ pub struct CompleteRestore {
 }
 
 fn rfc3339<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&utc_of(*time).replace(" UTC", "Z").replace(' ', "T"))
+}
+
+fn utc_of(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let text = utc(i64::try_from(since.as_secs()).unwrap_or_default());
-    to.serialize_str(&text.replace(" UTC", "Z").replace(' ', "T"))
+    utc(i64::try_from(since.as_secs()).unwrap_or_default())
 }
 
 impl Verified {
@@ -181,8 +184,7 @@ fn complete(now: &Snapshot) -> Option<CompleteRestore> {
 fn in_words(restore: &CompleteRestore) -> String {
     let backup = restore.backup_id.as_ref().map_or("a backup".into(), |id| format!("backup {id}"));
     let wal = restore.last_wal.as_ref().map_or(String::new(), |wal| format!(", with WAL up to {wal}"));
-    let since = restore.restored.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let restored = utc(i64::try_from(since.as_secs()).unwrap_or_default());
+    let restored = utc_of(restore.restored);
     let (server, taken) = (&restore.server, &restore.taken);
     format!("a complete restore of {backup} of server {server}, taken {taken}, restored {restored}{wal}")
 }
