@@ -9,6 +9,7 @@ use crate::api::diagnose::{Diagnosis, Unknown};
 use crate::api::page::page_text;
 use crate::api::request::SWITCH;
 use crate::config::url::Url;
+use crate::outcome::OperationState;
 use crate::text::one_line;
 
 /// An answer of the API, or of something before it.
@@ -44,6 +45,16 @@ pub(crate) enum Status {
     InProgress,
     Done,
     Failed,
+}
+
+impl From<Status> for OperationState {
+    fn from(status: Status) -> OperationState {
+        match status {
+            Status::InProgress => OperationState::InProgress,
+            Status::Done => OperationState::Done,
+            Status::Failed => OperationState::Failed,
+        }
+    }
 }
 
 /// What an operation does.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::api::{OperationKind, Reply, Request, Status, TransportError};
+use crate::api::{OperationKind, Reply, Request, TransportError};
 use crate::cancel::Cancel;
 use crate::config::options::Command;
 use crate::config::{Config, ConfigError, Connection};
@@ -128,7 +128,7 @@ impl Operations {
             operations.truncate(newest);
             for operation in &mut operations {
                 let reply = ask(run, &Request::Poll(operation.id.clone()))?;
-                operation.state = reply.operation().ok().map(state);
+                operation.state = reply.operation().ok().map(OperationState::from);
             }
             Ok(operations)
         })
@@ -143,7 +143,7 @@ impl Operations {
             let reply = ask(run, &Request::Poll(id.into()))?;
             let status = reply.operation().map_err(|why| unanswered(run, id, &why))?;
             let kind = kind(run, id)?.unwrap_or_default();
-            Ok(Operation { id: id.into(), kind, state: Some(state(status)) })
+            Ok(Operation { id: id.into(), kind, state: Some(status.into()) })
         })
     }
 
@@ -213,12 +213,4 @@ fn unanswered(run: &Run, id: &str, why: &str) -> End {
 fn refused(run: &Run, why: &str, hint: &str) -> End {
     let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
     End::with(Code::HttpError, format!("server {server} at {url}: {why}"), hint)
-}
-
-fn state(status: Status) -> OperationState {
-    match status {
-        Status::InProgress => OperationState::InProgress,
-        Status::Done => OperationState::Done,
-        Status::Failed => OperationState::Failed,
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::{Request, Status};
+use crate::api::Request;
 use crate::config::Restore;
 use crate::outcome::OperationState;
 
@@ -64,11 +64,7 @@ pub(crate) fn end_restore(run: &mut Run) -> Result<(), End> {
         if let Some(id) = run.operation_id.clone()
             && let Ok(Ok(status)) = run.ask(&Request::Poll(id.clone()))?.map(|reply| reply.operation())
         {
-            let state = match status {
-                Status::InProgress => OperationState::InProgress,
-                Status::Done => OperationState::Done,
-                Status::Failed => OperationState::Failed,
-            };
+            let state = OperationState::from(status);
             run.set_operation(Some(&id), state);
             if !state.may_be_running() && run.world.receivers() == 0 {
                 run.settled = true;
