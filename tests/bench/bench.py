@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.request
 
+import cluster
 import report
 import sizes
 
@@ -259,9 +260,9 @@ def many(scheme, seconds, env, scratch):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--only", default="size,start,recovery,million,many")
+    parser.add_argument("--only")
     options = parser.parse_args()
-    parts = options.only.split(",")
+    parts = (options.only or "size,start,recovery,million,many" + ",cluster" * options.full).split(",")
     lengths = LENGTHS_MS + FULL_LENGTHS_MS * options.full
     seconds = 60 if options.full else 20
     figures = {"load": os.getloadavg()[0], "cpus": os.cpu_count(), "seconds": seconds, "full": options.full}
@@ -274,6 +275,7 @@ def main():
             "recovery": lambda: recoveries(lengths, env, scratch),
             "million": lambda: million(env, scratch),
             "many": lambda: {scheme: many(scheme, seconds, env, scratch) for scheme in ("http", "https")},
+            "cluster": lambda: cluster.measure(REPO, OUT / "patroni-venv/bin/patroni_barman"),
         }
         for name, run in measures.items():
             if name in parts:
@@ -281,7 +283,7 @@ def main():
                 figures[name] = run()
     text = report.markdown(figures)
     print(text)
-    if all(name in figures for name in measures):
+    if not options.only:
         (REPO / "docs").mkdir(exist_ok=True)
         (REPO / "docs/benchmark.md").write_text(text)
         (REPO / "docs/benchmark.svg").write_text(report.svg(figures))

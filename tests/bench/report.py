@@ -98,6 +98,33 @@ def million_part(million):
             verdict("peak memory at most that of 1/4 of the Python program's 22 MB", large["peak_kb"] <= 22 * 1024 / 4)]
 
 
+def cluster_part(cluster):
+    what = {"sigterm": "Patroni stopped in the middle of a restore, and started again",
+            "sigterm-early": "the same before the first file has arrived",
+            "reinit": "`patronictl reinit --force` in the middle of a restore"}
+    by_hand, eight, ours, python = (cluster[key] for key in ("by_hand", "eight", "patroni", "python"))
+    restarts = cluster["restarts"].items()
+
+    def show(value):
+        return "failed" if value is None else f"{value:.1f} s"
+
+    rows = [["eight `barman recover` at once, by hand", show(by_hand), ""],
+            ["eight at once, the programs alone", show(eight), ""],
+            ["eight at once under Patroni, until the last one streams", show(ours), show(python)],
+            *[[f"{what[name]}: streams so much later than the restore that counted took", show(late), ""]
+              for name, (late, _) in restarts]]
+    return ["## Real clusters", "", f"Patroni, etcd, PostgreSQL, Barman, sshd and {cluster['api']} on loopback; "
+            "single runs.", "", table(["", "patroni_barman", "Python's patroni_barman"], rows), "",
+            verdict("eight at once: none fails, and the last ends at most 10 s later than eight by hand",
+                    None not in (eight, by_hand) and eight <= by_hand + 10),
+            verdict("under Patroni: none fails, and the last streams no later than with the Python program",
+                    ours is not None and (python is None or ours <= python)),
+            *[verdict(f"{name}: at most {most} s later", late is not None and late <= most)
+              for name, (late, most) in restarts],
+            verdict(f"200 nodes at once, simulated: all served, at most 1.25 s per node ({cluster['simulated']:.2f} s)",
+                    cluster["simulated"] <= 1.25)]
+
+
 def size_part(size):
     crates = sorted({crate for of in size.values() for crate in of["crates"]},
                     key=lambda crate: -max(of["crates"].get(crate, 0) for of in size.values()))
@@ -153,7 +180,7 @@ def markdown(figures):
     if all(name in figures for name in ("start", "recovery", "many")):
         lines += ["![the figures as a plot](benchmark.svg)", ""]
     parts = {"start": start_part, "recovery": recovery_part, "million": million_part, "size": size_part,
-             "many": lambda many: many_part(many, figures["seconds"])}
+             "many": lambda many: many_part(many, figures["seconds"]), "cluster": cluster_part}
     for name, part in parts.items():
         if name in figures:
             lines += [*part(figures[name]), ""]

@@ -49,7 +49,7 @@ scenario_eight() {
     local i pids=() started
     bandwidth 0
     as_pg mkdir "$STACK/data/eight"
-    started=$SECONDS
+    started=$(now)
     for i in {1..8}; do
         spawn TERM "$STACK/log/eight-$i.log" "$PROGRAM" --api-url "$API_URL" recover --barman-server=pg \
             "--ssh-command=$SSH_COMMAND" --verify "--datadir=$(data "eight/$i")" --scope=eight --role=replica
@@ -63,17 +63,39 @@ scenario_eight() {
         must_not_say "$STACK/log/eight-$i.log" 'ERROR'
     done
     never_two
-    note "eight nodes restored in $((SECONDS - started)) s, $(cat "$STACK"/log/eight-*.log | grep -c 'serving other nodes') collisions"
+    note "eight nodes restored in $(since "$started") s, $(cat "$STACK"/log/eight-*.log | grep -c 'busy with other nodes') collisions"
     as_pg rm -rf "$STACK/data/eight"
+}
+
+# What they are compared with: eight restores that are started by hand.
+scenario_eight_by_hand() {
+    local i pids=() started
+    bandwidth 0
+    as_pg mkdir "$STACK/data/hand"
+    started=$(now)
+    for i in {1..8}; do
+        spawn TERM "$STACK/log/hand-$i.log" barman recover --remote-ssh-command "$SSH_COMMAND" pg latest "$(data "hand/$i")"
+        pids+=("$SPAWNED")
+    done
+    for i in {1..8}; do
+        wait "${pids[i - 1]}" || die "restore $i: exit code $?: $(tail -n 3 "$STACK/log/hand-$i.log")"
+    done
+    note "eight restores by hand took $(since "$started") s"
+    as_pg rm -rf "$STACK/data/hand"
 }
 
 # The same under Patroni.
 scenario_eight_patroni() {
-    local i
+    local i started
     need_leader
     bandwidth 0
     for i in {1..8}; do make_node "many$i"; done
+    started=$(now)
     for i in {1..8}; do start_node "many$i"; done
+    for i in {1..8}; do
+        wait_until 300 "many$i to stream, see $(node_log "many$i")" is_streaming "many$i"
+    done
+    note "eight nodes stream after $(since "$started") s"
     for i in {1..8}; do
         must_stream "many$i"
         (($(operations "$(data "many$i")") == 1)) || die "many$i: not one operation"
@@ -106,6 +128,9 @@ streams_in_time() {
 }
 
 now() { date +%s.%N; }
+
+# Prints the seconds since then: since START
+since() { awk -v start="$1" -v now="$(now)" 'BEGIN { printf "%.1f\n", now - start }'; }
 
 still_restoring() { restore_runs "$(data "$1")" || die "the restore was over too early for this scenario"; }
 

@@ -1,0 +1,44 @@
+"""What tests/cluster/run shows of time in real clusters: many nodes at once, and Patroni restarted in a restore."""
+import os
+import re
+import subprocess
+
+STACK = "PostgreSQL, sshd, Barman, the API and etcd"    # the title under which it says what it is made of
+RESTARTS = {"sigterm": 20, "sigterm-early": 45, "reinit": 20}   # how many seconds later at most
+
+
+def run(repo, *scenarios, program=None):
+    """The lines of the scenarios, by their names; of one that fails, what it has said so far."""
+    env = {**os.environ, **({"PATRONI_BARMAN": str(program)} if program else {})}
+    ended = subprocess.run([repo / "tests/cluster/run", *scenarios], env=env, stdout=subprocess.PIPE, text=True)
+    parts = re.split(r"^==> (.*)$", ended.stdout, flags=re.MULTILINE)
+    said = dict(zip(parts[1::2], parts[2::2]))
+    return {name: said.get(name, "") for name in (STACK, *scenarios)}
+
+
+def number(text, pattern):
+    found = re.search(pattern, text)
+    return float(found[1]) if found else None
+
+
+def simulated(repo):
+    """Seconds per node of 200, in a simulated world: virtual time, so that no load bears on it."""
+    words = ["cargo", "test", "--quiet", "--lib", "all_nodes_that_start_in_one_second_are_served", "--", "--nocapture"]
+    output = subprocess.run(words, cwd=repo, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return number(output, r"200 nodes: the last create after ([0-9.]+)s") / 200
+
+
+def measure(repo, python):
+    # Apart, as the first one that fails ends a run.
+    said = run(repo, "eight-by-hand", "eight") | run(repo, *RESTARTS) | run(repo, "eight-patroni")
+    theirs = run(repo, "eight-patroni", program=python)
+    stream = r"stream after ([0-9.]+) s"
+    return {
+        "by_hand": number(said["eight-by-hand"], r"by hand took ([0-9.]+) s"),
+        "eight": number(said["eight"], r"restored in ([0-9.]+) s"),
+        "patroni": number(said["eight-patroni"], stream),
+        "python": number(theirs["eight-patroni"], stream),
+        "restarts": {name: (number(said[name], r"streams ([0-9.-]+) s later"), most) for name, most in RESTARTS.items()},
+        "simulated": simulated(repo),
+        "api": "the stand-in for pg-backup-api" if "stand-in" in said[STACK] else "pg-backup-api",
+    }
