@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,6 +49,12 @@ impl Barman {
             part.get(..end)?.parse().ok()
         });
         Some((parts.next()??, parts.next()??))
+    }
+
+    /// How long before its answer this was, in seconds since 1970.
+    pub(crate) fn age(&self, unix: i64) -> Option<Duration> {
+        let age = self.now.as_ref()?.unix()?.checked_sub(unix)?;
+        u64::try_from(age).ok().map(Duration::from_secs)
     }
 }
 

@@ -20,7 +20,7 @@ const SPACE: &str = "free space";
 pub(super) const ALL: &[&str] = &[BACKUP, NEWEST, SPACE, tablespaces::TABLESPACES];
 
 /// Most take a backup a day, or a week.
-const OLD: u64 = 8 * 86_400;
+const OLD: Duration = Duration::from_secs(8 * 86_400);
 
 pub(super) fn look(diagnosis: &Diagnosis, asked: &Asked, place: &Place, report: &mut Report) {
     let (finding, backup) = of_backup(diagnosis, &asked.restore.backup_id);
@@ -65,12 +65,10 @@ fn newest(diagnosis: &Diagnosis) -> Finding {
         );
     };
     let time = backup.end_time.as_ref().or(backup.begin_time.as_ref()).and_then(Moment::unix);
-    let now = diagnosis.barman.now.as_ref().and_then(Moment::unix);
-    let age = now.zip(time).and_then(|(now, time)| u64::try_from(now - time).ok());
-    let Some(age) = age else {
+    let Some(age) = time.and_then(|time| diagnosis.barman.age(time)) else {
         return Finding::ok(NEWEST, format!("{}; its age is not known", backup.id));
     };
-    let detail = format!("{}, {} old", backup.id, clock(Duration::from_secs(age)));
+    let detail = format!("{}, {} old", backup.id, clock(age));
     if age >= OLD {
         let hint = "all WAL since then has to be replayed: does cron still run 'barman backup'?";
         return Finding::warning(NEWEST, detail, hint);

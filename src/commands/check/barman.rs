@@ -20,7 +20,7 @@ const CLUSTER: &str = "cluster";
 pub(super) const ALL: &[&str] = &[VERSION, CONFIGURATION, ARCHIVING, WAL, CLUSTER];
 
 /// A server that archives nothing for a day is idle, or its archiving is broken.
-const OLD_WAL: u64 = 86_400;
+const OLD_WAL: Duration = Duration::from_secs(86_400);
 
 pub(super) fn look(diagnosis: &Diagnosis, place: &Place, report: &mut Report) {
     report.add(version(diagnosis, place));
@@ -100,11 +100,10 @@ fn last_wal(diagnosis: &Diagnosis) -> Finding {
     let Some(wal) = &diagnosis.last_wal else {
         return Finding::warning(WAL, "Barman has no WAL of this server", "is it archiving?");
     };
-    let now = diagnosis.barman.now.as_ref().and_then(Moment::unix);
-    let Some(age) = now.and_then(|now| u64::try_from(now - wal.unix).ok()) else {
+    let Some(age) = diagnosis.barman.age(wal.unix) else {
         return Finding::ok(WAL, format!("{}; its age is not known", wal.name));
     };
-    let detail = format!("{}, {} ago", wal.name, clock(Duration::from_secs(age)));
+    let detail = format!("{}, {} ago", wal.name, clock(age));
     if age >= OLD_WAL {
         let hint =
             "an idle server archives none; archive_timeout in its configuration sets how long that may last";
@@ -231,6 +230,8 @@ mod tests {
         assert_eq!(last_wal(&diagnosis).detail, "000000010000000000000004, 77 s ago");
         diagnosis.last_wal = diagnosis.last_wal.map(|wal| LastWal { unix: wal.unix - 90_000, ..wal });
         assert_eq!(last_wal(&diagnosis).verdict, Verdict::Warning);
+        diagnosis.last_wal = diagnosis.last_wal.map(|wal| LastWal { unix: i64::MIN, ..wal });
+        assert_eq!(last_wal(&diagnosis).detail, "000000010000000000000004; its age is not known");
         diagnosis.last_wal = None;
         assert_eq!(last_wal(&diagnosis).verdict, Verdict::Warning);
     }
