@@ -31,7 +31,7 @@ pub(crate) struct Diagnosis {
 }
 
 /// Barman itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Barman {
     /// `3.19.1`
     pub(crate) version: Option<String>,
@@ -59,30 +59,21 @@ impl Barman {
 }
 
 /// Of the server's configuration what matters to a restore.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ServerConfig {
     pub(crate) parallel_jobs: Option<u32>,
     /// How often a failed copy is begun anew, into whatever is at its path then.
     pub(crate) basebackup_retry_times: Option<u32>,
-    pub(crate) recovery_options: Vec<String>,
-}
-
-impl ServerConfig {
     /// Whether a restore into a directory that is not empty goes on.
-    pub(crate) fn delta_restore(&self) -> bool {
-        self.recovery_options.iter().any(|option| option == "delta-restore")
-    }
+    pub(crate) delta_restore: bool,
 }
 
 /// The server's `PostgreSQL`, as Barman saw it while it answered. Of archiving it knows only with `archiver = on`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ServerStatus {
     pub(crate) connection_error: Option<String>,
-    /// `15.18`
-    pub(crate) version: Option<String>,
     pub(crate) system_id: Option<u64>,
     pub(crate) is_archiving: Option<bool>,
-    pub(crate) last_archived_wal: Option<String>,
     pub(crate) last_archived_time: Option<Moment>,
     pub(crate) last_failed_wal: Option<String>,
     pub(crate) last_failed_time: Option<Moment>,
@@ -104,16 +95,10 @@ pub(crate) struct Backup {
     pub(crate) status: String,
     /// What a restore writes, without the WAL, if Barman knows it.
     pub(crate) bytes: Option<u64>,
-    /// What it takes on the Barman host.
-    pub(crate) size: Option<u64>,
-    /// The size of the cluster when it was taken.
-    pub(crate) cluster_size: Option<u64>,
     pub(crate) begin_time: Option<Moment>,
     pub(crate) end_time: Option<Moment>,
     pub(crate) version: Option<PgVersion>,
     pub(crate) system_id: Option<u64>,
-    /// The source's data directory.
-    pub(crate) pgdata: Option<String>,
     /// `rsync`, `postgres`, ...
     pub(crate) mode: Option<String>,
     /// Whether it is restored as it lies there: not compressed, encrypted or incremental.
@@ -178,13 +163,10 @@ impl Backup {
             id,
             status: fields.line("status").unwrap_or_else(|| "UNKNOWN".into()),
             bytes: if less { cluster_size.or(size) } else { size.or(cluster_size) },
-            size,
-            cluster_size,
-            begin_time: moment(&fields, "begin_time"),
-            end_time: moment(&fields, "end_time"),
+            begin_time: fields.moment("begin_time"),
+            end_time: fields.moment("end_time"),
             version: fields.number("version").map(PgVersion),
             system_id: fields.number("systemid"),
-            pgdata: fields.exact("pgdata"),
             mode: fields.line("mode"),
             is_plain: !less && fields.get("encryption").is_none(),
             tablespaces: tablespaces(fields.get("tablespaces")),
@@ -225,9 +207,8 @@ impl Diagnosis {
         let mut backups: Vec<Backup> =
             server.backups.into_iter().map(|(id, raw)| Backup::read(id, raw)).collect();
         backups.sort_unstable_by(|one, other| one.id.cmp(&other.id)); // an ID is the time of its backup
-        let global = Fields::of(body.global);
         Ok(Diagnosis {
-            barman: barman(&global),
+            barman: barman(&Fields::of(body.global)),
             config: config(&Fields::of(server.config)),
             status: status(&Fields::of(server.status)),
             last_wal: last_wal(&Fields::of(server.wals)),
@@ -235,12 +216,17 @@ impl Diagnosis {
         })
     }
 
+    /// The newest backup that can be restored.
+    pub(crate) fn newest(&self) -> Option<&Backup> {
+        self.backups.iter().rfind(|backup| backup.is_complete())
+    }
+
     /// The backup of this ID or alias. Aliases mean what they mean to the API: latest and oldest are of those that
     /// can be restored.
     pub(crate) fn backup(&self, name: &str) -> Result<&Backup, Unknown> {
         let mut all = self.backups.iter();
         let found = match name {
-            "latest" | "last" => all.rfind(|backup| backup.is_complete()),
+            "latest" | "last" => self.newest(),
             "oldest" | "first" => all.find(|backup| backup.is_complete()),
             "last-failed" => all.rfind(|backup| backup.status == "FAILED"),
             id => all.find(|backup| backup.id == id),
@@ -257,7 +243,7 @@ fn barman(global: &Fields) -> Barman {
     Barman {
         version: system.line("barman_ver"),
         home: config.exact("barman_home"),
-        now: moment(&system, "timestamp"),
+        now: system.moment("timestamp"),
     }
 }
 
@@ -265,20 +251,18 @@ fn config(fields: &Fields) -> ServerConfig {
     ServerConfig {
         parallel_jobs: fields.number("parallel_jobs"),
         basebackup_retry_times: fields.number("basebackup_retry_times"),
-        recovery_options: fields.words("recovery_options"),
+        delta_restore: fields.has_word("recovery_options", "delta-restore"),
     }
 }
 
 fn status(fields: &Fields) -> ServerStatus {
     ServerStatus {
         connection_error: fields.line("connection_error"),
-        version: fields.line("server_txt_version"),
         system_id: fields.number("postgres_systemid").or_else(|| fields.number("streaming_systemid")),
         is_archiving: fields.flag("is_archiving"),
-        last_archived_wal: fields.line("last_archived_wal"),
-        last_archived_time: moment(fields, "last_archived_time"),
+        last_archived_time: fields.moment("last_archived_time"),
         last_failed_wal: fields.line("last_failed_wal"),
-        last_failed_time: moment(fields, "last_failed_time"),
+        last_failed_time: fields.moment("last_failed_time"),
     }
 }
 
@@ -298,10 +282,6 @@ fn tablespaces(value: Option<&Value>) -> Vec<Tablespace> {
         Some(Tablespace { name: text(0, "name")?, location: text(2, "location")? })
     };
     value.and_then(Value::as_array).into_iter().flatten().filter_map(read).collect()
-}
-
-fn moment(fields: &Fields, key: &str) -> Option<Moment> {
-    fields.line(key).map(Moment::new)
 }
 
 fn names<'a>(all: impl Iterator<Item = &'a String>) -> String {

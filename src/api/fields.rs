@@ -3,6 +3,7 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::api::date::Moment;
 use crate::text::one_line;
 
 /// An object of which only some fields matter.
@@ -50,16 +51,17 @@ impl Fields {
         self.get(key)?.as_bool()
     }
 
-    /// A list of words: a JSON array, or a text with commas or blanks between.
-    pub(crate) fn words(&self, key: &str) -> Vec<String> {
-        let split = |text: &str| -> Vec<String> {
-            let words = text.split(|c: char| c == ',' || c.is_whitespace());
-            words.filter(|word| !word.is_empty()).map(Into::into).collect()
-        };
+    pub(crate) fn moment(&self, key: &str) -> Option<Moment> {
+        self.line(key).map(Moment::new)
+    }
+
+    /// Whether a list has this word: a JSON array, or a text with commas or blanks between.
+    pub(crate) fn has_word(&self, key: &str, word: &str) -> bool {
+        let is_in = |text: &str| text.split(|c: char| c == ',' || c.is_whitespace()).any(|one| one == word);
         match self.get(key) {
-            Some(Value::String(text)) => split(text),
-            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).flat_map(split).collect(),
-            _ => Vec::new(),
+            Some(Value::String(text)) => is_in(text),
+            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).any(is_in),
+            _ => false,
         }
     }
 }
@@ -85,7 +87,7 @@ mod tests {
         for odd in ["null", "[]", "7", r#"{"x":null}"#, r#"{"x":{}}"#, r#"{"x":""}"#, r#"{"x":true}"#] {
             let fields = fields(odd);
             assert_eq!((fields.exact("x"), fields.line("x"), fields.number::<u64>("x")), (None, None, None));
-            assert_eq!(fields.words("x"), Vec::<String>::new(), "{odd}");
+            assert!(!fields.has_word("x", "x") && !fields.has_word("x", "null"), "{odd}");
         }
         let fields = fields(r#"{"n":" 12","f":1.9,"big":18446744073709551615,"t":"a\nb","w":["a","b c",7]}"#);
         assert_eq!(
@@ -94,6 +96,8 @@ mod tests {
         );
         assert_eq!((fields.line("t").as_deref(), fields.exact("t").as_deref()), (Some("a b"), Some("a\nb")));
         assert_eq!(fields.number::<u32>("big"), None);
-        assert_eq!(fields.words("w"), ["a", "b", "c"]);
+        for (word, is_in) in [("a", true), ("b", true), ("c", true), ("b c", false), ("7", false)] {
+            assert_eq!(fields.has_word("w", word), is_in, "{word}");
+        }
     }
 }

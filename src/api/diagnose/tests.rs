@@ -62,13 +62,10 @@ fn the_real_barmans_backup_is_understood() {
         id: "20261122T133430".into(),
         status: "DONE".into(),
         bytes: Some(54_678_649),
-        size: Some(54_678_649),
-        cluster_size: Some(54_693_577),
         begin_time: moment("2026-11-22T13:34:30.680354+00:00"),
         end_time: moment("2026-11-22T13:34:30.941470+00:00"),
         version: Some(PgVersion(150_018)),
         system_id: Some(7_710_988_728_750_534_366),
-        pgdata: Some("/var/lib/postgresql/15/main".into()),
         is_plain: true,
         mode: Some("postgres".into()),
         tablespaces: Vec::new(),
@@ -83,9 +80,8 @@ fn the_real_barmans_server_is_understood() {
     assert_eq!((barman.release(), barman.home.as_deref()), (Some((3, 19)), Some("/var/lib/barman")));
     assert_eq!(barman.now.unwrap().unix(), Some(1_795_354_674));
     assert_eq!((config.parallel_jobs, config.basebackup_retry_times), (Some(1), Some(0)));
-    assert!(!config.delta_restore());
-    assert_eq!((status.version.as_deref(), status.connection_error), (Some("15.18"), None));
-    assert_eq!(status.system_id, Some(7_710_988_728_750_534_366));
+    assert!(!config.delta_restore);
+    assert_eq!((status.connection_error, status.system_id), (None, Some(7_710_988_728_750_534_366)));
     assert_eq!((status.is_archiving, status.last_failed_wal), (None, None), "it streams");
     let last_wal = last_wal.unwrap();
     assert_eq!((last_wal.name.as_str(), last_wal.unix), ("000000010000000000000004", 1_795_354_470));
@@ -102,10 +98,10 @@ fn archiving_options_and_tablespaces_are_read() {
             {"name":"new","oid":1,"location":"/new"}]}}}}}"#;
     let diagnosis = Diagnosis::read(body, "pg").unwrap();
     assert_eq!(diagnosis.barman.release(), Some((3, 20)));
-    assert!(diagnosis.config.delta_restore());
+    assert!(diagnosis.config.delta_restore);
     assert_eq!(diagnosis.config.parallel_jobs, Some(4));
     let status = diagnosis.status;
-    assert_eq!((status.is_archiving, status.last_archived_wal.as_deref()), (Some(false), Some("A")));
+    assert_eq!((status.is_archiving, status.last_failed_wal.as_deref()), (Some(false), Some("B")));
     assert_eq!(status.last_archived_time.unwrap().unix(), Some(1_795_348_800));
     let failed = status.last_failed_time.unwrap();
     assert_eq!((failed.unix(), failed.text()), (None, "Sun Nov 22 13:00:00 2026"), "of an unknown time zone");
@@ -126,7 +122,7 @@ fn versions_are_written_as_postgresql_writes_them() {
         assert_eq!((found.to_string().as_str(), found.major().as_str()), (version, major));
     }
     for text in ["", "3", "x.y", "3.", "3.x"] {
-        assert_eq!(Barman { version: Some(text.into()), home: None, now: None }.release(), None, "{text}");
+        assert_eq!(Barman { version: Some(text.into()), ..Barman::default() }.release(), None, "{text}");
     }
 }
 

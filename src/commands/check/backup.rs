@@ -57,7 +57,7 @@ fn of_backup<'a>(diagnosis: &'a Diagnosis, asked: &str) -> (Finding, Option<&'a 
 }
 
 fn newest(diagnosis: &Diagnosis) -> Finding {
-    let Some(backup) = diagnosis.backups.iter().rfind(|backup| backup.is_complete()) else {
+    let Some(backup) = diagnosis.newest() else {
         return Finding::failed(
             NEWEST,
             "there is none that can be restored",

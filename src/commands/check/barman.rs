@@ -68,7 +68,7 @@ fn configuration(config: &ServerConfig) -> Finding {
         0 => "a failed copy is not repeated".to_string(),
         times => format!("a failed copy is repeated up to {times} times, also when it was ended on purpose"),
     };
-    let delta = if config.delta_restore() {
+    let delta = if config.delta_restore {
         "; delta-restore: a directory that is not empty is not refused"
     } else {
         ""
@@ -114,7 +114,7 @@ fn last_wal(diagnosis: &Diagnosis) -> Finding {
 
 /// A data directory of another cluster means that something is mistyped.
 fn cluster(diagnosis: &Diagnosis, place: &Place) -> Finding {
-    let newest = diagnosis.backups.iter().rfind(|backup| backup.is_complete());
+    let newest = diagnosis.newest();
     let theirs = newest.and_then(|backup| backup.system_id).or(diagnosis.status.system_id);
     if place.content != Content::Something {
         return Finding::skipped(CLUSTER, "there is no data directory to compare the backup with");
@@ -161,24 +161,11 @@ mod tests {
         Diagnosis {
             barman: Barman {
                 version: Some("3.19.1".into()),
-                home: None,
                 now: Some(Moment::new("2026-11-22T10:22:57+00:00".into())),
+                ..Barman::default()
             },
-            config: ServerConfig {
-                parallel_jobs: None,
-                basebackup_retry_times: None,
-                recovery_options: Vec::new(),
-            },
-            status: ServerStatus {
-                connection_error: None,
-                version: None,
-                system_id: Some(7),
-                is_archiving: None,
-                last_archived_wal: None,
-                last_archived_time: None,
-                last_failed_wal: None,
-                last_failed_time: None,
-            },
+            config: ServerConfig::default(),
+            status: ServerStatus { system_id: Some(7), ..ServerStatus::default() },
             last_wal: Some(LastWal { name: "000000010000000000000004".into(), unix: 1_795_342_900 }),
             backups: Vec::new(),
         }

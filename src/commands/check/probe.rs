@@ -82,7 +82,7 @@ fn suitable<'a>(diagnosis: &'a Diagnosis, asked: &str) -> Result<&'a Backup, Str
         Some(release) if release >= (3, 17) => {}
         _ => return Err(format!("Barman {version} may not refuse a directory that is not empty; 3.17 does")),
     }
-    if diagnosis.config.delta_restore() {
+    if diagnosis.config.delta_restore {
         return Err("recovery_options has delta-restore, with which Barman does not refuse a directory that is not empty".into());
     }
     let suits = |backup: &&Backup| backup.is_complete() && backup.is_plain;
