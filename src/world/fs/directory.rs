@@ -1,5 +1,6 @@
 //! Looking at the data directory. Never writes, moves or deletes anything there.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
@@ -50,9 +51,9 @@ impl Directory {
                 return Snapshot { content: self.no_directory(found.err().as_ref()), ..Snapshot::NOTHING };
             }
         };
-        let Ok(entries) = fs::read_dir(&self.path) else { return Snapshot::NOTHING };
-        let mut names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
-        let is_empty = names.all(|name| name.as_encoded_bytes().starts_with(b"."));
+        let Ok(is_empty) = visible_names(&self.path).map(|mut names| names.next().is_none()) else {
+            return Snapshot::NOTHING;
+        };
         let file = |name: &str| fs::metadata(self.path.join(name)).ok().filter(Metadata::is_file);
         // An empty one is only begun.
         let written = |name: &str| file(name).filter(|found| found.len() > 0).map(|found| stamp(&found));
@@ -129,6 +130,16 @@ impl Directory {
         });
         found.max().map(|(_, id)| id)
     }
+}
+
+/// The names in a directory that count as content: hidden ones don't, as for Barman (`ls`).
+pub(crate) fn visible_names(path: &Path) -> io::Result<impl Iterator<Item = OsString>> {
+    let names = fs::read_dir(path)?.filter_map(Result::ok).map(|entry| entry.file_name());
+    Ok(names.filter(|name| !is_hidden(name)))
+}
+
+pub(crate) fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 /// The names in a directory that are texts; none where it can't be read.

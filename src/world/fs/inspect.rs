@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::sys;
+use crate::world::fs::directory::visible_names;
 use crate::world::inspection::{Asked, Inspection};
 use crate::world::local;
 
@@ -17,7 +18,7 @@ pub(crate) fn inspect(path: &Path) -> Inspection {
         free: sys::free_space(there).ok(),
         foreign_owner: foreign_owner(path),
         is_writable: sys::may_write(there),
-        names: visible_names(path),
+        names: first_names(path),
         has_rsync: local::in_path("rsync").is_some(),
         backup: Asked::No,
     }
@@ -35,11 +36,9 @@ pub(crate) fn foreign_owner(path: &Path) -> Option<String> {
     is_foreign.then(|| sys::user_name(owner).unwrap_or_else(|| owner.to_string()))
 }
 
-/// As `ls` shows them.
-fn visible_names(path: &Path) -> Vec<String> {
-    let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).take(MOST_NAMES).collect();
+fn first_names(path: &Path) -> Vec<String> {
+    let names = visible_names(path).into_iter().flatten().take(MOST_NAMES);
+    let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::world::fs::directory::is_hidden;
 use crate::world::snapshot::Usage;
 
 /// What one look may take, however slow the file system is.
@@ -284,8 +285,7 @@ impl Directory {
             return None;
         }
         // Hidden ones are a file server's, with snapshots of everything.
-        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        let path = entry.path();
+        let (path, is_hidden) = (entry.path(), is_hidden(&entry.file_name()));
         (!is_hidden && (found.is_dir() || is_followed(&path, root))).then_some((path, found))
     }
 }
