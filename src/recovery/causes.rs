@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::config::Restore;
+use crate::recovery::problems::own_output;
 use crate::text::{first_few, size};
 use crate::world::inspection::{Asked, Inspection};
 use crate::world::snapshot::{Content, Snapshot};
@@ -28,9 +29,7 @@ pub(crate) fn hint(seen: &Seen, restore: &Restore, server: &str, operations: &st
         Asked::Answered(backup) => backup.barman_home.as_deref(),
         _ => None,
     };
-    let home = home.unwrap_or("<barman_home>");
-    let output =
-        format!("Barman's own output is in {home}/{server}/output/{operations}.json on the Barman host");
+    let output = own_output(home, server, operations);
     if causes.is_empty() {
         format!("the API gives no reason; {output}")
     } else {

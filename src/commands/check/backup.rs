@@ -1,37 +1,41 @@
 //! What `/diagnose` says of the backup that would be restored, and whether this node has room for it.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::asked::{Asked, Place};
+use super::data_directory::Place;
 use super::finding::{Finding, Report};
-use super::tablespaces;
 use crate::api::date::Moment;
-use crate::api::diagnose::{Backup, Diagnosis};
+use crate::api::diagnose::{Backup, Diagnosis, Tablespace};
+use crate::config::Restore;
 use crate::sys;
 use crate::text::{clock, size};
+use crate::world::fs::directory::visible_names;
 use crate::world::fs::inspect::nearest;
+use crate::world::snapshot::Content;
 
 const BACKUP: &str = "backup";
 const NEWEST: &str = "newest backup";
 const SPACE: &str = "free space";
+const TABLESPACES: &str = "tablespaces";
 
 /// What is looked at here.
-pub(super) const ALL: &[&str] = &[BACKUP, NEWEST, SPACE, tablespaces::TABLESPACES];
+pub(super) const ALL: &[&str] = &[BACKUP, NEWEST, SPACE, TABLESPACES];
 
 /// Most take a backup a day, or a week.
 const OLD: Duration = Duration::from_secs(8 * 86_400);
 
-pub(super) fn look(diagnosis: &Diagnosis, asked: &Asked, place: &Place, report: &mut Report) {
-    let (finding, backup) = of_backup(diagnosis, &asked.restore.backup_id);
+pub(super) fn look(diagnosis: &Diagnosis, restore: &Restore, place: &Place, report: &mut Report) {
+    let (finding, backup) = of_backup(diagnosis, &restore.backup_id);
     report.add(finding);
     report.add(newest(diagnosis));
     match backup {
         Some(backup) => {
-            report.add(space(backup, Path::new(&asked.restore.data_directory), place.used));
-            tablespaces::look(backup, place, report);
+            report.add(space(backup, Path::new(&restore.data_directory), place.used));
+            tablespaces(backup, place, report);
         }
-        None => report.skip(&[SPACE, tablespaces::TABLESPACES], "there is no backup to restore"),
+        None => report.skip(&[SPACE, TABLESPACES], "there is no backup to restore"),
     }
 }
 
@@ -108,10 +112,62 @@ fn enough(there: &Path, free: u64, used: u64, bytes: u64) -> Finding {
     Finding::ok(SPACE, detail)
 }
 
+/// Those outside of the data directory: a restore writes each to the location that it had on the source.
+fn tablespaces(backup: &Backup, place: &Place, report: &mut Report) {
+    if backup.tablespaces.is_empty() {
+        return report.add(Finding::ok(TABLESPACES, "the backup has none outside of the data directory"));
+    }
+    for tablespace in &backup.tablespaces {
+        report.add(of_tablespace(tablespace, place.content == Content::Something));
+    }
+}
+
+/// `in_use`: beside a data directory that has to be emptied too.
+fn of_tablespace(tablespace: &Tablespace, in_use: bool) -> Finding {
+    let Tablespace { name, location } = tablespace;
+    let path = Path::new(location);
+    let failed =
+        |what: &str, hint: &str| Finding::failed(TABLESPACES, format!("{name}: {location} {what}"), hint);
+    let owner =
+        "PostgreSQL's user has to be able to write there: the API can't restore it to a different place";
+    let Ok(found) = fs::metadata(path) else {
+        let above = nearest(path);
+        if path.is_symlink() {
+            return failed("is a symbolic link to a directory that does not exist", owner);
+        }
+        if !sys::may_write(above) {
+            let what = format!("does not exist, and this user may not write into {}", above.display());
+            return failed(&what, owner);
+        }
+        return Finding::ok(TABLESPACES, format!("{name}: {location} does not exist yet{}", free_at(above)));
+    };
+    if !found.is_dir() {
+        return failed("is not a directory", owner);
+    }
+    if !sys::may_write(path) {
+        return failed("can't be written by this user", owner);
+    }
+    let is_empty = visible_names(path).is_ok_and(|mut names| names.next().is_none());
+    if !is_empty {
+        let hint = if in_use {
+            "it has to be emptied with the data directory; Patroni does so"
+        } else {
+            "Barman 3.17 and later refuse it: is a cluster using it?"
+        };
+        return Finding::warning(TABLESPACES, format!("{name}: {location} is not empty"), hint);
+    }
+    Finding::ok(TABLESPACES, format!("{name}: {location} is empty{}", free_at(path)))
+}
+
+fn free_at(path: &Path) -> String {
+    sys::free_space(path).map_or(String::new(), |free| format!(", {} free", size(free)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::finding::Verdict;
     use super::*;
+    use tempfile::tempdir;
 
     #[test]
     fn space_is_judged_with_room_for_the_wal() {
@@ -121,5 +177,27 @@ mod tests {
         assert_eq!(verdict(109, 0, 100), Verdict::Warning);
         assert_eq!(verdict(110, 0, 100), Verdict::Ok);
         assert_eq!(verdict(10, 100, 100), Verdict::Ok, "what is emptied before comes free");
+    }
+    #[test]
+    fn each_state_of_a_location_is_judged() {
+        let scratch = tempdir().unwrap();
+        let verdict = |name: &str| {
+            let location = scratch.path().join(name).to_str().unwrap().into();
+            of_tablespace(&Tablespace { name: "fast".into(), location }, false).verdict
+        };
+        fs::create_dir_all(scratch.path().join("full/PG_15_202209061")).unwrap();
+        fs::create_dir(scratch.path().join("empty")).unwrap();
+        fs::write(scratch.path().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("nowhere", scratch.path().join("link")).unwrap();
+        for (name, expected) in [
+            ("empty", Verdict::Ok),
+            ("missing", Verdict::Ok),
+            ("no/such/place", Verdict::Ok),
+            ("full", Verdict::Warning),
+            ("file", Verdict::Failed),
+            ("link", Verdict::Failed),
+        ] {
+            assert_eq!(verdict(name), expected, "{name}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::asked::Place;
+use super::data_directory::Place;
 use super::finding::{Finding, Report};
 use crate::api::date::Moment;
 use crate::api::diagnose::{Diagnosis, PgVersion, ServerConfig};

@@ -3,17 +3,16 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::asked::{Asked, Place};
 use super::finding::{Finding, Report};
+use crate::config::{Connection, Restore};
 use crate::recovery::start::foreign;
 use crate::sys;
 use crate::world::World;
 use crate::world::fs::directory::parent;
 use crate::world::fs::inspect::{foreign_owner, nearest};
 use crate::world::fs::state_file::{Peeked, StateFile};
-use crate::world::fs::usage::DiskUsage;
 use crate::world::snapshot::{Content, Snapshot};
 
 const DIRECTORY: &str = "data directory";
@@ -21,20 +20,37 @@ const STATE_FILE: &str = "state file";
 /// What is in the directory is counted for no longer.
 const COUNTING: Duration = Duration::from_secs(2);
 
-pub(super) fn look(world: &mut dyn World, asked: &Asked, report: &mut Report) -> Place {
+/// The data directory as it is.
+pub(super) struct Place {
+    pub(super) content: Content,
+    pub(super) is_mount_point: bool,
+    /// Bytes in it, which come free when it is emptied.
+    pub(super) used: u64,
+    /// The major version in its `PG_VERSION`.
+    pub(super) version: Option<String>,
+    /// The system identifier in its `pg_control`.
+    pub(super) system_id: Option<u64>,
+}
+
+pub(super) fn look(
+    world: &mut dyn World,
+    connection: &Connection,
+    restore: &Restore,
+    report: &mut Report,
+) -> Place {
     let look = world.look();
     let receivers = world.receivers();
-    let directory = &asked.restore.data_directory;
+    let directory = &restore.data_directory;
     let path = Path::new(directory);
     report.add(of_directory(directory, &look, receivers));
-    match &asked.restore.state_file {
-        Some(path) => report.add(of_state_file(path, asked)),
+    match &restore.state_file {
+        Some(path) => report.add(of_state_file(path, connection, restore)),
         None => report.skip(
             &[STATE_FILE],
             "--no-state-file: after a kill the next run does not know about the restore",
         ),
     }
-    let used = if look.content == Content::Something { used(path) } else { 0 };
+    let used = if look.content == Content::Something { used(world) } else { 0 };
     Place {
         content: look.content,
         is_mount_point: sys::is_mount_point(path) == Some(true),
@@ -110,7 +126,7 @@ fn unseen(directory: &str) -> Finding {
     )
 }
 
-fn of_state_file(path: &Path, asked: &Asked) -> Finding {
+fn of_state_file(path: &Path, connection: &Connection, restore: &Restore) -> Finding {
     let shown = path.display();
     let Peeked { is_held, said } = match StateFile::peek(path) {
         Ok(None) if sys::may_write(parent(path)) => {
@@ -146,7 +162,7 @@ fn of_state_file(path: &Path, asked: &Asked) -> Finding {
         ),
         Ok(None) => Finding::ok(STATE_FILE, format!("{shown} is empty")),
         Ok(Some(record)) => {
-            if let Some(problem) = foreign(&asked.connection, &asked.restore, record, &shown.to_string()) {
+            if let Some(problem) = foreign(connection, restore, record, &shown.to_string()) {
                 return Finding::failed(STATE_FILE, problem.message, problem.hint);
             }
             let detail = format!("{shown} is left over from a run{operation} that was killed or gave up");
@@ -156,12 +172,12 @@ fn of_state_file(path: &Path, asked: &Asked) -> Finding {
 }
 
 /// Bytes in a directory: at least so many, where there are too many files to count.
-fn used(path: &Path) -> u64 {
-    let (mut usage, begun) = (DiskUsage::new(path), Instant::now());
+fn used(world: &mut dyn World) -> u64 {
+    let begun = world.now();
     loop {
-        let counted = usage.look();
-        if counted.passes > 0 || begun.elapsed() >= COUNTING {
-            return counted.bytes;
+        let Some(usage) = world.look().usage else { return 0 };
+        if usage.passes > 0 || world.now().saturating_sub(begun) >= COUNTING {
+            return usage.bytes;
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Whether this node can restore: looks at everything that a recovery needs, and says what it sees, first what this
 //! node shows, then what the API says. Only a probe starts something.
 
-mod asked;
 mod backup;
 mod barman;
 mod data_directory;
@@ -10,11 +9,10 @@ mod probe;
 mod remote;
 mod ssh;
 mod ssh_command;
-mod tablespaces;
 
 use crate::cancel::Cancel;
 use crate::config::options::{Command, Opt};
-use crate::config::{Config, Restore};
+use crate::config::{Config, ConfigError, Restore};
 use crate::event::Event;
 use crate::sys;
 use crate::world::here::{Here, from_here};
@@ -23,7 +21,6 @@ use crate::world::local;
 
 pub use finding::{Finding, Verdict};
 
-use asked::Asked;
 use finding::Report;
 
 /// Looks at everything that a recovery with these options needs; blocks. It changes nothing, unless the option `probe`
@@ -42,38 +39,38 @@ pub fn check(
 ) -> Vec<Finding> {
     let mut report = Report::new(&mut on_finding, config.is_on(Opt::Strict));
     let host = Host::new(on_event, cancel.clone());
-    let opened = config.connection(Command::Check).and_then(|connection| {
-        let restore = from_here(config.restore()?)?;
-        let local = Restore { diagnose: false, ..restore.clone() }; // it is asked here
-        let world = Here::open(&connection, Some(&local), host.clone())?;
-        Ok((world, connection, restore))
-    });
-    match opened {
-        Ok((mut world, connection, restore)) => {
-            let asked = Asked { connection, restore, probe: config.is_on(Opt::Probe) };
-            look(&mut world, &asked, &host, &mut report);
-        }
-        Err(error) => report.add(Finding::failed("options", error.to_string(), "nothing else was looked at")),
+    if let Err(error) = look(config, &host, &mut report) {
+        report.add(Finding::failed("options", error.to_string(), "nothing else was looked at"));
     }
     report.into_findings()
 }
 
-fn look(world: &mut Here, asked: &Asked, host: &Host, report: &mut Report) {
+fn look(config: &Config, host: &Host, report: &mut Report) -> Result<(), ConfigError> {
+    let connection = config.connection(Command::Check)?;
+    let restore = from_here(config.restore()?)?;
+    let local = Restore { diagnose: false, ..restore.clone() }; // it is asked here
+    let mut world = Here::open(&connection, Some(&local), host.clone())?;
     report.add(user());
     report.add(rsync());
-    let ssh = asked.restore.operation_id.is_none();
+    let ssh = restore.operation_id.is_none();
     if ssh {
-        ssh::look(&asked.restore.ssh_command, &asked.connection.api_url, report);
+        ssh::look(&restore.ssh_command, &connection.api_url, report);
     }
-    let place = data_directory::look(world, asked, report);
-    let diagnosis = remote::look(world, asked, host, report);
+    let place = data_directory::look(&mut world, &connection, &restore, report);
+    let diagnosis = remote::look(&mut world, &connection, &restore, host, report);
     if let Ok(diagnosis) = &diagnosis {
         barman::look(diagnosis, &place, report);
-        backup::look(diagnosis, asked, &place, report);
+        backup::look(diagnosis, &restore, &place, report);
     }
     if ssh && host.interrupt().is_none() {
-        report.add(probe::look(world, asked, diagnosis.as_ref(), report));
+        let finding = if config.is_on(Opt::Probe) {
+            probe::look(&mut world, &connection, &restore, &diagnosis, report)
+        } else {
+            probe::not_asked_for()
+        };
+        report.add(finding);
     }
+    Ok(())
 }
 
 fn user() -> Finding {

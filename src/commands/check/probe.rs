@@ -12,12 +12,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::asked::Asked;
 use super::barman::removes_destination;
 use super::finding::{Finding, Report};
 use super::ssh;
 use crate::api::diagnose::{Backup, Diagnosis};
 use crate::api::{Created, NewRecovery, Request, Status};
+use crate::config::{Connection, Restore};
+use crate::recovery::problems::own_output;
 use crate::sys::{self, OpenWatch};
 use crate::text::{first_few, seconds};
 use crate::world::fs::directory::parent;
@@ -33,18 +34,17 @@ const POLLS: Duration = Duration::from_millis(500);
 /// A descriptor of such a number is a directory in no other process.
 const NUMBERS: [i32; 3] = [900, 400, 100];
 
+pub(super) fn not_asked_for() -> Finding {
+    Finding::skipped(PROBE, "whether Barman can log in on this node was not tried: --probe does that")
+}
+
 pub(super) fn look(
     world: &mut dyn World,
-    asked: &Asked,
-    diagnosis: Result<&Diagnosis, &&'static str>,
+    connection: &Connection,
+    restore: &Restore,
+    diagnosis: &Result<Diagnosis, &'static str>,
     report: &Report,
 ) -> Finding {
-    if !asked.probe {
-        return Finding::skipped(
-            PROBE,
-            "whether Barman can log in on this node was not tried: --probe does that",
-        );
-    }
     let diagnosis = match diagnosis {
         Ok(diagnosis) => diagnosis,
         Err(why) => {
@@ -53,21 +53,21 @@ pub(super) fn look(
     };
     // Whoever asks for it is not to take an end without a word of warning for a proof.
     let untried = |why: &str| Finding::warning(PROBE, format!("not tried: {why}"), "");
-    let backup = match suitable(diagnosis, &asked.restore.backup_id) {
+    let backup = match suitable(diagnosis, &restore.backup_id) {
         Ok(backup) => backup,
         Err(why) => return untried(&why),
     };
-    let mut scratch = match Scratch::new(Path::new(&asked.restore.data_directory)) {
+    let mut scratch = match Scratch::new(Path::new(&restore.data_directory)) {
         Ok(scratch) => scratch,
         Err(why) => return untried(&format!("no scratch directory can be watched ({why})")),
     };
     let new = NewRecovery {
         backup_id: backup.id.clone(),
-        ssh_command: asked.restore.ssh_command.clone(),
+        ssh_command: restore.ssh_command.clone(),
         data_directory: scratch.destination.clone(),
     };
-    match run(world, asked, &new, &mut scratch) {
-        Ok(probed) => judge(&probed, asked, diagnosis, report),
+    match run(world, connection, new, &mut scratch) {
+        Ok(probed) => judge(&probed, connection, diagnosis, report),
         Err(finding) => finding,
     }
 }
@@ -104,13 +104,13 @@ struct Probed {
 
 fn run(
     world: &mut dyn World,
-    asked: &Asked,
-    new: &NewRecovery,
+    connection: &Connection,
+    new: NewRecovery,
     scratch: &mut Scratch,
 ) -> Result<Probed, Finding> {
-    let operation = create(world, asked, new)?;
+    let operation = create(world, connection, new)?;
     let begun = world.now();
-    let limit = asked.connection.create_timeout;
+    let poll = Request::Poll(operation.clone());
     let mut probed = Probed { operation, opened: None, status: None, took: Duration::ZERO };
     let mut polled = None::<Duration>;
     loop {
@@ -118,12 +118,11 @@ fn run(
         if scratch.watch.was_opened() {
             probed.opened.get_or_insert(probed.took);
         }
-        if probed.status.is_some() || probed.took >= limit {
+        if probed.status.is_some() || probed.took >= connection.create_timeout {
             return Ok(probed);
         }
         if polled.is_none_or(|last| world.now().saturating_sub(last) >= POLLS) {
-            let poll = Request::Poll(probed.operation.clone());
-            let reply = world.send(&poll, asked.connection.request_timeout);
+            let reply = world.send(&poll, connection.request_timeout);
             let status = reply.ok().and_then(|reply| reply.operation().ok());
             probed.status = status.filter(|status| *status != Status::InProgress);
             polled = Some(world.now());
@@ -134,29 +133,26 @@ fn run(
 }
 
 /// The operation that the API named.
-fn create(world: &mut dyn World, asked: &Asked, new: &NewRecovery) -> Result<String, Finding> {
+fn create(world: &mut dyn World, connection: &Connection, new: NewRecovery) -> Result<String, Finding> {
+    let failed = |why: String, hint: &str| Err(Finding::failed(PROBE, why, hint));
+    let request = Request::Create(new);
     let mut last = String::new();
     for attempt in 0..CREATES {
         if attempt > 0 {
             world.pause(CREATE_AGAIN).map_err(|why| interrupted(why, "none"))?;
         }
-        let reply = match world.send(&Request::Create(new.clone()), asked.connection.create_timeout) {
-            Ok(reply) => reply,
-            Err(error) => return Err(Finding::failed(PROBE, error.text, error.hint)),
-        };
-        match reply.created() {
-            Created::Named(id) => return Ok(id),
-            Created::Refused(why) => {
-                return Err(Finding::failed(PROBE, format!("the API refuses a restore: {why}"), ""));
-            }
-            Created::NotStarted(why) => last = why,
-            Created::InDoubt(why) => {
+        match world.send(&request, connection.create_timeout).map(|reply| reply.created()) {
+            Ok(Created::Named(id)) => return Ok(id),
+            Ok(Created::Refused(why)) => return failed(format!("the API refuses a restore: {why}"), ""),
+            Ok(Created::NotStarted(why)) => last = why,
+            Ok(Created::InDoubt(why)) => {
                 let hint = "try again; an operation that it may have started fails by itself";
-                return Err(Finding::failed(PROBE, format!("the API's answer to a restore: {why}"), hint));
+                return failed(format!("the API's answer to a restore: {why}"), hint);
             }
+            Err(error) => return failed(error.text, &error.hint),
         }
     }
-    Err(Finding::failed(PROBE, format!("the API starts no restore: {last}"), "see the log of pg-backup-api"))
+    failed(format!("the API starts no restore: {last}"), "see the log of pg-backup-api")
 }
 
 fn interrupted(why: Interrupt, operation: &str) -> Finding {
@@ -164,13 +160,9 @@ fn interrupted(why: Interrupt, operation: &str) -> Finding {
     Finding::skipped(PROBE, format!("{what}; operation {operation} fails by itself"))
 }
 
-fn judge(probed: &Probed, asked: &Asked, diagnosis: &Diagnosis, report: &Report) -> Finding {
+fn judge(probed: &Probed, connection: &Connection, diagnosis: &Diagnosis, report: &Report) -> Finding {
     let Probed { operation, opened, status, took } = probed;
-    let home = diagnosis.barman.home.as_deref().unwrap_or("<barman_home>");
-    let server = &asked.connection.barman_server;
-    let output =
-        format!("Barman's own output is in {home}/{server}/output/{operation}.json on the Barman host");
-    let took = seconds(*took);
+    let output = own_output(diagnosis.barman.home.as_deref(), &connection.barman_server, operation);
     match (opened, status) {
         (_, Some(Status::Done)) => Finding::failed(
             PROBE,
@@ -179,27 +171,20 @@ fn judge(probed: &Probed, asked: &Asked, diagnosis: &Diagnosis, report: &Report)
             ),
             output,
         ),
-        (Some(after), Some(_)) => Finding::ok(
-            PROBE,
-            format!(
-                "Barman logged in on this node and looked into a scratch directory, after {} (operation {operation}, which is FAILED, as expected)",
+        (Some(after), status) => {
+            let ended = if status.is_some() { "is" } else { "will be" };
+            let detail = format!(
+                "Barman logged in on this node and looked into a scratch directory, after {} (operation {operation}, which {ended} FAILED, as expected)",
                 seconds(*after)
-            ),
-        ),
-        (Some(after), None) => Finding::ok(
-            PROBE,
-            format!(
-                "Barman logged in on this node and looked into a scratch directory, after {} (operation {operation}, which will be FAILED, as expected)",
-                seconds(*after)
-            ),
-        ),
+            );
+            Finding::ok(PROBE, detail)
+        }
         (None, status) => {
             let ended = if status.is_some() { "has FAILED" } else { "is still in progress" };
-            Finding::failed(
-                PROBE,
-                format!("Barman has not reached this node: operation {operation} {ended} after {took}"),
-                format!("{}; {output}", causes(report)),
-            )
+            let took = seconds(*took);
+            let detail =
+                format!("Barman has not reached this node: operation {operation} {ended} after {took}");
+            Finding::failed(PROBE, detail, format!("{}; {output}", causes(report)))
         }
     }
 }
@@ -207,10 +192,7 @@ fn judge(probed: &Probed, asked: &Asked, diagnosis: &Diagnosis, report: &Report)
 /// Why Barman was not seen, the likeliest first.
 fn causes(report: &Report) -> String {
     let seen = report.doubtful(&[ssh::COMMAND, ssh::HOST, ssh::USER]);
-    let first = match seen.as_slice() {
-        [] => String::new(),
-        seen => format!("see {} above; ", first_few(seen.iter().copied())),
-    };
+    let first = if seen.is_empty() { String::new() } else { format!("see {} above; ", first_few(seen)) };
     let user = local::user();
     format!(
         "{first}likely causes, in this order: Barman can't log in (on the Barman host, as Barman's user, run the ssh command with 'true' behind it: \
