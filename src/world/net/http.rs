@@ -1,13 +1,13 @@
 //! One request and its reply, on one connection. Every phase has its limit.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ureq::config::Config as UreqConfig;
-use ureq::http::Response;
+use ureq::http::{Request, Response};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 use ureq::{Agent, Body, Error, Proxy, ProxyProtocol, SendBody};
 
@@ -101,24 +101,15 @@ impl Http {
         timeout: Duration,
     ) -> Result<Response<Body>, Error> {
         let agent = self.agent(host, timeout);
-        let address = url.to_string();
-        let authorization =
-            url.credentials.as_ref().map(|user| format!("Basic {}", BASE64_STANDARD.encode(user.reveal())));
-        if let Some(upload) = upload {
-            let mut request = agent.post(&address).header("connection", "close");
-            if let Some(authorization) = authorization {
-                request = request.header("authorization", authorization);
-            }
-            let length = upload.data.len().to_string();
-            let request = request.header("content-type", "application/json").header("content-length", length);
-            request.send(SendBody::from_reader(upload))
-        } else {
-            let mut request = agent.get(&address).header("connection", "close");
-            if let Some(authorization) = authorization {
-                request = request.header("authorization", authorization);
-            }
-            request.call()
+        let mut request = Request::builder().uri(url.to_string()).header("connection", "close");
+        if let Some(user) = &url.credentials {
+            let basic = format!("Basic {}", BASE64_STANDARD.encode(user.reveal()));
+            request = request.header("authorization", basic);
         }
+        let Some(upload) = upload else { return agent.run(request.body(())?) };
+        let request = request.method("POST").header("content-type", "application/json");
+        let request = request.header("content-length", upload.data.len());
+        agent.run(request.body(SendBody::from_reader(upload))?)
     }
 
     fn agent(&self, host: &Host, timeout: Duration) -> Agent {
@@ -161,25 +152,19 @@ fn read(host: &Host, url: &Url, mut response: Response<Body>, limit: usize) -> R
     let date = header("date").and_then(|text| Date::of_header(&text));
     let location = header("location").and_then(|to| url.follow(&to).ok());
     let status = response.status().as_u16();
-    let (mut body, mut cut) = (Vec::new(), None);
-    let mut reader = response.body_mut().as_reader();
-    let mut chunk = [0; 4096];
-    loop {
-        match reader.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(count) => body.extend_from_slice(chunk.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => {
-                let why = host.interrupt().map_or_else(|| io_text(&error), |_| INTERRUPTED.into());
-                cut = Some(format!("its body is cut off: {why}"));
-                break;
-            }
+    let mut body = Vec::new();
+    let reader = response.body_mut().as_reader();
+    let cut = match reader.take(limit as u64 + 1).read_to_end(&mut body) {
+        Ok(_) if body.len() <= limit => None,
+        Ok(_) => {
+            body = Vec::new();
+            Some(format!("its body is longer than {limit} bytes"))
         }
-        if body.len() > limit {
-            (body, cut) = (Vec::new(), Some(format!("its body is longer than {limit} bytes")));
-            break;
+        Err(error) => {
+            let why = host.interrupt().map_or_else(|| io_text(&error), |_| INTERRUPTED.into());
+            Some(format!("its body is cut off: {why}"))
         }
-    }
+    };
     Reply { status, body, cut, retry_after, date, location }
 }
 
@@ -332,7 +317,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         interrupted(get(&host, &url, LONG), false);
         interrupted(post(&host, &url, LONG), false);
-        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
