@@ -39,6 +39,13 @@ pub(crate) struct TransportError {
     pub(crate) hint: String,
 }
 
+impl TransportError {
+    /// Nothing left this node.
+    pub(crate) fn unsent(permanent: bool, text: impl Into<String>, hint: &str) -> TransportError {
+        TransportError { sent: false, timed_out: false, permanent, text: text.into(), hint: hint.into() }
+    }
+}
+
 /// Status of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {

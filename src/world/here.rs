@@ -24,19 +24,15 @@ use crate::world::{Interrupt, World};
 
 /// Between two searches for receivers, where nothing depends on it: a host may have thousands of processes.
 const SEARCH_EVERY: Duration = Duration::from_secs(5);
-/// Where the size decides nothing: a restore that is over sooner is not worth the work that the question makes for
-/// Barman.
-const ASK_SIZE_AFTER: Duration = Duration::from_secs(2);
 
 /// A run's own world.
 pub(crate) struct Here {
     host: Host,
     started: Instant,
-    deadline: Option<Duration>,
     /// The line that was logged of the last request, and how often it would have been the same since.
     last_request: (String, u32),
     /// None for a command that asks nobody.
-    api: Option<(Transport, Connection)>,
+    api: Option<Transport>,
     /// None for a command without a data directory.
     node: Option<Node>,
 }
@@ -52,14 +48,7 @@ struct Node {
     /// When they were last looked for, and how many there were.
     searched: Option<(Instant, usize)>,
     state_file: Option<StateFile>,
-    size: Size,
-}
-
-/// The size of the backup, for which the API is asked before a create, or once a restore takes longer.
-enum Size {
-    Unwanted,
-    Wanted { backup_id: String, arriving_since: Option<Instant> },
-    Asked(Option<Sizer>),
+    sizer: Sizer,
 }
 
 impl Here {
@@ -69,23 +58,18 @@ impl Here {
         restore: Option<&Restore>,
         host: Host,
     ) -> Result<Here, ConfigError> {
-        let transport = Transport::new(connection, &host)?;
-        let node = restore.map(Node::new);
-        let (deadline, api) = (connection.deadline, Some((transport, connection.clone())));
-        Ok(Here { host, started: Instant::now(), deadline, last_request: Default::default(), api, node })
+        let api = Some(Transport::new(connection, &host)?);
+        Ok(Here { api, ..Here::new(restore, host) })
     }
 
     /// Without the API: every request fails.
     pub(crate) fn offline(restore: &Restore, host: Host) -> Here {
-        let node = Some(Node::new(restore));
-        Here {
-            host,
-            started: Instant::now(),
-            deadline: None,
-            last_request: Default::default(),
-            api: None,
-            node,
-        }
+        Here::new(Some(restore), host)
+    }
+
+    fn new(restore: Option<&Restore>, host: Host) -> Here {
+        let node = restore.map(Node::new);
+        Here { host, started: Instant::now(), last_request: Default::default(), api: None, node }
     }
 
     /// At DEBUG; not again and again where nothing but the time is another.
@@ -111,8 +95,9 @@ impl Here {
 
     /// The time until an interrupt by the deadline.
     fn left(&self) -> Duration {
-        let deadline = self.deadline.map(|limit| limit.saturating_add(self.host.grace()));
-        deadline.map_or(Duration::MAX, |limit| limit.saturating_sub(self.now()))
+        let deadline = self.api.as_ref().and_then(|api| api.connection.deadline);
+        let end = deadline.map(|limit| limit.saturating_add(self.host.grace()));
+        end.map_or(Duration::MAX, |end| end.saturating_sub(self.now()))
     }
 }
 
@@ -123,19 +108,14 @@ impl World for Here {
 
     fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, TransportError> {
         let (began, left) = (self.now(), self.left());
-        let unsent = |permanent, text: &str| TransportError {
-            sent: false,
-            timed_out: false,
-            permanent,
-            text: text.into(),
-            hint: String::new(),
+        let Some(api) = &self.api else {
+            return Err(TransportError::unsent(true, "no API is given", ""));
         };
-        let Some((transport, connection)) = &self.api else { return Err(unsent(true, "no API is given")) };
         if left.is_zero() {
-            return Err(unsent(false, "the deadline has passed"));
+            return Err(TransportError::unsent(false, "the deadline has passed", ""));
         }
-        let answer = transport.send(request, connection, limit.min(left));
-        let url = connection.api_url.join(&request.segments(&connection.barman_server));
+        let answer = api.send(request, limit.min(left));
+        let url = api.url(request);
         let sent = match request.body() {
             Some(body) => format!("POST {url} {}", String::from_utf8_lossy(&body)),
             None => format!("GET {url}"),
@@ -163,8 +143,13 @@ impl World for Here {
         }
         if look.content != Content::Unseen {
             let mut usage = node.usage.look();
-            if let Some((transport, connection)) = &self.api {
-                usage.total = node.size.find(usage.changes > 0, transport, connection);
+            if usage.changes > 0
+                && let Some(api) = &self.api
+            {
+                node.sizer.ask_later(api);
+            }
+            if let Asked::Answered(backup) = node.sizer.answer() {
+                usage.total = backup.bytes;
             }
             look.usage = Some(usage);
         }
@@ -182,16 +167,16 @@ impl World for Here {
     }
 
     fn ask_size(&mut self) {
-        if let (Some(node), Some((transport, connection))) = (&mut self.node, &self.api)
+        if let (Some(node), Some(api)) = (&mut self.node, &self.api)
             && parent(&node.path).is_dir()
         {
-            node.size.ask(transport, connection);
+            node.sizer.ask(api);
         }
     }
 
     fn inspect(&mut self) -> Inspection {
         let Some(node) = &mut self.node else { return Inspection::NOTHING };
-        Inspection { backup: node.size.answer(), ..inspect(&node.path) }
+        Inspection { backup: node.sizer.answer(), ..inspect(&node.path) }
     }
 
     fn journal(&mut self) -> Option<&mut dyn Journal> {
@@ -210,11 +195,6 @@ impl World for Here {
 impl Node {
     fn new(restore: &Restore) -> Node {
         let path = Path::new(&restore.data_directory);
-        let size = if restore.diagnose {
-            Size::Wanted { backup_id: restore.backup_id.clone(), arriving_since: None }
-        } else {
-            Size::Unwanted
-        };
         Node {
             path: path.into(),
             directory: Directory::new(path),
@@ -224,7 +204,7 @@ impl Node {
             // Nothing depends on them yet, and a search takes as long as everything else until the first request.
             searched: Some((Instant::now(), 0)),
             state_file: restore.state_file.as_deref().map(StateFile::new),
-            size,
+            sizer: Sizer::new(restore),
         }
     }
 
@@ -246,35 +226,6 @@ impl Node {
         match self.searched {
             Some((when, found)) if when.elapsed() < SEARCH_EVERY => found,
             _ => self.find_receivers(),
-        }
-    }
-}
-
-impl Size {
-    fn ask(&mut self, transport: &Transport, connection: &Connection) {
-        if let Size::Wanted { backup_id, .. } = self {
-            *self = Size::Asked(Sizer::start(transport, connection, backup_id));
-        }
-    }
-
-    /// The size, once it is known.
-    fn find(&mut self, arrives: bool, transport: &Transport, connection: &Connection) -> Option<u64> {
-        if let Size::Wanted { arriving_since, .. } = self
-            && arrives
-            && arriving_since.get_or_insert_with(Instant::now).elapsed() >= ASK_SIZE_AFTER
-        {
-            self.ask(transport, connection);
-        }
-        match self.answer() {
-            Asked::Answered(backup) => backup.bytes,
-            _ => None,
-        }
-    }
-
-    fn answer(&mut self) -> Asked {
-        match self {
-            Size::Asked(Some(sizer)) => sizer.answer(),
-            _ => Asked::No,
         }
     }
 }

@@ -3,11 +3,11 @@
 
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::api::{Reply, Request};
 use crate::cancel::Cancel;
-use crate::config::settings::Connection;
+use crate::config::Restore;
 use crate::sys;
 use crate::world::host::Host;
 use crate::world::inspection::{Asked, Diagnosed};
@@ -15,41 +15,75 @@ use crate::world::net::Transport;
 
 /// Barman opens connections to the servers that it knows.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// Where the size decides nothing: a restore that is over sooner is not worth the work that the question makes for
+/// Barman.
+const ASK_AFTER: Duration = Duration::from_secs(2);
 /// How long the end of a run waits for the thread, which is being cancelled.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// A question under way, or its answer.
 pub(crate) struct Sizer {
-    answers: Receiver<Option<Diagnosed>>,
+    /// Of which backup; none where nobody wants to know, or once it has been asked.
+    wanted: Option<String>,
+    arriving_since: Option<Instant>,
+    question: Option<Question>,
     answer: Asked,
+}
+
+struct Question {
+    answers: Receiver<Option<Diagnosed>>,
     cancel: Cancel,
 }
 
 impl Sizer {
-    pub(crate) fn start(transport: &Transport, connection: &Connection, backup_id: &str) -> Option<Sizer> {
-        let cancel = Cancel::new();
-        let transport = transport.with_host(Host::new(|_| {}, cancel.clone()));
-        let (connection, backup_id) = (connection.clone(), backup_id.to_string());
-        let (sender, answers) = mpsc::sync_channel(1);
-        let work = move || {
-            let reply = transport.send(&Request::Diagnose, &connection, TIMEOUT).ok();
-            let found = reply.and_then(|reply| diagnosed(&reply, &connection.barman_server, &backup_id));
-            let _ = sender.send(found); // nobody waits any more
-        };
-        let thread = thread::Builder::new().name("barman-diagnose".into()).stack_size(256 << 10);
-        sys::with_signals_blocked(|| thread.spawn(work)).ok()?;
-        Some(Sizer { answers, answer: Asked::Waiting, cancel })
+    pub(crate) fn new(restore: &Restore) -> Sizer {
+        let wanted = restore.diagnose.then(|| restore.backup_id.clone());
+        Sizer { wanted, arriving_since: None, question: None, answer: Asked::No }
+    }
+
+    /// Asks now, unless that is not wanted or has been done.
+    pub(crate) fn ask(&mut self, transport: &Transport) {
+        let Some(backup_id) = self.wanted.take() else { return };
+        self.question = Question::start(transport, backup_id);
+        if self.question.is_some() {
+            self.answer = Asked::Waiting;
+        }
+    }
+
+    /// Asks once data has been arriving for a while.
+    pub(crate) fn ask_later(&mut self, transport: &Transport) {
+        if self.arriving_since.get_or_insert_with(Instant::now).elapsed() >= ASK_AFTER {
+            self.ask(transport);
+        }
     }
 
     pub(crate) fn answer(&mut self) -> Asked {
-        if self.answer == Asked::Waiting {
-            self.answer = match self.answers.try_recv() {
+        if self.answer == Asked::Waiting
+            && let Some(question) = &self.question
+        {
+            self.answer = match question.answers.try_recv() {
                 Ok(Some(found)) => Asked::Answered(found),
                 Err(TryRecvError::Empty) => Asked::Waiting,
                 Ok(None) | Err(TryRecvError::Disconnected) => Asked::No,
             };
         }
         self.answer.clone()
+    }
+}
+
+impl Question {
+    fn start(transport: &Transport, backup_id: String) -> Option<Question> {
+        let cancel = Cancel::new();
+        let transport = transport.with_host(Host::new(|_| {}, cancel.clone()));
+        let (sender, answers) = mpsc::sync_channel(1);
+        let work = move || {
+            let reply = transport.send(&Request::Diagnose, TIMEOUT).ok();
+            let found =
+                reply.and_then(|reply| diagnosed(&reply, &transport.connection.barman_server, &backup_id));
+            let _ = sender.send(found); // nobody waits any more
+        };
+        let thread = thread::Builder::new().name("barman-diagnose".into()).stack_size(256 << 10);
+        sys::with_signals_blocked(|| thread.spawn(work)).ok()?;
+        Some(Question { answers, cancel })
     }
 }
 
@@ -65,9 +99,10 @@ fn diagnosed(reply: &Reply, server: &str, backup_id: &str) -> Option<Diagnosed> 
 
 impl Drop for Sizer {
     fn drop(&mut self) {
-        self.cancel.cancel();
+        let Some(question) = &self.question else { return };
+        question.cancel.cancel();
         if self.answer == Asked::Waiting {
-            let _ = self.answers.recv_timeout(FAREWELL);
+            let _ = question.answers.recv_timeout(FAREWELL);
         }
     }
 }

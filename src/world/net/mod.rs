@@ -18,46 +18,44 @@ use crate::world::host::Host;
 
 const MOST_REDIRECTS: usize = 5;
 
-/// Sends requests, each on a connection of its own.
-pub(crate) struct Transport(Http);
+/// Sends requests to one API, each on a connection of its own.
+pub(crate) struct Transport {
+    http: Http,
+    pub(crate) connection: Connection,
+}
 
 impl Transport {
     /// Reads the files of certificates and keys.
     pub(crate) fn new(connection: &Connection, host: &Host) -> Result<Transport, ConfigError> {
-        Http::new(connection, host).map(Transport)
+        Ok(Transport { http: Http::new(connection, host)?, connection: connection.clone() })
     }
 
     /// The same for another host, to be used beside this one.
     pub(crate) fn with_host(&self, host: Host) -> Transport {
-        Transport(self.0.with_host(host))
+        Transport { http: self.http.with_host(host), connection: self.connection.clone() }
+    }
+
+    /// Where a request is sent to.
+    pub(crate) fn url(&self, request: &Request) -> Url {
+        self.connection.api_url.join(&request.segments(&self.connection.barman_server))
     }
 
     /// Sends one request and reads its reply; follows redirects of a GET. An interrupt ends it at once, except that
     /// a request which starts something, once it is being sent, still has the grace for its reply.
-    pub(crate) fn send(
-        &self,
-        request: &Request,
-        connection: &Connection,
-        timeout: Duration,
-    ) -> Result<Reply, TransportError> {
+    pub(crate) fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, TransportError> {
         let begun = Instant::now();
         let body = request.body();
-        let mut url = connection.api_url.join(&request.segments(&connection.barman_server));
+        let mut url = self.url(request);
         for _ in 0..MOST_REDIRECTS {
             let left = timeout.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
-            let reply = self.0.exchange(&url, body.as_deref(), request.body_limit(), left, timeout)?;
+            let reply = self.http.exchange(&url, body.as_deref(), request.body_limit(), left, timeout)?;
             match self.redirect(&url, &reply, body.is_some()) {
                 Some(next) => url = next,
                 None => return Ok(reply),
             }
         }
-        Err(TransportError {
-            sent: false,
-            timed_out: false,
-            permanent: true,
-            text: format!("{url}: more than {MOST_REDIRECTS} redirects"),
-            hint: "set --api-url to where pg-backup-api is".into(),
-        })
+        let text = format!("{url}: more than {MOST_REDIRECTS} redirects");
+        Err(TransportError::unsent(true, text, "set --api-url to where pg-backup-api is"))
     }
 
     /// Where to continue. Never for a POST, and never to where our credentials would leak.
@@ -66,7 +64,7 @@ impl Transport {
         if is_post || !matches!(reply.status, 301 | 302 | 303 | 307 | 308) {
             return None;
         }
-        let has_credentials = from.credentials.is_some() || self.0.has_client_certificate();
+        let has_credentials = from.credentials.is_some() || self.http.has_client_certificate();
         let leaks = (from.https && !to.https) || (has_credentials && !from.same_server(&to));
         (!leaks).then_some(to)
     }
