@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
+use crate::cancel::Cancel;
 use crate::config::options::Command;
 use crate::config::{Config, ConfigError};
 use crate::text::{printable, utc};
-use crate::world::fs::directory::{Directory, stamp};
-use crate::world::fs::usage::DiskUsage;
-use crate::world::here::from_here;
-use crate::world::receivers::Receivers;
+use crate::world::World;
+use crate::world::fs::directory::stamp;
+use crate::world::here::{Here, from_here};
+use crate::world::host::Host;
 use crate::world::snapshot::{Content, Snapshot};
 
 /// Between two of Barman's copies there is no receiver for a moment.
@@ -111,30 +112,33 @@ impl Verified {
 /// # Errors
 /// The data directory is not given, or is relative to a current directory that is not known.
 pub fn verify(config: &Config) -> Result<Verified, ConfigError> {
-    let directory = from_here(config.restore_for(Command::Verify)?)?.data_directory;
-    let path = Path::new(&directory);
-    let (mut content, mut usage, mut receivers) =
-        (Directory::new(path), DiskUsage::new(path), Receivers::new(path));
+    let restore = from_here(config.restore_for(Command::Verify)?)?;
+    let mut world = Here::offline(&restore, Host::new(|_| (), Cancel::new()));
+    let directory = restore.data_directory;
     let mut looks = LOOKS;
     loop {
-        let (now, writing) = (content.look(), receivers.find().len());
-        let changes = now.content == Content::Something && usage.look().changes > 0;
-        let is_settled = writing > 0
-            || changes
+        let mut now = world.look();
+        now.receivers = world.receivers();
+        let is_settled = now.receivers > 0
+            || changes(&now)
             || now.content != Content::Something
             || now.mark.is_some()
             || now.postmaster.is_some()
-            || started(path, &now);
+            || started(Path::new(&directory), &now);
         if is_settled || looks == 0 {
-            return Ok(judge(directory, &now, writing, changes));
+            return Ok(judge(directory, &now));
         }
         looks -= 1;
         thread::sleep(MOMENT / LOOKS);
     }
 }
 
-fn judge(directory: String, now: &Snapshot, receivers: usize, changes: bool) -> Verified {
-    let restore = complete(now);
+fn changes(now: &Snapshot) -> bool {
+    now.usage.is_some_and(|usage| usage.changes > 0)
+}
+
+fn judge(directory: String, now: &Snapshot) -> Verified {
+    let (restore, receivers) = (complete(now), now.receivers);
     let (state, detail) = if receivers > 0 {
         let detail = format!("{receivers} rsync receivers are writing into {directory}");
         (RestoreState::BeingWritten, detail)
@@ -143,12 +147,12 @@ fn judge(directory: String, now: &Snapshot, receivers: usize, changes: bool) -> 
     } else if let Some(restore) = &restore {
         (RestoreState::Complete, format!("{directory} holds {}", in_words(restore)))
     } else {
-        without_mark(&directory, now, changes)
+        without_mark(&directory, now)
     };
     Verified { state, restore, receivers, detail: printable(&detail), data_directory: directory }
 }
 
-fn without_mark(directory: &str, now: &Snapshot, changes: bool) -> (RestoreState, String) {
+fn without_mark(directory: &str, now: &Snapshot) -> (RestoreState, String) {
     let nothing = |what: &str| (RestoreState::Nothing, format!("{directory} {what}"));
     match now.content {
         Content::Unseen => nothing("can't be seen: its parent directory is missing or can't be read"),
@@ -158,7 +162,9 @@ fn without_mark(directory: &str, now: &Snapshot, changes: bool) -> (RestoreState
         Content::Something if started(Path::new(directory), now) => {
             (RestoreState::InUse, format!("PostgreSQL has been started in {directory} since it was restored"))
         }
-        Content::Something if changes => (RestoreState::BeingWritten, format!("{directory} is changing")),
+        Content::Something if changes(now) => {
+            (RestoreState::BeingWritten, format!("{directory} is changing"))
+        }
         Content::Something => (
             RestoreState::Incomplete,
             format!(
