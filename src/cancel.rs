@@ -17,7 +17,6 @@ pub(crate) enum Interrupt {
     Cancelled,
     /// By [`Cancel::detach`].
     Detached,
-    #[allow(dead_code)]
     DeadlinePassed,
 }
 

@@ -80,7 +80,6 @@ impl Host {
     }
 
     /// From now on waits and requests go on until [`GRACE`] after an interrupt.
-    #[allow(dead_code)]
     pub(crate) fn grant_grace(&self) {
         self.has_grace.store(true, Ordering::Relaxed);
     }
