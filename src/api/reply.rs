@@ -164,11 +164,7 @@ impl Reply {
         struct Body {
             status: String,
         }
-        if self.status != 200 {
-            return Err(self.says());
-        }
-        let body: Body = self.json().map_err(|why| format!("an unexpected answer ({why})"))?;
-        match body.status.as_str() {
+        match self.expected::<Body>()?.status.as_str() {
             "IN_PROGRESS" => Ok(Status::InProgress),
             "DONE" => Ok(Status::Done),
             "FAILED" => Ok(Status::Failed),
@@ -192,12 +188,9 @@ impl Reply {
         struct Body {
             operations: Vec<Listed>,
         }
-        if self.status != 200 {
-            return Err(self.says());
-        }
-        let body: Body = self.json().map_err(|why| format!("an unexpected answer ({why})"))?;
-        let sound = body.operations.iter().all(|operation| is_id(&operation.id));
-        if sound { Ok(body.operations) } else { Err("an invalid operation ID".into()) }
+        let Body { operations } = self.expected()?;
+        let sound = operations.iter().all(|operation| is_id(&operation.id));
+        if sound { Ok(operations) } else { Err("an invalid operation ID".into()) }
     }
 
     /// What the reply to `Diagnose` says of this server.
@@ -207,6 +200,14 @@ impl Reply {
             (200, Some(why)) => Err(Unknown::Answer(why.clone())),
             _ => Err(Unknown::Answer(self.says())),
         }
+    }
+
+    /// What a good answer says.
+    fn expected<'a, T: Deserialize<'a>>(&'a self) -> Result<T, String> {
+        if self.status != 200 {
+            return Err(self.says());
+        }
+        self.json().map_err(|why| format!("an unexpected answer ({why})"))
     }
 
     fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, String> {

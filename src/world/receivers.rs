@@ -99,14 +99,12 @@ impl Receivers {
     /// Whether this working directory is one of ours, or below one.
     fn writes_here(&self, link: &Path) -> bool {
         let (Ok(text), Ok(found)) = (fs::read_link(link), fs::metadata(link)) else { return false };
+        let found = inode(&found);
         // The link leads there even when it has no name any more.
-        if self.inodes.contains(&inode(&found)) {
+        if self.inodes.contains(&found) {
             return true;
         }
-        let same = |path: &Path| {
-            fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (found.dev(), found.ino()))
-        };
-        let path = if same(&text) {
+        let path = if fs::metadata(&text).is_ok_and(|there| inode(&there) == found) {
             text
         } else {
             let Some(name) = text.as_os_str().as_bytes().strip_suffix(b" (deleted)") else { return false };

@@ -24,14 +24,12 @@ pub(super) fn look(command: &str, api: &Url, report: &mut Report) {
             "a shell on the Barman host splits it into words",
         ));
     };
-    let form = form(&ssh);
-    let has_host = ssh.is_ssh() && ssh.host.is_some();
-    report.add(form);
-    if !has_host {
+    report.add(form(&ssh));
+    let Some(name) = ssh.host.as_deref().filter(|_| ssh.is_ssh()) else {
         return report.skip(&[USER, HOST], "the ssh command is not a plain 'ssh [USER@]HOST'");
-    }
+    };
     report.add(user(&ssh, &local::user()));
-    report.add(host(ssh.host.as_deref().unwrap_or_default(), &api.host));
+    report.add(host(name, &api.host));
 }
 
 fn form(ssh: &SshCommand) -> Finding {
