@@ -200,9 +200,9 @@ fn causes(report: &Report) -> String {
     )
 }
 
-/// A directory that is not empty, and a watch on it; removed in the end.
+/// A directory that is not empty, and a watch on it.
 struct Scratch {
-    path: PathBuf,
+    _folder: Folder,
     watch: OpenWatch,
     /// Holds the path that Barman is given.
     _descriptor: OwnedFd,
@@ -213,41 +213,32 @@ impl Scratch {
     /// Beside the data directory, or with the temporary files where it can't be made there.
     fn new(data_directory: &Path) -> io::Result<Scratch> {
         let name = format!(".barman-recover-probe.{}", std::process::id());
-        let beside = parent(data_directory).join(&name);
-        let path = if make(&beside).is_ok() {
-            beside
-        } else {
-            let path = std::env::temp_dir().join(&name);
-            make(&path)?;
-            path
-        };
-        let opened = File::open(&path).and_then(|directory| {
-            let numbers = NUMBERS.iter().map(|least| sys::duplicate(&directory, *least));
-            let descriptor =
-                numbers.reduce(Result::or).unwrap_or_else(|| Err(io::Error::other("no number")))?;
-            Ok((descriptor, OpenWatch::new(&path)?))
-        });
-        match opened {
-            Ok((descriptor, watch)) => {
-                let destination = format!("/proc/{}/fd/{}", std::process::id(), descriptor.as_raw_fd());
-                Ok(Scratch { path, watch, _descriptor: descriptor, destination })
-            }
-            Err(error) => {
-                let _ = fs::remove_dir_all(&path); // the error is what counts
-                Err(error)
-            }
-        }
+        let folder = Folder::make(parent(data_directory).join(&name))
+            .or_else(|_| Folder::make(std::env::temp_dir().join(&name)))?;
+        let directory = File::open(&folder.0)?;
+        let numbers = NUMBERS.iter().map(|least| sys::duplicate(&directory, *least));
+        let descriptor = numbers.reduce(Result::or).unwrap_or_else(|| Err(io::Error::other("no number")))?;
+        let watch = OpenWatch::new(&folder.0)?;
+        let destination = format!("/proc/{}/fd/{}", std::process::id(), descriptor.as_raw_fd());
+        Ok(Scratch { _folder: folder, watch, _descriptor: descriptor, destination })
     }
 }
 
-impl Drop for Scratch {
+/// A folder that is removed in the end, whatever happens until then.
+struct Folder(PathBuf);
+
+impl Folder {
+    /// With one file: Barman refuses what is not empty.
+    fn make(path: PathBuf) -> io::Result<Folder> {
+        fs::create_dir(&path)?;
+        let folder = Folder(path);
+        fs::write(folder.0.join("not-empty"), "patroni_barman check --probe\n")?;
+        Ok(folder)
+    }
+}
+
+impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path); // what is left is a file of a few bytes
+        let _ = fs::remove_dir_all(&self.0); // what is left is a file of a few bytes
     }
-}
-
-/// With one file: Barman refuses what is not empty.
-fn make(path: &Path) -> io::Result<()> {
-    fs::create_dir(path)?;
-    fs::write(path.join("not-empty"), "patroni_barman check --probe\n")
 }

@@ -33,29 +33,28 @@ pub(super) fn look(command: &str, api: &Url, report: &mut Report) {
 }
 
 fn form(ssh: &SshCommand) -> Finding {
-    if ssh.is_ssh() && ssh.host.is_none() {
+    let tried = "whether it works is tried by --probe";
+    if ssh.program.is_empty() {
+        return Finding::failed(COMMAND, "--ssh-command is blank", "for example 'ssh postgres@this-node'");
+    }
+    if !ssh.is_ssh() {
+        return Finding::ok(COMMAND, format!("{} runs on the Barman host; {tried}", ssh.program));
+    }
+    if ssh.host.is_none() {
         return Finding::failed(
             COMMAND,
             "--ssh-command names no host",
             "quote the whole command: --ssh-command 'ssh -p 22 postgres@this-node'",
         );
     }
-    if ssh.program.is_empty() {
-        return Finding::failed(COMMAND, "--ssh-command is blank", "for example 'ssh postgres@this-node'");
-    }
-    if ssh.has_more && ssh.is_ssh() {
+    if ssh.has_more {
         return Finding::warning(
             COMMAND,
             "--ssh-command has words after the host",
             "Barman puts its own command there: remove what follows the host",
         );
     }
-    let tried = "whether it works is tried by --probe";
-    if ssh.is_ssh() {
-        Finding::ok(COMMAND, format!("it names a host; {tried}"))
-    } else {
-        Finding::ok(COMMAND, format!("{} runs on the Barman host; {tried}", ssh.program))
-    }
+    Finding::ok(COMMAND, format!("it names a host; {tried}"))
 }
 
 /// Receivers of another user can't be seen or ended, and their files are not ours.
