@@ -3,11 +3,10 @@
 use std::env;
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use crate::sys;
+use crate::world::helper;
 
 /// The user of this process, by name where it has one.
 pub(crate) fn user() -> String {
@@ -26,15 +25,13 @@ pub(crate) fn addresses(name: &str, limit: Duration) -> Result<Vec<IpAddr>, Stri
     if let Ok(address) = name.trim_matches(['[', ']']).parse() {
         return Ok(vec![address]);
     }
-    let (sender, answer) = mpsc::sync_channel(1);
     let asked = (name.to_string(), 22);
-    let lookup = move || {
-        let found = asked.to_socket_addrs().map(|all| all.map(|address| address.ip()).collect());
-        let _ = sender.send(found.map_err(|error| error.to_string())); // nobody waits any more
-    };
-    let started = sys::with_signals_blocked(|| thread::Builder::new().stack_size(256 << 10).spawn(lookup));
-    started.map_err(|error| error.to_string())?;
-    answer.recv_timeout(limit).unwrap_or_else(|_| Err("the lookup takes too long".into()))
+    let lookup = move || asked.to_socket_addrs().map(|all| all.map(|address| address.ip()).collect());
+    let found = helper::start("barman-lookup", lookup).map_err(|error| error.to_string())?;
+    match found.recv_timeout(limit) {
+        Ok(found) => found.map_err(|error| error.to_string()),
+        Err(_) => Err("the lookup takes too long".into()),
+    }
 }
 
 /// Whether this is an address of this node: only to such a socket can be bound.

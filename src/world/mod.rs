@@ -2,6 +2,7 @@
 //! directory, the state file, the processes of this node, and the host that wants to know.
 
 pub(crate) mod fs;
+mod helper;
 pub(crate) mod here;
 pub(crate) mod host;
 pub(crate) mod inspection;

@@ -1,14 +1,13 @@
 //! Asks the API for the size of the backup, once, in a thread beside the run: `/diagnose` has Barman look at all its
 //! servers, which can take long. Without an answer the recovery goes on.
 
-use std::sync::mpsc::{self, Receiver, TryRecvError};
-use std::thread;
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use crate::api::{Reply, Request};
 use crate::cancel::Cancel;
 use crate::config::Restore;
-use crate::sys;
+use crate::world::helper;
 use crate::world::host::Host;
 use crate::world::inspection::{Asked, Diagnosed};
 use crate::world::net::Transport;
@@ -74,15 +73,11 @@ impl Question {
     fn start(transport: &Transport, backup_id: String) -> Option<Question> {
         let cancel = Cancel::new();
         let transport = transport.with_host(Host::new(|_| {}, cancel.clone()));
-        let (sender, answers) = mpsc::sync_channel(1);
         let work = move || {
-            let reply = transport.send(&Request::Diagnose, TIMEOUT).ok();
-            let found =
-                reply.and_then(|reply| diagnosed(&reply, &transport.connection.barman_server, &backup_id));
-            let _ = sender.send(found); // nobody waits any more
+            let reply = transport.send(&Request::Diagnose, TIMEOUT).ok()?;
+            diagnosed(&reply, &transport.connection.barman_server, &backup_id)
         };
-        let thread = thread::Builder::new().name("barman-diagnose".into()).stack_size(256 << 10);
-        sys::with_signals_blocked(|| thread.spawn(work)).ok()?;
+        let answers = helper::start("barman-diagnose", work).ok()?;
         Some(Question { answers, cancel })
     }
 }

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::sys;
+use crate::world::helper;
 use crate::world::host::Host;
 
 /// How long an answer is good: a run polls often at first, and a server that moves is found soon.
@@ -139,13 +139,8 @@ impl HostResolver {
 
 impl Lookup {
     fn start(name: &str) -> io::Result<Lookup> {
-        let (sender, answer) = mpsc::sync_channel(1);
         let asked = name.to_string();
-        let work = move || {
-            let _ = sender.send(asked.to_socket_addrs().map(Iterator::collect)); // nobody may be waiting any more
-        };
-        let thread = std::thread::Builder::new().name("barman-lookup".into()).stack_size(256 << 10);
-        sys::with_signals_blocked(|| thread.spawn(work))
+        let answer = helper::start("barman-lookup", move || asked.to_socket_addrs().map(Iterator::collect))
             .map_err(|error| io::Error::other(NoThread::from(error)))?;
         Ok(Lookup { name: name.into(), answer })
     }
@@ -153,6 +148,8 @@ impl Lookup {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
     use crate::cancel::Cancel;
 
