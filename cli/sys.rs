@@ -65,8 +65,7 @@ impl Signals {
 
 /// Whether this process is root's.
 pub fn is_root() -> bool {
-    // SAFETY: a plain call, which can't fail.
-    unsafe { libc::geteuid() == 0 }
+    rustix::process::geteuid().is_root()
 }
 
 /// `2026-01-31 10:20:30,123`: local time, as Python's `logging` prints it.

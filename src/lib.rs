@@ -58,7 +58,7 @@ mod ffi;
 pub mod fuzzing;
 mod outcome;
 mod recovery;
-#[allow(unsafe_code)] // the calls into libc that std lacks
+#[allow(unsafe_code)] // the calls into libc that neither std nor rustix has
 mod sys;
 mod text;
 mod version;

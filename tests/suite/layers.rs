@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// From the top to the ground. What lies directly in `src/` is the ground, but for the crate's own file.
 const LAYERS: [&str; 8] = ["lib", "ffi", "commands", "recovery", "world", "api", "config", "ground"];
 const PURE: [&str; 3] = ["recovery", "api", "config"];
-const IO: [&str; 6] = ["std::fs", "std::net", "Instant", "std::thread", "libc", "ureq"];
+const IO: [&str; 7] = ["std::fs", "std::net", "Instant", "std::thread", "libc", "rustix", "ureq"];
 
 /// A file: its module path (`recovery::follow`), and its code without tests and comments.
 struct Source {
