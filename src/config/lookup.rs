@@ -1,5 +1,7 @@
 //! Options by name: as typed on a command line, in a configuration or from C, and nearly so. Pure.
 
+use strsim::osa_distance;
+
 use crate::config::error::ConfigError;
 use crate::config::options::{OPTIONS, Opt};
 use crate::text::one_line;
@@ -46,47 +48,20 @@ fn is_same(known: &str, name: &str) -> bool {
 #[must_use]
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = letters(name);
-    let most = match typed.len() {
+    let most = match typed.chars().count() {
         0..=3 => 0,
         4..=7 => 1,
-        _ => 2,
+        8..=40 => 2,
+        _ => return None, // names of options are short: this is not a slip of one, and costs nothing
     };
-    // Names of options are short: what is longer is not a slip of one, and costs nothing.
-    if typed.len() > 40 {
-        return None;
-    }
-    let near = names.into_iter().map(|known| (distance(&typed, &letters(known)), known));
+    let near = names.into_iter().map(|known| (osa_distance(&typed, &letters(known)), known));
     near.filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
 }
 
-fn letters(name: &str) -> Vec<char> {
+fn letters(name: &str) -> String {
     name.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect()
-}
-
-/// How many letters are to be changed, added, removed or swapped with their neighbour.
-fn distance(one: &[char], other: &[char]) -> usize {
-    let first_row: Vec<usize> = (0..=other.len()).collect();
-    // The rows of the two letters before.
-    let (mut before, mut last) = (first_row.clone(), first_row);
-    let mut previous = None;
-    for (place, letter) in one.iter().enumerate() {
-        let mut row = vec![place + 1];
-        for (column, theirs) in other.iter().enumerate() {
-            let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
-            let mut fewest = at(&last, column) + usize::from(letter != theirs);
-            fewest = fewest.min(at(&last, column + 1) + 1).min(at(&row, column) + 1);
-            let left = column.checked_sub(1).and_then(|left| Some((left, other.get(left)?)));
-            if let Some((left, _)) = left.filter(|(_, left)| *left == letter && previous == Some(theirs)) {
-                fewest = fewest.min(at(&before, left) + 1);
-            }
-            row.push(fewest);
-        }
-        before = std::mem::replace(&mut last, row);
-        previous = Some(letter);
-    }
-    last.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -166,22 +141,5 @@ mod tests {
             assert_eq!(Opt::nearest(name), None, "{name}");
         }
         assert_eq!(Opt::nearest(&"backup-id".repeat(1_000_000)), None);
-    }
-
-    #[test]
-    fn distances_count_letters() {
-        for (one, other, count) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("abc", "abc", 0),
-            ("abc", "acb", 1),
-            ("abc", "axc", 1),
-            ("abc", "ac", 1),
-            ("abcd", "badc", 2),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(distance(&letters(one), &letters(other)), count, "{one} {other}");
-        }
     }
 }
