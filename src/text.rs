@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 /// One printable line of at most 500 characters: what a server says goes into logs and terminals.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::new();
@@ -63,19 +65,11 @@ pub(crate) fn clock(time: Duration) -> String {
     }
 }
 
-/// `2026-11-24 16:37:15 UTC`, of seconds since 1970.
+/// `2026-11-24 16:37:15 UTC`, of seconds since 1970. That of a file whose time is beyond the year 9999 is 1970.
 pub(crate) fn utc(unix: i64) -> String {
-    let (days, second) = (unix.div_euclid(86_400), unix.rem_euclid(86_400));
-    // Years begin in March here, and are counted in their cycle of 400.
-    let day = days + 719_468;
-    let (cycle, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = cycle * 400 + year + i64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let moment = OffsetDateTime::from_unix_timestamp(unix).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = (moment.year(), u8::from(moment.month()), moment.day());
+    let (hour, minute, second) = moment.to_hms();
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 

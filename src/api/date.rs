@@ -1,48 +1,39 @@
 //! Days and moments: of a reply's `Date`, of an operation's ID, and as Barman writes them. Pure.
 
-/// A day, counted from 1970-01-01.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Date(i64);
+use time::OffsetDateTime;
+use time::format_description::StaticFormatDescription;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+// Of bytes, as texts are what is printed.
+/// `Sun, 22 Nov 2026 10:22:57 GMT`
+const HEADER: StaticFormatDescription = format_description!(
+    b"[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
+/// `20261122T102257`
+const ID: StaticFormatDescription = format_description!(b"[year][month][day]T[hour][minute][second]");
 
 /// An operation that is older than this belongs to no create of now.
 const RECENT_DAYS: i64 = 2;
 
+/// A day, counted from 1970-01-01.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Date(i64);
+
 impl Date {
-    /// Of a header `Date`: `Sun, 22 Nov 2026 10:22:57 GMT`.
+    /// Of a header `Date`.
     pub(crate) fn of_header(text: &str) -> Option<Date> {
-        let mut words = text.trim().split_once(", ")?.1.split(' ');
-        let day = words.next()?;
-        let name = words.next()?;
-        let month = (1..).zip(MONTHS).find(|(_, month)| *month == name)?.0;
-        let year = words.next()?;
-        let is_time = words.next().is_some_and(|time| time.len() == 8) && words.next() == Some("GMT");
-        if !is_time || (day.len(), year.len()) != (2, 4) || words.next().is_some() {
-            return None;
-        }
-        Date::new(number(year)?, month, number(day)?)
+        Date::parse(text.trim(), HEADER)
     }
 
-    /// Of an operation's ID: `20261122T102257`. By Barman's local time, so that it may be a day off.
+    /// Of an operation's ID. By Barman's local time, so that it may be a day off.
     fn of_id(id: &str) -> Option<Date> {
-        let (date, time) = id.split_once('T')?;
-        if (date.len(), time.len()) != (8, 6) {
-            return None;
-        }
-        number(time)?;
-        Date::new(number(date.get(..4)?)?, number(date.get(4..6)?)?, number(date.get(6..)?)?)
+        Date::parse(id, ID)
     }
 
-    fn new(year: i64, month: i64, day: i64) -> Option<Date> {
-        if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-            return None;
-        }
-        // The year begins in March here, so that the leap day is its last.
-        let year = if month > 2 { year } else { year - 1 };
-        let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-        Some(Date(365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468))
+    fn parse(text: &str, form: StaticFormatDescription) -> Option<Date> {
+        let day = time::Date::parse(text, form).ok()?;
+        Some(Date((day - OffsetDateTime::UNIX_EPOCH.date()).whole_days()))
     }
 }
 
@@ -60,36 +51,11 @@ impl Moment {
         &self.0
     }
 
-    /// Seconds since 1970-01-01, if its time zone is known: `2026-11-22T13:34:30.680354+00:00`.
+    /// Seconds since 1970-01-01, if its time zone is known: `2026-11-22T13:34:30.680354+00:00`, also with a blank
+    /// in place of the `T`.
     pub(crate) fn unix(&self) -> Option<i64> {
-        let (date, time) = self.0.split_once(['T', ' '])?;
-        let [year, month, day] = numbers(date, '-')?;
-        let zone = time.find(['+', '-', 'Z'])?;
-        let (clock, zone) = (time.get(..zone)?, time.get(zone..)?);
-        let [hour, minute, second] = numbers(clock.split('.').next()?, ':')?;
-        if hour > 23 || minute > 59 || second > 60 {
-            return None;
-        }
-        let offset = match (zone.get(..1)?, zone.get(1..)?) {
-            ("Z", "") => 0,
-            (sign, zone) => {
-                let [hours, minutes] = numbers(zone, ':')?;
-                (hours * 60 + minutes) * if sign == "-" { -60 } else { 60 }
-            }
-        };
-        Some(Date::new(year, month, day)?.0 * 86_400 + hour * 3600 + minute * 60 + second - offset)
+        OffsetDateTime::parse(&self.0, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
     }
-}
-
-/// Exactly so many numbers.
-fn numbers<const N: usize>(text: &str, between: char) -> Option<[i64; N]> {
-    let all: Option<Vec<i64>> = text.split(between).map(number).collect();
-    all?.try_into().ok()
-}
-
-fn number(digits: &str) -> Option<i64> {
-    let plain = digits.len() <= 9 && digits.bytes().all(|b| b.is_ascii_digit());
-    plain.then(|| digits.parse().ok())?
 }
 
 /// Whether the operation of this ID is not older than two days. An ID that is not a time may be of any.
