@@ -1,9 +1,119 @@
 //! The one table of options, of every command: the program's arguments, the C setters, the environment names and the
 //! documentation are made from it or tested against it. Pure.
 
-pub use crate::config::spec::{Command, Group, Opt, OptionSpec};
+use crate::config::spec::{CHECK, FOLLOWING, LOCAL, ONLINE, RECOVERY, SWITCH, WITH_STATE_FILE};
+pub use crate::config::spec::{Command, Group};
 pub use crate::config::value::Kind;
-use crate::config::value::{at_least_one, no_query, proxy};
+use crate::config::value::{Check, at_least_one, no_query, proxy};
+
+/// Makes [`Opt`] and [`OPTIONS`] from one row per option: variant, name, group, kind, commands, other columns that
+/// are not as in [`row`], and help.
+macro_rules! options {
+    ($($option:ident $name:literal: $group:ident, $kind:expr, $commands:ident,
+        { $($column:ident: $value:expr),* }, $help:literal;)*) => {
+        /// An option. [`OPTIONS`](crate::OPTIONS) describes each.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Opt {
+            $(#[doc = concat!("`--", $name, "`")] $option,)*
+        }
+
+        /// Every option, in the order of the variants of [`Opt`] and of the help text. New rows come last, so that the
+        /// place of a row never changes. [`Command::options`] has those of one command.
+        pub const OPTIONS: &[OptionSpec] = &[$(OptionSpec {
+            $($column: $value,)*
+            ..row(Opt::$option, $name, Group::$group, $kind, $commands, $help)
+        },)*];
+    };
+}
+
+options! {
+    ApiUrl "api-url": Needed, Kind::Url, ONLINE, { required: true, check: Some(no_query) },
+        "URL of pg-backup-api, for example 'http://barman:7480'; 'https://user:password@host/prefix' works too";
+    CertFile "cert-file": Tls, Kind::Path, ONLINE, {},
+        "Client certificate for the API, in PEM; may hold the key too";
+    KeyFile "key-file": Tls, Kind::Path, ONLINE, {},
+        "Key of the client certificate, in PEM, not encrypted";
+    CaFile "ca-file": Tls, Kind::Path, ONLINE, {},
+        "Certificates to trust, in PEM, in addition to the system's (or SSL_CERT_FILE and SSL_CERT_DIR)";
+    Proxy "proxy": Advanced, Kind::Url, ONLINE, { check: Some(proxy) },
+        "HTTP proxy to reach the API through; the environment's proxy variables are ignored";
+    RetryWait "retry-wait": Timing, Kind::Seconds, ONLINE, { default: "2" },
+        "Seconds to wait before a failed request is repeated";
+    MaxRetries "max-retries": Timing, Kind::Count, ONLINE, { default: "5" },
+        "Number of attempts for a request that fails and starts nothing";
+    ConnectTimeout "connect-timeout": Timing, Kind::Seconds, ONLINE, { default: "10", check: Some(at_least_one) },
+        "Seconds to connect to the API, TLS handshake included";
+    RequestTimeout "request-timeout": Timing, Kind::Seconds, ONLINE, { default: "20", check: Some(at_least_one) },
+        "Seconds to wait for the API's answer to a question";
+    CreateTimeout "create-timeout": Timing, Kind::Seconds, ONLINE, { default: "60", check: Some(at_least_one) },
+        "Seconds to wait for the API's answer to the request that starts the operation";
+    BarmanServer "barman-server": Needed, Kind::Text, ONLINE, { required: true },
+        "Name of the Barman server";
+    BackupId "backup-id": Needed, Kind::Text, RECOVERY, { default: "latest" },
+        "Backup to restore: an ID or what 'barman recover' accepts (latest, oldest, ...)";
+    SshCommand "ssh-command": Needed, Kind::Text, RECOVERY, { required: true, unless: Some(Opt::OperationId) },
+        "Command with which Barman reaches this node, as its '--remote-ssh-command'";
+    DataDirectory "data-directory": Needed, Kind::Path, LOCAL, { required: true, alias: "datadir" },
+        "Data directory of this node: where to restore";
+    OperationId "operation-id": Advanced, Kind::Text, RECOVERY, {},
+        "Follow this operation instead of starting one (--ssh-command is not needed then)";
+    LoopWait "loop-wait": Timing, Kind::Seconds, FOLLOWING, { default: "10" },
+        "Longest time in seconds between two questions about the operation";
+    MaxOutage "max-outage": Timing, Kind::Seconds, ONLINE, {},
+        "Seconds without a valid answer about a running operation before giving up, while no data arrives (300, or max-retries x retry-wait when one of them is given)";
+    Deadline "deadline": Timing, Kind::Seconds, ONLINE, { default: "0" },
+        "Seconds for the whole run, 0 for no limit";
+    Verify "verify": Advanced, Kind::Flag, RECOVERY, {},
+        "Fail when the data is not in the data directory: the default; --verify=false is --no-verify";
+    StateFile "state-file": Advanced, Kind::Path, WITH_STATE_FILE, {},
+        "State file, which remembers the running operation (beside the data directory: DATADIR.barman-recover.json)";
+    NoStateFile "no-state-file": Advanced, Kind::Flag, WITH_STATE_FILE, {},
+        "Keep no state file: after a kill the next run does not know about the restore";
+    StallTimeout "stall-timeout": Timing, Kind::Seconds, RECOVERY, { default: "0" },
+        "Seconds without anything new in the data directory before giving up, 0 for no limit (a warning comes after 300)";
+    NoDiagnose "no-diagnose": Advanced, Kind::Flag, RECOVERY, {},
+        "Do not ask the API for the backup's size (GET /diagnose, which makes Barman look at all its servers): no percentage is shown then, and a backup that does not fit is not refused";
+    BarmanModel "barman-model": Needed, Kind::Text, SWITCH, {},
+        "Barman config model to apply to the server";
+    Reset "reset": Needed, Kind::Flag, SWITCH, {},
+        "Unapply the model that is active for the server, if any";
+    SwitchWhen "switch-when": Needed, Kind::Word(&["promoted", "demoted", "always"]), SWITCH, { required: true },
+        "When to switch: promoted (the new role is primary or promoted), demoted (replica or demoted), always";
+    NoVerify "no-verify": Advanced, Kind::Flag, RECOVERY, {},
+        "Accept the API's DONE although the data is not in the data directory: for a restore to a different host";
+    LeaveRunning "leave-running": Advanced, Kind::Flag, RECOVERY, {},
+        "Leave the restore running when this run is cancelled, as the Python program does, instead of ending it";
+    Force "force": Advanced, Kind::Flag, RECOVERY, {},
+        "Restore even if the check of the free space or of the data directory fails";
+    Probe "probe": Advanced, Kind::Flag, CHECK, {},
+        "Have Barman log in on this node, by a restore into a scratch directory that it refuses as not empty: nothing is copied, and an operation that has FAILED is left in the API's list";
+    Strict "strict": Advanced, Kind::Flag, CHECK, {},
+        "Call every warning a failure";
+}
+
+const fn row(
+    option: Opt,
+    name: &'static str,
+    group: Group,
+    kind: Kind,
+    commands: &'static [Command],
+    help: &'static str,
+) -> OptionSpec {
+    OptionSpec {
+        option,
+        name,
+        alias: "",
+        kind,
+        default: "",
+        required: false,
+        unless: None,
+        group,
+        commands,
+        help,
+        check: None,
+    }
+}
 
 impl Command {
     /// Its options, in the order of [`OPTIONS`].
@@ -16,200 +126,60 @@ impl Opt {
     /// The row of this option in [`OPTIONS`], which is in the order of the variants.
     #[must_use]
     pub const fn spec(self) -> &'static OptionSpec {
-        #[allow(clippy::indexing_slicing)] // a test holds that every option has its row, and its place
+        #[allow(clippy::indexing_slicing)] // every variant has its row, and its place
         &OPTIONS[self as usize]
     }
 }
 
-const fn needed(option: Opt, name: &'static str, kind: Kind, help: &'static str) -> OptionSpec {
-    OptionSpec::new(option, name, kind, Group::Needed, help)
+/// A row of [`OPTIONS`](crate::OPTIONS).
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct OptionSpec {
+    /// Which option.
+    pub option: Opt,
+    /// Its long name, without the dashes.
+    pub name: &'static str,
+    /// Another long name, or "".
+    pub alias: &'static str,
+    /// What its value looks like.
+    pub kind: Kind,
+    /// The default as text; "" when there is none.
+    pub default: &'static str,
+    /// Whether its commands need it, except those that work without the API; see
+    /// [`is_required_by`](OptionSpec::is_required_by).
+    pub required: bool,
+    /// The option that makes it not required.
+    pub unless: Option<Opt>,
+    /// Where it stands in help texts.
+    pub group: Group,
+    /// The commands that it belongs to.
+    pub commands: &'static [Command],
+    /// Its meaning, as `--help` prints it.
+    pub help: &'static str,
+    pub(crate) check: Option<Check>,
 }
 
-const fn seconds(option: Opt, name: &'static str, help: &'static str) -> OptionSpec {
-    OptionSpec::new(option, name, Kind::Seconds, Group::Timing, help)
+impl OptionSpec {
+    /// Whether it belongs to every command that talks to the API, so that the program takes it before the sub-command
+    /// too.
+    #[must_use]
+    pub fn is_global(&self) -> bool {
+        self.commands.len() == ONLINE.len()
+    }
+
+    /// Whether this command needs it.
+    #[must_use]
+    pub fn is_required_by(&self, command: Command) -> bool {
+        let is_optional = command == Command::EndRestore && self.is_global();
+        self.required && self.commands.contains(&command) && !is_optional
+    }
+
+    /// The name of the environment variable of this option: `BARMAN_RECOVER_LOOP_WAIT`.
+    #[must_use]
+    pub fn env(&self) -> String {
+        format!("BARMAN_RECOVER_{}", self.name.to_uppercase().replace('-', "_"))
+    }
 }
-
-const fn tls(option: Opt, name: &'static str, help: &'static str) -> OptionSpec {
-    OptionSpec::new(option, name, Kind::Path, Group::Tls, help).global()
-}
-
-const fn advanced(option: Opt, name: &'static str, kind: Kind, help: &'static str) -> OptionSpec {
-    OptionSpec::new(option, name, kind, Group::Advanced, help)
-}
-
-const SWITCH: &[Command] = &[Command::ConfigSwitch];
-const CHECK: &[Command] = &[Command::Check];
-/// Those that have to do with a data directory.
-const LOCAL: &[Command] = &[Command::Recover, Command::Check, Command::Verify, Command::EndRestore];
-const WITH_STATE_FILE: &[Command] = &[Command::Recover, Command::Check, Command::EndRestore];
-
-/// Every option, in the order of the variants of [`Opt`] and of the help text. New rows come last, so that the
-/// place of a row never changes. [`Command::options`] has those of one command.
-pub const OPTIONS: &[OptionSpec] = &[
-    needed(
-        Opt::ApiUrl,
-        "api-url",
-        Kind::Url,
-        "URL of pg-backup-api, for example 'http://barman:7480'; 'https://user:password@host/prefix' works too",
-    )
-    .global()
-    .required()
-    .check(no_query),
-    tls(Opt::CertFile, "cert-file", "Client certificate for the API, in PEM; may hold the key too"),
-    tls(Opt::KeyFile, "key-file", "Key of the client certificate, in PEM, not encrypted"),
-    tls(
-        Opt::CaFile,
-        "ca-file",
-        "Certificates to trust, in PEM, in addition to the system's (or SSL_CERT_FILE and SSL_CERT_DIR)",
-    ),
-    advanced(
-        Opt::Proxy,
-        "proxy",
-        Kind::Url,
-        "HTTP proxy to reach the API through; the environment's proxy variables are ignored",
-    )
-    .global()
-    .check(proxy),
-    seconds(Opt::RetryWait, "retry-wait", "Seconds to wait before a failed request is repeated")
-        .global()
-        .default("2"),
-    OptionSpec::new(
-        Opt::MaxRetries,
-        "max-retries",
-        Kind::Count,
-        Group::Timing,
-        "Number of attempts for a request that fails and starts nothing",
-    )
-    .global()
-    .default("5"),
-    seconds(Opt::ConnectTimeout, "connect-timeout", "Seconds to connect to the API, TLS handshake included")
-        .global()
-        .default("10")
-        .check(at_least_one),
-    seconds(Opt::RequestTimeout, "request-timeout", "Seconds to wait for the API's answer to a question")
-        .global()
-        .default("20")
-        .check(at_least_one),
-    seconds(
-        Opt::CreateTimeout,
-        "create-timeout",
-        "Seconds to wait for the API's answer to the request that starts the operation",
-    )
-    .global()
-    .default("60")
-    .check(at_least_one),
-    needed(Opt::BarmanServer, "barman-server", Kind::Text, "Name of the Barman server").global().required(),
-    needed(
-        Opt::BackupId,
-        "backup-id",
-        Kind::Text,
-        "Backup to restore: an ID or what 'barman recover' accepts (latest, oldest, ...)",
-    )
-    .default("latest"),
-    needed(
-        Opt::SshCommand,
-        "ssh-command",
-        Kind::Text,
-        "Command with which Barman reaches this node, as its '--remote-ssh-command'",
-    )
-    .required()
-    .unless(Opt::OperationId),
-    needed(
-        Opt::DataDirectory,
-        "data-directory",
-        Kind::Path,
-        "Data directory of this node: where to restore",
-    )
-    .only(LOCAL)
-    .required()
-    .alias("datadir"),
-    advanced(
-        Opt::OperationId,
-        "operation-id",
-        Kind::Text,
-        "Follow this operation instead of starting one (--ssh-command is not needed then)",
-    ),
-    seconds(Opt::LoopWait, "loop-wait", "Longest time in seconds between two questions about the operation")
-        .only(&[Command::Recover, Command::Check, Command::Operations])
-        .default("10"),
-    seconds(
-        Opt::MaxOutage,
-        "max-outage",
-        "Seconds without a valid answer about a running operation before giving up, while no data arrives (300, or max-retries x retry-wait when one of them is given)",
-    )
-    .global(),
-    seconds(Opt::Deadline, "deadline", "Seconds for the whole run, 0 for no limit").global().default("0"),
-    advanced(
-        Opt::Verify,
-        "verify",
-        Kind::Flag,
-        "Fail when the data is not in the data directory: the default; --verify=false is --no-verify",
-    ),
-    advanced(
-        Opt::StateFile,
-        "state-file",
-        Kind::Path,
-        "State file, which remembers the running operation (beside the data directory: DATADIR.barman-recover.json)",
-    )
-    .only(WITH_STATE_FILE),
-    advanced(
-        Opt::NoStateFile,
-        "no-state-file",
-        Kind::Flag,
-        "Keep no state file: after a kill the next run does not know about the restore",
-    )
-    .only(WITH_STATE_FILE),
-    seconds(
-        Opt::StallTimeout,
-        "stall-timeout",
-        "Seconds without anything new in the data directory before giving up, 0 for no limit (a warning comes after 300)",
-    )
-    .default("0"),
-    advanced(
-        Opt::NoDiagnose,
-        "no-diagnose",
-        Kind::Flag,
-        "Do not ask the API for the backup's size (GET /diagnose, which makes Barman look at all its servers): no percentage is shown then, and a backup that does not fit is not refused",
-    ),
-    needed(Opt::BarmanModel, "barman-model", Kind::Text, "Barman config model to apply to the server")
-        .only(SWITCH),
-    needed(Opt::Reset, "reset", Kind::Flag, "Unapply the model that is active for the server, if any")
-        .only(SWITCH),
-    needed(
-        Opt::SwitchWhen,
-        "switch-when",
-        Kind::Word(&["promoted", "demoted", "always"]),
-        "When to switch: promoted (the new role is primary or promoted), demoted (replica or demoted), always",
-    )
-    .only(SWITCH)
-    .required(),
-    advanced(
-        Opt::NoVerify,
-        "no-verify",
-        Kind::Flag,
-        "Accept the API's DONE although the data is not in the data directory: for a restore to a different host",
-    ),
-    advanced(
-        Opt::LeaveRunning,
-        "leave-running",
-        Kind::Flag,
-        "Leave the restore running when this run is cancelled, as the Python program does, instead of ending it",
-    ),
-    advanced(
-        Opt::Force,
-        "force",
-        Kind::Flag,
-        "Restore even if the check of the free space or of the data directory fails",
-    ),
-    advanced(
-        Opt::Probe,
-        "probe",
-        Kind::Flag,
-        "Have Barman log in on this node, by a restore into a scratch directory that it refuses as not empty: nothing is copied, and an operation that has FAILED is left in the API's list",
-    )
-    .only(CHECK),
-    advanced(Opt::Strict, "strict", Kind::Flag, "Call every warning a failure").only(CHECK),
-];
 
 #[cfg(test)]
 mod tests {

@@ -1,18 +1,5 @@
-//! What is known of an option: the columns of the table in `options.rs`. Pure.
-
-use crate::config::value::{Check, Kind};
-
-/// What only a recovery needs, `check` takes too: its options are those of the Patroni configuration.
-const RECOVERY: &[Command] = &[Command::Recover, Command::Check];
-/// Those that talk to the API.
-const ONLINE: &[Command] = &[
-    Command::Recover,
-    Command::Check,
-    Command::ConfigSwitch,
-    Command::Operations,
-    Command::Backups,
-    Command::EndRestore,
-];
+//! What the columns of the table in `options.rs` are made of: the commands that an option belongs to, and its group.
+//! Pure.
 
 /// What is asked for. Each has its options: the rows of [`OPTIONS`](crate::OPTIONS) that name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,74 +35,6 @@ impl Command {
     ];
 }
 
-/// An option. [`OPTIONS`](crate::OPTIONS) describes each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Opt {
-    /// `--api-url`
-    ApiUrl,
-    /// `--cert-file`
-    CertFile,
-    /// `--key-file`
-    KeyFile,
-    /// `--ca-file`
-    CaFile,
-    /// `--proxy`
-    Proxy,
-    /// `--retry-wait`
-    RetryWait,
-    /// `--max-retries`
-    MaxRetries,
-    /// `--connect-timeout`
-    ConnectTimeout,
-    /// `--request-timeout`
-    RequestTimeout,
-    /// `--create-timeout`
-    CreateTimeout,
-    /// `--barman-server`
-    BarmanServer,
-    /// `--backup-id`
-    BackupId,
-    /// `--ssh-command`
-    SshCommand,
-    /// `--data-directory`
-    DataDirectory,
-    /// `--operation-id`
-    OperationId,
-    /// `--loop-wait`
-    LoopWait,
-    /// `--max-outage`
-    MaxOutage,
-    /// `--deadline`
-    Deadline,
-    /// `--verify`
-    Verify,
-    /// `--state-file`
-    StateFile,
-    /// `--no-state-file`
-    NoStateFile,
-    /// `--stall-timeout`
-    StallTimeout,
-    /// `--no-diagnose`
-    NoDiagnose,
-    /// `--barman-model`
-    BarmanModel,
-    /// `--reset`
-    Reset,
-    /// `--switch-when`
-    SwitchWhen,
-    /// `--no-verify`
-    NoVerify,
-    /// `--leave-running`
-    LeaveRunning,
-    /// `--force`
-    Force,
-    /// `--probe`
-    Probe,
-    /// `--strict`
-    Strict,
-}
-
 /// Where an option stands in help texts and documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -146,109 +65,21 @@ impl Group {
     }
 }
 
-/// A row of [`OPTIONS`](crate::OPTIONS).
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct OptionSpec {
-    /// Which option.
-    pub option: Opt,
-    /// Its long name, without the dashes.
-    pub name: &'static str,
-    /// Another long name, or "".
-    pub alias: &'static str,
-    /// What its value looks like.
-    pub kind: Kind,
-    /// The default as text; "" when there is none.
-    pub default: &'static str,
-    /// Whether its commands need it, except those that work without the API; see
-    /// [`is_required_by`](OptionSpec::is_required_by).
-    pub required: bool,
-    /// The option that makes it not required.
-    pub unless: Option<Opt>,
-    /// Where it stands in help texts.
-    pub group: Group,
-    /// The commands that it belongs to.
-    pub commands: &'static [Command],
-    /// Its meaning, as `--help` prints it.
-    pub help: &'static str,
-    pub(crate) check: Option<Check>,
-}
-
-impl OptionSpec {
-    /// A row for `recover` and `check`; what is different is said by the functions below.
-    pub(super) const fn new(
-        option: Opt,
-        name: &'static str,
-        kind: Kind,
-        group: Group,
-        help: &'static str,
-    ) -> OptionSpec {
-        OptionSpec {
-            option,
-            name,
-            alias: "",
-            kind,
-            default: "",
-            required: false,
-            unless: None,
-            group,
-            commands: RECOVERY,
-            help,
-            check: None,
-        }
-    }
-
-    pub(super) const fn global(self) -> OptionSpec {
-        self.only(ONLINE)
-    }
-
-    pub(super) const fn only(mut self, commands: &'static [Command]) -> OptionSpec {
-        self.commands = commands;
-        self
-    }
-
-    pub(super) const fn required(mut self) -> OptionSpec {
-        self.required = true;
-        self
-    }
-
-    pub(super) const fn unless(mut self, other: Opt) -> OptionSpec {
-        self.unless = Some(other);
-        self
-    }
-
-    pub(super) const fn alias(mut self, alias: &'static str) -> OptionSpec {
-        self.alias = alias;
-        self
-    }
-
-    pub(super) const fn default(mut self, default: &'static str) -> OptionSpec {
-        self.default = default;
-        self
-    }
-
-    pub(super) const fn check(mut self, check: Check) -> OptionSpec {
-        self.check = Some(check);
-        self
-    }
-
-    /// Whether it belongs to every command that talks to the API, so that the program takes it before the sub-command
-    /// too.
-    #[must_use]
-    pub fn is_global(&self) -> bool {
-        self.commands.len() == ONLINE.len()
-    }
-
-    /// Whether this command needs it.
-    #[must_use]
-    pub fn is_required_by(&self, command: Command) -> bool {
-        let is_optional = command == Command::EndRestore && self.is_global();
-        self.required && self.commands.contains(&command) && !is_optional
-    }
-
-    /// The name of the environment variable of this option: `BARMAN_RECOVER_LOOP_WAIT`.
-    #[must_use]
-    pub fn env(&self) -> String {
-        format!("BARMAN_RECOVER_{}", self.name.to_uppercase().replace('-', "_"))
-    }
-}
+/// What only a recovery needs, `check` takes too: its options are those of the Patroni configuration.
+pub(super) const RECOVERY: &[Command] = &[Command::Recover, Command::Check];
+/// Those that talk to the API.
+pub(super) const ONLINE: &[Command] = &[
+    Command::Recover,
+    Command::Check,
+    Command::ConfigSwitch,
+    Command::Operations,
+    Command::Backups,
+    Command::EndRestore,
+];
+/// Those that have to do with a data directory.
+pub(super) const LOCAL: &[Command] =
+    &[Command::Recover, Command::Check, Command::Verify, Command::EndRestore];
+pub(super) const WITH_STATE_FILE: &[Command] = &[Command::Recover, Command::Check, Command::EndRestore];
+pub(super) const FOLLOWING: &[Command] = &[Command::Recover, Command::Check, Command::Operations];
+pub(super) const SWITCH: &[Command] = &[Command::ConfigSwitch];
+pub(super) const CHECK: &[Command] = &[Command::Check];
