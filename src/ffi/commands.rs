@@ -2,20 +2,20 @@
 
 use std::ffi::c_char;
 
+use super::done::Done;
 use super::entry::{text, with};
-use super::handle::{Done, Handle, OnEvent};
+use super::handle::{Handle, OnEvent};
 use super::numbers::barman_recover_switch_code as Switch;
-use super::rows::Rows;
 use crate::cancel::Cancel;
 use crate::commands::backups::backups;
 use crate::commands::cancel::end_restore;
 use crate::commands::check::{Verdict, check};
 use crate::commands::config_switch::config_switch;
-use crate::commands::operations::{Operation, Operations, OperationsError};
+use crate::commands::operations::{Operations, OperationsError};
 use crate::commands::recover;
 use crate::commands::verify::verify;
 use crate::config::Config;
-use crate::outcome::{Code, OperationState, Outcome};
+use crate::outcome::{Code, OperationState};
 
 /// Restores the backup; takes as long as that takes.
 #[unsafe(no_mangle)]
@@ -44,14 +44,15 @@ pub extern "C" fn barman_recover_check(handle: *mut Handle) -> i32 {
             return cancelled();
         }
         let findings = check(config, cancel, on_event, |_| ());
-        let report = match findings.iter().find(|finding| finding.verdict == Verdict::Failed) {
-            _ if cancel.is_cancelled() => report(Code::Cancelled, "cancelled", ""),
-            None => report(Code::RecoveryDone, "", ""),
+        let done = match findings.iter().find(|finding| finding.verdict == Verdict::Failed) {
+            _ if cancel.is_cancelled() => cancelled(),
+            None => Done::well(),
             Some(failed) => {
-                report(Code::RecoveryFailed, &format!("{}: {}", failed.what, failed.detail), &failed.hint)
+                let message = format!("{}: {}", failed.what, failed.detail);
+                Done::new(Code::RecoveryFailed, &message, &failed.hint)
             }
         };
-        Done { report, rows: Rows::from(&findings[..]) }
+        Done { findings, ..done }
     })
 }
 
@@ -64,16 +65,14 @@ pub extern "C" fn barman_recover_verify(handle: *mut Handle) -> i32 {
     command(handle, |config, cancel, _| match verify(config) {
         _ if cancel.is_cancelled() => cancelled(),
         Ok(verified) => {
-            let report = if verified.is_complete() {
-                report(Code::RecoveryDone, "", "")
+            let done = if verified.is_complete() {
+                Done::well()
             } else {
-                report(Code::RecoveryFailed, &verified.detail, "")
+                Done::new(Code::RecoveryFailed, &verified.detail, "")
             };
-            Done { report, rows: Rows::from(&verified) }
+            Done { verified: Some(verified), ..done }
         }
-        Err(why) => {
-            Done { report: report(Code::InvalidArgument, &why.to_string(), ""), rows: Rows::default() }
-        }
+        Err(why) => Done::new(Code::InvalidArgument, &why.to_string(), ""),
     })
 }
 
@@ -85,8 +84,7 @@ pub extern "C" fn barman_recover_verify(handle: *mut Handle) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_end_restore(handle: *mut Handle) -> i32 {
     command(handle, |config, cancel, on_event| {
-        let outcome = end_restore(config, cancel, on_event);
-        Done { report: outcome.map(|code| code as i32), rows: Rows::default() }
+        Done::reported(end_restore(config, cancel, on_event).map(|code| code as i32))
     })
 }
 
@@ -95,10 +93,7 @@ pub extern "C" fn barman_recover_end_restore(handle: *mut Handle) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_list_backups(handle: *mut Handle) -> i32 {
     command(handle, |config, cancel, on_event| {
-        answered(backups(config, cancel, on_event).map(|backups| Done {
-            report: report(Code::RecoveryDone, "", ""),
-            rows: Rows::from(&backups[..]),
-        }))
+        answered(backups(config, cancel, on_event).map(|backups| Done { backups, ..Done::well() }))
     })
 }
 
@@ -108,15 +103,18 @@ pub extern "C" fn barman_recover_list_backups(handle: *mut Handle) -> i32 {
 pub extern "C" fn barman_recover_list_operations(handle: *mut Handle, newest: u32) -> i32 {
     let newest = if newest == 0 { usize::MAX } else { usize::try_from(newest).unwrap_or(usize::MAX) };
     command(handle, |config, cancel, on_event| {
-        let operations = Operations::open(config, cancel, on_event);
-        answered(operations.and_then(|mut operations| Ok(listed(&operations.list(newest)?))))
+        let opened = Operations::open(config, cancel, on_event);
+        let operations = opened.and_then(|mut opened| opened.list(newest));
+        answered(operations.map(|operations| Done { operations, ..Done::well() }))
     })
 }
 
 /// Lists one operation.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_show_operation(handle: *mut Handle, id: *const c_char) -> i32 {
-    of_operation(handle, id, |operations, id| Ok(listed(&[operations.show(id)?])))
+    of_operation(handle, id, |operations, id| {
+        Ok(Done { operations: vec![operations.show(id)?], ..Done::well() })
+    })
 }
 
 /// Waits until an operation has ended, and lists it.
@@ -126,13 +124,12 @@ pub extern "C" fn barman_recover_show_operation(handle: *mut Handle, id: *const 
 pub extern "C" fn barman_recover_wait_operation(handle: *mut Handle, id: *const c_char) -> i32 {
     of_operation(handle, id, |operations, id| {
         let ended = operations.wait(id)?;
-        let failed = ended.state == Some(OperationState::Failed);
-        let report = if failed {
-            report(Code::RecoveryFailed, &format!("operation {id} has failed"), "")
+        let done = if ended.state == Some(OperationState::Failed) {
+            Done::new(Code::RecoveryFailed, &format!("operation {id} has failed"), "")
         } else {
-            report(Code::RecoveryDone, "", "")
+            Done::well()
         };
-        Ok(Done { report, rows: Rows::from(&[ended][..]) })
+        Ok(Done { operations: vec![ended], ..done })
     })
 }
 
@@ -146,8 +143,7 @@ pub extern "C" fn barman_recover_config_switch(handle: *mut Handle, role: *const
     with(handle, WRONG, Code::Panic as i32, |handle| {
         let result = text(&role).map_err(|why| handle.refuse(&format!("the role {why}"))).and_then(|role| {
             handle.run(|config, cancel, on_event| {
-                let outcome = config_switch(config, role, cancel, on_event);
-                Done { report: outcome.map(|code| code as i32), rows: Rows::default() }
+                Done::reported(config_switch(config, role, cancel, on_event).map(|code| code as i32))
             })
         });
         match result {
@@ -178,7 +174,7 @@ fn command(handle: *mut Handle, command: impl FnOnce(&Config, &Cancel, OnEvent) 
 }
 
 fn run(config: &Config, cancel: &Cancel, on_event: OnEvent) -> Done {
-    Done { report: recover::run(config, cancel, on_event).map(|code| code as i32), rows: Rows::default() }
+    Done::reported(recover::run(config, cancel, on_event).map(|code| code as i32))
 }
 
 fn of_operation(
@@ -198,22 +194,10 @@ fn of_operation(
     })
 }
 
-fn listed(operations: &[Operation]) -> Done {
-    Done { report: report(Code::RecoveryDone, "", ""), rows: Rows::from(operations) }
-}
-
 fn answered(answer: Result<Done, OperationsError>) -> Done {
-    answer.unwrap_or_else(|error| {
-        let report = report(error.code(), &error.to_string(), error.hint());
-        Done { report, rows: Rows::default() }
-    })
+    answer.unwrap_or_else(|error| Done::new(error.code(), &error.to_string(), error.hint()))
 }
 
-/// Before it began.
 fn cancelled() -> Done {
-    Done { report: report(Code::Cancelled, "cancelled", ""), rows: Rows::default() }
-}
-
-fn report(code: Code, message: &str, hint: &str) -> Outcome<i32> {
-    Outcome { hint: hint.into(), ..Outcome::not_begun(code as i32, message) }
+    Done::new(Code::Cancelled, "cancelled", "")
 }

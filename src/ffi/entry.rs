@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::sync::Arc;
 
+use super::done::Done;
 use super::guard::catch;
 use super::handle::Handle;
 
@@ -27,6 +28,17 @@ pub(super) fn with<T>(
         handle.break_down(&why);
         on_panic
     })
+}
+
+/// What a getter of a number returns; `none` for a NULL handle, too.
+pub(super) fn number<T: Copy>(handle: *const Handle, none: T, of: impl FnOnce(&Done) -> Option<T>) -> T {
+    with(handle, none, none, |handle| handle.number(of).unwrap_or(none))
+}
+
+/// What a getter of a text returns; "" for a NULL handle, too.
+pub(super) fn text_of(handle: *const Handle, of: impl FnOnce(&Done) -> Option<&str>) -> *const c_char {
+    let none = c"".as_ptr();
+    with(handle, none, none, |handle| handle.text(of))
 }
 
 /// A text of the host's. The lifetime is that of the variable that holds the pointer.

@@ -1,20 +1,21 @@
 //! What is behind a handle: the options until its command begins, the result from then on. Everything that changes is
 //! behind one lock, which is never held while the host's callback runs.
 
+use std::collections::BTreeSet;
 use std::ffi::{CString, c_char};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
+use super::done::Done;
 use super::guard::catch;
 use super::numbers::barman_recover_busy as CBusy;
 use super::queue::{CEvent, Callback, Queue, c_text};
-use super::rows::Rows;
 use crate::cancel::Cancel;
 use crate::config::options::Opt;
 use crate::config::{Config, ConfigError, Value};
 use crate::event::Event;
-use crate::outcome::{Code, Outcome};
+use crate::outcome::Code;
 use crate::sys;
 
 /// One command: its options, and what came of it. The content is private to the library.
@@ -34,12 +35,11 @@ struct State {
     thread: Option<JoinHandle<()>>,
     /// A panic was caught: what it left behind is not to be run.
     broken: bool,
-    report: Outcome<i32>,
+    done: Done,
     /// Why a call was last answered with `Code::Busy`.
     busy: i32,
-    rows: Rows,
-    /// Every text of the report that was handed out, kept for the life of the handle.
-    texts: Vec<CString>,
+    /// Every text that a getter has returned, kept for the life of the handle.
+    texts: BTreeSet<CString>,
 }
 
 enum Phase {
@@ -51,12 +51,6 @@ enum Phase {
 /// Where a command reports its events.
 pub(super) type OnEvent = Box<dyn FnMut(Event) + Send>;
 
-/// What a command leaves in its handle.
-pub(super) struct Done {
-    pub(super) report: Outcome<i32>,
-    pub(super) rows: Rows,
-}
-
 impl Handle {
     pub(super) fn new(config: Config) -> Handle {
         let state = State {
@@ -66,10 +60,9 @@ impl Handle {
             queue: Queue::default(),
             thread: None,
             broken: false,
-            report: Outcome::not_begun(Code::InvalidArgument as i32, ""),
+            done: Done::new(Code::InvalidArgument, "", ""),
             busy: CBusy::BARMAN_RECOVER_BUSY_NONE as i32,
-            rows: Rows::default(),
-            texts: Vec::new(),
+            texts: BTreeSet::new(),
         };
         Handle { cancel: Cancel::new(), state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -92,7 +85,7 @@ impl Handle {
         self.set_up(|state| match change(&mut state.config) {
             Ok(()) => Code::RecoveryDone,
             Err(why) => {
-                state.report.message = why.to_string();
+                state.done.report.message = why.to_string();
                 Code::InvalidArgument
             }
         })
@@ -152,7 +145,7 @@ impl Handle {
                     begun
                 }
                 Err(why) => {
-                    state.report.message = format!("no thread can be started for the run: {why}");
+                    state.done.report.message = format!("no thread can be started for the run: {why}");
                     state.busy = CBusy::BARMAN_RECOVER_BUSY_THREAD as i32;
                     Code::Busy
                 }
@@ -235,20 +228,21 @@ impl Handle {
         self.changed.notify_all();
     }
 
-    /// A text of the report, valid as long as the handle.
-    pub(super) fn text(&self, of: impl FnOnce(&Outcome<i32>) -> &str) -> *const c_char {
+    /// A text of what has come of the command so far, valid as long as the handle; "" for none.
+    pub(super) fn text(&self, of: impl FnOnce(&Done) -> Option<&str>) -> *const c_char {
         let mut state = self.lock();
-        let text = c_text(of(&state.report));
-        if let Some(known) = state.texts.iter().find(|known| **known == text) {
+        let text = c_text(of(&state.done).unwrap_or_default());
+        if let Some(known) = state.texts.get(&text) {
             return known.as_ptr();
         }
         let pointer = text.as_ptr(); // into the heap, which doesn't move with the CString
-        state.texts.push(text);
+        state.texts.insert(text);
         pointer
     }
 
-    pub(super) fn number<T>(&self, of: impl FnOnce(&Outcome<i32>) -> T) -> T {
-        of(&self.lock().report)
+    /// A number of the same.
+    pub(super) fn number<T>(&self, of: impl FnOnce(&Done) -> Option<T>) -> Option<T> {
+        of(&self.lock().done)
     }
 
     /// What the command ended with.
@@ -256,17 +250,12 @@ impl Handle {
         let state = self.lock();
         match state.phase {
             Phase::Running { .. } => Code::Busy as i32,
-            Phase::Setup | Phase::Ended(_) => state.report.code,
+            Phase::Setup | Phase::Ended(_) => state.done.report.code,
         }
     }
 
     pub(super) fn busy_reason(&self) -> i32 {
         self.lock().busy
-    }
-
-    /// The rows never change once they are there, so that pointers into them are valid as long as the handle.
-    pub(super) fn rows<T>(&self, of: impl FnOnce(&Rows) -> T) -> T {
-        of(&self.lock().rows)
     }
 
     pub(super) fn elapsed(&self) -> Duration {
@@ -281,19 +270,20 @@ impl Handle {
 impl State {
     fn begin(&mut self, on: ThreadId) -> Code {
         self.phase = Phase::Running { since: Instant::now(), on };
-        self.report.message.clear();
+        self.done.report.message.clear();
         Code::RecoveryDone
     }
 
     /// Keeps what the getters return during the command.
     fn note(&mut self, event: &Event) {
+        let report = &mut self.done.report;
         match event {
             Event::State { state, operation_id } => {
-                self.report.operation_state = *state;
-                self.report.operation_id.clone_from(operation_id);
+                report.operation_state = *state;
+                report.operation_id.clone_from(operation_id);
             }
             Event::Progress(progress) => {
-                (self.report.bytes, self.report.total_bytes) = (Some(progress.bytes), progress.total);
+                (report.bytes, report.total_bytes) = (Some(progress.bytes), progress.total);
             }
             Event::Log { .. } | Event::Tick => {}
         }
@@ -302,27 +292,29 @@ impl State {
     fn end(&mut self, done: Result<Done, String>) -> i32 {
         self.phase = Phase::Ended(self.elapsed());
         match done {
-            Ok(Done { mut report, rows }) => {
+            Ok(mut done) => {
+                let report = &mut done.report;
                 if report.operation_id.is_none() {
                     // What the events said; a report that names no operation may know nothing of it.
-                    report.operation_id = self.report.operation_id.take();
-                    report.operation_state = self.report.operation_state;
+                    report.operation_id = self.done.report.operation_id.take();
+                    report.operation_state = self.done.report.operation_state;
                 }
                 if let Some(why) = report.busy {
                     self.busy = why as i32;
                 }
-                (self.report, self.rows) = (report, rows);
+                self.done = done;
             }
             Err(why) => self.break_down(&why),
         }
-        self.report.code
+        self.done.report.code
     }
 
     fn break_down(&mut self, why: &str) {
         self.broken = true;
-        self.report.code = Code::Panic as i32;
-        self.report.message = format!("a bug in barman-recover: {why}");
-        self.report.hint = "please report it; operation_state says whether a restore may be running".into();
+        let report = &mut self.done.report;
+        report.code = Code::Panic as i32;
+        report.message = format!("a bug in barman-recover: {why}");
+        report.hint = "please report it; operation_state says whether a restore may be running".into();
     }
 
     fn elapsed(&self) -> Duration {

@@ -2,6 +2,7 @@
 //! `SAFETY` comments refer to. The exported functions only convert; they can't be named from Rust.
 #![allow(clippy::doc_markdown, reason = "most of these comments are the header's, whose readers read C")]
 
+mod done;
 mod entry;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
@@ -9,7 +10,6 @@ mod guard;
 mod handle;
 mod numbers;
 mod queue;
-mod rows;
 
 // In the header's order.
 mod names;

@@ -4,6 +4,7 @@
 
 use std::ffi::CStr;
 
+use crate::commands::check::Verdict;
 use crate::event::Level;
 use crate::outcome::{Busy, Code, OperationState, SwitchCode};
 
@@ -248,10 +249,10 @@ pub(super) const EVENTS: &Names = &[
 ];
 
 pub(super) const VERDICTS: &Names = &[
-    (barman_recover_verdict::BARMAN_RECOVER_VERDICT_OK as i32, c"OK"),
-    (barman_recover_verdict::BARMAN_RECOVER_VERDICT_WARNING as i32, c"WARNING"),
-    (barman_recover_verdict::BARMAN_RECOVER_VERDICT_FAILED as i32, c"FAILED"),
-    (barman_recover_verdict::BARMAN_RECOVER_VERDICT_SKIPPED as i32, c"SKIPPED"),
+    (Verdict::Ok as i32, c"OK"),
+    (Verdict::Warning as i32, c"WARNING"),
+    (Verdict::Failed as i32, c"FAILED"),
+    (Verdict::Skipped as i32, c"SKIPPED"),
 ];
 
 pub(super) const VERIFIED: &Names = &[
@@ -283,6 +284,9 @@ mod tests {
         }
         for level in [Level::Debug, Level::Info, Level::Warning, Level::Error] {
             assert_eq!(name(LEVELS, level as i32).to_str(), Ok(level.name()));
+        }
+        for verdict in [Verdict::Ok, Verdict::Warning, Verdict::Failed, Verdict::Skipped] {
+            assert_eq!(name(VERDICTS, verdict as i32).to_str(), Ok(verdict.name()));
         }
         for names in [CODES, SWITCH_CODES, BUSY, STATES, LEVELS, EVENTS, VERDICTS, VERIFIED] {
             for unknown in [-8, 5, i32::MIN, i32::MAX] {

@@ -2,9 +2,9 @@
 
 use std::ffi::c_char;
 
-use super::entry::with;
+use super::entry::{number, text_of, with};
 use super::handle::Handle;
-use crate::outcome::{Code, OperationState, Outcome};
+use crate::outcome::{Code, OperationState};
 
 /// What the command ended with, as the function that ran it returned it; BARMAN_RECOVER_BUSY during the command,
 /// BARMAN_RECOVER_INVALID_ARGUMENT before it.
@@ -16,19 +16,19 @@ pub extern "C" fn barman_recover_result(handle: *const Handle) -> i32 {
 /// What went wrong, in one line: in the last function that refused an argument, or in the command.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_error_message(handle: *const Handle) -> *const c_char {
-    text(handle, |report| &report.message)
+    text_of(handle, |done| Some(&done.report.message))
 }
 
 /// What to do about it, in one line; may be "". Known when the command has ended.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_hint(handle: *const Handle) -> *const c_char {
-    text(handle, |report| &report.hint)
+    text_of(handle, |done| Some(&done.report.hint))
 }
 
 /// The ID of the operation that the command started or follows; "" while it is not known.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_operation_id(handle: *const Handle) -> *const c_char {
-    text(handle, |report| report.operation_id.as_deref().unwrap_or_default())
+    text_of(handle, |done| done.report.operation_id.as_deref())
 }
 
 /// The BARMAN_RECOVER_STATE_... of that operation. When a recovery has ended with another code than 0:
@@ -36,15 +36,14 @@ pub extern "C" fn barman_recover_operation_id(handle: *const Handle) -> *const c
 /// into the data directory.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_operation_state(handle: *const Handle) -> i32 {
-    let none = OperationState::NotCreated;
-    with(handle, none, none, |handle| handle.number(|report| report.operation_state)) as i32
+    number(handle, OperationState::NotCreated, |done| Some(done.report.operation_state)) as i32
 }
 
 /// The HTTP status of the reply that decided how a recovery or a config switch ended; 0 when no reply did. Known
 /// when the command has ended.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_http_status(handle: *const Handle) -> i32 {
-    with(handle, 0, 0, |handle| handle.number(|report| report.http_status.map_or(0, i32::from)))
+    number(handle, 0, |done| done.report.http_status.map(i32::from))
 }
 
 /// The BARMAN_RECOVER_BUSY_... that is why a function last returned BARMAN_RECOVER_BUSY for this handle.
@@ -63,15 +62,11 @@ pub extern "C" fn barman_recover_elapsed_ms(handle: *const Handle) -> u64 {
 /// exceed the total while WAL arrives. 0 until something was counted.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_bytes(handle: *const Handle) -> u64 {
-    with(handle, 0, 0, |handle| handle.number(|report| report.bytes.unwrap_or(0)))
+    number(handle, 0, |done| done.report.bytes)
 }
 
 /// The size of the backup in bytes, without WAL; 0 until Barman has given it.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_total_bytes(handle: *const Handle) -> u64 {
-    with(handle, 0, 0, |handle| handle.number(|report| report.total_bytes.unwrap_or(0)))
-}
-
-fn text(handle: *const Handle, of: impl FnOnce(&Outcome<i32>) -> &str) -> *const c_char {
-    with(handle, c"".as_ptr(), c"".as_ptr(), |handle| handle.text(of))
+    number(handle, 0, |done| done.report.total_bytes)
 }

@@ -44,31 +44,31 @@ pub extern "C" fn barman_recover_set_proxy(handle: *mut Handle, url: *const c_ch
 /// Pause before a failed request is sent again. Default: 2.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_retry_wait(handle: *mut Handle, seconds: u32) -> i32 {
-    set_number(handle, Opt::RetryWait, seconds)
+    set(handle, Opt::RetryWait, seconds)
 }
 
 /// How often a request that failed and started nothing is sent. Default: 5.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_max_retries(handle: *mut Handle, count: u32) -> i32 {
-    set_number(handle, Opt::MaxRetries, count)
+    set(handle, Opt::MaxRetries, count)
 }
 
 /// Limit for connecting to the API, TLS handshake included. At least 1. Default: 10.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_connect_timeout(handle: *mut Handle, seconds: u32) -> i32 {
-    set_number(handle, Opt::ConnectTimeout, seconds)
+    set(handle, Opt::ConnectTimeout, seconds)
 }
 
 /// Limit for the API's reply to a question. At least 1. Default: 20.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_request_timeout(handle: *mut Handle, seconds: u32) -> i32 {
-    set_number(handle, Opt::RequestTimeout, seconds)
+    set(handle, Opt::RequestTimeout, seconds)
 }
 
 /// Limit for the API's reply to the request that starts the operation. At least 1. Default: 60.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_create_timeout(handle: *mut Handle, seconds: u32) -> i32 {
-    set_number(handle, Opt::CreateTimeout, seconds)
+    set(handle, Opt::CreateTimeout, seconds)
 }
 
 /// Name of the Barman server to restore from. Required.
@@ -106,27 +106,27 @@ pub extern "C" fn barman_recover_set_operation_id(handle: *mut Handle, value: *c
 /// Longest pause between two requests for the state of the operation. Default: 10.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_loop_wait(handle: *mut Handle, seconds: u32) -> i32 {
-    set_number(handle, Opt::LoopWait, seconds)
+    set(handle, Opt::LoopWait, seconds)
 }
 
 /// How long to go on without a good reply about a running operation. Default: 300; or max-retries times
 /// retry-wait, if one of these is set.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_max_outage(handle: *mut Handle, seconds: u32) -> i32 {
-    set_number(handle, Opt::MaxOutage, seconds)
+    set(handle, Opt::MaxOutage, seconds)
 }
 
 /// Limit for the whole command; 0 for none. Default: 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_deadline(handle: *mut Handle, seconds: u32) -> i32 {
-    set_number(handle, Opt::Deadline, seconds)
+    set(handle, Opt::Deadline, seconds)
 }
 
 /// Whether a recovery has failed when the data is not in the data directory afterwards. 0 is the same as no-verify.
 /// Default: 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_verify(handle: *mut Handle, flag: i32) -> i32 {
-    set_flag(handle, Opt::Verify, flag)
+    set(handle, Opt::Verify, flag != 0)
 }
 
 /// File that records the running operation, so that the next run knows of it if this one is killed.
@@ -139,54 +139,50 @@ pub extern "C" fn barman_recover_set_state_file(handle: *mut Handle, path: *cons
 /// Whether to keep no state file: the next run then knows nothing of a run that was killed. Default: 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_no_state_file(handle: *mut Handle, flag: i32) -> i32 {
-    set_flag(handle, Opt::NoStateFile, flag)
+    set(handle, Opt::NoStateFile, flag != 0)
 }
 
 /// How long an operation may be in progress while nothing new arrives in the data directory; 0 for no limit. After
 /// that the run ends with BARMAN_RECOVER_RECOVERY_FAILED, and the state file stays. Default: 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_stall_timeout(handle: *mut Handle, seconds: u32) -> i32 {
-    set_number(handle, Opt::StallTimeout, seconds)
+    set(handle, Opt::StallTimeout, seconds)
 }
 
 /// Whether not to ask the API for the size of the backup (GET /diagnose, which makes Barman examine all its
 /// servers). barman_recover_total_bytes then stays 0. Default: 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_no_diagnose(handle: *mut Handle, flag: i32) -> i32 {
-    set_flag(handle, Opt::NoDiagnose, flag)
+    set(handle, Opt::NoDiagnose, flag != 0)
 }
 
 /// Whether to accept the API's DONE although the data is not in the data directory: for a host that restores to
 /// another node. Default: 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_no_verify(handle: *mut Handle, flag: i32) -> i32 {
-    set_flag(handle, Opt::NoVerify, flag)
+    set(handle, Opt::NoVerify, flag != 0)
 }
 
 /// Whether a cancelled run leaves the restore running instead of ending it. Default: 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_leave_running(handle: *mut Handle, flag: i32) -> i32 {
-    set_flag(handle, Opt::LeaveRunning, flag)
+    set(handle, Opt::LeaveRunning, flag != 0)
 }
 
 /// Whether to restore although the free space or the data directory speaks against it. Default: 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_force(handle: *mut Handle, flag: i32) -> i32 {
-    set_flag(handle, Opt::Force, flag)
+    set(handle, Opt::Force, flag != 0)
 }
 
 fn set_text(handle: *mut Handle, option: Opt, value: *const c_char) -> i32 {
-    set(handle, option, text(&value).map(Value::Text))
+    set_or_refuse(handle, option, text(&value).map(Value::Text))
 }
 
-fn set_number(handle: *mut Handle, option: Opt, value: u32) -> i32 {
-    set(handle, option, Ok(Value::Number(value)))
+fn set<'a>(handle: *mut Handle, option: Opt, value: impl Into<Value<'a>>) -> i32 {
+    set_or_refuse(handle, option, Ok(value.into()))
 }
 
-fn set_flag(handle: *mut Handle, option: Opt, value: i32) -> i32 {
-    set(handle, option, Ok(Value::Flag(value != 0)))
-}
-
-fn set(handle: *mut Handle, option: Opt, value: Result<Value, &str>) -> i32 {
+fn set_or_refuse(handle: *mut Handle, option: Opt, value: Result<Value, &str>) -> i32 {
     with(handle, Code::InvalidArgument, Code::Panic, |handle| handle.set(option, value)) as i32
 }
