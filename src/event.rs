@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::outcome::OperationState;
+use crate::outcome::{Names, OperationState, text_of};
 use crate::text::{clock, printable, size};
 
 /// How serious a log line is. The numbers are part of the C ABI.
@@ -22,15 +22,17 @@ pub enum Level {
 }
 
 impl Level {
+    pub(crate) const NAMES: &Names = &[
+        (Level::Debug as i32, c"DEBUG"),
+        (Level::Info as i32, c"INFO"),
+        (Level::Warning as i32, c"WARNING"),
+        (Level::Error as i32, c"ERROR"),
+    ];
+
     /// The level's name in log lines, as Python's `logging` prints it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Level::Debug => "DEBUG",
-            Level::Info => "INFO",
-            Level::Warning => "WARNING",
-            Level::Error => "ERROR",
-        }
+        text_of(Level::NAMES, self as i32)
     }
 }
 

@@ -1,10 +1,23 @@
 //! How a recovery ended: the stable codes, the state of the operation, and the report. Pure.
 
+use std::ffi::CStr;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::text::printable;
+
+/// The numbers of an enum of the C ABI with their names, which are those of the header without the prefix.
+pub(crate) type Names = [(i32, &'static CStr)];
+
+pub(crate) fn name_of(names: &Names, number: i32) -> &'static CStr {
+    names.iter().find(|(known, _)| *known == number).map_or(c"UNKNOWN", |(_, name)| name)
+}
+
+/// The same as text.
+pub(crate) fn text_of(names: &Names, number: i32) -> &'static str {
+    name_of(names, number).to_str().unwrap_or_default()
+}
 
 /// The result of a recovery. The numbers are part of the C ABI and never change; 0, 1, 2, -1 and -2
 /// are those of Patroni's `patroni_barman`.
@@ -51,21 +64,23 @@ impl Code {
         Code::Panic,
     ];
 
+    pub(crate) const NAMES: &Names = &[
+        (Code::RecoveryDone as i32, c"RECOVERY_DONE"),
+        (Code::RecoveryFailed as i32, c"RECOVERY_FAILED"),
+        (Code::HttpError as i32, c"HTTP_ERROR"),
+        (Code::NoCommand as i32, c"NO_COMMAND"),
+        (Code::ApiNotOk as i32, c"API_NOT_OK"),
+        (Code::InvalidArgument as i32, c"INVALID_ARGUMENT"),
+        (Code::Cancelled as i32, c"CANCELLED"),
+        (Code::TimedOut as i32, c"TIMED_OUT"),
+        (Code::Busy as i32, c"BUSY"),
+        (Code::Panic as i32, c"PANIC"),
+    ];
+
     /// The name of the code as in the C header, without its prefix.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Code::RecoveryDone => "RECOVERY_DONE",
-            Code::RecoveryFailed => "RECOVERY_FAILED",
-            Code::HttpError => "HTTP_ERROR",
-            Code::NoCommand => "NO_COMMAND",
-            Code::ApiNotOk => "API_NOT_OK",
-            Code::InvalidArgument => "INVALID_ARGUMENT",
-            Code::Cancelled => "CANCELLED",
-            Code::TimedOut => "TIMED_OUT",
-            Code::Busy => "BUSY",
-            Code::Panic => "PANIC",
-        }
+        text_of(Code::NAMES, self as i32)
     }
 
     /// The status with which a program ends for this code: `code & 0xff`.
@@ -147,6 +162,14 @@ pub enum OperationState {
 }
 
 impl OperationState {
+    pub(crate) const NAMES: &Names = &[
+        (OperationState::NotCreated as i32, c"NOT_CREATED"),
+        (OperationState::MaybeCreated as i32, c"MAYBE_CREATED"),
+        (OperationState::InProgress as i32, c"IN_PROGRESS"),
+        (OperationState::Done as i32, c"DONE"),
+        (OperationState::Failed as i32, c"FAILED"),
+    ];
+
     /// Whether a restore may be writing into the data directory.
     #[must_use]
     pub fn may_be_running(self) -> bool {
@@ -156,13 +179,7 @@ impl OperationState {
     /// The name as in the C header, without its prefix.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            OperationState::NotCreated => "NOT_CREATED",
-            OperationState::MaybeCreated => "MAYBE_CREATED",
-            OperationState::InProgress => "IN_PROGRESS",
-            OperationState::Done => "DONE",
-            OperationState::Failed => "FAILED",
-        }
+        text_of(OperationState::NAMES, self as i32)
     }
 }
 
@@ -265,5 +282,11 @@ mod tests {
     fn exit_statuses_are_those_of_the_python_program() {
         let statuses = Code::ALL.map(Code::exit_status);
         assert_eq!(statuses, [0, 1, 2, 255, 254, 253, 252, 251, 250, 249]);
+    }
+
+    #[test]
+    fn every_code_has_its_name() {
+        assert!(Code::NAMES.iter().map(|(number, _)| *number).eq(Code::ALL.map(|code| code as i32)));
+        assert_eq!(Code::ApiNotOk.name(), "API_NOT_OK");
     }
 }

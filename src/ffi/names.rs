@@ -3,7 +3,9 @@
 use std::ffi::c_char;
 
 use super::guard::guard;
-use super::numbers::{self, BUSY, CODES, EVENTS, LEVELS, STATES, SWITCH_CODES, VERDICTS, VERIFIED};
+use super::numbers::{self, BUSY, EVENTS, SWITCH_CODES, VERDICTS, VERIFIED};
+use crate::event::Level;
+use crate::outcome::{Code, Names, OperationState, name_of};
 
 /// Version of the library that is running, as BARMAN_RECOVER_VERSION_NUMBER: MAJOR << 16 | MINOR << 8 | PATCH.
 #[unsafe(no_mangle)]
@@ -20,7 +22,7 @@ pub extern "C" fn barman_recover_version() -> *const c_char {
 /// Name of a code, without its prefix: "RECOVERY_DONE". This and the next seven return "UNKNOWN" for other numbers.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_code_name(code: i32) -> *const c_char {
-    name(CODES, code)
+    name(Code::NAMES, code)
 }
 
 /// Name of the code of a config switch, without its prefix: "SKIPPED".
@@ -38,13 +40,13 @@ pub extern "C" fn barman_recover_busy_name(reason: i32) -> *const c_char {
 /// Name of the state of an operation: "IN_PROGRESS".
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_state_name(state: i32) -> *const c_char {
-    name(STATES, state)
+    name(OperationState::NAMES, state)
 }
 
 /// Name of the level of a log line: "WARNING".
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_level_name(level: i32) -> *const c_char {
-    name(LEVELS, level)
+    name(Level::NAMES, level)
 }
 
 /// Name of the kind of an event: "PROGRESS".
@@ -65,6 +67,6 @@ pub extern "C" fn barman_recover_verified_name(state: i32) -> *const c_char {
     name(VERIFIED, state)
 }
 
-fn name(names: &'static numbers::Names, number: i32) -> *const c_char {
-    guard(c"UNKNOWN".as_ptr(), || numbers::name(names, number).as_ptr())
+fn name(names: &'static Names, number: i32) -> *const c_char {
+    guard(c"UNKNOWN".as_ptr(), || name_of(names, number).as_ptr())
 }

@@ -5,8 +5,7 @@
 use std::ffi::CStr;
 
 use crate::commands::check::Verdict;
-use crate::event::Level;
-use crate::outcome::{Busy, Code, OperationState, SwitchCode};
+use crate::outcome::{Busy, Code, Names, SwitchCode};
 
 /// How a command ended, or a call. 0, 1, 2, -1 and -2 are the numbers of Patroni's patroni_barman.
 #[repr(C)]
@@ -185,26 +184,6 @@ const fn number(text: &str) -> u32 {
     }
 }
 
-/// Numbers with their names, which are those of the header without the prefix.
-pub(super) type Names = [(i32, &'static CStr)];
-
-pub(super) fn name(names: &Names, number: i32) -> &'static CStr {
-    names.iter().find(|(known, _)| *known == number).map_or(c"UNKNOWN", |(_, name)| name)
-}
-
-pub(super) const CODES: &Names = &[
-    (Code::RecoveryDone as i32, c"RECOVERY_DONE"),
-    (Code::RecoveryFailed as i32, c"RECOVERY_FAILED"),
-    (Code::HttpError as i32, c"HTTP_ERROR"),
-    (Code::NoCommand as i32, c"NO_COMMAND"),
-    (Code::ApiNotOk as i32, c"API_NOT_OK"),
-    (Code::InvalidArgument as i32, c"INVALID_ARGUMENT"),
-    (Code::Cancelled as i32, c"CANCELLED"),
-    (Code::TimedOut as i32, c"TIMED_OUT"),
-    (Code::Busy as i32, c"BUSY"),
-    (Code::Panic as i32, c"PANIC"),
-];
-
 pub(super) const SWITCH_CODES: &Names = &[
     (SwitchCode::Done as i32, c"DONE"),
     (SwitchCode::Skipped as i32, c"SKIPPED"),
@@ -216,21 +195,6 @@ pub(super) const SWITCH_CODES: &Names = &[
     (SwitchCode::TimedOut as i32, c"TIMED_OUT"),
     (Code::Busy as i32, c"BUSY"),
     (Code::Panic as i32, c"PANIC"),
-];
-
-pub(super) const STATES: &Names = &[
-    (OperationState::NotCreated as i32, c"NOT_CREATED"),
-    (OperationState::MaybeCreated as i32, c"MAYBE_CREATED"),
-    (OperationState::InProgress as i32, c"IN_PROGRESS"),
-    (OperationState::Done as i32, c"DONE"),
-    (OperationState::Failed as i32, c"FAILED"),
-];
-
-pub(super) const LEVELS: &Names = &[
-    (Level::Debug as i32, c"DEBUG"),
-    (Level::Info as i32, c"INFO"),
-    (Level::Warning as i32, c"WARNING"),
-    (Level::Error as i32, c"ERROR"),
 ];
 
 pub(super) const BUSY: &Names = &[
@@ -266,31 +230,23 @@ pub(super) const VERIFIED: &Names = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Level;
+    use crate::outcome::{OperationState, name_of};
 
     #[test]
-    fn names_are_those_of_the_crate() {
-        for code in Code::ALL {
-            assert_eq!(name(CODES, code as i32).to_str(), Ok(code.name()));
-        }
-        let states = [
-            OperationState::NotCreated,
-            OperationState::MaybeCreated,
-            OperationState::InProgress,
-            OperationState::Done,
-            OperationState::Failed,
-        ];
-        for state in states {
-            assert_eq!(name(STATES, state as i32).to_str(), Ok(state.name()));
-        }
-        for level in [Level::Debug, Level::Info, Level::Warning, Level::Error] {
-            assert_eq!(name(LEVELS, level as i32).to_str(), Ok(level.name()));
-        }
+    fn verdicts_are_those_of_a_check() {
         for verdict in [Verdict::Ok, Verdict::Warning, Verdict::Failed, Verdict::Skipped] {
-            assert_eq!(name(VERDICTS, verdict as i32).to_str(), Ok(verdict.name()));
+            assert_eq!(name_of(VERDICTS, verdict as i32).to_str(), Ok(verdict.name()));
         }
-        for names in [CODES, SWITCH_CODES, BUSY, STATES, LEVELS, EVENTS, VERDICTS, VERIFIED] {
+    }
+
+    #[test]
+    fn other_numbers_have_no_name() {
+        for names in
+            [Code::NAMES, SWITCH_CODES, BUSY, OperationState::NAMES, Level::NAMES, EVENTS, VERDICTS, VERIFIED]
+        {
             for unknown in [-8, 5, i32::MIN, i32::MAX] {
-                assert_eq!(name(names, unknown), c"UNKNOWN");
+                assert_eq!(name_of(names, unknown), c"UNKNOWN");
             }
         }
     }
@@ -309,11 +265,11 @@ mod tests {
     fn numbers_in_the_header_are_those_of_the_crate() {
         let mut expected: Vec<(String, i32)> = Vec::new();
         for (prefix, names) in [
-            ("", CODES),
+            ("", Code::NAMES),
             ("SWITCH_", SWITCH_CODES),
             ("BUSY_", BUSY),
-            ("STATE_", STATES),
-            ("LEVEL_", LEVELS),
+            ("STATE_", OperationState::NAMES),
+            ("LEVEL_", Level::NAMES),
             ("EVENT_", EVENTS),
             ("VERDICT_", VERDICTS),
             ("VERIFIED_", VERIFIED),
