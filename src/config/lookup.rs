@@ -3,15 +3,15 @@
 use strsim::osa_distance;
 
 use crate::config::error::ConfigError;
-use crate::config::options::{OPTIONS, Opt};
+use crate::config::options::{OPTIONS, Opt, OptionSpec};
 use crate::text::one_line;
 
 impl Opt {
     /// The option of this name, with `-` or `_` between its words; an alias counts too.
     #[must_use]
     pub fn named(name: &str) -> Option<Opt> {
-        let found =
-            OPTIONS.iter().find(|spec| names(spec.name, spec.alias).any(|known| is_same(known, name)));
+        let dashed = name.replace('_', "-");
+        let found = OPTIONS.iter().find(|spec| names(spec).any(|known| known == dashed));
         found.map(|spec| spec.option)
     }
 
@@ -30,17 +30,12 @@ impl Opt {
     /// The option that a name is most likely a slip of.
     #[must_use]
     pub fn nearest(name: &str) -> Option<Opt> {
-        Opt::named(nearest(name, OPTIONS.iter().flat_map(|spec| names(spec.name, spec.alias)))?)
+        Opt::named(nearest(name, OPTIONS.iter().flat_map(names))?)
     }
 }
 
-fn names<'a>(name: &'a str, alias: &'a str) -> impl Iterator<Item = &'a str> {
-    [name, alias].into_iter().filter(|name| !name.is_empty())
-}
-
-fn is_same(known: &str, name: &str) -> bool {
-    known.len() == name.len()
-        && known.bytes().zip(name.bytes()).all(|(k, n)| k == n || (k, n) == (b'-', b'_'))
+fn names(spec: &OptionSpec) -> impl Iterator<Item = &'static str> + use<> {
+    [spec.name, spec.alias].into_iter().filter(|name| !name.is_empty())
 }
 
 /// Of these names that which `name` is most likely a slip of: it differs in one letter, or in two if it is long.
@@ -71,7 +66,7 @@ mod tests {
     #[test]
     fn options_are_found_by_every_spelling_of_their_names() {
         for spec in OPTIONS {
-            for name in names(spec.name, spec.alias) {
+            for name in names(spec) {
                 assert_eq!(Opt::named(name), Some(spec.option), "{name}");
                 assert_eq!(Opt::named(&name.replace('-', "_")), Some(spec.option), "{name}");
                 assert_eq!(Opt::named(&name.to_uppercase()), None, "{name}");

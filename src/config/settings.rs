@@ -71,9 +71,7 @@ pub(crate) struct Switch {
 impl Config {
     /// Checks that everything is there that this command needs, and returns the settings of its connection.
     pub(crate) fn connection(&self, command: Command) -> Result<Connection, ConfigError> {
-        if let Some(spec) = self.missing(command).next() {
-            return Err(missing(spec.option));
-        }
+        self.complete_for(command)?;
         if self.is_set(Opt::KeyFile) && !self.is_set(Opt::CertFile) {
             return Err(ConfigError::of(Opt::KeyFile, "needs --cert-file too"));
         }
@@ -113,9 +111,7 @@ impl Config {
 
     /// The settings of the restore that this command has to do with.
     pub(crate) fn restore_for(&self, command: Command) -> Result<Restore, ConfigError> {
-        if let Some(spec) = self.missing(command).next() {
-            return Err(missing(spec.option));
-        }
+        self.complete_for(command)?;
         let data_directory = self.owned(Opt::DataDirectory)?;
         let state_file = match self.path(Opt::StateFile) {
             _ if self.is_on(Opt::NoStateFile) => None,
@@ -140,8 +136,7 @@ impl Config {
     /// What a config switch changes, and at which roles.
     pub(crate) fn switch(&self) -> Result<Switch, ConfigError> {
         let when = self.switch_when().ok_or_else(|| missing(Opt::SwitchWhen))?;
-        let reset = self.is_on(Opt::Reset);
-        let change = match (self.text(Opt::BarmanModel), reset) {
+        let change = match (self.text(Opt::BarmanModel), self.is_on(Opt::Reset)) {
             (Some(model), false) => Change::Model(model.into()),
             (None, true) => Change::Reset,
             (model, reset) => {
@@ -163,6 +158,10 @@ impl Config {
     /// The longest time between two looks at an operation.
     pub(crate) fn loop_wait(&self) -> Duration {
         self.seconds(Opt::LoopWait)
+    }
+
+    fn complete_for(&self, command: Command) -> Result<(), ConfigError> {
+        self.missing(command).next().map_or(Ok(()), |spec| Err(missing(spec.option)))
     }
 
     fn owned(&self, option: Opt) -> Result<String, ConfigError> {

@@ -1,6 +1,6 @@
 //! Options by name, and the table of them.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CString, c_char};
 use std::sync::LazyLock;
 
 use super::entry::{text, with};
@@ -35,19 +35,19 @@ pub extern "C" fn barman_recover_option_count() -> u32 {
 /// The name of an option: "api-url".
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_option_name(i: u32) -> *const c_char {
-    of_option(i, |texts| &texts.name)
+    of_option(i, |[name, ..]| name)
 }
 
 /// Its default as text; "" when there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_option_default(i: u32) -> *const c_char {
-    of_option(i, |texts| &texts.default)
+    of_option(i, |[_, default, _]| default)
 }
 
 /// Its meaning, in one line.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_option_help(i: u32) -> *const c_char {
-    of_option(i, |texts| &texts.help)
+    of_option(i, |[.., help]| help)
 }
 
 /// The BARMAN_RECOVER_KIND_... of its value.
@@ -78,20 +78,10 @@ fn kind(kind: Kind) -> CKind {
     }
 }
 
-/// The texts of a row, for C.
-struct Texts {
-    name: CString,
-    default: CString,
-    help: CString,
-}
-
-fn of_option(i: u32, of: impl FnOnce(&Texts) -> &CStr) -> *const c_char {
-    static TEXTS: LazyLock<Vec<Texts>> = LazyLock::new(|| {
-        let texts = |spec: &OptionSpec| {
-            let (name, default, help) = (c_text(spec.name), c_text(spec.default), c_text(spec.help));
-            Texts { name, default, help }
-        };
-        OPTIONS.iter().map(texts).collect()
+/// A text of a row: of its name, default and help.
+fn of_option(i: u32, of: impl FnOnce(&[CString; 3]) -> &CString) -> *const c_char {
+    static TEXTS: LazyLock<Vec<[CString; 3]>> = LazyLock::new(|| {
+        OPTIONS.iter().map(|spec| [spec.name, spec.default, spec.help].map(c_text)).collect()
     });
     guard(c"".as_ptr(), || {
         let texts = usize::try_from(i).ok().and_then(|i| TEXTS.get(i));
