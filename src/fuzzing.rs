@@ -11,8 +11,9 @@ use crate::config::options::Opt;
 use crate::config::url::Url;
 use crate::config::{Config, Value};
 use crate::world::fs::state_file::StateFile;
-use crate::world::journal::{Before, Ended, Line, Record, Run};
+use crate::world::journal::{Ended, Line, Record, Run};
 use crate::world::journal::{Journal, Lock};
+use crate::world::snapshot::Stamps;
 
 pub use crate::ffi::fuzzing::setters;
 
@@ -124,7 +125,7 @@ pub fn url(data: &[u8]) {
 fn run() -> Run {
     let text = String::new;
     let (api_url, barman_server, backup_id, data_directory) = (text(), text(), text(), text());
-    Run { pid: 1, api_url, barman_server, backup_id, data_directory, known: None, before: Before::default() }
+    Run { pid: 1, api_url, barman_server, backup_id, data_directory, known: None, before: Stamps::default() }
 }
 
 fn is_loggable(text: &str) -> bool {

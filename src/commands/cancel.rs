@@ -184,7 +184,7 @@ fn end_operation(
 ) -> Result<(), End> {
     let mut run = Run::new(world, api, OperationKind::Recovery, restore.loop_wait);
     run.set_operation(Some(id), OperationState::InProgress);
-    let mut watch = Watch::of(restore, run.now(), Snapshot::NOTHING);
+    let mut watch = Watch::of(restore, run.now(), Snapshot::default());
     watch.resume(run.world.look(), record.identity, Some("as asked".into()));
     let ended = follow(&mut run, &mut watch, std::slice::from_ref(id));
     known.http_status = run.http_status;

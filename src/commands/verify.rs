@@ -176,7 +176,7 @@ fn without_mark(directory: &str, now: &Snapshot) -> (RestoreState, String) {
 
 /// The restore that the mark is of.
 fn complete(now: &Snapshot) -> Option<CompleteRestore> {
-    let (mark, auto_conf) = (now.mark.clone()?, now.auto_conf?);
+    let (mark, auto_conf) = (now.mark.clone()?, now.stamps.auto_conf?);
     let seconds = u64::try_from(auto_conf.ctime.0).unwrap_or_default();
     Some(CompleteRestore {
         backup_id: mark.backup_id,
@@ -198,10 +198,11 @@ fn in_words(restore: &CompleteRestore) -> String {
 /// Whether PostgreSQL has been started on a restore: it renames `backup_label`, after Barman's last file.
 fn started(directory: &Path, now: &Snapshot) -> bool {
     let label = |name: &str| fs::metadata(directory.join(name)).ok().map(|found| stamp(&found));
-    let (Some(info), Some(auto_conf), None) = (now.info, now.auto_conf, label("backup_label")) else {
+    let (Some(info), Some(auto_conf), None) = (now.stamps.info, now.stamps.auto_conf, label("backup_label"))
+    else {
         return false;
     };
     let renamed = label("backup_label.old").is_some_and(|old| old.ctime > auto_conf.ctime.max(info.ctime));
-    let is_whole = now.pg_version.is_some() && now.pg_control.is_some();
+    let is_whole = now.stamps.pg_version.is_some() && now.stamps.pg_control.is_some();
     renamed && is_whole
 }

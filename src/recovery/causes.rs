@@ -84,9 +84,7 @@ fn is_full(seen: &Seen) -> bool {
 }
 
 fn came_something(before: &Snapshot, now: &Snapshot) -> bool {
-    let stamps = |look: &Snapshot| (look.pg_version, look.pg_control, look.info, look.auto_conf);
-    now.content == Content::Something
-        && (before.content != Content::Something || stamps(before) != stamps(now))
+    now.content == Content::Something && (before.content != Content::Something || before.stamps != now.stamps)
 }
 
 #[cfg(test)]
@@ -110,7 +108,7 @@ mod tests {
     }
 
     fn look(content: Content) -> Snapshot {
-        Snapshot { content, ..Snapshot::NOTHING }
+        Snapshot { content, ..Snapshot::default() }
     }
 
     #[test]

@@ -15,10 +15,11 @@ use super::watch::Watch;
 
 /// Takes over what the earlier run has left, and decides whether its data can still count.
 pub(crate) fn take_over<'a>(run: &mut Run, restore: &'a Restore, record: &Record) -> Watch<'a> {
+    let before = Snapshot { stamps: record.run.before, ..Snapshot::default() };
     let snapshot = run.world.look();
     let doomed = cannot_count(record, &snapshot, restore);
     adopt(run, record, doomed.as_deref());
-    let mut watch = Watch::of(restore, run.now(), (&record.run.before).into());
+    let mut watch = Watch::of(restore, run.now(), before);
     watch.resume(snapshot, record.identity, doomed);
     watch
 }
@@ -45,12 +46,12 @@ pub(crate) fn existing<'a>(
     left_over: Option<&Record>,
 ) -> Watch<'a> {
     // Nothing says what was here before it: a mark counts whenever it came.
-    let mut watch = Watch::of(restore, run.now(), Snapshot::NOTHING);
+    let mut watch = Watch::of(restore, run.now(), Snapshot::default());
     run.set_operation(Some(id), OperationState::InProgress);
     run.owns = true;
     watch.resume(run.world.look(), left_over.and_then(|record| record.identity), None);
     if left_over.is_none() {
-        note_create(run, restore, &Baseline(None), &Snapshot::NOTHING);
+        note_create(run, restore, &Baseline(None), &Snapshot::default());
     }
     run.note(&[Line::Operation(id.into())]);
     watch

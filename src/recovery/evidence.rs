@@ -1,6 +1,6 @@
 //! What the data directory proves of a restore. Pure.
 
-use crate::world::snapshot::{Content, Mark, Snapshot, Stamp};
+use crate::world::snapshot::{Content, Mark, Snapshot, Stamp, Stamps};
 
 /// What lies in the data directory, held against what lay there before the create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,8 @@ pub(crate) fn evidence(
     server: &str,
     backup_id: &str,
 ) -> Evidence {
-    let new = |pick: fn(&Snapshot) -> Option<Stamp>| pick(now).is_some() && pick(now) != pick(before);
+    let (before, stamps) = (&before.stamps, &now.stamps);
+    let new = |pick: fn(&Stamps) -> Option<Stamp>| pick(stamps).is_some() && pick(stamps) != pick(before);
     if let Some(why) = doomed {
         return Evidence::Nothing(why.into());
     }
@@ -36,7 +37,7 @@ pub(crate) fn evidence(
         (Content::Missing, _) => Evidence::Nothing("it does not exist".into()),
         (Content::NotADirectory, _) => Evidence::Nothing("it is not a directory".into()),
         (Content::Empty, _) => Evidence::Nothing("it is empty".into()),
-        (Content::Something, _) if now.pg_version.is_none() || now.pg_control.is_none() => {
+        (Content::Something, _) if stamps.pg_version.is_none() || stamps.pg_control.is_none() => {
             Evidence::Nothing("it has no PG_VERSION or no global/pg_control".into())
         }
         (Content::Something, Some(mark)) if new(|s| s.info) || new(|s| s.auto_conf) => {

@@ -254,7 +254,7 @@ pub(crate) fn note_create(run: &mut Run, restore: &Restore, baseline: &Baseline,
         backup_id: restore.backup_id.clone(),
         data_directory: restore.data_directory.clone(),
         known: baseline.0.clone(),
-        before: before.into(),
+        before: before.stamps,
     };
     let identity = before.identity.map(Line::Identity);
     run.note(&std::iter::once(Line::Run(line)).chain(identity).collect::<Vec<_>>());

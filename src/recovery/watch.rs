@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::outcome::Code;
 use crate::text::seconds;
 use crate::world::journal::Line;
-use crate::world::snapshot::{Content, Identity, Snapshot};
+use crate::world::snapshot::{Content, Identity, Snapshot, Stamps};
 
 use super::evidence::{Evidence, evidence};
 use super::fitness::warn_of_size;
@@ -44,7 +44,7 @@ pub(crate) struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// Of a command without a data directory.
     pub(crate) fn blind(now: Duration) -> Watch<'static> {
-        Watch::new(None, now, Snapshot::NOTHING)
+        Watch::new(None, now, Snapshot::default())
     }
 
     /// Of an operation that is about to be created, or that began at a time when the directory was as `before`.
@@ -94,7 +94,8 @@ impl<'a> Watch<'a> {
         self.keep_identity(run, restore, &snapshot);
         self.last = snapshot;
         if let Some(usage) = &self.last.usage {
-            let base_is_complete = self.last.info.is_some() && self.last.info != self.before.info;
+            let base_is_complete =
+                self.last.stamps.info.is_some() && self.last.stamps.info != self.before.stamps.info;
             self.throughput.add(now, usage, base_is_complete);
             (run.bytes, run.total_bytes) = (self.throughput.bytes(), self.throughput.total());
             warn_of_size(run, restore);
@@ -146,9 +147,9 @@ impl<'a> Watch<'a> {
         evidence(&self.before, &self.last, self.doomed(), &run.connection.barman_server, &restore.backup_id)
     }
 
-    /// Whether files came that were not there before.
+    /// Whether files came that were not there before; `postgresql.auto.conf` alone says nothing.
     pub(crate) fn has_news(&self) -> bool {
-        let stamps = |snapshot: &Snapshot| (snapshot.pg_version, snapshot.pg_control, snapshot.info);
+        let stamps = |look: &Snapshot| Stamps { auto_conf: None, ..look.stamps };
         self.last.content == Content::Something && stamps(&self.last) != stamps(&self.before)
     }
 
@@ -226,9 +227,7 @@ impl<'a> Watch<'a> {
 
 /// Whether anything that a look sees has changed.
 fn differs(then: &Snapshot, now: &Snapshot) -> bool {
-    let changes = |snapshot: &Snapshot| snapshot.usage.map(|usage| usage.changes);
-    let stamps = |snapshot: &Snapshot| {
-        (snapshot.pg_version, snapshot.pg_control, snapshot.info, snapshot.auto_conf, snapshot.content)
-    };
-    changes(then) != changes(now) || stamps(then) != stamps(now) || then.identity != now.identity
+    let seen =
+        |look: &Snapshot| (look.content, look.identity, look.stamps, look.usage.map(|usage| usage.changes));
+    seen(then) != seen(now)
 }

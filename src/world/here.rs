@@ -135,7 +135,7 @@ impl World for Here {
     }
 
     fn look(&mut self) -> Snapshot {
-        let Some(node) = &mut self.node else { return Snapshot::NOTHING };
+        let Some(node) = &mut self.node else { return Snapshot::default() };
         let mut look = node.directory.look();
         look.receivers = node.recent_receivers();
         if look.mark.is_some() != std::mem::replace(&mut node.is_marked, look.mark.is_some()) {

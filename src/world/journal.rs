@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::world::snapshot::{Identity, Snapshot, Stamp};
+use crate::world::snapshot::{Identity, Stamps};
 
 /// The state file of a run: a lock, and lines for the run that comes after a kill.
 pub(crate) trait Journal {
@@ -66,30 +66,7 @@ pub(crate) struct Run {
     pub(crate) known: Option<HashSet<String>>,
     /// What lay in the data directory before the create.
     #[serde(default)]
-    pub(crate) before: Before,
-}
-
-/// The files that distinguish an old restore from a new one.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Before {
-    pub(crate) pg_version: Option<Stamp>,
-    pub(crate) pg_control: Option<Stamp>,
-    pub(crate) info: Option<Stamp>,
-    pub(crate) auto_conf: Option<Stamp>,
-}
-
-impl From<&Snapshot> for Before {
-    fn from(snapshot: &Snapshot) -> Before {
-        let Snapshot { pg_version, pg_control, info, auto_conf, .. } = *snapshot;
-        Before { pg_version, pg_control, info, auto_conf }
-    }
-}
-
-impl From<&Before> for Snapshot {
-    fn from(before: &Before) -> Snapshot {
-        let Before { pg_version, pg_control, info, auto_conf } = *before;
-        Snapshot { pg_version, pg_control, info, auto_conf, ..Snapshot::NOTHING }
-    }
+    pub(crate) before: Stamps,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,7 +143,7 @@ mod tests {
             backup_id: "latest".into(),
             data_directory: "/d".into(),
             known: Some(HashSet::from(["a".to_string()])),
-            before: Before::default(),
+            before: Stamps::default(),
         }
     }
 

@@ -45,10 +45,22 @@ pub(crate) struct Stamp {
     pub(crate) ctime: (i64, i64),
 }
 
+/// The files that distinguish an old restore from a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Stamps {
+    pub(crate) pg_version: Option<Stamp>,
+    pub(crate) pg_control: Option<Stamp>,
+    /// `.barman-recover.info`, whatever it says.
+    pub(crate) info: Option<Stamp>,
+    /// `postgresql.auto.conf`, which Barman replaces last.
+    pub(crate) auto_conf: Option<Stamp>,
+}
+
 /// What is in the data directory. Hidden names don't count, as for Barman (`ls`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Content {
     /// It can't be seen from here: its parent is missing or can't be read.
+    #[default]
     Unseen,
     Missing,
     /// There is something of that name which is not a directory.
@@ -57,20 +69,15 @@ pub(crate) enum Content {
     Something,
 }
 
-/// One look.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One look; by default at a directory that can't be seen, or by a command that has none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Snapshot {
     pub(crate) content: Content,
     /// Known when it is a directory.
     pub(crate) identity: Option<Identity>,
     /// Whether who empties it can remove it as a whole: it is no mount point, and its parent may be changed.
     pub(crate) removable: bool,
-    pub(crate) pg_version: Option<Stamp>,
-    pub(crate) pg_control: Option<Stamp>,
-    /// `.barman-recover.info`, whatever it says.
-    pub(crate) info: Option<Stamp>,
-    /// `postgresql.auto.conf`, which Barman replaces last.
-    pub(crate) auto_conf: Option<Stamp>,
+    pub(crate) stamps: Stamps,
     /// A complete restore, whoever made it.
     pub(crate) mark: Option<Mark>,
     /// Process of its `postmaster.pid`, if that process lives.
@@ -79,23 +86,6 @@ pub(crate) struct Snapshot {
     pub(crate) usage: Option<Usage>,
     /// How many rsync receivers wrote into it when they were last looked for, at most five seconds ago.
     pub(crate) receivers: usize,
-}
-
-impl Snapshot {
-    /// Of a directory that can't be seen, or of a command that has none.
-    pub(crate) const NOTHING: Snapshot = Snapshot {
-        content: Content::Unseen,
-        identity: None,
-        removable: false,
-        pg_version: None,
-        pg_control: None,
-        info: None,
-        auto_conf: None,
-        mark: None,
-        postmaster: None,
-        usage: None,
-        receivers: 0,
-    };
 }
 
 /// How much is in the data directory, its tablespaces and its WAL directory. Counting it through takes several

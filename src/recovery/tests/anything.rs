@@ -17,8 +17,8 @@ use crate::event::Event;
 use crate::outcome::Code;
 use crate::recovery::recover;
 use crate::world::inspection::{Asked, Diagnosed, Inspection};
-use crate::world::journal::{Before, Ended, Journal, Line, Lock, Record, Run};
-use crate::world::snapshot::{Content, Identity, Inode, Mark, Snapshot, Stamp, Usage};
+use crate::world::journal::{Ended, Journal, Line, Lock, Record, Run};
+use crate::world::snapshot::{Content, Identity, Inode, Mark, Snapshot, Stamp, Stamps, Usage};
 use crate::world::{GRACE, Interrupt, World};
 
 const CASES: u64 = 3_000;
@@ -167,10 +167,7 @@ impl World for Anything {
             content,
             identity,
             removable: dice.one_in(2),
-            pg_version,
-            pg_control,
-            info,
-            auto_conf,
+            stamps: Stamps { pg_version, pg_control, info, auto_conf },
             mark,
             postmaster: (something && dice.one_in(200)).then_some(1),
             usage: dice.one_in(2).then(|| Usage {
@@ -272,7 +269,7 @@ fn one(seed: u64) -> Result<(), String> {
     }
     sim.deadline = Some(secs(1 + dice.below(300)));
     let (connection, restore) = sim.settings();
-    let run = Run { before: Before::default(), ..sim.run_line() };
+    let run = Run { before: Stamps::default(), ..sim.run_line() };
     let why = dice.pick(&[Interrupt::Cancelled, Interrupt::Detached]);
     let mut world = Anything {
         dice: Dice(dice.next()),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::state::{Deed, State};
-use crate::world::snapshot::{Content, Identity, Inode, Mark, Snapshot, Stamp, Usage};
+use crate::world::snapshot::{Content, Identity, Inode, Mark, Snapshot, Stamp, Stamps, Usage};
 
 /// What arrives in a second.
 const RATE: u64 = 50_000_000;
@@ -287,7 +287,7 @@ impl State {
             _ => self.count_receivers(run),
         };
         let here = &self.nodes[node];
-        let mut look = Snapshot { removable: !here.mount_point, receivers, ..Snapshot::NOTHING };
+        let mut look = Snapshot { removable: !here.mount_point, receivers, ..Snapshot::default() };
         if here.hidden {
             return look;
         }
@@ -299,10 +299,12 @@ impl State {
         let tree = &self.trees[number];
         look.content = if tree.is_filled() { Content::Something } else { Content::Empty };
         look.identity = Some(tree.identity());
-        look.pg_version = tree.stamp(Part::Version);
-        look.pg_control = tree.stamp(Part::Control);
-        look.info = tree.stamp(Part::Info);
-        look.auto_conf = tree.stamp(Part::AutoConf);
+        look.stamps = Stamps {
+            pg_version: tree.stamp(Part::Version),
+            pg_control: tree.stamp(Part::Control),
+            info: tree.stamp(Part::Info),
+            auto_conf: tree.stamp(Part::AutoConf),
+        };
         look.mark = tree.mark(self.plan.named_label, self.other_server);
         look.postmaster = here.postmaster;
         let seen = (tree.bytes, tree.writes, Some(number));

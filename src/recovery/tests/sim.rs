@@ -16,7 +16,8 @@ use crate::config::settings::{Connection, Restore};
 use crate::config::{Config, Value};
 use crate::outcome::Code;
 use crate::recovery::recover;
-use crate::world::journal::{Before, Line, Run};
+use crate::world::journal::{Line, Run};
+use crate::world::snapshot::Stamps;
 
 pub(super) const SECRETS: [&str; 2] = ["s3cret", "/private/key"];
 
@@ -93,7 +94,7 @@ impl Sim {
             backup_id: "latest".into(),
             data_directory: "/pg/data".into(),
             known: Some(known),
-            before: Before::default(),
+            before: Stamps::default(),
         }
     }
 

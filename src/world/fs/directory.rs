@@ -11,7 +11,7 @@ use crate::sys;
 use crate::world::fs::mark::{self, Info, Label};
 use crate::world::snapshot;
 pub(crate) use crate::world::snapshot::{Identity, Inode, MARKS, Stamp};
-use crate::world::snapshot::{Mark, Snapshot};
+use crate::world::snapshot::{Mark, Snapshot, Stamps};
 
 /// More than Barman writes into `.barman-recover.info` for a server with thousands of tablespaces.
 const INFO_LIMIT: u64 = 4 << 20;
@@ -48,11 +48,11 @@ impl Directory {
         let found = match fs::metadata(&self.path) {
             Ok(found) if found.is_dir() => found,
             found => {
-                return Snapshot { content: self.no_directory(found.err().as_ref()), ..Snapshot::NOTHING };
+                return Snapshot { content: self.no_directory(found.err().as_ref()), ..Snapshot::default() };
             }
         };
         let Ok(is_empty) = visible_names(&self.path).map(|mut names| names.next().is_none()) else {
-            return Snapshot::NOTHING;
+            return Snapshot::default();
         };
         let file = |name: &str| fs::metadata(self.path.join(name)).ok().filter(Metadata::is_file);
         // An empty one is only begun.
@@ -62,15 +62,17 @@ impl Directory {
             content: if is_empty { snapshot::Content::Empty } else { snapshot::Content::Something },
             identity: Some(Identity { directory: inode(&found), marks }),
             removable: self.is_removable(&found),
-            pg_version: written("PG_VERSION"),
-            pg_control: written("global/pg_control"),
-            info: written(".barman-recover.info"),
-            auto_conf: file("postgresql.auto.conf").map(|found| stamp(&found)), // may well be empty
+            stamps: Stamps {
+                pg_version: written("PG_VERSION"),
+                pg_control: written("global/pg_control"),
+                info: written(".barman-recover.info"),
+                auto_conf: file("postgresql.auto.conf").map(|found| stamp(&found)), // may well be empty
+            },
             postmaster: postmaster(&self.path.join("postmaster.pid")).filter(|pid| sys::process_lives(*pid)),
-            ..Snapshot::NOTHING
+            ..Snapshot::default()
         };
         let label = written("backup_label");
-        if let (Some(info), Some(label), Some(auto_conf)) = (look.info, label, look.auto_conf) {
+        if let (Some(info), Some(label), Some(auto_conf)) = (look.stamps.info, label, look.stamps.auto_conf) {
             look.mark = self.mark(Sources { info, label, auto_conf });
         }
         look

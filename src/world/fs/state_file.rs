@@ -205,7 +205,8 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::world::journal::{Before, Ended, Run};
+    use crate::world::journal::{Ended, Run};
+    use crate::world::snapshot::Stamps;
     use tempfile::{TempDir, tempdir};
 
     fn state_file(scratch: &TempDir) -> StateFile {
@@ -220,7 +221,7 @@ mod tests {
             backup_id: "latest".into(),
             data_directory: "/d".into(),
             known: Some(HashSet::new()),
-            before: Before::default(),
+            before: Stamps::default(),
         })
     }
 

@@ -6,8 +6,8 @@ use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::config::options::Command;
 use crate::world::fs::directory::inode;
-use crate::world::journal::{Before, Line, Lock, Run};
-use crate::world::snapshot::{Identity, MARKS};
+use crate::world::journal::{Line, Lock, Run};
+use crate::world::snapshot::{Identity, MARKS, Stamps};
 use tempfile::tempdir;
 
 const LONG: Duration = Duration::from_secs(600);
@@ -76,7 +76,7 @@ fn each_request_is_in_the_log_of_those_who_look_for_a_fault() {
 fn a_command_without_a_data_directory_sees_nothing() {
     let (connection, _) = asked(Path::new("/data"));
     let mut here = Here::open(&connection, None, Host::new(|_| {}, Cancel::new())).unwrap();
-    assert_eq!(here.look(), Snapshot::NOTHING);
+    assert_eq!(here.look(), Snapshot::default());
     assert_eq!((here.receivers(), here.end_receivers(), here.journal().is_none()), (0, 0, true));
 }
 
@@ -115,7 +115,7 @@ fn the_directory_of_an_earlier_run_is_known_wherever_it_is_now() {
         backup_id: "latest".into(),
         data_directory: data.display().to_string(),
         known: None,
-        before: Before::default(),
+        before: Stamps::default(),
     };
     let identity = Identity { directory, marks: [None; MARKS.len()] };
     journal.append(&[Line::Run(run), Line::Identity(identity)]).unwrap();
@@ -155,7 +155,7 @@ fn a_restore_is_watched() {
     let time = || std::time::UNIX_EPOCH.elapsed().unwrap();
     let say = |what: String| println!("{}.{:09} {what}", time().as_secs(), time().subsec_nanos());
     let (mut here, _) = here(data, None);
-    let mut last = Snapshot::NOTHING;
+    let mut last = Snapshot::default();
     println!();
     say("watching".into());
     let mut is_over = false;
@@ -166,7 +166,7 @@ fn a_restore_is_watched() {
         if look.receivers != last.receivers {
             say(format!("receivers={}", look.receivers));
         }
-        if look.info != last.info {
+        if look.stamps.info != last.stamps.info {
             say("info".into());
         }
         if look.mark != last.mark {

@@ -36,10 +36,10 @@ fn each_state_of_a_directory_differs_from_the_others() {
     fs::create_dir(data.join("global")).unwrap();
     let pieces = look(&data);
     assert_eq!(pieces.content, Content::Something);
-    assert!(pieces.pg_version.is_some() && pieces.pg_control.is_none());
+    assert!(pieces.stamps.pg_version.is_some() && pieces.stamps.pg_control.is_none());
     fs::write(data.join("global/pg_control"), "x").unwrap();
     let whole = look(&data);
-    assert!(whole.pg_control.is_some() && whole.mark.is_none());
+    assert!(whole.stamps.pg_control.is_some() && whole.mark.is_none());
     assert!(pieces.identity.unwrap().became(&whole.identity.unwrap()));
     fs::remove_dir_all(&data).unwrap();
     fs::create_dir_all(data.join("global")).unwrap();
@@ -75,8 +75,8 @@ fn a_file_that_takes_the_place_of_another_has_another_stamp() {
     let scratch = tempdir().unwrap();
     fs::create_dir(scratch.path().join("global")).unwrap();
     let stamps = || {
-        let look = look(scratch.path());
-        [look.pg_version, look.pg_control, look.info, look.auto_conf]
+        let Stamps { pg_version, pg_control, info, auto_conf } = look(scratch.path()).stamps;
+        [pg_version, pg_control, info, auto_conf]
     };
     let names = ["PG_VERSION", "global/pg_control", ".barman-recover.info", "postgresql.auto.conf"];
     let mut before = stamps();
