@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use crate::api::OperationKind;
 use crate::cancel::Cancel;
+use crate::commands::not_begun;
 use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Connection, Restore};
 use crate::event::{Event, Level};
 use crate::outcome::{Busy, Code, OperationState, Outcome, Problem};
 use crate::recovery::follow::follow;
+use crate::recovery::remove_state_file;
 use crate::recovery::run::{End, Run};
 use crate::recovery::watch::Watch;
 use crate::text::seconds;
 use crate::world::here::{Here, from_here};
 use crate::world::host::Host;
-use crate::world::journal::{Ended, Line, Lock, Record};
+use crate::world::journal::{Lock, Record};
 use crate::world::snapshot::Snapshot;
 use crate::world::{Interrupt, World};
 
@@ -48,11 +50,7 @@ pub fn end_restore(
     let host = Host::new(on_event, cancel.clone());
     match opened(config, &host) {
         Ok((mut world, api, restore)) => finish(&mut world, api.as_ref(), &restore),
-        Err(why) => {
-            let why = why.to_string();
-            host.report(Event::log(Level::Error, &why));
-            Outcome::not_begun(Code::InvalidArgument, &why)
-        }
+        Err(why) => not_begun(&host, Level::Error, Code::InvalidArgument, &why.to_string()),
     }
 }
 
@@ -78,16 +76,13 @@ struct Known {
 
 fn finish(world: &mut dyn World, api: Option<&Connection>, restore: &Restore) -> Outcome {
     let mut known = Known::default();
-    let (code, problem) = match end(world, api, restore, &mut known) {
-        Ok(()) => (Code::RecoveryDone, Problem::default()),
-        Err(End::With(code, problem)) => (code, problem),
-        Err(End::Busy(_, problem)) => (Code::Busy, problem),
-        Err(End::Interrupted(Interrupt::DeadlinePassed)) => {
-            (Code::TimedOut, Problem::new("the deadline has passed: the restore may continue", ""))
-        }
-        Err(End::Interrupted(_)) => {
-            (Code::Cancelled, Problem::new("cancelled: the restore may continue", ""))
-        }
+    let left = |interrupt| match interrupt {
+        Interrupt::DeadlinePassed => Problem::new("the deadline has passed: the restore may continue", ""),
+        _ => Problem::new("cancelled: the restore may continue", ""),
+    };
+    let (code, busy, problem) = match end(world, api, restore, &mut known) {
+        Ok(()) => (Code::RecoveryDone, None, Problem::default()),
+        Err(end) => end.report(left),
     };
     for text in [&problem.message, &problem.hint].into_iter().filter(|text| !text.is_empty()) {
         log(world, Level::Error, text);
@@ -98,7 +93,7 @@ fn finish(world: &mut dyn World, api: Option<&Connection>, restore: &Restore) ->
         http_status: known.http_status,
         elapsed: world.now(),
         hint: problem.hint,
-        busy: (code == Code::Busy).then_some(Busy::StateFile),
+        busy,
         ..Outcome::not_begun(code, &problem.message)
     }
 }
@@ -131,7 +126,16 @@ fn end(
     let what = if ended || id.is_some() { "the restore has ended" } else { "nothing had to be ended" };
     let directory = &restore.data_directory;
     log(world, Level::Info, &format!("{what}: no rsync receiver is writing into {directory}"));
-    leave(world, id, known.state, has_ended);
+    if has_ended {
+        remove_state_file(world, id.as_deref(), known.state);
+    } else if let Some(journal) = world.journal() {
+        let path = journal.path();
+        journal.leave();
+        let text = format!(
+            "{path} stays: the next run for this data directory finds out what became of the operation"
+        );
+        log(world, Level::Info, &text);
+    }
     Ok(())
 }
 
@@ -218,28 +222,6 @@ fn end_receivers(world: &mut dyn World, restore: &Restore) -> Result<bool, End> 
             ));
         }
         world.pause(LOOKS)?;
-    }
-}
-
-/// Removes the state file when it is certain that nothing of what it names is left; otherwise leaves it.
-fn leave(world: &mut dyn World, id: Option<String>, state: OperationState, has_ended: bool) {
-    let Some(journal) = world.journal() else { return };
-    let path = journal.path();
-    if !has_ended {
-        journal.leave();
-        let text = format!(
-            "{path} stays: the next run for this data directory finds out what became of the operation"
-        );
-        return log(world, Level::Info, &text);
-    }
-    let last = Line::Ended(match state {
-        OperationState::Done => Ended::Done,
-        OperationState::Failed => Ended::Failed,
-        _ => Ended::NothingStarted,
-    });
-    let lines: Vec<Line> = id.map(Line::Operation).into_iter().chain([last]).collect();
-    if let Err(why) = journal.close(&lines) {
-        log(world, Level::Warning, &format!("the state file {path} could not be removed: {why}"));
     }
 }
 

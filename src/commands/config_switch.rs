@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use crate::api::{OperationKind, Request};
 use crate::cancel::Cancel;
+use crate::commands::not_begun;
 use crate::config::change::Change;
 use crate::config::options::Command;
 use crate::config::{Config, Connection};
 use crate::event::{Event, Level};
-use crate::outcome::{Code, OperationState, Outcome, Problem, SwitchCode};
+use crate::outcome::{Code, OperationState, Outcome, SwitchCode};
 use crate::recovery::create::{Attempts, Created, Failure, create};
 use crate::recovery::ended_line;
 use crate::recovery::follow::{Ended, Fate};
@@ -39,16 +40,12 @@ pub fn config_switch(
     on_event: impl FnMut(Event) + Send + 'static,
 ) -> Outcome<SwitchCode> {
     let host = Host::new(on_event, cancel.clone());
-    let not_begun = |level, code, message: String| {
-        host.report(Event::log(level, &message));
-        Outcome::not_begun(code, &message)
-    };
     if let Some(when) = config.switch_when()
         && !when.applies_to(role)
     {
         let message =
             format!("Config switch operation was skipped (role={role}, switch_when={}).", when.name());
-        return not_begun(Level::Info, SwitchCode::Skipped, message);
+        return not_begun(&host, Level::Info, SwitchCode::Skipped, &message);
     }
     let opened = config.switch().and_then(|asked| {
         let connection = config.connection(Command::ConfigSwitch)?;
@@ -56,7 +53,7 @@ pub fn config_switch(
     });
     match opened {
         Ok((asked, mut world, connection)) => switch(&mut world, &connection, &asked.change),
-        Err(error) => not_begun(Level::Error, SwitchCode::InvalidArgument, error.to_string()),
+        Err(why) => not_begun(&host, Level::Error, SwitchCode::InvalidArgument, &why.to_string()),
     }
 }
 
@@ -94,18 +91,17 @@ fn switched(run: &mut Run, change: &Change) -> Result<(), End> {
 
 /// Nothing but the API shows how a switch ended.
 fn judge(run: &mut Run, ended: &[Ended]) -> Result<(), End> {
+    let is_done = ended.iter().all(|ended| ended.fate == Fate::Done);
     let id = match ended {
-        [one] => Some(one.id.clone()),
+        [one] => Some(one.id.as_str()),
         _ => None,
     };
-    if ended.iter().all(|ended| ended.fate == Fate::Done) {
-        run.set_operation(id.as_deref(), OperationState::Done);
-        run.settled = true;
+    run.set_operation(id, if is_done { OperationState::Done } else { OperationState::Failed });
+    run.settled = true;
+    if is_done {
         run.info("Config switch operation finished successfully.");
         return Ok(());
     }
-    run.set_operation(id.as_deref(), OperationState::Failed);
-    run.settled = true;
     let server = &run.connection.barman_server;
     let ids: Vec<&str> = ended.iter().map(|ended| ended.id.as_str()).collect();
     Err(End::with(
@@ -119,41 +115,24 @@ fn judge(run: &mut Run, ended: &[Ended]) -> Result<(), End> {
 }
 
 fn finish(mut run: Run, end: Result<(), End>) -> Outcome<SwitchCode> {
-    let (code, problem) = match end {
-        Ok(()) => (Code::RecoveryDone, Problem::default()),
-        Err(End::With(code, problem)) => (code, problem),
-        Err(End::Busy(_, problem)) => (Code::Busy, problem), // a recovery's alone
-        Err(End::Interrupted(Interrupt::DeadlinePassed)) => {
-            (Code::TimedOut, run.interrupted("the deadline has passed"))
-        }
-        Err(End::Interrupted(_)) => (Code::Cancelled, run.interrupted("cancelled")),
-    };
-    run.log_problem(code, &problem);
-    let code = match code {
+    let outcome = run.finish(end, |run, interrupt| {
+        run.interrupted(match interrupt {
+            Interrupt::DeadlinePassed => "the deadline has passed",
+            Interrupt::Cancelled | Interrupt::Detached => "cancelled",
+        })
+    });
+    let outcome = outcome.map(|code| match code {
         Code::RecoveryDone => SwitchCode::Done,
         Code::RecoveryFailed => SwitchCode::Failed,
         Code::ApiNotOk => SwitchCode::ApiNotOk,
         Code::TimedOut => SwitchCode::TimedOut,
         Code::Cancelled => SwitchCode::Cancelled,
         _ => SwitchCode::HttpError,
-    };
-    if code != SwitchCode::Cancelled {
-        let line = ended_line(code.name(), code as i32, run.now(), run.operation_id.as_deref(), run.state);
-        run.info(line);
+    });
+    if outcome.code != SwitchCode::Cancelled {
+        run.info(ended_line(&outcome, outcome.code.name(), outcome.code as i32));
     }
-    Outcome {
-        code,
-        message: problem.message,
-        hint: problem.hint,
-        backup_id: None,
-        operation_id: run.operation_id.clone(),
-        operation_state: run.state,
-        http_status: run.http_status,
-        busy: None,
-        elapsed: run.now(),
-        bytes: None,
-        total_bytes: None,
-    }
+    outcome
 }
 
 #[cfg(test)]

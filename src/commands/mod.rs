@@ -7,3 +7,13 @@ pub(crate) mod config_switch;
 pub(crate) mod operations;
 pub(crate) mod recover;
 pub(crate) mod verify;
+
+use crate::event::{Event, Level};
+use crate::outcome::Outcome;
+use crate::world::host::Host;
+
+/// Reports why a run has not begun.
+fn not_begun<C>(host: &Host, level: Level, code: C, why: &str) -> Outcome<C> {
+    host.report(Event::log(level, why));
+    Outcome::not_begun(code, why)
+}

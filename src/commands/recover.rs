@@ -1,6 +1,7 @@
 //! Restores a backup.
 
 use crate::cancel::Cancel;
+use crate::commands::not_begun;
 use crate::config::Config;
 use crate::config::options::Command;
 use crate::event::{Event, Level};
@@ -21,10 +22,6 @@ pub fn run(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send 
     });
     match opened {
         Ok((mut world, connection, restore)) => recover(&mut world, &connection, &restore),
-        Err(why) => {
-            let why = why.to_string();
-            host.report(Event::log(Level::Error, &why));
-            Outcome::not_begun(Code::InvalidArgument, &why)
-        }
+        Err(why) => not_begun(&host, Level::Error, Code::InvalidArgument, &why.to_string()),
     }
 }

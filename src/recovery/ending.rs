@@ -1,14 +1,13 @@
 //! How a recovery begins and ends in the log, what becomes of the state file, and the report.
 
-use std::time::Duration;
-
 use crate::config::Restore;
+use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome, Problem};
 use crate::text::{seconds, size};
 use crate::version::VERSION;
-use crate::world::Interrupt;
 use crate::world::journal::{Ended, Line};
 use crate::world::snapshot::Mark;
+use crate::world::{Interrupt, World};
 
 use super::causes::{self, Seen};
 use super::create::Failure;
@@ -107,97 +106,72 @@ fn look_for_causes(run: &mut Run, restore: &Restore, watch: &Watch, operations: 
 
 /// Logs how it ended, gives up the state file, and makes the report.
 pub(crate) fn finish(mut run: Run, restore: &Restore, end: Result<Restored, End>) -> Outcome {
-    let (mut mark, mut busy) = (None, None);
-    let (code, problem) = match end {
-        Ok(Restored(found)) => {
-            mark = found;
-            (Code::RecoveryDone, Problem::default())
-        }
-        Err(End::With(code, problem)) => (code, problem),
-        Err(End::Busy(why, problem)) => {
-            busy = Some(why);
-            (Code::Busy, problem)
-        }
-        Err(End::Interrupted(interrupt)) => interrupted(&mut run, restore, interrupt),
-    };
-    run.log_problem(code, &problem);
+    let mark = end.as_ref().ok().and_then(|Restored(mark)| mark.clone());
+    let outcome = run.finish(end.map(drop), |run, interrupt| interrupted(run, restore, interrupt));
     close_journal(&mut run);
     // What a signal makes of a cancelled run is the program's.
-    if code != Code::Cancelled {
-        let line = ended_line(code.name(), code as i32, run.now(), run.operation_id.as_deref(), run.state);
-        run.info(line + &restored_line(&run, mark.as_ref(), code));
+    if outcome.code != Code::Cancelled {
+        let line = ended_line(&outcome, outcome.code.name(), outcome.code as i32);
+        run.info(line + &restored_line(&outcome, mark.as_ref()));
     }
-    Outcome {
-        code,
-        message: problem.message,
-        hint: problem.hint,
-        backup_id: mark.and_then(|mark| mark.backup_id),
-        operation_id: run.operation_id.clone(),
-        operation_state: run.state,
-        http_status: run.http_status,
-        busy,
-        elapsed: run.now(),
-        bytes: run.bytes,
-        total_bytes: run.total_bytes,
-    }
+    Outcome { backup_id: mark.and_then(|mark| mark.backup_id), ..outcome }
 }
 
 /// The end of a run that was interrupted. A cancel ends the restore too, unless the host wants it left running.
-fn interrupted(run: &mut Run, restore: &Restore, interrupt: Interrupt) -> (Code, Problem) {
-    let (code, what) = match interrupt {
-        Interrupt::DeadlinePassed => {
-            let deadline = run.connection.deadline.unwrap_or_default();
-            (Code::TimedOut, format!("the deadline of {} has passed", seconds(deadline)))
-        }
-        Interrupt::Cancelled | Interrupt::Detached => (Code::Cancelled, "cancelled".into()),
-    };
+fn interrupted(run: &mut Run, restore: &Restore, interrupt: Interrupt) -> Problem {
     if interrupt == Interrupt::Cancelled && run.owns && !run.settled && !restore.leave_running {
         run.world.grant_grace();
         let _ = end_restore(run); // an error means that the grace is over: the state file keeps the rest
     }
-    (code, run.interrupted(&what))
+    if interrupt == Interrupt::DeadlinePassed {
+        let deadline = run.connection.deadline.unwrap_or_default();
+        run.interrupted(&format!("the deadline of {} has passed", seconds(deadline)))
+    } else {
+        run.interrupted("cancelled")
+    }
 }
 
 /// Removes the state file when nothing that was started can still write; otherwise leaves it to the next run.
 fn close_journal(run: &mut Run) {
-    let (locked, settled) = (run.locked, run.settled);
-    let last = match run.state {
+    if run.locked && run.settled {
+        remove_state_file(run.world, run.operation_id.as_deref(), run.state);
+    } else if let Some(journal) = run.world.journal() {
+        journal.leave();
+    }
+}
+
+/// Removes the state file; a run that waits for its lock learns how the operation ended.
+pub(crate) fn remove_state_file(world: &mut dyn World, id: Option<&str>, state: OperationState) {
+    let last = match state {
         OperationState::Done => Ended::Done,
         OperationState::Failed => Ended::Failed,
         _ => Ended::NothingStarted,
     };
-    let operation = run.operation_id.clone().map(Line::Operation);
+    let operation = id.map(|id| Line::Operation(id.into()));
     let lines: Vec<Line> = operation.into_iter().chain([Line::Ended(last)]).collect();
-    let Some(journal) = run.world.journal() else { return };
-    if !locked || !settled {
-        return journal.leave();
-    }
+    let Some(journal) = world.journal() else { return };
     let path = journal.path();
     if let Err(why) = journal.close(&lines) {
-        run.warn(format!("the state file {path} could not be removed: {why}"));
+        let warning = format!("the state file {path} could not be removed: {why}");
+        world.report(Event::log(Level::Warning, &warning));
     }
 }
 
 /// Which backup it was, of when, and how far its WAL goes.
-fn restored_line(run: &Run, mark: Option<&Mark>, code: Code) -> String {
+fn restored_line(outcome: &Outcome, mark: Option<&Mark>) -> String {
     let restored = mark.map(|mark| {
         let id = mark.backup_id.as_ref().map_or("a backup".into(), |id| format!("backup {id}"));
         format!("; restored {id} of server {}, taken {}", mark.server, mark.begin_time)
     });
     let wal = mark.and_then(|mark| mark.last_wal.as_ref()).map(|wal| format!(", with WAL up to {wal}"));
-    let bytes = run.bytes.filter(|_| code == Code::RecoveryDone).map(|bytes| format!(", {}", size(bytes)));
+    let bytes = outcome.bytes.filter(|_| outcome.code == Code::RecoveryDone);
+    let bytes = bytes.map(|bytes| format!(", {}", size(bytes)));
     [restored, wal, bytes].into_iter().flatten().collect()
 }
 
 /// The last line of a run.
-pub(crate) fn ended_line(
-    code: &str,
-    number: i32,
-    time: Duration,
-    operation_id: Option<&str>,
-    state: OperationState,
-) -> String {
-    let operation = match (operation_id, state) {
+pub(crate) fn ended_line<C>(outcome: &Outcome<C>, code: &str, number: i32) -> String {
+    let operation = match (&outcome.operation_id, outcome.operation_state) {
         (_, OperationState::NotCreated) => String::new(),
         (Some(id), state) => format!("; operation {id}: {}", state.name()),
         (None, state) => format!("; operation: {}", state.name()),
@@ -205,5 +179,5 @@ pub(crate) fn ended_line(
     // The exit status of the program is what Patroni logs.
     let status =
         if number < 0 { format!("{number}, exit status {}", number & 0xff) } else { number.to_string() };
-    format!("Ended with {code} ({status}) after {}{operation}", seconds(time))
+    format!("Ended with {code} ({status}) after {}{operation}", seconds(outcome.elapsed))
 }

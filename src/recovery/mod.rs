@@ -43,7 +43,7 @@ use start::{
 };
 use watch::Watch;
 
-pub(crate) use ending::ended_line;
+pub(crate) use ending::{ended_line, remove_state_file};
 
 #[cfg(test)]
 mod tests;

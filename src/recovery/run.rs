@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api::{OperationKind, Reply, Request, TransportError};
 use crate::config::Connection;
 use crate::event::{Event, Level};
-use crate::outcome::{Busy, Code, OperationState, Problem};
+use crate::outcome::{Busy, Code, OperationState, Outcome, Problem};
 use crate::text::seconds;
 use crate::world::journal::Line;
 use crate::world::{Interrupt, World};
@@ -35,6 +35,16 @@ impl End {
 
     pub(crate) fn busy(why: Busy, message: impl Into<String>, hint: impl Into<String>) -> End {
         End::Busy(why, Problem::new(message, hint))
+    }
+
+    /// The code, why it is [`Code::Busy`], and what to say; what an interrupt leaves behind, `left` says.
+    pub(crate) fn report(self, left: impl FnOnce(Interrupt) -> Problem) -> (Code, Option<Busy>, Problem) {
+        match self {
+            End::With(code, problem) => (code, None, problem),
+            End::Busy(why, problem) => (Code::Busy, Some(why), problem),
+            End::Interrupted(why @ Interrupt::DeadlinePassed) => (Code::TimedOut, None, left(why)),
+            End::Interrupted(why) => (Code::Cancelled, None, left(why)),
+        }
     }
 }
 
@@ -240,14 +250,35 @@ impl<'a> Run<'a> {
 
 /// The words at the end of a run.
 impl Run<'_> {
-    /// Logs what went wrong, and what to do about it.
-    pub(crate) fn log_problem(&mut self, code: Code, problem: &Problem) {
+    /// Logs what went wrong and what to do about it, and makes the report. What an interrupt leaves behind, `left` says.
+    pub(crate) fn finish(
+        &mut self,
+        end: Result<(), End>,
+        left: impl FnOnce(&mut Self, Interrupt) -> Problem,
+    ) -> Outcome {
+        let (code, busy, problem) = match end {
+            Ok(()) => (Code::RecoveryDone, None, Problem::default()),
+            Err(end) => end.report(|interrupt| left(self, interrupt)),
+        };
         let level = if code == Code::Cancelled { Level::Warning } else { Level::Error };
         if !problem.message.is_empty() {
             self.log(level, &problem.message);
         }
         if !problem.hint.is_empty() {
             self.log(level, format!("HINT: {}", problem.hint));
+        }
+        Outcome {
+            code,
+            message: problem.message,
+            hint: problem.hint,
+            backup_id: None,
+            operation_id: self.operation_id.clone(),
+            operation_state: self.state,
+            http_status: self.http_status,
+            busy,
+            elapsed: self.now(),
+            bytes: self.bytes,
+            total_bytes: self.total_bytes,
         }
     }
 
