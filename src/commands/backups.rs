@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::api::diagnose::{self, Unknown};
 use crate::api::{OperationKind, Request};
 use crate::cancel::Cancel;
-use crate::commands::operations::{OperationsError, failure, of_end};
+use crate::commands::operations::{OperationsError, ask, of_end};
 use crate::config::Config;
 use crate::config::options::Command;
 use crate::event::Event;
@@ -60,7 +60,7 @@ pub fn backups(
 }
 
 fn listed(run: &mut Run) -> Result<Vec<Backup>, End> {
-    let reply = run.ask_again(&Request::Diagnose)?.map_err(|error| failure(&error))?;
+    let reply = ask(run, &Request::Diagnose)?;
     let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
     match reply.diagnosis(server) {
         Ok(diagnosis) => Ok(diagnosis.backups.into_iter().map(Backup::from).collect()),

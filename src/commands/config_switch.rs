@@ -82,7 +82,7 @@ fn switched(run: &mut Run, change: &Change) -> Result<(), End> {
                 if !ended.is_empty() {
                     return judge(run, &ended);
                 }
-                Failure::after_doubt("no operation was created".into())
+                Failure::new("no operation was created".into())
             }
         };
         attempts.again(run, &mut baseline, &failure)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::api::{OperationKind, Reply, Request, TransportError};
+use crate::api::{OperationKind, Reply, Request};
 use crate::cancel::Cancel;
 use crate::config::options::Command;
 use crate::config::{Config, ConfigError, Connection};
@@ -13,6 +13,7 @@ use crate::outcome::{Code, OperationState, Problem};
 use crate::recovery::follow::{Fate, follow};
 use crate::recovery::problems::{API_HINT, refusal_hint};
 use crate::recovery::run::{End, Run};
+use crate::recovery::waits::SHORTEST;
 use crate::recovery::watch::Watch;
 use crate::text::one_line;
 use crate::world::Interrupt;
@@ -196,14 +197,20 @@ fn kind(run: &mut Run, id: &str) -> Result<Option<String>, End> {
     Ok(listed(run)?.into_iter().find(|operation| operation.id == id).map(|operation| operation.kind))
 }
 
-fn ask(run: &mut Run, request: &Request) -> Result<Reply, End> {
-    run.ask_again(request)?.map_err(|error| failure(&error))
-}
-
-/// The end of a run whose question was not answered.
-pub(crate) fn failure(error: &TransportError) -> End {
-    let hint = if error.hint.is_empty() { API_HINT } else { &error.hint };
-    End::with(Code::HttpError, &error.text, hint)
+/// Asks a question, again while that may help.
+pub(crate) fn ask(run: &mut Run, request: &Request) -> Result<Reply, End> {
+    let mut left = run.connection.max_retries.max(1);
+    loop {
+        left -= 1;
+        match run.ask(request)? {
+            Ok(reply) if reply.status < 500 || left == 0 => return Ok(reply),
+            Err(error) if error.permanent || left == 0 => {
+                let hint = if error.hint.is_empty() { API_HINT } else { &error.hint };
+                return Err(End::with(Code::HttpError, error.text, hint));
+            }
+            _ => run.pause(run.connection.retry_wait.max(SHORTEST))?,
+        }
+    }
 }
 
 fn unanswered(run: &Run, id: &str, why: &str) -> End {

@@ -10,7 +10,7 @@ use crate::world::journal::Line;
 use super::problems::refusal_hint;
 use super::run::{End, Run};
 use super::start::Baseline;
-use super::waits::{ID_RESOLUTION, below, retry_wait};
+use super::waits::{ID_RESOLUTION, below};
 
 /// While other nodes are served, a node stands in line for so long.
 const QUEUE: Duration = Duration::from_secs(600);
@@ -46,14 +46,13 @@ pub(crate) struct Failure {
     pub(crate) why: String,
     /// The API itself failed, perhaps because of another node's create in the same second.
     pub(crate) by_api: bool,
-    pub(crate) status: Option<u16>,
     pub(crate) retry_after: Option<Duration>,
 }
 
 impl Failure {
-    /// A create of which it is certain by now that it started nothing.
-    pub(crate) fn after_doubt(why: String) -> Failure {
-        Failure { why, by_api: false, status: None, retry_after: None }
+    /// Of which the API has said nothing.
+    pub(crate) fn new(why: String) -> Failure {
+        Failure { why, by_api: false, retry_after: None }
     }
 }
 
@@ -71,9 +70,8 @@ pub(crate) fn create(run: &mut Run, request: &Request) -> Result<Created, End> {
                 Answer::Refused(why) => Err(refused(run, &why, "")),
                 Answer::NotStarted(why) => {
                     run.set_operation(None, OperationState::NotCreated);
-                    let (status, retry_after) = (Some(reply.status), reply.retry_after);
-                    let by_api = reply.status == 500;
-                    Ok(Created::NotStarted(Failure { why, by_api, status, retry_after }))
+                    let (by_api, retry_after) = (reply.status == 500, reply.retry_after);
+                    Ok(Created::NotStarted(Failure { why, by_api, retry_after }))
                 }
                 Answer::InDoubt(why) => Ok(Created::Started(Started::InDoubt(in_doubt(run, why, false)))),
             }
@@ -87,12 +85,7 @@ pub(crate) fn create(run: &mut Run, request: &Request) -> Result<Created, End> {
             if error.permanent {
                 return Err(refused(run, &error.text, &error.hint));
             }
-            Ok(Created::NotStarted(Failure {
-                why: error.text,
-                by_api: false,
-                status: None,
-                retry_after: None,
-            }))
+            Ok(Created::NotStarted(Failure::new(error.text)))
         }
     }
 }
@@ -146,9 +139,14 @@ impl Attempts {
     ) -> Result<(), End> {
         let since = *self.since.get_or_insert(run.now());
         let why = &failure.why;
+        let status = run.http_status; // the create's
         let others = failure.by_api && list_grows(run, baseline)?;
-        run.http_status = failure.status.or(run.http_status);
-        let wait = if failure.by_api { self.spread(run, failure.retry_after) } else { usual(run, failure) };
+        run.http_status = status;
+        let wait = if failure.by_api {
+            self.spread(run, failure.retry_after)
+        } else {
+            run.retry_wait(ID_RESOLUTION, failure.retry_after)
+        };
         if others && run.now().saturating_sub(since) < QUEUE {
             run.info(format!(
                 "the API is busy with other nodes, it creates one operation per second ({why}): trying again in {}",
@@ -175,13 +173,7 @@ impl Attempts {
     }
 }
 
-fn usual(run: &mut Run, failure: &Failure) -> Duration {
-    let first = run.connection.retry_wait.max(ID_RESOLUTION);
-    let random = run.world.random();
-    retry_wait(1, first, run.loop_wait, failure.retry_after, random)
-}
-
 /// Whether there are operations that were not there before. None of them is ours, as ours all started nothing.
 fn list_grows(run: &mut Run, baseline: &mut Baseline) -> Result<bool, End> {
-    Ok(run.list()?.is_ok_and(|list| baseline.add(list)))
+    Ok(run.list()?.is_ok_and(|(list, _)| baseline.add(list)))
 }

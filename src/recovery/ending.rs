@@ -82,7 +82,7 @@ pub(crate) fn judge(
         Verdict::CreateAgain(why) => {
             run.info(format!("{why}: starting a new operation"));
             run.set_operation(None, OperationState::NotCreated);
-            Ok(Judged::NothingStarted(Failure::after_doubt(why)))
+            Ok(Judged::NothingStarted(Failure::new(why)))
         }
         Verdict::Failed(code, problem) => {
             if operations.ended.is_empty() && matches!(operations.origin, Origin::InDoubt { .. }) {

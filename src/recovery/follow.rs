@@ -73,11 +73,7 @@ pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result
                 }
                 Polled::Ended(fate) => fate,
                 Polled::Missed(missed) => {
-                    watch.look(run)?;
-                    if !watch.is_long_complete(run) {
-                        let arrives = watch.arrives(run);
-                        wait = run.miss(&missed, &about(run, &open), arrives)?;
-                    }
+                    wait = miss(run, watch, &missed, &open)?.unwrap_or(wait);
                     answered = false;
                     break;
                 }
@@ -101,6 +97,22 @@ pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result
         }
         watch.wait(run, wait.max(SHORTEST))?;
     }
+}
+
+/// Counts an answer about these operations that is not good; how long to wait before the next question. None where
+/// the data directory shows that no answer is needed any more.
+pub(crate) fn miss(
+    run: &mut Run,
+    watch: &mut Watch,
+    missed: &Missed,
+    open: &[String],
+) -> Result<Option<Duration>, End> {
+    watch.look(run)?;
+    if watch.is_long_complete(run) {
+        return Ok(None);
+    }
+    let arrives = watch.arrives(run);
+    run.miss(missed, &about(run, open), arrives).map(Some)
 }
 
 /// What a poll has shown.
@@ -139,7 +151,7 @@ fn poll(run: &mut Run, id: &str, unknown: &mut Unknown) -> Result<Polled, End> {
 /// both say so again a second later.
 fn not_found(run: &mut Run, id: &str, unknown: &mut Unknown, why: &str) -> Result<Polled, End> {
     match run.list()? {
-        Ok(list) if !list.iter().any(|known| known == id) => {}
+        Ok((list, _)) if !list.iter().any(|known| known == id) => {}
         Ok(_) => {
             unknown.remove(id);
             return Ok(Polled::Missed(Missed { why: why.into(), permanent: false, retry_after: None }));

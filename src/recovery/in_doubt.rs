@@ -4,15 +4,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::api::Request;
 use crate::api::date::{Date, is_recent};
 
 use super::create::{Started, in_doubt};
-use super::follow::{Ended, Fate, follow};
+use super::follow::{Ended, Fate, follow, miss};
 use super::judge::{Operations, Origin};
 use super::run::{End, Run};
 use super::start::Baseline;
-use super::waits::Missed;
 use super::watch::Watch;
 
 /// How often the list is looked at.
@@ -84,23 +82,14 @@ pub(crate) fn follow_candidates(
 /// The recoveries that the create may have started. Without the list from before it, those that are recent.
 fn candidates(run: &mut Run, watch: &mut Watch, known: Option<&HashSet<String>>) -> Result<Vec<String>, End> {
     loop {
-        let missed = match run.ask(&Request::List)? {
-            Ok(reply) => match reply.ids(run.kind) {
-                Ok(list) => {
-                    run.good_answer();
-                    return Ok(list.into_iter().filter(|id| is_new(id, known, reply.date)).collect());
-                }
-                Err(why) => Missed::by(&reply, why),
-            },
-            Err(error) => error.into(),
+        let missed = match run.list()? {
+            Ok((ids, date)) => {
+                run.good_answer();
+                return Ok(ids.into_iter().filter(|id| is_new(id, known, date)).collect());
+            }
+            Err(missed) => missed,
         };
-        watch.look(run)?;
-        if watch.is_long_complete(run) {
-            return Ok(Vec::new());
-        }
-        let about = format!("a {} operation", run.kind.name());
-        let arrives = watch.arrives(run);
-        let wait = run.miss(&missed, &about, arrives)?;
+        let Some(wait) = miss(run, watch, &missed, &[])? else { return Ok(Vec::new()) };
         watch.wait(run, wait)?;
     }
 }

@@ -66,10 +66,21 @@ pub(crate) struct Case<'a> {
 
 impl Case<'_> {
     pub(crate) fn verdict(self) -> Verdict {
-        match self.operations.origin {
-            Origin::Named => self.named(),
-            Origin::InDoubt { timed_out } => self.in_doubt(timed_out),
-            Origin::Earlier => self.earlier(),
+        let origin = self.operations.origin;
+        if origin == Origin::Named && self.operations.any_failed() {
+            let problem = Problem::new("Recovery operation failed.", self.hint_of_failure);
+            return Verdict::Failed(Code::RecoveryFailed, problem);
+        }
+        match (&self.evidence, origin) {
+            (Evidence::Complete(mark), _) | (Evidence::OldMark(mark), Origin::Named) => {
+                Verdict::Restored { mark: Some(mark.clone()), warning: None }
+            }
+            (_, Origin::InDoubt { timed_out }) if self.operations.ended.is_empty() => none_created(timed_out),
+            (Evidence::Other(what), _) => self.other(what),
+            (Evidence::OldMark(_), _) => self.pieces(OLD_MARK),
+            (Evidence::NewFiles, _) => self.new_files(),
+            (Evidence::Nothing(what), _) => self.nothing(what),
+            (Evidence::Unseen, _) => self.unseen(),
         }
     }
 
@@ -82,102 +93,79 @@ impl Case<'_> {
             .unwrap_or(OperationState::NotCreated)
     }
 
-    fn named(self) -> Verdict {
-        let failed = |message: String, hint: String| {
-            Verdict::Failed(
-                Code::RecoveryFailed,
-                Problem::new(format!("Recovery operation failed. {message}"), hint),
-            )
-        };
-        if self.operations.any_failed() {
-            let problem = Problem::new("Recovery operation failed.", self.hint_of_failure);
-            return Verdict::Failed(Code::RecoveryFailed, problem);
-        }
+    fn other(&self, what: &str) -> Verdict {
         let directory = &self.restore.data_directory;
-        let says = format!("Barman says that operation {} is done, but", self.names());
-        match &self.evidence {
-            Evidence::Complete(mark) | Evidence::OldMark(mark) => {
-                Verdict::Restored { mark: Some(mark.clone()), warning: None }
-            }
-            Evidence::Other(what) => failed(
-                format!("{directory} holds {what}, not backup {} of server {}", self.restore.backup_id, self.server),
-                "check --backup-id and --barman-server; empty the data directory and restore again".into(),
+        match self.operations.origin {
+            Origin::Named => failed(
+                &format!(
+                    "{directory} holds {what}, not backup {} of server {}",
+                    self.restore.backup_id, self.server
+                ),
+                "check --backup-id and --barman-server; empty the data directory and restore again",
             ),
-            Evidence::NewFiles => warned(
-                format!("{directory} holds new data, but not the files that Barman writes last: nothing shows whether it is complete"),
+            _ => self.pieces(&format!("holds {what}")),
+        }
+    }
+
+    fn new_files(&self) -> Verdict {
+        let directory = &self.restore.data_directory;
+        match self.operations.origin {
+            Origin::Named => warned(
+                format!(
+                    "{directory} holds new data, but not the files that Barman writes last: nothing shows whether it is complete"
+                ),
                 "Barman 3.14 to 3.19 write them; with a different version, check the restored data once by hand",
             ),
-            Evidence::Unseen => {
-                warned(format!("{directory} can't be seen from here: its data was not verified"), "")
+            Origin::InDoubt { .. } => {
+                self.pieces("holds new data, but not the files that Barman writes last")
             }
-            Evidence::Nothing(what) if self.restore.verify => failed(
-                format!("{says} the data is not in {directory}: {what}"),
-                "either it was restored to a different host (check --ssh-command), or two nodes were given the same operation; Barman's own output names the destination. --no-verify accepts a restore to a different host".into(),
-            ),
-            Evidence::Nothing(what) => {
-                warned(format!("{says} the data is not in {directory}: {what} (--no-verify)"), "")
-            }
-        }
-    }
-
-    fn in_doubt(self, timed_out: bool) -> Verdict {
-        let directory = &self.restore.data_directory;
-        let names = self.names();
-        match &self.evidence {
-            Evidence::Complete(mark) => Verdict::Restored { mark: Some(mark.clone()), warning: None },
-            _ if self.operations.ended.is_empty() && timed_out => Verdict::Failed(
-                Code::HttpError,
-                Problem::new(
-                    "the API did not answer the create request in time, and no new operation has appeared since then",
-                    "see the log of pg-backup-api on the Barman host; --create-timeout sets how long to wait for the answer",
-                ),
-            ),
-            _ if self.operations.ended.is_empty() => Verdict::CreateAgain("no operation was created".into()),
-            Evidence::Unseen => Verdict::Failed(
-                Code::HttpError,
-                Problem::new(
-                    format!(
-                        "the reply to the create request was lost, and {directory} can't be seen from here: nothing shows which of the new operations was for this node: {names}"
-                    ),
-                    "find out on the Barman host which of them restored to this node",
-                ),
-            ),
-            Evidence::Nothing(_) if self.can_create() => Verdict::CreateAgain(format!(
-                "the operations that were created since then ({names}) were for other nodes"
-            )),
-            Evidence::Other(what) => self.pieces(&format!("holds {what}")),
-            Evidence::OldMark(_) => self.pieces(OLD_MARK),
-            Evidence::NewFiles => self.pieces("holds new data, but not the files that Barman writes last"),
-            Evidence::Nothing(what) => self.pieces(&format!("does not hold a complete restore: {what}")),
-        }
-    }
-
-    fn earlier(self) -> Verdict {
-        let directory = &self.restore.data_directory;
-        let names = self.names();
-        match &self.evidence {
-            Evidence::Complete(mark) => Verdict::Restored { mark: Some(mark.clone()), warning: None },
-            Evidence::Unseen if self.restore.verify => Verdict::Failed(
-                Code::HttpError,
-                Problem::new(
-                    format!(
-                        "{directory} can't be seen from here, so nothing shows whether the earlier run ({names}) restored it"
-                    ),
-                    "make sure that the data directory is empty, and restore again",
-                ),
-            ),
-            Evidence::Unseen => Verdict::CreateAgain("the earlier run's operation has ended".into()),
-            Evidence::Nothing(_) if self.can_create() => Verdict::CreateAgain(
-                "the earlier run has left nothing that is in progress, and no data".into(),
-            ),
-            Evidence::Other(what) => self.pieces(&format!("holds {what}")),
-            Evidence::OldMark(_) => self.pieces(OLD_MARK),
-            Evidence::NewFiles => {
+            Origin::Earlier => {
                 self.pieces("holds data of an earlier restore, but not the files that Barman writes last")
             }
-            Evidence::Nothing(what) => {
-                self.pieces(&format!("holds the remains of an earlier restore: {what}"))
+        }
+    }
+
+    fn nothing(&self, what: &str) -> Verdict {
+        let (directory, names) = (&self.restore.data_directory, self.operations.names());
+        let says = format!("Barman says that operation {names} is done, but");
+        match self.operations.origin {
+            Origin::Named if self.restore.verify => failed(
+                &format!("{says} the data is not in {directory}: {what}"),
+                "either it was restored to a different host (check --ssh-command), or two nodes were given the same operation; Barman's own output names the destination. --no-verify accepts a restore to a different host",
+            ),
+            Origin::Named => {
+                warned(format!("{says} the data is not in {directory}: {what} (--no-verify)"), "")
             }
+            Origin::InDoubt { .. } if self.can_create() => Verdict::CreateAgain(format!(
+                "the operations that were created since then ({names}) were for other nodes"
+            )),
+            Origin::Earlier if self.can_create() => Verdict::CreateAgain(
+                "the earlier run has left nothing that is in progress, and no data".into(),
+            ),
+            Origin::InDoubt { .. } => self.pieces(&format!("does not hold a complete restore: {what}")),
+            Origin::Earlier => self.pieces(&format!("holds the remains of an earlier restore: {what}")),
+        }
+    }
+
+    fn unseen(&self) -> Verdict {
+        let (directory, names) = (&self.restore.data_directory, self.operations.names());
+        match self.operations.origin {
+            Origin::Named => {
+                warned(format!("{directory} can't be seen from here: its data was not verified"), "")
+            }
+            Origin::InDoubt { .. } => http_error(
+                &format!(
+                    "the reply to the create request was lost, and {directory} can't be seen from here: nothing shows which of the new operations was for this node: {names}"
+                ),
+                "find out on the Barman host which of them restored to this node",
+            ),
+            Origin::Earlier if self.restore.verify => http_error(
+                &format!(
+                    "{directory} can't be seen from here, so nothing shows whether the earlier run ({names}) restored it"
+                ),
+                "make sure that the data directory is empty, and restore again",
+            ),
+            Origin::Earlier => Verdict::CreateAgain("the earlier run's operation has ended".into()),
         }
     }
 
@@ -188,15 +176,29 @@ impl Case<'_> {
 
     fn pieces(&self, holds: &str) -> Verdict {
         let directory = &self.restore.data_directory;
-        let message =
-            format!("Recovery operation failed. {directory} {holds} (operations: {})", self.names());
-        let hint = "empty the data directory and restore again (Patroni does so by itself)";
-        Verdict::Failed(Code::RecoveryFailed, Problem::new(message, hint))
+        failed(
+            &format!("{directory} {holds} (operations: {})", self.operations.names()),
+            "empty the data directory and restore again (Patroni does so by itself)",
+        )
     }
+}
 
-    fn names(&self) -> String {
-        self.operations.names()
+fn none_created(timed_out: bool) -> Verdict {
+    if !timed_out {
+        return Verdict::CreateAgain("no operation was created".into());
     }
+    http_error(
+        "the API did not answer the create request in time, and no new operation has appeared since then",
+        "see the log of pg-backup-api on the Barman host; --create-timeout sets how long to wait for the answer",
+    )
+}
+
+fn http_error(why: &str, hint: &str) -> Verdict {
+    Verdict::Failed(Code::HttpError, Problem::new(why, hint))
+}
+
+fn failed(why: &str, hint: &str) -> Verdict {
+    Verdict::Failed(Code::RecoveryFailed, Problem::new(format!("Recovery operation failed. {why}"), hint))
 }
 
 fn warned(message: String, hint: &str) -> Verdict {

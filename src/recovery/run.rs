@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::api::date::Date;
 use crate::api::{OperationKind, Reply, Request, TransportError};
 use crate::config::Connection;
 use crate::event::{Event, Level};
@@ -11,7 +12,7 @@ use crate::text::seconds;
 use crate::world::journal::Line;
 use crate::world::{Interrupt, World};
 
-use super::waits::{Every, Missed, Outage, SHORTEST};
+use super::waits::{Every, Missed, Outage, retry_wait};
 
 /// Why a run is over before its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,9 @@ impl End {
         }
     }
 }
+
+/// The IDs of operations, and the API's day.
+pub(crate) type Listed = (Vec<String>, Option<Date>);
 
 /// A run, and what is known of its operation.
 #[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
@@ -112,6 +116,12 @@ impl<'a> Run<'a> {
         Ok(self.world.pause(time)?)
     }
 
+    /// The wait before something is tried again, at `least` this long.
+    pub(crate) fn retry_wait(&mut self, least: Duration, retry_after: Option<Duration>) -> Duration {
+        let first = self.connection.retry_wait.max(least);
+        retry_wait(1, first, self.loop_wait, retry_after, self.world.random())
+    }
+
     pub(crate) fn log(&mut self, level: Level, message: impl AsRef<str>) {
         self.world.report(Event::log(level, message.as_ref()));
     }
@@ -139,30 +149,13 @@ impl<'a> Run<'a> {
         Ok(answer)
     }
 
-    /// Asks a question again while that may help. The last answer, whatever it is.
-    pub(crate) fn ask_again(&mut self, request: &Request) -> Result<Result<Reply, TransportError>, End> {
-        let most = self.connection.max_retries.max(1);
-        let mut tries = 1;
-        loop {
-            let answer = self.ask(request)?;
-            let again = match &answer {
-                Ok(reply) => reply.status >= 500,
-                Err(error) => !error.permanent,
-            };
-            if !again || tries >= most {
-                return Ok(answer);
-            }
-            let wait = self.connection.retry_wait.max(SHORTEST);
-            self.pause(wait)?;
-            tries += 1;
-        }
-    }
-
-    /// The IDs of the operations of this kind; or why they could not be listed, and what the API wants waited.
-    pub(crate) fn list(&mut self) -> Result<Result<Vec<String>, Missed>, End> {
-        let kind = self.kind;
+    /// Asks for the operations of this kind, once; or why they could not be listed.
+    pub(crate) fn list(&mut self) -> Result<Result<Listed, Missed>, End> {
         Ok(match self.ask(&Request::List)? {
-            Ok(reply) => reply.ids(kind).map_err(|why| Missed::by(&reply, why)),
+            Ok(reply) => match reply.ids(self.kind) {
+                Ok(ids) => Ok((ids, reply.date)),
+                Err(why) => Err(Missed::by(&reply, why)),
+            },
             Err(error) => Err(error.into()),
         })
     }

@@ -12,7 +12,7 @@ use crate::world::snapshot::{Content, Snapshot};
 
 use super::problems::{API_HINT, refusal_hint};
 use super::run::{End, Run};
-use super::waits::{Every, retry_wait};
+use super::waits::Every;
 
 /// How often the state file of another run, and receivers of unknown origin, are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -147,7 +147,7 @@ pub(crate) fn api_is_up(run: &mut Run) -> Result<(), End> {
             ));
         }
         run.warn(format!("Attempt {attempt} of {most} to ask for the status of the API failed: {why}"));
-        let wait = again_wait(run, retry_after);
+        let wait = run.retry_wait(Duration::ZERO, retry_after);
         run.pause(wait)?;
     }
     Ok(())
@@ -164,13 +164,6 @@ fn not_ok(run: &Run, reply: &Reply, again: bool, why: &str) -> TransportError {
     TransportError { sent: true, timed_out: false, permanent: !again, text, hint }
 }
 
-/// Until a question is asked again.
-fn again_wait(run: &mut Run, retry_after: Option<Duration>) -> Duration {
-    let first = run.connection.retry_wait;
-    let random = run.world.random();
-    retry_wait(1, first, run.loop_wait.max(first), retry_after, random)
-}
-
 /// The operations that were there before the create; none when they could not be listed.
 pub(crate) struct Baseline(pub(crate) Option<HashSet<String>>);
 
@@ -180,7 +173,7 @@ impl Baseline {
         let most = run.connection.max_retries.max(1);
         for attempt in 1..=most {
             let missed = match run.list()? {
-                Ok(list) => return Ok(Baseline(Some(list.into_iter().collect()))),
+                Ok((list, _)) => return Ok(Baseline(Some(list.into_iter().collect()))),
                 Err(missed) => missed,
             };
             if attempt == most || missed.permanent {
@@ -188,7 +181,7 @@ impl Baseline {
                 run.warn(format!("the operations can't be listed ({why}): continuing without the list"));
                 break;
             }
-            let wait = again_wait(run, missed.retry_after);
+            let wait = run.retry_wait(Duration::ZERO, missed.retry_after);
             run.pause(wait)?;
         }
         Ok(Baseline(None))
