@@ -14,7 +14,7 @@ use super::start::{Baseline, note_create};
 use super::watch::Watch;
 
 /// Takes over what the earlier run has left, and decides whether its data can still count.
-pub(crate) fn take_over<'a>(run: &mut Run, restore: &'a Restore, record: &Record) -> Watch<'a> {
+pub(super) fn take_over<'a>(run: &mut Run, restore: &'a Restore, record: &Record) -> Watch<'a> {
     let before = Snapshot { stamps: record.run.before, ..Snapshot::default() };
     let snapshot = run.world.look();
     let doomed = cannot_count(record, &snapshot, restore);
@@ -25,7 +25,7 @@ pub(crate) fn take_over<'a>(run: &mut Run, restore: &'a Restore, record: &Record
 }
 
 /// Follows what the earlier run may have started to its end.
-pub(crate) fn follow_earlier(run: &mut Run, watch: &mut Watch, record: &Record) -> Result<Operations, End> {
+pub(super) fn follow_earlier(run: &mut Run, watch: &mut Watch, record: &Record) -> Result<Operations, End> {
     let ended = match (&record.operation_id, record.ended) {
         (Some(id), Some(end)) => vec![Ended { id: id.clone(), fate: fate(end) }],
         (None, Some(_)) => Vec::new(), // several candidates, of which that run has seen the end
@@ -39,7 +39,7 @@ pub(crate) fn follow_earlier(run: &mut Run, watch: &mut Watch, record: &Record) 
 }
 
 /// An operation that somebody else has started, `--operation-id`.
-pub(crate) fn existing<'a>(
+pub(super) fn existing<'a>(
     run: &mut Run,
     restore: &'a Restore,
     id: &str,
@@ -58,7 +58,7 @@ pub(crate) fn existing<'a>(
 }
 
 /// Refuses an operation that the API does not know. What an earlier run `left` may be running all the same.
-pub(crate) fn refuse_unknown(run: &mut Run, ended: &[Ended], left: bool) -> Result<(), End> {
+pub(super) fn refuse_unknown(run: &mut Run, ended: &[Ended], left: bool) -> Result<(), End> {
     let Some(Ended { id, .. }) = ended.iter().find(|ended| ended.fate == Fate::Unknown) else {
         return Ok(());
     };
@@ -86,11 +86,7 @@ fn adopt(run: &mut Run, record: &Record, doomed: Option<&str>) {
         Some(why) => format!("first ending {operation}, because its data can't be used any more ({why})"),
     };
     run.warn(format!("an earlier run (pid {pid}) for this data directory was killed or gave up: {plan}"));
-    let state = match record.operation_id {
-        Some(_) => OperationState::InProgress,
-        None => OperationState::MaybeCreated,
-    };
-    run.set_operation(record.operation_id.as_deref(), state);
+    run.set_operation(record.operation_id.as_deref(), record.open_state());
 }
 
 fn fate(end: LastLine) -> Fate {

@@ -154,7 +154,8 @@ fn not_found(run: &mut Run, id: &str, unknown: &mut Unknown, why: &str) -> Resul
         Ok((list, _)) if !list.iter().any(|known| known == id) => {}
         Ok(_) => {
             unknown.remove(id);
-            return Ok(Polled::Missed(Missed { why: why.into(), permanent: false, retry_after: None }));
+            let (why, hint) = (why.into(), String::new());
+            return Ok(Polled::Missed(Missed { why, hint, permanent: false, retry_after: None }));
         }
         Err(missed) => return Ok(Polled::Missed(missed)),
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::api::{Reply, Request, TransportError};
+use crate::api::{Reply, Request};
 use crate::config::{Connection, Restore};
 use crate::outcome::{Busy, Code, OperationState, Problem};
 use crate::world::journal::{Ended, Line, Lock, Record, Run as RunLine};
@@ -12,7 +12,7 @@ use crate::world::snapshot::{Content, Snapshot};
 
 use super::problems::{API_HINT, refusal_hint};
 use super::run::{End, Run};
-use super::waits::Every;
+use super::waits::{Every, Missed};
 
 /// How often the state file of another run, and receivers of unknown origin, are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -52,9 +52,7 @@ pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, E
             Lock::Held(record) => {
                 // What the other run has started may be writing, for whoever ends this one meanwhile.
                 if let Some(record) = &record {
-                    let known = record.operation_id.is_some();
-                    let state = if known { OperationState::InProgress } else { OperationState::MaybeCreated };
-                    run.set_operation(record.operation_id.as_deref(), state);
+                    run.set_operation(record.operation_id.as_deref(), record.open_state());
                 }
                 if logged.is_due(run.now(), run.loop_wait) {
                     let other = record.as_ref().map_or(String::new(), |record| {
@@ -125,21 +123,17 @@ pub(crate) fn foreign(
 pub(crate) fn api_is_up(run: &mut Run) -> Result<(), End> {
     let most = run.connection.max_retries.max(1);
     for attempt in 1.. {
-        let mut retry_after = None;
-        let trouble = match run.ask(&Request::Status)? {
+        let missed: Missed = match run.ask(&Request::Status)? {
             Ok(reply) => match reply.api_ok() {
                 Ok(()) => return Ok(()),
-                Err((again, why)) => {
-                    retry_after = reply.retry_after;
-                    not_ok(run, &reply, again, &why)
-                }
+                Err((again, why)) => not_ok(run, &reply, again, &why),
             },
-            Err(error) => error,
+            Err(error) => error.into(),
         };
-        let why = &trouble.text;
-        if trouble.permanent || attempt >= most {
+        let why = &missed.why;
+        if missed.permanent || attempt >= most {
             let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
-            let hint = if trouble.hint.is_empty() { API_HINT } else { &trouble.hint };
+            let hint = if missed.hint.is_empty() { API_HINT } else { &missed.hint };
             return Err(End::with(
                 Code::ApiNotOk,
                 format!("pg-backup-api is not working: {why}{tries}"),
@@ -147,21 +141,21 @@ pub(crate) fn api_is_up(run: &mut Run) -> Result<(), End> {
             ));
         }
         run.warn(format!("Attempt {attempt} of {most} to ask for the status of the API failed: {why}"));
-        let wait = run.retry_wait(Duration::ZERO, retry_after);
+        let wait = run.retry_wait(Duration::ZERO, missed.retry_after);
         run.pause(wait)?;
     }
     Ok(())
 }
 
-/// A reply that is not OK, as an error.
-fn not_ok(run: &Run, reply: &Reply, again: bool, why: &str) -> TransportError {
-    let text = format!("{}: {why}", run.connection.api_url.join(&["status"]));
+/// A reply that is not OK.
+fn not_ok(run: &Run, reply: &Reply, again: bool, why: &str) -> Missed {
+    let why = format!("{}: {why}", run.connection.api_url.join(&["status"]));
     let hint = if matches!(reply.status, 401 | 403) {
         refusal_hint(&format!("HTTP {}", reply.status))
     } else {
         String::new()
     };
-    TransportError { sent: true, timed_out: false, permanent: !again, text, hint }
+    Missed { why, hint, permanent: !again, retry_after: reply.retry_after }
 }
 
 /// The operations that were there before the create; none when they could not be listed.

@@ -69,6 +69,8 @@ pub(crate) struct Outage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missed {
     pub(crate) why: String,
+    /// What to do about it; empty when nothing better is known than what the caller knows.
+    pub(crate) hint: String,
     /// Whether asking again would give the same answer.
     pub(crate) permanent: bool,
     /// How long the API wants to be left alone.
@@ -79,13 +81,13 @@ impl Missed {
     /// A reply that is not a good answer.
     pub(crate) fn by(reply: &Reply, why: String) -> Missed {
         let permanent = matches!(reply.status, 400..=499) && !matches!(reply.status, 408 | 429);
-        Missed { why, permanent, retry_after: reply.retry_after }
+        Missed { why, hint: String::new(), permanent, retry_after: reply.retry_after }
     }
 }
 
 impl From<TransportError> for Missed {
     fn from(error: TransportError) -> Missed {
-        Missed { why: error.text, permanent: error.permanent, retry_after: None }
+        Missed { why: error.text, hint: error.hint, permanent: error.permanent, retry_after: None }
     }
 }
 

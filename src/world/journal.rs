@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::outcome::OperationState;
 use crate::world::snapshot::{Identity, Stamps};
 
 /// The state file of a run: a lock, and lines for the run that comes after a kill.
@@ -118,6 +119,11 @@ impl Record {
 
     pub(crate) fn new(run: Run) -> Record {
         Record { run, operation_id: None, identity: None, removed: false, ended: None }
+    }
+
+    /// The state of its operation while nothing says that it has ended.
+    pub(crate) fn open_state(&self) -> OperationState {
+        if self.operation_id.is_some() { OperationState::InProgress } else { OperationState::MaybeCreated }
     }
 
     pub(crate) fn add(&mut self, line: Line) {
