@@ -12,18 +12,18 @@ use crate::world::snapshot::{Content, Snapshot};
 const FULL: u64 = 64 << 20;
 
 /// The data directory before the create and after the end.
-pub(crate) struct Seen<'a> {
-    pub(crate) before: &'a Snapshot,
-    pub(crate) now: &'a Snapshot,
+pub(super) struct Seen<'a> {
+    pub(super) before: &'a Snapshot,
+    pub(super) now: &'a Snapshot,
     /// Whether rsync receivers of this restore were seen.
-    pub(crate) receivers: bool,
+    pub(super) receivers: bool,
     /// What has arrived in it.
-    pub(crate) bytes: u64,
-    pub(crate) found: &'a Inspection,
+    pub(super) bytes: u64,
+    pub(super) found: &'a Inspection,
 }
 
 /// What this node shows, the likeliest cause first; and where Barman says more.
-pub(crate) fn hint(seen: &Seen, restore: &Restore, server: &str, operations: &str) -> String {
+pub(super) fn hint(seen: &Seen, restore: &Restore, server: &str, operations: &str) -> String {
     let causes = causes(seen, restore);
     let home = match &seen.found.backup {
         Asked::Answered(backup) => backup.barman_home.as_deref(),

@@ -19,18 +19,18 @@ use super::watch::Watch;
 
 /// A recovery that is done.
 #[derive(Debug)]
-pub(crate) struct Restored(Option<Mark>);
+pub(super) struct Restored(Option<Mark>);
 
 /// What follows from operations that have ended.
 #[derive(Debug)]
-pub(crate) enum Judged {
+pub(super) enum Judged {
     Restored(Restored),
     /// A create may follow.
     NothingStarted(Failure),
 }
 
 /// The first line of the log.
-pub(crate) fn log_start(run: &mut Run, restore: &Restore) {
+pub(super) fn log_start(run: &mut Run, restore: &Restore) {
     let what = match &restore.operation_id {
         Some(id) => format!("Following recovery operation {id}"),
         None => format!("Restoring backup {}", restore.backup_id),
@@ -43,7 +43,7 @@ pub(crate) fn log_start(run: &mut Run, restore: &Restore) {
 }
 
 /// Lets the data directory decide about operations that have ended.
-pub(crate) fn judge(
+pub(super) fn judge(
     run: &mut Run,
     restore: &Restore,
     watch: &Watch,
@@ -105,7 +105,7 @@ fn look_for_causes(run: &mut Run, restore: &Restore, watch: &Watch, operations: 
 }
 
 /// Logs how it ended, gives up the state file, and makes the report.
-pub(crate) fn finish(mut run: Run, restore: &Restore, end: Result<Restored, End>) -> Outcome {
+pub(super) fn finish(mut run: Run, restore: &Restore, end: Result<Restored, End>) -> Outcome {
     let mark = end.as_ref().ok().and_then(|Restored(mark)| mark.clone());
     let outcome = run.finish(end.map(drop), |run, interrupt| interrupted(run, restore, interrupt));
     close_journal(&mut run);

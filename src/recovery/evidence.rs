@@ -4,7 +4,7 @@ use crate::world::snapshot::{Content, Mark, Snapshot, Stamp, Stamps};
 
 /// What lies in the data directory, held against what lay there before the create.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Evidence {
+pub(super) enum Evidence {
     /// A complete restore of the backup asked for.
     Complete(Mark),
     /// The same, but `.barman-recover.info` is from before: it says nothing of when this restore was complete, as
@@ -20,7 +20,7 @@ pub(crate) enum Evidence {
     Unseen,
 }
 
-pub(crate) fn evidence(
+pub(super) fn evidence(
     before: &Snapshot,
     now: &Snapshot,
     doomed: Option<&str>,

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Refuses the root directory and other people's directories.
-pub(crate) fn refuse_unfit_directory(run: &mut Run, restore: &Restore) -> Result<(), End> {
+pub(super) fn refuse_unfit_directory(run: &mut Run, restore: &Restore) -> Result<(), End> {
     let directory = &restore.data_directory;
     let owner = run.world.inspect().foreign_owner;
     let message = if Path::new(directory).parent().is_none() {
@@ -34,7 +34,7 @@ pub(crate) fn refuse_unfit_directory(run: &mut Run, restore: &Restore) -> Result
 }
 
 /// Refuses a backup that is larger than the room for it, where the API says soon enough how large it is.
-pub(crate) fn refuse_too_large(run: &mut Run, restore: &Restore) -> Result<(), End> {
+pub(super) fn refuse_too_large(run: &mut Run, restore: &Restore) -> Result<(), End> {
     let since = run.now();
     loop {
         let found = run.world.inspect();
@@ -58,7 +58,7 @@ pub(crate) fn refuse_too_large(run: &mut Run, restore: &Restore) -> Result<(), E
 }
 
 /// Warns when the answer about the size has come after the create.
-pub(crate) fn warn_of_size(run: &mut Run, restore: &Restore) {
+pub(super) fn warn_of_size(run: &mut Run, restore: &Restore) {
     let Some(room) = run.room.filter(|_| run.total_bytes.is_some()) else { return };
     run.room = None;
     if let Asked::Answered(backup) = run.world.inspect().backup

@@ -9,7 +9,7 @@ use super::follow::{Ended, Fate};
 
 /// How this run knows the operations that have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(super) enum Origin {
     /// The reply to the create named it, or the host did (`--operation-id`).
     Named,
     /// Nothing says whose they are: the reply to the create was lost.
@@ -21,24 +21,24 @@ pub(crate) enum Origin {
 /// The operations that have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Operations {
-    pub(crate) origin: Origin,
+    pub(super) origin: Origin,
     pub(crate) ended: Vec<Ended>,
 }
 
 impl Operations {
     /// Whether Barman says that one of them has failed.
-    pub(crate) fn any_failed(&self) -> bool {
+    pub(super) fn any_failed(&self) -> bool {
         self.ended.iter().any(|ended| ended.fate == Fate::Failed)
     }
 
-    pub(crate) fn names(&self) -> String {
+    pub(super) fn names(&self) -> String {
         crate::text::first_few(self.ended.iter().map(|ended| ended.id.as_str()))
     }
 }
 
 /// What follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(super) enum Verdict {
     /// The data is here, or is taken to be, for the reason in the warning.
     Restored {
         mark: Option<Mark>,
@@ -53,19 +53,19 @@ pub(crate) enum Verdict {
 const OLD_MARK: &str = "holds new data, but its .barman-recover.info is from an earlier restore, so that nothing shows whether it is complete";
 
 /// What is judged.
-pub(crate) struct Case<'a> {
-    pub(crate) operations: &'a Operations,
-    pub(crate) evidence: Evidence,
+pub(super) struct Case<'a> {
+    pub(super) operations: &'a Operations,
+    pub(super) evidence: Evidence,
     /// The data directory now.
-    pub(crate) now: &'a Snapshot,
-    pub(crate) restore: &'a Restore,
-    pub(crate) server: &'a str,
+    pub(super) now: &'a Snapshot,
+    pub(super) restore: &'a Restore,
+    pub(super) server: &'a str,
     /// What to look at when Barman says that it has failed.
-    pub(crate) hint_of_failure: String,
+    pub(super) hint_of_failure: String,
 }
 
 impl Case<'_> {
-    pub(crate) fn verdict(self) -> Verdict {
+    pub(super) fn verdict(self) -> Verdict {
         let origin = self.operations.origin;
         if origin == Origin::Named && self.operations.any_failed() {
             let problem = Problem::new("Recovery operation failed.", self.hint_of_failure);
@@ -85,7 +85,7 @@ impl Case<'_> {
     }
 
     /// What is known of the operations in the end.
-    pub(crate) fn state(&self) -> OperationState {
+    pub(super) fn state(&self) -> OperationState {
         let states = || self.operations.ended.iter().map(|ended| ended.fate.state());
         [OperationState::Done, OperationState::Failed]
             .into_iter()

@@ -21,7 +21,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(250);
 /// Waits until nothing writes into the data directory: whoever learns of an end starts PostgreSQL, or empties the
 /// directory and lets something else write into it. Two nodes' creates that the API gave one ID are two restores,
 /// of which one may end long before the other.
-pub(crate) fn quiet(run: &mut Run, watch: &mut Watch, restore: &Restore) -> Result<(), End> {
+pub(super) fn quiet(run: &mut Run, watch: &mut Watch, restore: &Restore) -> Result<(), End> {
     let since = run.now();
     let took = since.saturating_sub(watch.began);
     let mut warned = false;
@@ -55,7 +55,7 @@ pub(crate) fn quiet(run: &mut Run, watch: &mut Watch, restore: &Restore) -> Resu
 
 /// Ends the receivers of this run's restore, and waits for Barman to say that it has ended: as long as the grace of
 /// an interrupt lasts. Not where no receiver has been seen.
-pub(crate) fn end_restore(run: &mut Run) -> Result<(), End> {
+pub(super) fn end_restore(run: &mut Run) -> Result<(), End> {
     if run.world.end_receivers() == 0 && !run.receivers_seen {
         return Ok(());
     }

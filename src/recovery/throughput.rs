@@ -11,7 +11,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// Bytes over time.
 #[derive(Debug, Default)]
-pub(crate) struct Throughput {
+pub(super) struct Throughput {
     began: Duration,
     /// What was there before.
     before: u64,
@@ -22,12 +22,12 @@ pub(crate) struct Throughput {
 }
 
 impl Throughput {
-    pub(crate) fn new(began: Duration, before: u64) -> Throughput {
+    pub(super) fn new(began: Duration, before: u64) -> Throughput {
         Throughput { began, before, samples: VecDeque::from([(began, 0)]), total: None, wal: None }
     }
 
     /// Takes a look's figures.
-    pub(crate) fn add(&mut self, now: Duration, usage: &Usage, base_is_complete: bool) {
+    pub(super) fn add(&mut self, now: Duration, usage: &Usage, base_is_complete: bool) {
         self.total = usage.total.or(self.total);
         let bytes = usage.bytes.saturating_sub(self.before);
         if base_is_complete && self.wal.is_none() {
@@ -46,16 +46,16 @@ impl Throughput {
     }
 
     /// Bytes that have arrived, once some have.
-    pub(crate) fn bytes(&self) -> Option<u64> {
+    pub(super) fn bytes(&self) -> Option<u64> {
         self.samples.back().map(|(_, bytes)| *bytes).filter(|bytes| *bytes > 0)
     }
 
-    pub(crate) fn total(&self) -> Option<u64> {
+    pub(super) fn total(&self) -> Option<u64> {
         self.total
     }
 
     /// The figures, once something has arrived; at the end the rate is that of the whole time.
-    pub(crate) fn progress(&self, now: Duration, is_done: bool) -> Option<Progress> {
+    pub(super) fn progress(&self, now: Duration, is_done: bool) -> Option<Progress> {
         let bytes = self.bytes()?;
         let (since, then) = if is_done { (self.began, 0) } else { *self.samples.front()? };
         let millis = now.saturating_sub(since).as_millis().max(1);

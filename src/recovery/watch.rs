@@ -26,12 +26,12 @@ const COMPLETE_AFTER: Duration = Duration::from_secs(60);
 pub(crate) struct Watch<'a> {
     /// None for a command without a data directory.
     restore: Option<&'a Restore>,
-    pub(crate) began: Duration,
+    pub(super) began: Duration,
     /// The directory before the create.
-    pub(crate) before: Snapshot,
-    pub(crate) last: Snapshot,
+    pub(super) before: Snapshot,
+    pub(super) last: Snapshot,
     /// When a look last found a difference.
-    pub(crate) changed: Duration,
+    pub(super) changed: Duration,
     /// The directory that the operation writes into, once it was seen with something in it.
     identity: Option<Identity>,
     /// Why what is being restored can't count any more.
@@ -74,16 +74,16 @@ impl<'a> Watch<'a> {
     }
 
     /// Why what is being restored can't count any more; none while it can.
-    pub(crate) fn doomed(&self) -> Option<&str> {
+    pub(super) fn doomed(&self) -> Option<&str> {
         self.doomed.as_deref()
     }
 
-    pub(crate) fn is_blind(&self) -> bool {
+    pub(super) fn is_blind(&self) -> bool {
         self.last.content == Content::Unseen
     }
 
     /// Looks, notes what it is, and reports what has arrived.
-    pub(crate) fn look(&mut self, run: &mut Run) -> Result<(), End> {
+    pub(super) fn look(&mut self, run: &mut Run) -> Result<(), End> {
         let Some(restore) = self.restore else { return Ok(()) };
         let snapshot = run.world.look();
         let now = run.now();
@@ -110,18 +110,18 @@ impl<'a> Watch<'a> {
     }
 
     /// Reports the figures.
-    pub(crate) fn report(&self, run: &mut Run, is_done: bool) {
+    pub(super) fn report(&self, run: &mut Run, is_done: bool) {
         if let Some(progress) = self.throughput.progress(run.now(), is_done) {
             run.world.report(Event::Progress(progress));
         }
     }
 
-    pub(crate) fn throughput(&self) -> &Throughput {
+    pub(super) fn throughput(&self) -> &Throughput {
         &self.throughput
     }
 
     /// Waits and looks meanwhile; not to the end when the mark appears.
-    pub(crate) fn wait(&mut self, run: &mut Run, time: Duration) -> Result<(), End> {
+    pub(super) fn wait(&mut self, run: &mut Run, time: Duration) -> Result<(), End> {
         if self.restore.is_none() {
             return run.pause(time);
         }
@@ -138,23 +138,23 @@ impl<'a> Watch<'a> {
     }
 
     /// Whether the mark of a restore since the create is here.
-    pub(crate) fn is_complete(&self, run: &Run) -> bool {
+    pub(super) fn is_complete(&self, run: &Run) -> bool {
         let Some(restore) = self.restore else { return false };
         matches!(self.evidence(run, restore), Evidence::Complete(_))
     }
 
-    pub(crate) fn evidence(&self, run: &Run, restore: &Restore) -> Evidence {
+    pub(super) fn evidence(&self, run: &Run, restore: &Restore) -> Evidence {
         evidence(&self.before, &self.last, self.doomed(), &run.connection.barman_server, &restore.backup_id)
     }
 
     /// Whether files came that were not there before; `postgresql.auto.conf` alone says nothing.
-    pub(crate) fn has_news(&self) -> bool {
+    pub(super) fn has_news(&self) -> bool {
         let stamps = |look: &Snapshot| Stamps { auto_conf: None, ..look.stamps };
         self.last.content == Content::Something && stamps(&self.last) != stamps(&self.before)
     }
 
     /// Whether the mark is here and nothing has changed for so long that no answer of the API is needed.
-    pub(crate) fn is_long_complete(&self, run: &Run) -> bool {
+    pub(super) fn is_long_complete(&self, run: &Run) -> bool {
         self.last.receivers == 0
             && run.now().saturating_sub(self.changed) >= COMPLETE_AFTER
             && self.is_complete(run)
@@ -162,7 +162,7 @@ impl<'a> Watch<'a> {
 
     /// Whether something has arrived of late, or who brings it is still here; or everything is here, so that no
     /// answer of the API will be needed soon.
-    pub(crate) fn arrives(&self, run: &Run) -> bool {
+    pub(super) fn arrives(&self, run: &Run) -> bool {
         let since = run.now().saturating_sub(self.changed);
         let fresh = self.changed > self.began && since < Duration::from_secs(30);
         self.last.receivers > 0 || fresh || self.is_complete(run)
