@@ -10,8 +10,8 @@ use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Connection, Restore};
 use crate::event::{Event, Level};
 use crate::outcome::{Busy, Code, OperationState, Outcome, Problem};
+use crate::recovery::close_state_file;
 use crate::recovery::follow::follow;
-use crate::recovery::remove_state_file;
 use crate::recovery::run::{End, Run};
 use crate::recovery::watch::Watch;
 use crate::text::seconds;
@@ -127,7 +127,8 @@ fn end(
     let directory = &restore.data_directory;
     log(world, Level::Info, &format!("{what}: no rsync receiver is writing into {directory}"));
     if has_ended {
-        remove_state_file(world, id.as_deref(), known.state);
+        let failed = record.is_some() && known.state != OperationState::Done;
+        close_state_file(world, id.as_deref(), known.state, failed);
     } else if let Some(journal) = world.journal() {
         let path = journal.path();
         journal.leave();

@@ -6,7 +6,7 @@ use crate::outcome::{Code, OperationState, Outcome, Problem};
 use crate::text::{seconds, size};
 use crate::version::VERSION;
 use crate::world::journal::{Ended, Line};
-use crate::world::snapshot::Mark;
+use crate::world::snapshot::{Content, Mark};
 use crate::world::{Interrupt, World};
 
 use super::causes::{self, Seen};
@@ -108,7 +108,7 @@ fn look_for_causes(run: &mut Run, restore: &Restore, watch: &Watch, operations: 
 pub(super) fn finish(mut run: Run, restore: &Restore, end: Result<Restored, End>) -> Outcome {
     let mark = end.as_ref().ok().and_then(|Restored(mark)| mark.clone());
     let outcome = run.finish(end.map(drop), |run, interrupt| interrupted(run, restore, interrupt));
-    close_journal(&mut run);
+    close_journal(&mut run, outcome.code);
     // What a signal makes of a cancelled run is the program's.
     if outcome.code != Code::Cancelled {
         let line = ended_line(&outcome, outcome.code.name(), outcome.code as i32);
@@ -131,17 +131,19 @@ fn interrupted(run: &mut Run, restore: &Restore, interrupt: Interrupt) -> Proble
     }
 }
 
-/// Removes the state file when nothing that was started can still write; otherwise leaves it to the next run.
-fn close_journal(run: &mut Run) {
+/// Closes the state file when nothing that was started can still write; otherwise leaves it to the next run.
+fn close_journal(run: &mut Run, code: Code) {
     if run.locked && run.settled {
-        remove_state_file(run.world, run.operation_id.as_deref(), run.state);
+        let failed = run.arrived && code != Code::RecoveryDone;
+        close_state_file(run.world, run.operation_id.as_deref(), run.state, failed);
     } else if let Some(journal) = run.world.journal() {
         journal.leave();
     }
 }
 
-/// Removes the state file; a run that waits for its lock learns how the operation ended.
-pub(crate) fn remove_state_file(world: &mut dyn World, id: Option<&str>, state: OperationState) {
+/// Removes the state file; a run that waits for its lock learns how the operation ended. Where a restore has `failed`
+/// and its remains are in the data directory, the file stays: whoever is about to start PostgreSQL must know.
+pub(crate) fn close_state_file(world: &mut dyn World, id: Option<&str>, state: OperationState, failed: bool) {
     let last = match state {
         OperationState::Done => Ended::Done,
         OperationState::Failed => Ended::Failed,
@@ -149,8 +151,12 @@ pub(crate) fn remove_state_file(world: &mut dyn World, id: Option<&str>, state: 
     };
     let operation = id.map(|id| Line::Operation(id.into()));
     let lines: Vec<Line> = operation.into_iter().chain([Line::Ended(last)]).collect();
+    let remains = failed && world.look().content == Content::Something;
     let Some(journal) = world.journal() else { return };
     let path = journal.path();
+    if remains && journal.append(&lines).is_ok() {
+        return journal.leave();
+    }
     if let Err(why) = journal.close(&lines) {
         let warning = format!("the state file {path} could not be removed: {why}");
         world.report(Event::log(Level::Warning, &warning));

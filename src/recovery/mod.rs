@@ -43,7 +43,7 @@ use start::{
 };
 use watch::Watch;
 
-pub(crate) use ending::{ended_line, remove_state_file};
+pub(crate) use ending::{close_state_file, ended_line};
 
 #[cfg(test)]
 mod tests;

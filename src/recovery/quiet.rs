@@ -59,6 +59,7 @@ pub(super) fn end_restore(run: &mut Run) -> Result<(), End> {
     if run.world.end_receivers() == 0 && !run.receivers_seen {
         return Ok(());
     }
+    run.arrived = true;
     run.info("ending the restore: sent SIGTERM to its rsync receivers");
     loop {
         if let Some(id) = run.operation_id.clone()

@@ -72,6 +72,8 @@ pub(crate) struct Run<'a> {
     pub(crate) locked: bool,
     /// Whether receivers of this restore have been seen.
     pub(crate) receivers_seen: bool,
+    /// Whether anything has arrived in the data directory, in this run or in the one whose operation it follows.
+    pub(crate) arrived: bool,
     /// What has arrived, and the size of the backup, where known.
     pub(crate) bytes: Option<u64>,
     pub(crate) total_bytes: Option<u64>,
@@ -100,6 +102,7 @@ impl<'a> Run<'a> {
             owns: false,
             locked: false,
             receivers_seen: false,
+            arrived: false,
             bytes: None,
             total_bytes: None,
             room: None,

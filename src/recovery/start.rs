@@ -34,7 +34,7 @@ pub(crate) fn refuse_running_postgres(snapshot: &Snapshot, restore: &Restore) ->
 
 /// Locks the state file, and waits while another run has it. What an earlier run has left, if anything.
 pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, End> {
-    let mut logged = Every::default();
+    let (mut logged, mut waited) = (Every::default(), false);
     loop {
         let Some(journal) = run.world.journal() else { return Ok(None) };
         let (path, lock) = (journal.path(), journal.lock());
@@ -46,10 +46,16 @@ pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, E
                     run.warn(format!("the state file {path} is unreadable ({why}): ignoring it"));
                 }
                 let Some(record) = left_over else { return Ok(None) };
+                run.arrived = record.is_about(run.world.look().identity);
+                // Of a run that was waited for, the data directory shows what it has left.
+                if !record.can_count() && !(waited && record.ended == Some(Ended::Failed)) {
+                    return Ok(None);
+                }
                 refuse_foreign(run, restore, &record, &path)?;
-                return Ok(Some(record).filter(|record| record.ended != Some(Ended::NothingStarted)));
+                return Ok(Some(record));
             }
             Lock::Held(record) => {
+                waited = true;
                 // What the other run has started may be writing, for whoever ends this one meanwhile.
                 if let Some(record) = &record {
                     run.set_operation(record.operation_id.as_deref(), record.open_state());

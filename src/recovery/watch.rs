@@ -89,6 +89,7 @@ impl<'a> Watch<'a> {
         let now = run.now();
         if differs(&self.last, &snapshot) {
             (self.changed, self.stall_warned) = (now, false);
+            run.arrived = true;
         }
         run.receivers_seen |= snapshot.receivers > 0;
         self.keep_identity(run, restore, &snapshot);

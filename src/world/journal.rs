@@ -121,6 +121,16 @@ impl Record {
         Record { run, operation_id: None, identity: None, removed: false, ended: None }
     }
 
+    /// Whether its operation is running, or has brought data: not where it has ended without.
+    pub(crate) fn can_count(&self) -> bool {
+        matches!(self.ended, None | Some(Ended::Done))
+    }
+
+    /// Whether what is in the data directory now may be what its operation has brought.
+    pub(crate) fn is_about(&self, now: Option<Identity>) -> bool {
+        self.removed || self.identity.zip(now).is_none_or(|(then, now)| then.became(&now))
+    }
+
     /// The state of its operation while nothing says that it has ended.
     pub(crate) fn open_state(&self) -> OperationState {
         if self.operation_id.is_some() { OperationState::InProgress } else { OperationState::MaybeCreated }

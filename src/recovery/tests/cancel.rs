@@ -8,9 +8,14 @@ use super::state::{Happening, ms, secs};
 use crate::config::options::Opt;
 use crate::outcome::Code::{Cancelled, RecoveryDone, TimedOut};
 use crate::outcome::OperationState::{Failed, InProgress, MaybeCreated, NotCreated};
+use crate::world::journal::Ended;
 
 fn cut(name: &'static str, cut: Cut) -> Row {
     row(name).with(move |sim| sim.cuts = vec![cut])
+}
+
+fn says_failed(sim: &Sim) -> bool {
+    sim.state.record(0).is_some_and(|record| record.ended == Some(Ended::Failed))
 }
 
 fn is_over(sim: &Sim) -> bool {
@@ -20,12 +25,15 @@ fn is_over(sim: &Sim) -> bool {
 #[test]
 fn a_cancel_ends_the_restore() {
     table([
-        cut("in the middle: Barman says FAILED, and no trace is left", Cut::Cancel(secs(30)))
-            .code(Cancelled)
-            .state(Failed)
-            .took(secs(30), ms(32_500))
-            .holds("it has ended", |sim, _| is_over(sim))
-            .holds("no state file", |sim, _| sim.state.record(0).is_none()),
+        cut(
+            "in the middle: Barman says FAILED, and the state file says so of what is here",
+            Cut::Cancel(secs(30)),
+        )
+        .code(Cancelled)
+        .state(Failed)
+        .took(secs(30), ms(32_500))
+        .holds("it has ended", |sim, _| is_over(sim))
+        .holds("the state file says so", |sim, _| says_failed(sim)),
         cut("one that Barman starts again: its state file stays", Cut::Cancel(secs(30)))
             .with(|sim| sim.state.plan.retries = 3)
             .code(Cancelled)

@@ -198,7 +198,8 @@ impl State {
             && restore.stalled(self.now.saturating_sub(secs(10)), self.now).is_zero()
     }
 
-    /// The state file is there if and only if something may be running.
+    /// The state file is there if and only if something may be running, or the directory holds what a restore that
+    /// failed has left.
     fn check_file(&self, run: usize) -> Option<String> {
         let ran = &self.runs[run];
         let outcome = ran.outcome.as_ref()?;
@@ -210,11 +211,31 @@ impl State {
         if held || !(ran.closed || ran.left) {
             return None;
         }
-        match (outcome.operation_state.may_be_running(), record.is_some()) {
-            (true, false) => Some("something may be running, and no state file says so".into()),
-            (false, true) => Some("nothing is running, and a state file is left".into()),
+        let is_open = record.as_ref().map(|record| record.ended.is_none());
+        match (outcome.operation_state.may_be_running(), is_open) {
+            (true, None | Some(false)) => Some("something may be running, and no state file says so".into()),
+            (false, Some(true)) => Some("nothing is running, and a state file says so".into()),
+            (false, Some(false)) if outcome.code == Code::RecoveryDone => {
+                Some("done, and a state file is left".into())
+            }
+            (false, Some(false)) if !self.is_filled(ran.node) => {
+                Some("a state file is left for no data".into())
+            }
+            (false, None) if outcome.code != Code::RecoveryDone && self.has_remains(run) => {
+                Some("what a restore has left is here, and no state file says so".into())
+            }
             _ => None,
         }
+    }
+
+    /// Whether the directory holds what a restore of this run has left, without its mark.
+    fn has_remains(&self, run: usize) -> bool {
+        let node = self.runs[run].node;
+        let wrote = |restore: &Restore| {
+            restore.begun && restore.asked_by == Some((node, run)) && restore.tree == self.nodes[node].tree
+        };
+        let incomplete = self.tree(node).is_some_and(|tree| tree.complete().is_none());
+        incomplete && self.is_filled(node) && !self.nodes[node].hidden && self.restores.iter().any(wrote)
     }
 
     pub(super) fn tell_exchange(
