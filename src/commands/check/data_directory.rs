@@ -161,6 +161,11 @@ fn of_state_file(path: &Path, connection: &Connection, restore: &Restore) -> Fin
             "the next run ignores it; remove it",
         ),
         Ok(None) => Finding::ok(STATE_FILE, format!("{shown} is empty")),
+        Ok(Some(record)) if !record.can_count() => Finding::warning(
+            STATE_FILE,
+            format!("{shown} is left over from a run{operation} that has failed"),
+            "what it has left in the data directory is not complete: never start PostgreSQL on it; the next run starts a new operation",
+        ),
         Ok(Some(record)) => {
             if let Some(problem) = foreign(connection, restore, record, &shown.to_string()) {
                 return Finding::failed(STATE_FILE, problem.message, problem.hint);

@@ -189,6 +189,19 @@ fn the_script_before_patronis_start_waits_for_a_restore() {
     first.kill();
     assert_eq!(wait(&node, &api), (Some(0), 0), "what a restore that failed has left is removed");
 
+    let (node, api) = (
+        Node::new(),
+        Api::start(
+            model().fill().stop_behind(Part::Base).result(standin::Status::Failed).duration_ms(500),
+            Script::new(),
+        ),
+    );
+    let failed = node.run(&api, &[]);
+    assert_eq!(failed.status, Some(1), "{failed:?}");
+    drop(api);
+    let api = Api::start(model(), Script::new());
+    assert_eq!(wait(&node, &api), (Some(0), 0), "also where its run has seen the end, and the API is another by now");
+
     let (node, api) =
         (Node::new(), Api::start(model().fill().stuck().hold_behind(Part::Half).receivers(), Script::new()));
     let run = node.start(&api, &["--no-state-file"]);
