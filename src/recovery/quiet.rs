@@ -10,7 +10,7 @@ use super::run::{End, Run};
 use super::watch::Watch;
 
 /// Nothing changes for so long, and no receiver is here: nobody writes any more.
-const QUIET: Duration = Duration::from_secs(3);
+pub(super) const QUIET: Duration = Duration::from_secs(3);
 /// The same where receivers have been seen, as their end is seen too.
 const QUIET_BEHIND_RECEIVERS: Duration = Duration::from_secs(1);
 /// Between two looks.

@@ -11,6 +11,7 @@ use crate::world::journal::{Ended, Line, Lock, Record, Run as RunLine};
 use crate::world::snapshot::{Content, Snapshot};
 
 use super::problems::{API_HINT, refusal_hint};
+use super::quiet::QUIET;
 use super::run::{End, Run};
 use super::waits::{Every, Missed};
 
@@ -196,20 +197,23 @@ impl Baseline {
     }
 }
 
-/// Waits until no receiver writes into the data directory, whoever started it; ends those that write into one that
-/// was removed or emptied. And makes sure that PostgreSQL is not running there. What lies there then.
+/// Waits until no receiver writes into the data directory, whoever started it, and none has for a while: Barman copies in
+/// steps. Ends those that write into one that was removed or emptied. And makes sure that PostgreSQL is not running
+/// there. What lies there then.
 pub(crate) fn nobody_writes_here(run: &mut Run, restore: &Restore) -> Result<Snapshot, End> {
-    let mut logged = Every::default();
+    let (mut logged, mut seen) = (Every::default(), None);
     let directory = &restore.data_directory;
     loop {
         let snapshot = run.world.look();
         refuse_running_postgres(&snapshot, restore)?;
-        let receivers = run.world.receivers();
-        if receivers == 0 {
+        let (receivers, now) = (run.world.receivers(), run.now());
+        if receivers > 0 {
+            seen = Some(now);
+        } else if seen.is_none_or(|seen| now.saturating_sub(seen) >= QUIET) {
             return Ok(snapshot);
         }
         let counts = snapshot.content == Content::Something;
-        if logged.is_due(run.now(), run.loop_wait) {
+        if receivers > 0 && logged.is_due(now, run.loop_wait) {
             let what = if counts {
                 "waiting for them to end"
             } else {
