@@ -46,8 +46,8 @@ func Verify(ctx context.Context, options Options) (Verified, error) {
 }
 
 // EndRestore ends a restore into [Options].DataDirectory whose own run is gone. If the API and the Barman server are
-// given, it also waits for Barman to say that the operation has ended, and removes the state file. An [ErrFailed] means
-// that something still writes into the directory.
+// given, it also waits for Barman to say that the operation has ended, and removes the state file, unless the data
+// directory holds what the restore has left. An [ErrFailed] means that something still writes into the directory.
 func EndRestore(ctx context.Context, options Options) (Result, error) {
 	end := func(c *C.barman_recover) C.int32_t { return C.barman_recover_end_restore(c) }
 	var result Result

@@ -33,8 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// Needs the option `data-directory` alone. It sends SIGTERM to the rsync receivers in the data directory, again until
 /// none has been there for two seconds. Where `api-url` and `barman-server` are given, and the state file names an
-/// operation of theirs, it first does so until Barman says that this has ended, and then removes the state file. What
-/// it does it reports as events, on this thread; `cancel` ends it from another.
+/// operation of theirs, it first does so until Barman says that this has ended, and then removes the state file, unless
+/// the data directory holds what the restore has left. What it does it reports as events, on this thread; `cancel`
+/// ends it from another.
 ///
 /// The code of the outcome is
 /// - [`Code::RecoveryDone`]: nothing writes into the data directory (any more);
@@ -127,7 +128,9 @@ fn end(
     let directory = &restore.data_directory;
     log(world, Level::Info, &format!("{what}: no rsync receiver is writing into {directory}"));
     if has_ended {
-        let failed = record.is_some() && known.state != OperationState::Done;
+        let here = world.look().identity;
+        let failed =
+            record.is_some_and(|record| record.is_about(here)) && known.state != OperationState::Done;
         close_state_file(world, id.as_deref(), known.state, failed);
     } else if let Some(journal) = world.journal() {
         let path = journal.path();

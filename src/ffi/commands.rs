@@ -78,7 +78,7 @@ pub extern "C" fn barman_recover_verify(handle: *mut Handle) -> i32 {
 
 /// Ends a restore into the data directory whose own run is gone: sends SIGTERM to the rsync receivers in it until none
 /// has been there for two seconds; with "api-url" and "barman-server" also waits for Barman to say that the operation
-/// of the state file has ended, and removes that file.
+/// of the state file has ended, and removes that file, unless the data directory holds what the restore has left.
 ///
 /// Returns 0 when nothing writes into the data directory (any more), 1 when something still does, or another code.
 #[unsafe(no_mangle)]

@@ -49,11 +49,11 @@ pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, E
                 let Some(record) = left_over else { return Ok(None) };
                 run.arrived = record.is_about(run.world.look().identity);
                 // Of a run that was waited for, the data directory shows what it has left.
-                if !record.can_count() && !(waited && record.ended == Some(Ended::Failed)) {
-                    return Ok(None);
+                if record.can_count() || (waited && record.ended == Some(Ended::Failed)) {
+                    refuse_foreign(run, restore, &record, &path)?;
+                    return Ok(Some(record));
                 }
-                refuse_foreign(run, restore, &record, &path)?;
-                return Ok(Some(record));
+                return Ok(None);
             }
             Lock::Held(record) => {
                 waited = true;

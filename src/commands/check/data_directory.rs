@@ -44,7 +44,7 @@ pub(super) fn look(
     let path = Path::new(directory);
     report.add(of_directory(directory, &look, receivers));
     match &restore.state_file {
-        Some(path) => report.add(of_state_file(path, connection, restore)),
+        Some(path) => report.add(of_state_file(path, &look, connection, restore)),
         None => report.skip(
             &[STATE_FILE],
             "--no-state-file: after a kill the next run does not know about the restore",
@@ -126,7 +126,7 @@ fn unseen(directory: &str) -> Finding {
     )
 }
 
-fn of_state_file(path: &Path, connection: &Connection, restore: &Restore) -> Finding {
+fn of_state_file(path: &Path, look: &Snapshot, connection: &Connection, restore: &Restore) -> Finding {
     let shown = path.display();
     let Peeked { is_held, said } = match StateFile::peek(path) {
         Ok(None) if sys::may_write(parent(path)) => {
@@ -161,10 +161,14 @@ fn of_state_file(path: &Path, connection: &Connection, restore: &Restore) -> Fin
             "the next run ignores it; remove it",
         ),
         Ok(None) => Finding::ok(STATE_FILE, format!("{shown} is empty")),
+        Ok(Some(record)) if !record.can_count() && !record.is_about(look.identity) => Finding::ok(
+            STATE_FILE,
+            format!("{shown} is from a run{operation} that has failed; nothing of it is left"),
+        ),
         Ok(Some(record)) if !record.can_count() => Finding::warning(
             STATE_FILE,
             format!("{shown} is left over from a run{operation} that has failed"),
-            "what it has left in the data directory is not complete: never start PostgreSQL on it; the next run starts a new operation",
+            "what it has left in the data directory is not complete: do not start PostgreSQL on it",
         ),
         Ok(Some(record)) => {
             if let Some(problem) = foreign(connection, restore, record, &shown.to_string()) {

@@ -102,10 +102,14 @@ fn a_restore_whose_run_was_killed_is_ended() {
     let (ended, log) = end_restore(&given);
     assert_eq!((ended.code, ended.operation_state), (Code::RecoveryDone, OperationState::Failed), "{log}");
     assert!(log.contains("sent SIGTERM to 2 rsync receivers") && log.contains("is FAILED"), "{log}");
-    assert!(!node.has_state_file() && verify(&node.data).receivers == 0);
+    assert!(!node.remembers() && verify(&node.data).receivers == 0);
+    let (nothing, log) = end_restore(&given);
+    assert!(nothing.code == Code::RecoveryDone && !node.remembers(), "{log}");
+    node.remove_data();
+    let (nothing, log) = end_restore(&given);
+    assert!(nothing.code == Code::RecoveryDone && !node.has_state_file(), "{log}");
     let (nothing, log) = end_restore(&given);
     assert!(nothing.code == Code::RecoveryDone && log.contains("nothing had to be ended"), "{log}");
-    assert!(!node.has_state_file());
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn check(case: &Case) -> Result<(), String> {
         "given up while a restore was running"
     } else if !allowed(case).contains(&outcome.code) {
         "another code than allowed"
-    } else if Path::new(&node.state_file).exists() {
+    } else if node.remembers() {
         "a state file is left"
     } else {
         return Ok(());

@@ -66,7 +66,7 @@ fn killed_with_the_create_in_hand_its_operation_comes_first() {
         .expect(1)
         .says("an operation that it may have started")
         .says("holds the remains of an earlier restore");
-    assert_eq!((api.creates(), node.has_state_file()), (1, false));
+    assert_eq!((api.creates(), node.remembers()), (1, false));
     node.remove_data();
     end(node.start(&api, &[]), &node, &api).expect(0);
     assert_eq!(api.creates(), 2);
@@ -145,7 +145,7 @@ fn a_left_over_operation_that_failed_leaves_no_0() {
     let id = api.operations()[0].id.clone();
     assert!(api.finish(&id, Status::Failed));
     end(node.start(&api, &[]), &node, &api).expect(1).says("holds the remains of an earlier restore");
-    assert_eq!((api.creates(), node.has_state_file()), (1, false));
+    assert_eq!((api.creates(), node.remembers()), (1, false));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_left_over_operation_that_the_api_no_longer_knows_hinders_only_where_files_l
         }
         let ended = end(node.start(&api, &[]), &node, &api);
         ended.expect(code).says("operation 20200101T000000 is unknown to the API");
-        assert_eq!((api.creates(), node.has_state_file()), (usize::from(!filled), false));
+        assert_eq!((api.creates(), node.remembers()), (usize::from(!filled), false));
     });
 }
 

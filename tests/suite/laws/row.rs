@@ -140,7 +140,8 @@ impl Row {
             }
         };
         expect("at once in the directory", api.max_parallel(&node.data) > 1, false);
-        expect("state file", node.has_state_file(), self.state_file);
+        let has_file = if ended.code() == 0 { node.has_state_file() } else { node.remembers() };
+        expect("state file", has_file, self.state_file);
         if let Some((what, after)) = self.after {
             expect(what, after(&node, &api), true);
         }

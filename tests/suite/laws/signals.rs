@@ -229,13 +229,18 @@ fn with_receivers(model: Model, extra: &[&str]) -> (Node, Api, Run) {
 }
 
 #[test]
-fn a_cancel_ends_the_restore_and_forgets_it() {
+fn a_cancel_ends_the_restore_and_says_so_in_the_state_file() {
     check_rows(SIGNALS.into_iter().take(2), |(signal, number)| {
         let (node, api, run) = with_receivers(restore().hold(), &PATIENT);
         run.signal(signal);
         run.end().expect(-number).says("cancelled");
         assert_eq!(api.operations()[0].status, Status::Failed);
-        assert!(!node.has_state_file(), "nothing of it is running any more");
+        assert!(!node.remembers(), "nothing of it is running any more");
+        assert!(
+            node.state().ends_with("{\"ended\":\"FAILED\"}\n"),
+            "what it has left is here: {}",
+            node.state()
+        );
     });
 }
 
@@ -246,7 +251,7 @@ fn a_cancel_ends_a_restore_that_barman_starts_again() {
     run.signal("TERM");
     run.end().expect(-15);
     assert_eq!(api.operations()[0].status, Status::Failed);
-    assert!(!node.has_state_file());
+    assert!(!node.remembers());
 }
 
 /// The state file shows the next run what is still running.
@@ -278,7 +283,7 @@ fn a_cancel_during_the_create_waits_for_the_reply_and_ends_the_restore() {
     let ended = run.end();
     ended.expect(-15).says("Created the recovery operation with ID");
     assert_eq!(api.operations()[0].status, Status::Failed, "{}", ended.log);
-    assert!(!node.has_state_file());
+    assert!(!node.remembers());
 }
 
 /// Barman may be slow to say so: the run ends all the same before Patroni kills it.

@@ -94,6 +94,16 @@ impl Node {
         Path::new(&self.state_file).exists()
     }
 
+    /// Whether the state file says that an operation may be running. One that has failed it names only where the data
+    /// directory holds what that has left.
+    pub fn remembers(&self) -> bool {
+        let said = self.state();
+        let has_ended = said.lines().last().is_some_and(|line| line.starts_with("{\"ended\":"));
+        let is_empty = fs::read_dir(&self.data).map_or(true, |mut entries| entries.next().is_none());
+        assert!(!(has_ended && is_empty), "a state file about an empty directory: {said}");
+        !said.is_empty() && !has_ended
+    }
+
     /// What the state file says; empty when it is not there.
     pub fn state(&self) -> String {
         fs::read_to_string(&self.state_file).unwrap_or_default()
