@@ -1,7 +1,6 @@
 //! Every reply of a recovery cut off behind each of its bytes, and with each of its bytes changed. Thousands of
 //! recoveries, so they run inside of the test, through the library.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use barman_recover::{Cancel, Code, Config, Event, Opt, run};
