@@ -60,6 +60,12 @@ class Observer:
         self.views: dict[str, View] = {}
         self.unguarded: set[str] = set()  # restores whose state file was removed by hand
         self.wiped: dict[str, float] = {}  # when a directory was last wiped by hand
+        # Nodes whose last run of the program got SIGKILL. Patroni then removes the directory; if Barman's next copy makes
+        # it again before Patroni calls the program, it is not called any more, and PostgreSQL is started beside Barman.
+        # No hook can prevent that. It is counted, and the node is made anew in the end, as an operator would.
+        self.uncalled: set[str] = set()
+        self.spoiled: dict[str, tuple[str, int]] = {}  # by which restore, and the inode of the directory
+        self.alone = 0  # how often that was seen
         self._writers = processes.Writers()
         self._tails: list[tuple[Tail, Callable[[str], None]]] = [
             (Tail(stack.journal), self._restore),
@@ -163,6 +169,7 @@ class Observer:
             return
         note, at, pid = self.stack.timeline.note, entry["at"], entry["pid"]
         if entry["event"] == "begin":
+            self.uncalled.discard(node.name)
             node.hooks.append(pid)
             waits = " for the operation of an earlier run" if "--operation-id" in entry["arguments"] else ""
             note(node.name, f"the program begins{waits}, pid {pid}", at)
@@ -171,6 +178,8 @@ class Observer:
         else:
             node.hooks = [hook for hook in node.hooks if hook != pid]
             self.exits[entry["code"]] += 1
+            if entry["code"] == -9:
+                self.uncalled.add(node.name)
             note(node.name, f"the program ends, pid {pid}, exit code {entry['code']}", at)
             # The program's last look and its end are not one moment: what was wiped in between it can't know.
             if entry["missing"] and at - self.wiped.get(node.name, 0) > 1:
@@ -196,6 +205,8 @@ class Observer:
         # A hook can't keep a Patroni that was killed from starting PostgreSQL; wait-for-restore before it can, by the
         # state file, and by nothing else. Where that was removed by hand in the middle of a restore, it can't know.
         guarded = view.writers.keys() - self.unguarded
+        if view.postgres and self._is_patronis(node, *guarded):
+            return
         if view.postgres and "basebackup" not in guarded and guarded and self._still(node, view, 1):
             if processes.postmaster(node.data) == view.postgres:
                 self._violation(3, node, f"PostgreSQL is running while {', '.join(guarded)} writes", *guarded)
@@ -205,9 +216,27 @@ class Observer:
         restore, number = self.filled.get(node.name, ("", 0))
         if number != processes.inode(node.data) or restore in self.unguarded:
             return
+        if self._is_patronis(node, restore):
+            return
         if restore in self.failed or restore in self.running:
             state = "failed" if restore in self.failed else "is running"
             self._violation(3, node, f"PostgreSQL is started on what restore {restore} left, which {state}", restore)
+
+    def _is_patronis(self, node: Node, *restores: str) -> bool:
+        """Whether Patroni has started PostgreSQL beside one of these without having called the program, see above."""
+        if node.name in self.uncalled:
+            for restore in restores:
+                if restore in self.failed or restore in self.running:
+                    self.uncalled.discard(node.name)
+                    self.alone += 1
+                    self.spoiled[node.name] = restore, processes.inode(node.data)
+                    what = f"Patroni starts PostgreSQL on what restore {restore} brings, and has called nothing"
+                    self.stack.timeline.note(node.name, what, show=True)
+        return self.is_spoiled(node) and self.spoiled[node.name][0] in restores
+
+    def is_spoiled(self, node: Node) -> bool:
+        """Whether that is what lies in the directory of the node."""
+        return node.name in self.spoiled and self.spoiled[node.name][1] == processes.inode(node.data)
 
     def _still(self, node: Node, view: View, least: int) -> bool:
         """The writers of at least so many restores that were seen are writing into this very directory now.
