@@ -236,7 +236,7 @@ def million(env, scratch):
 
 def many(scheme, seconds, env, scratch):
     def begin(count):
-        standin = Standin(scratch, "--duration-ms", str(seconds * 1000), "--unique-ids", tls=scheme == "https")
+        standin = Standin(scratch, "--duration-ms", str(seconds * 1000), "--fill", "--unique-ids", tls=scheme == "https")
         process = subprocess.Popen([OUT / "many", str(count), standin.url, "main", BACKUP, scratch], env=env,
                                    stdout=subprocess.PIPE, text=True)
         return standin, process

@@ -51,7 +51,8 @@ static void *recover(void *number)
         && (code = barman_recover_set_data_directory(recovery, directory)) == 0)
         code = barman_recover_run(recovery);
     if (code != BARMAN_RECOVER_RECOVERY_DONE && atomic_fetch_add(&failed, 1) == 0)
-        fprintf(stderr, "many: %s: %s\n", barman_recover_code_name(code), barman_recover_error_message(recovery));
+        fprintf(stderr, "many: %s: %s %s\n", barman_recover_code_name(code), barman_recover_error_message(recovery),
+                barman_recover_hint(recovery));
     barman_recover_free(recovery);
     atomic_fetch_sub(&running, 1);
     return NULL;

@@ -214,7 +214,10 @@ impl State {
         let is_open = record.as_ref().map(|record| record.ended.is_none());
         match (outcome.operation_state.may_be_running(), is_open) {
             (true, None | Some(false)) => Some("something may be running, and no state file says so".into()),
-            (false, Some(true)) => Some("nothing is running, and a state file says so".into()),
+            // An interrupt may come before it is quiet.
+            (false, Some(true)) if !ran.says("may still be writing") => {
+                Some("nothing is running, and a state file says so".into())
+            }
             (false, Some(false)) if outcome.code == Code::RecoveryDone => {
                 Some("done, and a state file is left".into())
             }

@@ -18,8 +18,16 @@ use crate::outcome::Code;
 const SCHEDULES: u64 = 3_000;
 const DEEP: u64 = 100_000;
 /// Schedules that once found something.
-const SEEDS: [u64; 7] =
-    [0, 1, 108_615_428_045_132, 111_673_444_714_667, 47_871_705_501_678, 52_639_119_241_783, u64::MAX];
+const SEEDS: [u64; 8] = [
+    0,
+    1,
+    108_615_428_045_132,
+    111_673_444_714_667,
+    114_654_151_970_906,
+    47_871_705_501_678,
+    52_639_119_241_783,
+    u64::MAX,
+];
 const STAGES: [Stage; 8] = [
     Stage::Begin,
     Stage::Version,
