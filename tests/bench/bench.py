@@ -235,6 +235,9 @@ def million(env, scratch):
 
 
 def many(scheme, seconds, env, scratch):
+    scratch = scratch / scheme
+    scratch.mkdir()
+
     def begin(count):
         standin = Standin(scratch, "--duration-ms", str(seconds * 1000), "--fill", "--unique-ids", tls=scheme == "https")
         process = subprocess.Popen([OUT / "many", str(count), standin.url, "main", BACKUP, scratch], env=env,
