@@ -1,6 +1,8 @@
 //! Which servers TLS trusts: rustls' own verifier decides, by the system's certificates and `--ca-file`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
+use std::thread;
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -11,11 +13,47 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, Sign
 
 pub(super) const NO_ROOTS: &str = "no certificates to trust were found";
 
+/// The system's certificates, while a verification in this process uses them: a thousand runs that begin together would
+/// read them a thousand times, at half a megabyte each.
+static SYSTEM: Mutex<Weak<RootCertStore>> = Mutex::new(Weak::new());
+const ASK_AGAIN: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: u32 = 200; // times that
+
+/// The system's certificates; one that can't be read or is broken is ignored. An error says why there are none.
+fn system() -> Result<Arc<RootCertStore>, String> {
+    let mut shared = shared();
+    if let Some(roots) = shared.as_ref().and_then(|shared| shared.upgrade()) {
+        return Ok(roots);
+    }
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        return Err(found.errors.first().map_or(String::new(), |error| format!(" ({error})")));
+    }
+    let roots = Arc::new(roots);
+    if let Some(shared) = &mut shared {
+        **shared = Arc::downgrade(&roots);
+    }
+    Ok(roots)
+}
+
+/// None where the lock is not free for a second: a process that was forked while it was held finds it so for ever.
+fn shared() -> Option<MutexGuard<'static, Weak<RootCertStore>>> {
+    for _ in 0..LONGEST_WAIT {
+        match SYSTEM.try_lock() {
+            Ok(shared) => return Some(shared),
+            Err(TryLockError::Poisoned(shared)) => return Some(shared.into_inner()),
+            Err(TryLockError::WouldBlock) => thread::sleep(ASK_AGAIN),
+        }
+    }
+    None
+}
+
 /// rustls' verifier, with one exception: a certificate that is itself trusted may call itself a CA. A plain `openssl
 /// req -x509` makes such certificates, and OpenSSL accepts them, as the trust is explicit.
 ///
-/// The system's certificates are read for each verification and not kept: with a session that is resumed, there is
-/// but one in a run, and a process with a thousand runs would hold them a thousand times.
+/// The system's certificates are read for each verification and not kept: as sessions are resumed, a run has only one.
 #[derive(Debug)]
 pub(super) struct Verifier {
     provider: Arc<CryptoProvider>,
@@ -27,16 +65,16 @@ impl Verifier {
         Verifier { provider, ca }
     }
 
-    /// What is trusted. A certificate of the system's that can't be read or is broken is ignored.
-    fn roots(&self) -> Result<RootCertStore, Error> {
-        let system = rustls_native_certs::load_native_certs();
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(self.ca.iter().cloned().chain(system.certs));
-        if roots.is_empty() {
-            let why = system.errors.first().map_or(String::new(), |error| format!(" ({error})"));
-            return Err(Error::General(format!("{NO_ROOTS}{why}")));
-        }
-        Ok(roots)
+    /// What is trusted: the system's certificates, and `--ca-file`.
+    fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
+        let mut roots = match system() {
+            Ok(roots) if self.ca.is_empty() => return Ok(roots),
+            Ok(roots) => RootCertStore::clone(&roots),
+            Err(why) if self.ca.is_empty() => return Err(Error::General(format!("{NO_ROOTS}{why}"))),
+            Err(_) => RootCertStore::empty(),
+        };
+        roots.add_parsable_certificates(self.ca.iter().cloned());
+        Ok(Arc::new(roots))
     }
 }
 
@@ -60,7 +98,7 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let roots = Arc::new(self.roots()?);
+        let roots = self.roots()?;
         let webpki =
             WebPkiServerVerifier::builder_with_provider(roots.clone(), self.provider.clone()).build();
         let webpki = webpki.map_err(|error| Error::General(error.to_string()))?;
