@@ -1,16 +1,16 @@
-//! Ends a run from another thread: promptly, both while it waits and during a request.
+//! Ends a run from another thread, promptly: also during waits and requests.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// Ends a run from any thread. Clones belong together, and there is no way back.
+/// Ends a run from any thread. Clones share one state, and a cancel can't be undone.
 ///
-/// A request that starts something, and that is under way, still has up to eight seconds for its reply.
+/// A request in flight that starts something still has up to eight seconds for its reply.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<Shared>);
 
-/// Why a run is to end before it is over.
+/// Why a run has to end early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interrupt {
     /// By [`Cancel::cancel`].
@@ -30,7 +30,7 @@ struct Shared {
 struct State {
     /// When the first call came. The reason may still become [`Interrupt::Cancelled`].
     interrupt: Option<(Interrupt, Instant)>,
-    /// The socket of the request under way, where an interrupt is to shut it down.
+    /// The socket of the request in flight, if an interrupt has to shut it down.
     socket: Weak<TcpStream>,
 }
 
@@ -41,13 +41,13 @@ impl Cancel {
         Cancel::default()
     }
 
-    /// Ends the run and the restore that it follows. After [`detach`](Self::detach): the restore too, if the run has
-    /// not ended yet. Takes locks, so it must not be called in a signal handler.
+    /// Ends the run and the restore that it follows. After [`detach`](Self::detach) it ends the restore too, if the
+    /// run has not ended yet. Takes locks, so it must not be called in a signal handler.
     pub fn cancel(&self) {
         self.end(Interrupt::Cancelled);
     }
 
-    /// Ends the run alone: a restore that is running continues on the Barman host. After [`cancel`](Self::cancel) it
+    /// Ends only the run: a restore that is running continues on the Barman host. After [`cancel`](Self::cancel) it
     /// does nothing. Takes locks, so it must not be called in a signal handler.
     pub fn detach(&self) {
         self.end(Interrupt::Detached);
@@ -59,7 +59,7 @@ impl Cancel {
         self.interrupt().is_some()
     }
 
-    /// Why the run is to end, and since when.
+    /// Why the run has to end, and since when.
     pub(crate) fn interrupt(&self) -> Option<(Interrupt, Instant)> {
         self.lock().interrupt
     }
@@ -78,7 +78,8 @@ impl Cancel {
         }
     }
 
-    /// Has an interrupt shut this socket down, instead of an earlier one. The interrupt that has come already.
+    /// Makes an interrupt shut down this socket, instead of the previous one. Returns the interrupt if there has been
+    /// one.
     pub(crate) fn watch(&self, socket: Weak<TcpStream>) -> Option<Interrupt> {
         let mut state = self.lock();
         state.socket = socket;
@@ -92,7 +93,7 @@ impl Cancel {
             *earlier = why;
         }
         if let Some(socket) = state.socket.upgrade() {
-            let _ = socket.shutdown(Shutdown::Both); // an error means that it is closed already
+            let _ = socket.shutdown(Shutdown::Both); // an error means that it is already closed
         }
         drop(state);
         self.0.changed.notify_all();

@@ -1,11 +1,11 @@
-//! Days and moments: of a reply's `Date`, of an operation's ID, and as Barman writes them. Pure.
+//! Dates: a reply's `Date` header, an operation's ID, and timestamps as Barman writes them. Pure.
 
 use time::OffsetDateTime;
 use time::format_description::StaticFormatDescription;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-// Of bytes, as texts are what is printed.
+// Byte strings, because string literals are listed as messages in the documentation.
 /// `Sun, 22 Nov 2026 10:22:57 GMT`
 const HEADER: StaticFormatDescription = format_description!(
     b"[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
@@ -13,20 +13,20 @@ const HEADER: StaticFormatDescription = format_description!(
 /// `20261122T102257`
 const ID: StaticFormatDescription = format_description!(b"[year][month][day]T[hour][minute][second]");
 
-/// An operation that is older than this belongs to no create of now.
+/// An operation older than this can't come from a recent create.
 const RECENT_DAYS: i64 = 2;
 
-/// A day, counted from 1970-01-01.
+/// A day, as the number of days since 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Date(i64);
 
 impl Date {
-    /// Of a header `Date`.
+    /// From a `Date` header.
     pub(crate) fn of_header(text: &str) -> Option<Date> {
         Date::parse(text.trim(), HEADER)
     }
 
-    /// Of an operation's ID. By Barman's local time, so that it may be a day off.
+    /// From an operation's ID. IDs use Barman's local time, so this may be a day off.
     fn of_id(id: &str) -> Option<Date> {
         Date::parse(id, ID)
     }
@@ -37,7 +37,7 @@ impl Date {
     }
 }
 
-/// A moment as Barman writes it.
+/// A timestamp as Barman writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Moment(String);
 
@@ -46,19 +46,19 @@ impl Moment {
         Moment(text)
     }
 
-    /// As Barman wrote it.
+    /// The text that Barman wrote.
     pub(crate) fn text(&self) -> &str {
         &self.0
     }
 
-    /// Seconds since 1970-01-01, if its time zone is known: `2026-11-22T13:34:30.680354+00:00`, also with a blank
-    /// in place of the `T`.
+    /// Seconds since 1970-01-01, if the time zone is known: `2026-11-22T13:34:30.680354+00:00`, also with a space
+    /// instead of the `T`.
     pub(crate) fn unix(&self) -> Option<i64> {
         OffsetDateTime::parse(&self.0, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
     }
 }
 
-/// Whether the operation of this ID is not older than two days. An ID that is not a time may be of any.
+/// Whether the operation with this ID is at most two days old. An ID that is not a timestamp may be of any age.
 pub(crate) fn is_recent(id: &str, now: Date) -> bool {
     Date::of_id(id).is_none_or(|day| day.0 >= now.0 - RECENT_DAYS)
 }

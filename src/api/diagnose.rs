@@ -1,6 +1,6 @@
-//! What the API's `GET /diagnose` says of one Barman server: its backups, configuration and state. It has everything
-//! that Barman knows of every server in one body; the API has no call about one backup. Only what belongs to the
-//! server is looked into. Pure.
+//! What the API's `GET /diagnose` says about one Barman server: its backups, configuration and state. One body holds
+//! everything that Barman knows about every server, as the API has no call for a single backup. Only the part about
+//! this server is parsed. Pure.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,17 +14,17 @@ use crate::api::date::Moment;
 use crate::api::fields::Fields;
 use crate::text::{first_few, one_line};
 
-/// A backup takes about 1.7 kB of the body and a server 15 kB: 16 MiB are 100 servers that keep 85 backups each,
-/// and still fit into a small process for the moment that they are looked at.
+/// A backup takes about 1.7 kB of the body and a server 15 kB. 16 MiB hold 100 servers with 85 backups each, and a
+/// small process can afford that for the moment it takes to parse them.
 pub(crate) const LIMIT: usize = 16 << 20;
 
-/// What is known of one server. What is odd or missing in the body is `None` here.
+/// What is known about one server. Anything missing or unexpected in the body is `None` here.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Diagnosis {
     pub(crate) barman: Barman,
     pub(crate) config: ServerConfig,
     pub(crate) status: ServerStatus,
-    /// The WAL file that was archived last, of any timeline.
+    /// The WAL file that was archived last, on any timeline.
     pub(crate) last_wal: Option<LastWal>,
     /// Oldest first, whatever their status.
     pub(crate) backups: Vec<Backup>,
@@ -51,24 +51,24 @@ impl Barman {
         Some((parts.next()??, parts.next()??))
     }
 
-    /// How long before its answer this was, in seconds since 1970.
+    /// The time from `unix`, in seconds since 1970, to the answer.
     pub(crate) fn age(&self, unix: i64) -> Option<Duration> {
         let age = self.now.as_ref()?.unix()?.checked_sub(unix)?;
         u64::try_from(age).ok().map(Duration::from_secs)
     }
 }
 
-/// Of the server's configuration what matters to a restore.
+/// The parts of the server's configuration that matter to a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ServerConfig {
     pub(crate) parallel_jobs: Option<u32>,
-    /// How often a failed copy is begun anew, into whatever is at its path then.
+    /// How often Barman repeats a failed copy, into whatever is at the path by then.
     pub(crate) basebackup_retry_times: Option<u32>,
-    /// Whether a restore into a directory that is not empty goes on.
+    /// Whether a restore proceeds in a directory that is not empty.
     pub(crate) delta_restore: bool,
 }
 
-/// The server's `PostgreSQL`, as Barman saw it while it answered. Of archiving it knows only with `archiver = on`.
+/// The server's `PostgreSQL`, as Barman saw it when it answered. It knows about archiving only with `archiver = on`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ServerStatus {
     pub(crate) connection_error: Option<String>,
@@ -82,18 +82,18 @@ pub(crate) struct ServerStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LastWal {
     pub(crate) name: String,
-    /// When it came to the Barman host; seconds since 1970 by its clock.
+    /// When it reached the Barman host, in seconds since 1970 by that host's clock.
     pub(crate) unix: i64,
 }
 
-/// A backup, as far as a restore is concerned.
+/// The parts of a backup that matter to a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Backup {
-    /// Its real ID, whatever alias was asked for.
+    /// Its real ID, even if an alias was asked for.
     pub(crate) id: String,
-    /// Barman's word for its state: DONE, FAILED, ...
+    /// The state that Barman gives: DONE, FAILED, ...
     pub(crate) status: String,
-    /// What a restore writes, without the WAL, if Barman knows it.
+    /// Bytes that a restore writes, without WAL, if Barman knows.
     pub(crate) bytes: Option<u64>,
     pub(crate) begin_time: Option<Moment>,
     pub(crate) end_time: Option<Moment>,
@@ -101,12 +101,12 @@ pub(crate) struct Backup {
     pub(crate) system_id: Option<u64>,
     /// `rsync`, `postgres`, ...
     pub(crate) mode: Option<String>,
-    /// Whether it is restored as it lies there: not compressed, encrypted or incremental.
+    /// Whether it is restored exactly as stored: not compressed, encrypted or incremental.
     pub(crate) is_plain: bool,
     pub(crate) tablespaces: Vec<Tablespace>,
 }
 
-/// A tablespace outside of the data directory. A restore writes it to the same location.
+/// A tablespace outside the data directory. A restore writes it to the same location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tablespace {
     pub(crate) name: String,
@@ -132,10 +132,10 @@ impl fmt::Display for PgVersion {
     }
 }
 
-/// Why nothing is known of a backup.
+/// Why nothing is known about a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unknown {
-    /// The answer is not what Barman writes.
+    /// The answer is not in Barman's format.
     Answer(String),
     Server(String),
     Backup(String),
@@ -149,7 +149,7 @@ impl fmt::Display for Unknown {
 }
 
 impl Backup {
-    /// Whether its files are whole, so that it can be restored.
+    /// Whether its files are complete, so that it can be restored.
     pub(crate) fn is_complete(&self) -> bool {
         matches!(self.status.as_str(), "DONE" | "WAITING_FOR_WALS")
     }
@@ -157,7 +157,7 @@ impl Backup {
     fn read(id: String, raw: &RawValue) -> Backup {
         let fields = Fields::of(Some(raw));
         let (size, cluster_size) = (fields.number("size"), fields.number("cluster_size"));
-        // Of a compressed or incremental backup the size is less than what is restored from it.
+        // For a compressed or incremental backup the size is smaller than what a restore writes.
         let less = fields.get("compression").is_some() || fields.get("parent_backup_id").is_some();
         Backup {
             id,
@@ -175,7 +175,7 @@ impl Backup {
 }
 
 impl Diagnosis {
-    /// Reads what the body says of this server.
+    /// Parses what the body says about this server.
     pub(crate) fn read(body: &[u8], server: &str) -> Result<Diagnosis, Unknown> {
         #[derive(Deserialize)]
         struct Body<'a> {
@@ -206,7 +206,7 @@ impl Diagnosis {
         let server: Server = serde_json::from_str(raw.get()).map_err(unreadable)?;
         let mut backups: Vec<Backup> =
             server.backups.into_iter().map(|(id, raw)| Backup::read(id, raw)).collect();
-        backups.sort_unstable_by(|one, other| one.id.cmp(&other.id)); // an ID is the time of its backup
+        backups.sort_unstable_by(|one, other| one.id.cmp(&other.id)); // the ID is the time of the backup
         Ok(Diagnosis {
             barman: barman(&Fields::of(body.global)),
             config: config(&Fields::of(server.config)),
@@ -221,8 +221,8 @@ impl Diagnosis {
         self.backups.iter().rfind(|backup| backup.is_complete())
     }
 
-    /// The backup of this ID or alias. Aliases mean what they mean to the API: latest and oldest are of those that
-    /// can be restored.
+    /// The backup with this ID or alias. Aliases mean the same as in the API: latest and oldest choose among the
+    /// backups that can be restored.
     pub(crate) fn backup(&self, name: &str) -> Result<&Backup, Unknown> {
         let mut all = self.backups.iter();
         let found = match name {

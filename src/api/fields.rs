@@ -1,4 +1,5 @@
-//! Fields of a JSON object that may be missing or of another type: what can't be read is as good as missing. Pure.
+//! Fields of a JSON object that may be missing or have an unexpected type: an unreadable field counts as missing.
+//! Pure.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -19,18 +20,18 @@ impl Fields {
         Fields(self.get(key).cloned().unwrap_or_default())
     }
 
-    /// A field that is there and not `null`.
+    /// A field that is present and not `null`.
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    /// Every field that is an object itself.
+    /// Every field whose value is an object.
     pub(crate) fn objects(self) -> impl Iterator<Item = Fields> {
         let map = if let Value::Object(map) = self.0 { map } else { serde_json::Map::new() };
         map.into_iter().map(|(_, value)| Fields(value)).filter(|fields| fields.0.is_object())
     }
 
-    /// A text as it is: a path, for example. An empty one is as good as missing.
+    /// A text as it is, a path for example. An empty one counts as missing.
     pub(crate) fn exact(&self, key: &str) -> Option<String> {
         self.get(key)?.as_str().filter(|text| !text.is_empty()).map(Into::into)
     }
@@ -41,7 +42,7 @@ impl Fields {
         Some(line).filter(|line| !line.is_empty())
     }
 
-    /// A whole number, perhaps written as a text; of a fraction its whole part.
+    /// A whole number, possibly written as a text; fractions are cut off.
     pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
         let text = as_text(self.get(key)?)?;
         text.trim().split('.').next()?.parse().ok()
@@ -55,7 +56,7 @@ impl Fields {
         self.line(key).map(Moment::new)
     }
 
-    /// Whether a list has this word: a JSON array, or a text with commas or blanks between.
+    /// Whether a list contains this word: a JSON array, or a text separated by commas or spaces.
     pub(crate) fn has_word(&self, key: &str, word: &str) -> bool {
         let is_in = |text: &str| text.split(|c: char| c == ',' || c.is_whitespace()).any(|one| one == word);
         match self.get(key) {

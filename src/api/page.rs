@@ -1,8 +1,8 @@
-//! The text of an HTML page, as servers send one with an error. Pure.
+//! The text of an HTML error page. Pure.
 
 /// The text of the first `<p>` (or else `<title>`) of a page, tags removed and entities decoded.
 pub(crate) fn page_text(page: &str) -> String {
-    let lower = page.to_ascii_lowercase(); // same length: byte positions hold for both
+    let lower = page.to_ascii_lowercase(); // same length, so byte positions hold for both
     let inside = |tag: &str| {
         let open = lower.find(&format!("<{tag}>"))? + tag.len() + 2;
         let rest = page.get(open..)?;

@@ -1,4 +1,4 @@
-//! What each reply of the API means, by its status and body alone, whatever its content type. Pure.
+//! What each reply of the API means, from its status and body alone; the content type is ignored. Pure.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::config::url::Url;
 use crate::outcome::OperationState;
 use crate::text::one_line;
 
-/// An answer of the API, or of something before it.
+/// An answer from the API, or from a proxy in front of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
-    /// Why the body is not whole, if it isn't.
+    /// Why the body is incomplete, if it is.
     pub(crate) cut: Option<String>,
     pub(crate) retry_after: Option<Duration>,
     /// The day on which it was sent, by the sender's clock.
@@ -29,18 +29,18 @@ pub(crate) struct Reply {
 /// No reply came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TransportError {
-    /// Whether the request may have been processed: it was sent whole.
+    /// Whether the request may have been processed, because all of it was sent.
     pub(crate) sent: bool,
-    /// Whether it was a timeout, while the API may have been at work.
+    /// Whether it was a timeout while the API may have been processing the request.
     pub(crate) timed_out: bool,
-    /// Whether asking again can't help (wrong certificate, ...).
+    /// Whether a retry can't help (wrong certificate, ...).
     pub(crate) permanent: bool,
     pub(crate) text: String,
     pub(crate) hint: String,
 }
 
 impl TransportError {
-    /// Nothing left this node.
+    /// Nothing was sent.
     pub(crate) fn unsent(permanent: bool, text: impl Into<String>, hint: &str) -> TransportError {
         TransportError { sent: false, timed_out: false, permanent, text: text.into(), hint: hint.into() }
     }
@@ -69,7 +69,7 @@ impl From<Status> for OperationState {
 pub(crate) enum OperationKind {
     Recovery,
     ConfigSwitch,
-    /// Whatever it does.
+    /// Any kind.
     Any,
 }
 
@@ -83,7 +83,7 @@ impl OperationKind {
         }
     }
 
-    /// The same at the beginning of a sentence.
+    /// The same at the start of a sentence.
     pub(crate) fn capitalized(self) -> &'static str {
         match self {
             OperationKind::Recovery => "Recovery",
@@ -97,18 +97,18 @@ impl OperationKind {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Listed {
     pub(crate) id: String,
-    /// The API's word for what it does; "" when it doesn't say.
+    /// What the API calls its kind; "" if it doesn't say.
     #[serde(default, rename = "type", deserialize_with = "or_empty")]
     pub(crate) kind: String,
 }
 
-/// A `null` is as good as nothing.
+/// `null` counts as missing.
 fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// What the page of an error within the API says. That error comes before anything is started; a 500 of gunicorn,
-/// whose worker was killed, does not.
+/// The text of the page for an error inside the API. Such an error happens before anything is started, unlike a 500
+/// from gunicorn when its worker was killed.
 const OWN_ERROR: &str = "The server encountered an internal error and was unable to complete your request";
 
 /// What the reply to a create means.
@@ -116,16 +116,16 @@ const OWN_ERROR: &str = "The server encountered an internal error and was unable
 pub(crate) enum Created {
     /// The operation is running under this ID.
     Named(String),
-    /// Nothing was started, and asking again gives the same answer.
+    /// Nothing was started, and a retry gives the same answer.
     Refused(String),
-    /// Nothing was started; asking again may help (two creates in one second, for example).
+    /// Nothing was started; a retry may help (two creates in the same second, for example).
     NotStarted(String),
     /// An operation may have been started.
     InDoubt(String),
 }
 
 impl Reply {
-    /// `/status`: `Ok` when the API is up; otherwise whether asking again may help, and why.
+    /// `/status`: `Ok` when the API is up; otherwise whether a retry may help, and why it is not up.
     pub(crate) fn api_ok(&self) -> Result<(), (bool, String)> {
         match (self.status, self.json::<String>()) {
             (200, Ok(word)) if word == "OK" => Ok(()),
@@ -149,7 +149,7 @@ impl Reply {
             (200..=299, Err(why)) => {
                 Created::InDoubt(format!("HTTP {} without an operation ID ({why})", self.status))
             }
-            // A refusal names no operation: this reply contradicts itself.
+            // A refusal that names an operation contradicts itself.
             (_, Ok(_)) => Created::InDoubt(format!("HTTP {} with an operation ID", self.status)),
             (408 | 429, Err(_)) => Created::NotStarted(self.says()),
             (300..=499, Err(_)) => Created::Refused(self.says()),
@@ -158,7 +158,7 @@ impl Reply {
         }
     }
 
-    /// The status of the operation that was asked about, or why this answer does not have it.
+    /// The status of the operation that was asked about, or why this answer doesn't give it.
     pub(crate) fn operation(&self) -> Result<Status, String> {
         #[derive(Deserialize)]
         struct Body {
@@ -172,7 +172,7 @@ impl Reply {
         }
     }
 
-    /// The IDs of everything that may be of this kind: of a type that is not known, too.
+    /// The IDs of all operations that may be of this kind, including those of unknown type.
     pub(crate) fn ids(&self, kind: OperationKind) -> Result<Vec<String>, String> {
         let may_be = |word: &str| match kind {
             OperationKind::Recovery => !matches!(word, SWITCH | "config_update"),
@@ -193,7 +193,7 @@ impl Reply {
         if sound { Ok(operations) } else { Err("an invalid operation ID".into()) }
     }
 
-    /// What the reply to `Diagnose` says of this server.
+    /// What the reply to `Diagnose` says about this server.
     pub(crate) fn diagnosis(&self, server: &str) -> Result<Diagnosis, Unknown> {
         match (self.status, &self.cut) {
             (200, None) => Diagnosis::read(&self.body, server),
@@ -202,7 +202,7 @@ impl Reply {
         }
     }
 
-    /// What a good answer says.
+    /// The content of a good answer.
     fn expected<'a, T: Deserialize<'a>>(&'a self) -> Result<T, String> {
         if self.status != 200 {
             return Err(self.says());
@@ -218,8 +218,8 @@ impl Reply {
         })
     }
 
-    /// Status and the server's own words: where it sends us, `error` of a JSON reply, or the text of an HTML
-    /// page's `<p>`.
+    /// The HTTP status and the server's own words: the target of a redirect, `error` of a JSON reply, or the `<p>` of
+    /// an HTML page.
     pub(crate) fn says(&self) -> String {
         #[derive(Deserialize)]
         struct Body {
@@ -232,7 +232,7 @@ impl Reply {
             Ok(body) => one_line(&body.error),
             Err(_) => one_line(&page_text(&String::from_utf8_lossy(&self.body))),
         };
-        // The API repeats the status: "404 Not Found: Server 'x' does not exist".
+        // The API repeats the status in its text: "404 Not Found: Server 'x' does not exist".
         let status = self.status.to_string();
         let words = words
             .strip_prefix(&status)
@@ -242,7 +242,7 @@ impl Reply {
     }
 }
 
-/// Whether this can be asked about and logged.
+/// Whether this ID can be put into a request and a log line.
 fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= 200 && !id.chars().any(char::is_control)
 }

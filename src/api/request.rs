@@ -21,14 +21,14 @@ pub(crate) enum Request {
     Diagnose,
 }
 
-/// What is asked of Barman with a create.
+/// What a create asks of Barman.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewRecovery {
-    /// An ID, or a word that the API knows.
+    /// An ID, or an alias that the API knows.
     pub(crate) backup_id: String,
     /// The command with which Barman reaches this node.
     pub(crate) ssh_command: String,
-    /// Absolute.
+    /// An absolute path.
     pub(crate) data_directory: String,
 }
 
@@ -41,10 +41,10 @@ impl From<&Restore> for NewRecovery {
 
 pub(crate) const SWITCH: &str = "config_switch";
 
-/// A body of more than this is no status, operation or error.
+/// A status, operation or error is never larger than this.
 const SMALL: usize = 1 << 20;
-/// The list holds every operation ever, at about 44 bytes each: 8 MiB are 190,000 of them, one an hour for
-/// 20 years, and still fit into a small process.
+/// The list holds every operation ever started, at about 44 bytes each: 8 MiB are 190,000 of them, one an hour for 20
+/// years, and still fit into a small process.
 const LIST: usize = 8 << 20;
 
 impl Request {
@@ -92,12 +92,12 @@ impl Request {
             }
             _ => return None,
         };
-        Some(body.unwrap_or_default()) // strings always serialize
+        Some(body.unwrap_or_default()) // serializing strings never fails
     }
 
     pub(crate) fn timeout(&self, connection: &Connection) -> Duration {
         match self {
-            // Barman connects to every PostgreSQL for it.
+            // Barman connects to every PostgreSQL server for it.
             Request::Create(_) | Request::Switch(_) | Request::Diagnose => connection.create_timeout,
             _ => connection.request_timeout,
         }

@@ -1,4 +1,4 @@
-//! The backups of a Barman server, so that nobody needs the Barman host to choose one. Asks only.
+//! The backups of a Barman server, so that nobody has to log in on the Barman host to choose one. Read-only.
 
 use serde::Serialize;
 
@@ -19,18 +19,17 @@ use crate::world::host::Host;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Backup {
-    /// Its ID, which is what the option `backup-id` takes.
+    /// Its ID, as the option `backup-id` takes it.
     pub id: String,
-    /// Barman's word for its state: `DONE`, `FAILED`, `WAITING_FOR_WALS`, ...
+    /// The state that Barman gives: `DONE`, `FAILED`, `WAITING_FOR_WALS`, ...
     pub status: String,
     /// Whether it can be restored.
     pub is_complete: bool,
-    /// When it was begun and when it was complete, as Barman writes it: `2026-11-22T13:34:30.680354+00:00`; `None` where
-    /// Barman does not say it.
+    /// When it began, as Barman writes it: `2026-11-22T13:34:30.680354+00:00`; `None` if Barman does not say.
     pub begin_time: Option<String>,
-    /// See `begin_time`.
+    /// When it was complete, in the same format.
     pub end_time: Option<String>,
-    /// What a restore writes, without WAL, in bytes.
+    /// Bytes that a restore writes, without WAL.
     pub bytes: Option<u64>,
     /// The version of PostgreSQL: `15.18`.
     pub version: Option<String>,
@@ -40,12 +39,12 @@ pub struct Backup {
 
 /// Lists the backups of the Barman server, whatever their status, the newest first; blocks.
 ///
-/// Asks `GET /diagnose`, for which Barman looks at all its servers and connects to their PostgreSQL: it may take as
+/// Asks `GET /diagnose`, for which Barman examines all its servers and connects to their PostgreSQL: it may take as
 /// long as the option `create-timeout` allows. `on_event` is called on this thread; `cancel` ends the call from
-/// another.
+/// another thread.
 ///
 /// # Errors
-/// An option is missing or wrong, or the API gives no list of this server's backups.
+/// An option is missing or wrong, or the API does not list this server's backups.
 pub fn backups(
     config: &Config,
     cancel: &Cancel,

@@ -1,5 +1,5 @@
-//! Ends a restore that nobody follows any more: the run that started it was killed, or has given up. It does to the
-//! restore what a cancelled run does, and touches nothing but the rsync receivers in the data directory.
+//! Ends a restore that nobody follows any more because its run was killed or gave up. It does the same to the restore
+//! as a cancelled run does, and signals nothing but the rsync receivers in the data directory.
 
 use std::time::Duration;
 
@@ -21,28 +21,28 @@ use crate::world::journal::{Lock, Record};
 use crate::world::snapshot::Snapshot;
 use crate::world::{Interrupt, World};
 
-/// Without a receiver for so long: nobody writes any more.
+/// Nobody writes any more when there has been no receiver for this long.
 const QUIET: Duration = Duration::from_secs(2);
-/// Between two looks for receivers.
+/// Time between two searches for receivers.
 const LOOKS: Duration = Duration::from_millis(250);
-/// How long receivers that have got SIGTERM may live, the API may be away, and an operation without receivers may stay
-/// in progress: Barman copies again after 30 s where it is configured to.
+/// How long receivers may live after SIGTERM, the API may be unreachable, and an operation without receivers may stay
+/// in progress: Barman copies again after 30 s if it is configured to.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ends a restore into the data directory whose own run is gone; blocks.
 ///
-/// Needs the option `data-directory` alone. It sends SIGTERM to the rsync receivers in the data directory, again until
-/// none has been there for two seconds. Where `api-url` and `barman-server` are given, and the state file names an
-/// operation of theirs, it first does so until Barman says that this has ended, and then removes the state file, unless
-/// the data directory holds what the restore has left. What it does it reports as events, on this thread; `cancel`
-/// ends it from another.
+/// Needs only the option `data-directory`. It sends SIGTERM to the rsync receivers in the data directory until there
+/// has been none for two seconds. If `api-url` and `barman-server` are given, and the state file names an operation
+/// of theirs, it first does this until Barman says that the operation has ended. Then it removes the state file,
+/// unless the data directory holds remains of the restore. It reports what it does as events, on this thread;
+/// `cancel` ends it from another thread.
 ///
 /// The code of the outcome is
 /// - [`Code::RecoveryDone`]: nothing writes into the data directory (any more);
-/// - [`Code::RecoveryFailed`]: the receivers don't end, or Barman does not say for a minute that the operation has ended;
-/// - [`Code::HttpError`]: the API does not say for a minute what became of the operation;
-/// - [`Code::Busy`]: the run that follows the restore is alive: nothing was ended, as that run is what to cancel;
-/// - [`Code::InvalidArgument`], [`Code::Cancelled`], [`Code::TimedOut`]: as of a recovery.
+/// - [`Code::RecoveryFailed`]: the receivers don't end, or Barman does not report the operation's end for a minute;
+/// - [`Code::HttpError`]: the API has not said for a minute what became of the operation;
+/// - [`Code::Busy`]: the run that follows the restore is alive, so nothing was ended: cancel that run instead;
+/// - [`Code::InvalidArgument`], [`Code::Cancelled`], [`Code::TimedOut`]: as for a recovery.
 pub fn end_restore(
     config: &Config,
     cancel: &Cancel,
@@ -67,7 +67,7 @@ fn opened(config: &Config, host: &Host) -> Result<(Here, Option<Connection>, Res
     Ok((world, api, restore))
 }
 
-/// What is known in the end.
+/// What is known at the end.
 #[derive(Default)]
 struct Known {
     operation_id: Option<String>,
@@ -143,7 +143,7 @@ fn end(
     Ok(())
 }
 
-/// Keeps other runs out, and reads what the state file says. A run that has it is alive.
+/// Keeps other runs out, and reads the state file. If another run holds it, that run is alive.
 fn lock(world: &mut dyn World, restore: &Restore) -> Result<Option<Record>, End> {
     let Some(journal) = world.journal() else { return Ok(None) };
     let (path, lock) = (journal.path(), journal.lock());
@@ -181,7 +181,7 @@ fn is_theirs(record: &Record, api: &Connection) -> bool {
     record.run.api_url == api.api_url.to_string() && record.run.barman_server == api.barman_server
 }
 
-/// Follows the operation as one whose data can't count any more: its receivers are ended until it has ended.
+/// Follows the operation with its data already written off: its receivers are ended until it has ended.
 fn end_operation(
     world: &mut dyn World,
     api: &Connection,
@@ -202,7 +202,7 @@ fn end_operation(
     Ok(())
 }
 
-/// Ends receivers until none has been here for a while; whether there was one.
+/// Ends receivers until there has been none for a while. Returns whether there was one.
 fn end_receivers(world: &mut dyn World, restore: &Restore) -> Result<bool, End> {
     let began = world.now();
     let (mut last, mut any) = (began, false);

@@ -1,8 +1,8 @@
-//! Switches the configuration of a Barman server at a role change. It keeps no state file: Patroni kills a callback
-//! when the next one comes, which then has the last word.
+//! Switches the configuration of a Barman server after a role change. It keeps no state file: Patroni kills a
+//! callback when the next one starts, and the last callback wins.
 //!
-//! A switch is not repeated blindly either: applying a model twice would be harmless, were it not for those that may
-//! be switched to in between. After a lost reply, what is new in the list is followed first.
+//! A switch is not retried blindly either: applying a model twice is harmless, but another model may have been
+//! applied in between. After a lost reply it first follows the new operations in the list.
 
 use std::time::Duration;
 
@@ -26,13 +26,13 @@ use crate::world::here::Here;
 use crate::world::host::Host;
 use crate::world::{Interrupt, World};
 
-/// Longest wait between two polls, as Python's.
+/// Longest wait between two polls, as in the Python program.
 const LOOP_WAIT: Duration = Duration::from_secs(5);
 
 /// Switches the configuration of a Barman server, if the node's new role is one for that; blocks.
 ///
-/// `role` is the word with which Patroni calls `on_role_change`. `on_event` is called on this thread. `cancel`
-/// ends the run from another thread; it leaves nothing behind but what the API does.
+/// `role` is the word with which Patroni calls `on_role_change`. `on_event` is called on this thread. `cancel` ends
+/// the run from another thread; a switch that the API has started goes on.
 pub fn config_switch(
     config: &Config,
     role: &str,
@@ -89,7 +89,7 @@ fn switched(run: &mut Run, change: &Change) -> Result<(), End> {
     }
 }
 
-/// Nothing but the API shows how a switch ended.
+/// Only the API can tell how a switch ended.
 fn judge(run: &mut Run, ended: &[Ended]) -> Result<(), End> {
     let is_done = ended.iter().all(|ended| ended.fate == Fate::Done);
     let id = match ended {

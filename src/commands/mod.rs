@@ -12,7 +12,7 @@ use crate::event::{Event, Level};
 use crate::outcome::Outcome;
 use crate::world::host::Host;
 
-/// Reports why a run has not begun.
+/// Reports why a run could not begin.
 fn not_begun<C>(host: &Host, level: Level, code: C, why: &str) -> Outcome<C> {
     host.report(Event::log(level, why));
     Outcome::not_begun(code, why)

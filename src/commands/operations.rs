@@ -1,4 +1,4 @@
-//! What the API knows of a server's operations: the list, one of them, and waiting for its end. Asks only.
+//! What the API knows about a server's operations: the list, a single one, and waiting for one to end. Read-only.
 
 use std::time::Duration;
 
@@ -20,16 +20,16 @@ use crate::world::Interrupt;
 use crate::world::here::Here;
 use crate::world::host::Host;
 
-/// An operation of the API; serialized in its words.
+/// An operation of the API, serialized in the API's words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Operation {
-    /// Its ID, which is the time of its start in the Barman host's time zone.
+    /// Its ID, which is its start time in the Barman host's time zone.
     pub id: String,
-    /// The API's word for what it does: `recovery`, `config_switch`, ...; "" when it doesn't say.
+    /// What the API calls its kind: `recovery`, `config_switch`, ...; "" if it doesn't say.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its state; none when the API did not give it.
+    /// Its state; `None` if the API did not give it.
     #[serde(rename = "status")]
     pub state: Option<OperationState>,
 }
@@ -62,7 +62,7 @@ impl std::fmt::Display for OperationsError {
 impl std::error::Error for OperationsError {}
 
 impl OperationsError {
-    /// The code that stands for it.
+    /// The matching code.
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
@@ -89,7 +89,7 @@ impl From<ConfigError> for OperationsError {
     }
 }
 
-/// Asks for the operations of one server. Each call blocks.
+/// Asks about the operations of one server. Each call blocks.
 pub struct Operations {
     connection: Connection,
     loop_wait: Duration,
@@ -117,11 +117,11 @@ impl Operations {
         Ok(Operations { connection, loop_wait: config.loop_wait(), world })
     }
 
-    /// The newest operations, at most so many, the newest first. Asks for the state of each.
+    /// The newest operations, newest first, at most this many. Asks for the state of each.
     ///
     /// # Errors
-    /// The list could not be obtained, or the API could not be reached any more. A state that it did not give is
-    /// none.
+    /// The list could not be obtained, or the API could not be reached any more. A state that the API did not give is
+    /// `None`.
     pub fn list(&mut self, newest: usize) -> Result<Vec<Operation>, OperationsError> {
         self.run(|run| {
             let mut operations = listed(run)?;
@@ -179,7 +179,7 @@ pub(crate) fn of_end(end: End) -> OperationsError {
     }
 }
 
-/// Every operation; whatever is in the reply ends up in a terminal.
+/// Every operation, sanitized: whatever is in the reply ends up in a terminal.
 fn listed(run: &mut Run) -> Result<Vec<Operation>, End> {
     let reply = ask(run, &Request::List)?;
     let listed = reply.operations().map_err(|why| {
@@ -192,12 +192,12 @@ fn listed(run: &mut Run) -> Result<Vec<Operation>, End> {
         .collect())
 }
 
-/// What the operation does; none where the API does not know it.
+/// The kind of the operation; `None` if the API does not know it.
 fn kind(run: &mut Run, id: &str) -> Result<Option<String>, End> {
     Ok(listed(run)?.into_iter().find(|operation| operation.id == id).map(|operation| operation.kind))
 }
 
-/// Asks a question, again while that may help.
+/// Asks a question, with retries as long as they may help.
 pub(crate) fn ask(run: &mut Run, request: &Request) -> Result<Reply, End> {
     let mut left = run.connection.max_retries.max(1);
     loop {

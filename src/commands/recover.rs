@@ -12,8 +12,8 @@ use crate::world::host::Host;
 
 /// Runs one recovery to its end; blocks.
 ///
-/// `on_event` is called on this thread. `cancel` ends the run, and the restore, from another thread. Options that are
-/// missing, wrong or don't fit together end it with [`Code::InvalidArgument`] before anything is sent.
+/// `on_event` is called on this thread. `cancel` ends the run, and the restore, from another thread. If options are
+/// missing, wrong or incompatible, it ends with [`Code::InvalidArgument`] before anything is sent.
 pub fn run(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'static) -> Outcome {
     let host = Host::new(on_event, cancel.clone());
     let opened = config.connection(Command::Recover).and_then(|connection| {

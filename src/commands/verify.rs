@@ -1,4 +1,4 @@
-//! What a restore has left in the data directory: offline, with neither API nor state file. Looks only.
+//! What a restore has left in the data directory. Works offline, without API and state file. Read-only.
 
 use std::fs;
 use std::path::Path;
@@ -31,12 +31,12 @@ pub enum RestoreState {
     /// Barman is writing into it, or something in it has just changed.
     #[serde(rename = "being written")]
     BeingWritten,
-    /// Files without the last mark of a restore: one that was cut off, or data that Barman did not restore.
+    /// Files without Barman's last mark: a restore that was cut off, or data that Barman did not restore.
     Incomplete,
     /// PostgreSQL is running in it, or has been started in it since the restore.
     #[serde(rename = "in use")]
     InUse,
-    /// Nothing: it is missing, empty, no directory, or can't be seen.
+    /// Nothing: it is missing, empty, not a directory, or can't be seen.
     #[serde(rename = "none")]
     Nothing,
 }
@@ -55,36 +55,36 @@ impl RestoreState {
     }
 }
 
-/// What [`verify`] has seen.
+/// What [`verify`] has found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Verified {
-    /// The data directory, with its whole path.
+    /// The data directory, as an absolute path.
     pub data_directory: String,
     /// What is in it.
     pub state: RestoreState,
-    /// The restore whose last mark is there; also beside `BeingWritten`, while its last receivers end.
+    /// The restore whose last mark is present; also set with `BeingWritten`, while its last receivers end.
     pub restore: Option<CompleteRestore>,
     /// How many rsync receivers are writing into it.
     pub receivers: usize,
-    /// What was seen, in one line.
+    /// What was found, in one line.
     pub detail: String,
 }
 
-/// A complete restore, as it says itself what it is.
+/// A complete restore, as its own files describe it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CompleteRestore {
-    /// The ID of the backup; `None` where the directory does not say it.
+    /// The ID of the backup; `None` if the directory does not say.
     pub backup_id: Option<String>,
-    /// The Barman server that the backup is of.
+    /// The Barman server that the backup belongs to.
     pub server: String,
     /// When the backup was taken, as Barman writes it: `2026-11-24 16:37:15.488941+00:00`.
     pub taken: String,
     /// When Barman wrote its last file; serialized as `2026-11-24T16:37:15Z`.
     #[serde(serialize_with = "rfc3339")]
     pub restored: SystemTime,
-    /// The newest WAL file that came with it, if any.
+    /// The newest WAL file that was restored with it, if any.
     pub last_wal: Option<String>,
 }
 
@@ -98,19 +98,19 @@ fn utc_of(time: SystemTime) -> String {
 }
 
 impl Verified {
-    /// Whether a complete restore is there and nothing is writing.
+    /// Whether a complete restore is present and nothing is writing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.state == RestoreState::Complete
     }
 }
 
-/// Looks whether the data directory holds a complete restore. Needs the option `data-directory` alone; sends nothing,
-/// and reads no state file. Blocks for about a second where it finds neither a complete restore nor a receiver, to see
-/// whether something changes.
+/// Checks whether the data directory holds a complete restore. Needs only the option `data-directory`; sends nothing,
+/// and reads no state file. If it finds neither a complete restore nor a receiver, it blocks for about a second to
+/// see whether something changes.
 ///
 /// # Errors
-/// The data directory is not given, or is relative to a current directory that is not known.
+/// The data directory is not given, or it is relative and the current directory is unknown.
 pub fn verify(config: &Config) -> Result<Verified, ConfigError> {
     let restore = from_here(config.restore_for(Command::Verify)?)?;
     let mut world = Here::offline(&restore, Host::new(|_| (), Cancel::new()));
@@ -174,7 +174,7 @@ fn without_mark(directory: &str, now: &Snapshot) -> (RestoreState, String) {
     }
 }
 
-/// The restore that the mark is of.
+/// The restore that the mark describes.
 fn complete(now: &Snapshot) -> Option<CompleteRestore> {
     let (mark, auto_conf) = (now.mark.clone()?, now.stamps.auto_conf?);
     let seconds = u64::try_from(auto_conf.ctime.0).unwrap_or_default();
@@ -195,7 +195,7 @@ fn in_words(restore: &CompleteRestore) -> String {
     format!("a complete restore of {backup} of server {server}, taken {taken}, restored {restored}{wal}")
 }
 
-/// Whether PostgreSQL has been started on a restore: it renames `backup_label`, after Barman's last file.
+/// Whether PostgreSQL has been started on a restore: it renames `backup_label`, later than Barman's last file.
 fn started(directory: &Path, now: &Snapshot) -> bool {
     let label = |name: &str| fs::metadata(directory.join(name)).ok().map(|found| stamp(&found));
     let (Some(info), Some(auto_conf), None) = (now.stamps.info, now.stamps.auto_conf, label("backup_label"))

@@ -1,4 +1,4 @@
-//! What `/diagnose` says of the backup that would be restored, and whether this node has room for it.
+//! What `/diagnose` says about the backup that would be restored, and whether this node has room for it.
 
 use std::fs;
 use std::path::Path;
@@ -20,10 +20,10 @@ const NEWEST: &str = "newest backup";
 const SPACE: &str = "free space";
 const TABLESPACES: &str = "tablespaces";
 
-/// What is looked at here.
+/// The subject of these findings.
 pub(super) const ALL: &[&str] = &[BACKUP, NEWEST, SPACE, TABLESPACES];
 
-/// Most take a backup a day, or a week.
+/// Most sites take a backup every day or every week.
 const OLD: Duration = Duration::from_secs(8 * 86_400);
 
 pub(super) fn look(diagnosis: &Diagnosis, restore: &Restore, place: &Place, report: &mut Report) {
@@ -80,7 +80,7 @@ fn newest(diagnosis: &Diagnosis) -> Finding {
     Finding::ok(NEWEST, detail)
 }
 
-/// Where the data directory is or will be. What is in it comes free when it is emptied.
+/// Where the data directory is or will be. Emptying it frees what it contains.
 fn space(backup: &Backup, directory: &Path, used: u64) -> Finding {
     let there = nearest(directory);
     match (sys::free_space(there), backup.bytes) {
@@ -112,7 +112,7 @@ fn enough(there: &Path, free: u64, used: u64, bytes: u64) -> Finding {
     Finding::ok(SPACE, detail)
 }
 
-/// Those outside of the data directory: a restore writes each to the location that it had on the source.
+/// Tablespaces outside the data directory: a restore writes each to its location on the source.
 fn tablespaces(backup: &Backup, place: &Place, report: &mut Report) {
     if backup.tablespaces.is_empty() {
         return report.add(Finding::ok(TABLESPACES, "the backup has none outside of the data directory"));
@@ -122,7 +122,7 @@ fn tablespaces(backup: &Backup, place: &Place, report: &mut Report) {
     }
 }
 
-/// `in_use`: beside a data directory that has to be emptied too.
+/// `in_use`: the data directory has to be emptied too.
 fn of_tablespace(tablespace: &Tablespace, in_use: bool) -> Finding {
     let Tablespace { name, location } = tablespace;
     let path = Path::new(location);

@@ -1,5 +1,5 @@
-//! What `/diagnose` says of Barman and of the server: versions known for trouble, what its configuration makes of a
-//! restore, archiving, and whether this node's data directory is of the same cluster. Pure, except for `look`'s report.
+//! What `/diagnose` says about Barman and the server: versions with known problems, settings that affect a restore,
+//! archiving, and whether this node's data directory belongs to the same cluster. Pure, except for `look`'s report.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ const ARCHIVING: &str = "archiving";
 const WAL: &str = "last WAL";
 const CLUSTER: &str = "cluster";
 
-/// What is looked at here.
+/// The subject of these findings.
 pub(super) const ALL: &[&str] = &[VERSION, CONFIGURATION, ARCHIVING, WAL, CLUSTER];
 
-/// A server that archives nothing for a day is idle, or its archiving is broken.
+/// A server that has archived nothing for a day is idle, or its archiving is broken.
 const OLD_WAL: Duration = Duration::from_secs(86_400);
 
 pub(super) fn look(diagnosis: &Diagnosis, place: &Place, report: &mut Report) {
@@ -30,7 +30,7 @@ pub(super) fn look(diagnosis: &Diagnosis, place: &Place, report: &mut Report) {
     report.add(cluster(diagnosis, place));
 }
 
-/// Barman 3.15 and 3.16 remove the destination before a restore, which can't be done to a mount point.
+/// Barman 3.15 and 3.16 remove the destination before a restore, which is impossible for a mount point.
 pub(super) fn removes_destination(release: (u32, u32)) -> bool {
     matches!(release, (3, 15 | 16))
 }
@@ -60,7 +60,7 @@ fn version(diagnosis: &Diagnosis, place: &Place) -> Finding {
     }
 }
 
-/// Nothing of it is wrong: it says what to expect.
+/// Nothing here is wrong: these are settings whose effects are worth knowing.
 fn configuration(config: &ServerConfig) -> Finding {
     let jobs = config.parallel_jobs.unwrap_or(1);
     let jobs = if jobs > 1 { format!("{jobs} parallel jobs") } else { "one job (parallel_jobs)".into() };
@@ -112,7 +112,7 @@ fn last_wal(diagnosis: &Diagnosis) -> Finding {
     Finding::ok(WAL, detail)
 }
 
-/// A data directory of another cluster means that something is mistyped.
+/// A data directory of another cluster means that an option is mistyped.
 fn cluster(diagnosis: &Diagnosis, place: &Place) -> Finding {
     let newest = diagnosis.newest();
     let theirs = newest.and_then(|backup| backup.system_id).or(diagnosis.status.system_id);

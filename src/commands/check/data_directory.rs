@@ -17,14 +17,14 @@ use crate::world::snapshot::{Content, Snapshot};
 
 const DIRECTORY: &str = "data directory";
 const STATE_FILE: &str = "state file";
-/// What is in the directory is counted for no longer.
+/// Limit for counting what is in the directory.
 const COUNTING: Duration = Duration::from_secs(2);
 
 /// The data directory as it is.
 pub(super) struct Place {
     pub(super) content: Content,
     pub(super) is_mount_point: bool,
-    /// Bytes in it, which come free when it is emptied.
+    /// Bytes in it, which emptying it would free.
     pub(super) used: u64,
     /// The major version in its `PG_VERSION`.
     pub(super) version: Option<String>,
@@ -108,7 +108,7 @@ fn of_directory(directory: &str, look: &Snapshot, receivers: usize) -> Finding {
     }
 }
 
-/// Its parent is missing, or can't be read.
+/// Its parent is missing or unreadable.
 fn unseen(directory: &str) -> Finding {
     let path = Path::new(directory);
     let nearest = nearest(parent(path));
@@ -180,7 +180,7 @@ fn of_state_file(path: &Path, look: &Snapshot, connection: &Connection, restore:
     }
 }
 
-/// Bytes in a directory: at least so many, where there are too many files to count.
+/// Bytes in a directory; a lower bound if there are too many files to count.
 fn used(world: &mut dyn World) -> u64 {
     let begun = world.now();
     loop {
@@ -191,7 +191,7 @@ fn used(world: &mut dyn World) -> u64 {
     }
 }
 
-/// `pg_control` begins with it.
+/// The system identifier is the first field of `pg_control`.
 fn system_id(path: &Path) -> Option<u64> {
     let mut bytes = [0; 8];
     File::open(path).ok()?.read_exact(&mut bytes).ok()?;

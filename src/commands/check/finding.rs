@@ -1,10 +1,10 @@
-//! What a check has found of one thing, and how findings are handed out.
+//! The findings of a check, and how they are reported.
 
 use serde::Serialize;
 
 use crate::text::printable;
 
-/// How one thing was found.
+/// The verdict on one thing that was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[non_exhaustive]
@@ -32,15 +32,15 @@ impl Verdict {
     }
 }
 
-/// What was found of one thing.
+/// The result of checking one thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// How it was found.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was looked at.
+    /// What was checked.
     pub what: &'static str,
-    /// What was seen, in one line.
+    /// What was found, in one line.
     pub detail: String,
     /// What to do about it; may be empty.
     pub hint: String,
@@ -72,7 +72,7 @@ impl Finding {
 pub(super) struct Report<'a> {
     findings: Vec<Finding>,
     on_finding: &'a mut dyn FnMut(&Finding),
-    /// Whether a warning is a failure.
+    /// Whether warnings count as failures.
     strict: bool,
 }
 
@@ -89,14 +89,14 @@ impl<'a> Report<'a> {
         self.findings.push(finding);
     }
 
-    /// Names what is not looked at, and why.
+    /// Records what is not checked, and why.
     pub(super) fn skip(&mut self, all: &[&'static str], why: &str) {
         for what in all {
             self.add(Finding::skipped(what, why));
         }
     }
 
-    /// What was warned of, or worse, among these.
+    /// The findings that are warnings or worse, among these.
     pub(super) fn doubtful(&self, all: &[&str]) -> Vec<&'static str> {
         let is_bad = |finding: &&Finding| {
             !matches!(finding.verdict, Verdict::Ok | Verdict::Skipped) && all.contains(&finding.what)

@@ -1,5 +1,5 @@
-//! Whether this node can restore: looks at everything that a recovery needs, and says what it sees, first what this
-//! node shows, then what the API says. Only a probe starts something.
+//! Whether this node can restore: checks everything that a recovery needs and reports it, first what this node shows,
+//! then what the API says. Only a probe starts something.
 
 mod backup;
 mod barman;
@@ -23,14 +23,14 @@ pub use finding::{Finding, Verdict};
 
 use finding::Report;
 
-/// Looks at everything that a recovery with these options needs; blocks. It changes nothing, unless the option `probe`
-/// is on: that makes a scratch directory for a moment, and leaves an operation that has failed in the API's list. A
-/// question to the API is asked once, and takes no longer than the option `request-timeout` says.
+/// Checks everything that a recovery with these options needs; blocks. It changes nothing unless the option `probe`
+/// is on: a probe makes a scratch directory for a moment, and leaves a failed operation in the API's list. Each
+/// question to the API is asked once, and takes no longer than the option `request-timeout` allows.
 ///
-/// Each finding goes to `on_finding` as soon as it is made, and all are returned, in the same order. What can't be looked
-/// at is among them, as [`Verdict::Skipped`]. With the option `strict`, what would be a [`Verdict::Warning`] is
-/// [`Verdict::Failed`]. Both callbacks are called on this thread. `cancel` ends the check from another, which then
-/// returns the findings so far.
+/// Each finding goes to `on_finding` as soon as it is made, and all are returned, in the same order. Checks that
+/// could not be made are among them, as [`Verdict::Skipped`]. With the option `strict`, a [`Verdict::Warning`]
+/// becomes [`Verdict::Failed`]. Both callbacks are called on this thread. `cancel` ends the check from another
+/// thread; it then returns the findings so far.
 pub fn check(
     config: &Config,
     cancel: &Cancel,
@@ -48,7 +48,7 @@ pub fn check(
 fn look(config: &Config, host: &Host, report: &mut Report) -> Result<(), ConfigError> {
     let connection = config.connection(Command::Check)?;
     let restore = from_here(config.restore()?)?;
-    let local = Restore { diagnose: false, ..restore.clone() }; // it is asked here
+    let local = Restore { diagnose: false, ..restore.clone() }; // asked below instead
     let mut world = Here::open(&connection, Some(&local), host.clone())?;
     report.add(user());
     report.add(rsync());
@@ -82,7 +82,7 @@ fn user() -> Finding {
     Finding::ok("user", format!("this is {user}: Patroni and PostgreSQL should run as the same user"))
 }
 
-/// Barman starts one here for each copy.
+/// Barman starts an rsync here for each copy.
 fn rsync() -> Finding {
     match local::in_path("rsync") {
         Some(path) => Finding::ok("rsync", format!("{} is in the PATH", path.display())),

@@ -1,10 +1,10 @@
-//! Whether Barman can log in on this node: a restore into a directory that is not empty, which Barman lists here, over
-//! ssh, and then refuses. That somebody listed it is seen.
+//! Whether Barman can log in on this node. The probe requests a restore into a directory that is not empty: Barman
+//! lists it over ssh on this node and then refuses it, and the probe notices the listing.
 //!
-//! The destination is that directory by the number of a descriptor of this process, `/proc/PID/fd/NUMBER`. By its own
-//! name a probe could do harm: on another host, to which a wrong ssh command leads, there is no such directory; Barman
-//! would make one and restore the whole backup into it. Below `/proc` nobody can make anything. And once this process
-//! has ended the path leads nowhere on this node either.
+//! The destination is that directory, as a file descriptor of this process: `/proc/PID/fd/NUMBER`. The directory's
+//! own name could do harm: on another host, to which a wrong ssh command leads, no such directory exists, and Barman
+//! would make one and restore the whole backup into it. Nobody can make anything below `/proc`. And once this process
+//! has ended, the path leads nowhere on this node either.
 
 use std::fs::{self, File};
 use std::io;
@@ -25,13 +25,13 @@ use crate::world::fs::directory::parent;
 use crate::world::{Interrupt, World, local};
 
 const PROBE: &str = "probe";
-/// Two creates in one second: the second fails.
+/// Of two creates in the same second, the second fails.
 const CREATE_AGAIN: Duration = Duration::from_millis(1300);
 const CREATES: u32 = 5;
 const LOOKS: Duration = Duration::from_millis(100);
 const POLLS: Duration = Duration::from_millis(500);
 
-/// A descriptor of such a number is a directory in no other process.
+/// No other process has a directory at a descriptor number this high.
 const NUMBERS: [i32; 3] = [900, 400, 100];
 
 pub(super) fn not_asked_for() -> Finding {
@@ -51,7 +51,7 @@ pub(super) fn look(
             return Finding::skipped(PROBE, format!("not tried, as nothing shows that it is safe: {why}"));
         }
     };
-    // Whoever asks for it is not to take an end without a word of warning for a proof.
+    // Ending without a warning would look like a success.
     let untried = |why: &str| Finding::warning(PROBE, format!("not tried: {why}"), "");
     let backup = match suitable(diagnosis, &restore.backup_id) {
         Ok(backup) => backup,
@@ -72,7 +72,7 @@ pub(super) fn look(
     }
 }
 
-/// A backup that Barman refuses to restore into a directory that is not empty, before it has done anything else.
+/// A backup for which Barman refuses a directory that is not empty before it does anything else.
 fn suitable<'a>(diagnosis: &'a Diagnosis, asked: &str) -> Result<&'a Backup, String> {
     let version = diagnosis.barman.version.as_deref().unwrap_or("of unknown version");
     match diagnosis.barman.release() {
@@ -92,12 +92,12 @@ fn suitable<'a>(diagnosis: &'a Diagnosis, asked: &str) -> Result<&'a Backup, Str
     })
 }
 
-/// What became of it.
+/// How the probe ended.
 struct Probed {
     operation: String,
-    /// After so long the directory was opened.
+    /// The directory was opened after this time.
     opened: Option<Duration>,
-    /// None while it is in progress.
+    /// `None` while it is in progress.
     status: Option<Status>,
     took: Duration,
 }
@@ -189,7 +189,7 @@ fn judge(probed: &Probed, connection: &Connection, diagnosis: &Diagnosis, report
     }
 }
 
-/// Why Barman was not seen, the likeliest first.
+/// Why Barman did not show up, likeliest cause first.
 fn causes(report: &Report) -> String {
     let seen = report.doubtful(&[ssh::COMMAND, ssh::HOST, ssh::USER]);
     let first = if seen.is_empty() { String::new() } else { format!("see {} above; ", first_few(seen)) };
@@ -204,13 +204,13 @@ fn causes(report: &Report) -> String {
 struct Scratch {
     _folder: Folder,
     watch: OpenWatch,
-    /// Holds the path that Barman is given.
+    /// Keeps the path that Barman is given valid.
     _descriptor: OwnedFd,
     destination: String,
 }
 
 impl Scratch {
-    /// Beside the data directory, or with the temporary files where it can't be made there.
+    /// Next to the data directory, or among the temporary files if it can't be made there.
     fn new(data_directory: &Path) -> io::Result<Scratch> {
         let name = format!(".barman-recover-probe.{}", std::process::id());
         let folder = Folder::make(parent(data_directory).join(&name))
@@ -224,11 +224,11 @@ impl Scratch {
     }
 }
 
-/// A folder that is removed in the end, whatever happens until then.
+/// A directory that is removed at the end, whatever happens until then.
 struct Folder(PathBuf);
 
 impl Folder {
-    /// With one file: Barman refuses what is not empty.
+    /// It gets one file, because Barman refuses only directories that are not empty.
     fn make(path: PathBuf) -> io::Result<Folder> {
         fs::create_dir(&path)?;
         let folder = Folder(path);
@@ -239,6 +239,6 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0); // what is left is a file of a few bytes
+        let _ = fs::remove_dir_all(&self.0); // at worst a file of a few bytes is left behind
     }
 }

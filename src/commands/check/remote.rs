@@ -1,4 +1,4 @@
-//! What the API says: whether it is up, whether it knows the server, and what it says of it.
+//! What the API says: whether it is up, whether it knows the server, and what `/diagnose` says about that.
 
 use super::finding::{Finding, Report};
 use super::{backup, barman};
@@ -16,7 +16,7 @@ const SERVER: &str = "server";
 /// What is wrong with an answer, and what to do about it.
 type Fault = (String, String);
 
-/// What `/diagnose` says; or why that is not known. What is skipped then has been named.
+/// What `/diagnose` says, or why that is not known. The skipped checks have then been recorded.
 pub(super) fn look(
     world: &mut dyn World,
     connection: &Connection,
@@ -73,7 +73,7 @@ fn ask(
     })
 }
 
-/// Once, and no longer than the option says: whoever checks can do so again.
+/// Asks once, and no longer than the option allows: the user can simply check again.
 fn once(world: &mut dyn World, connection: &Connection, request: &Request) -> Result<Reply, TransportError> {
     world.send(request, connection.request_timeout)
 }

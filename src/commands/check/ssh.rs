@@ -1,4 +1,5 @@
-//! The ssh command, which runs on the Barman host: from here its form can be judged, and where it seems to lead.
+//! The ssh command, which runs on the Barman host. From here only its form can be checked, and where it seems to
+//! lead.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use crate::config::url::Url;
 use crate::text::first_few;
 use crate::world::local;
 
-/// A lookup of the host's name takes no longer.
+/// Limit for looking up the host name.
 const LOOKUP: Duration = Duration::from_secs(5);
 
 pub(super) const COMMAND: &str = "ssh command";
@@ -57,7 +58,7 @@ fn form(ssh: &SshCommand) -> Finding {
     Finding::ok(COMMAND, format!("it names a host; {tried}"))
 }
 
-/// Receivers of another user can't be seen or ended, and their files are not ours.
+/// Receivers of another user can't be seen or ended, and their files would not be ours.
 fn user(ssh: &SshCommand, ours: &str) -> Finding {
     match ssh.user.as_deref() {
         Some(theirs) if theirs == ours => {

@@ -1,6 +1,6 @@
-//! What an ssh command says: the program, where it logs in, and as whom. Pure.
+//! Parses an ssh command: the program, where it logs in, and as which user. Pure.
 
-/// Letters of ssh's options that take a value.
+/// Letters of ssh options that take a value.
 const WITH_VALUE: &str = "BbcDEeFIiJLlmOoPpQRSWw";
 
 /// A command that a shell on the Barman host runs.
@@ -10,12 +10,12 @@ pub(super) struct SshCommand {
     pub(super) program: String,
     pub(super) user: Option<String>,
     pub(super) host: Option<String>,
-    /// Whether a word stands behind the host: Barman puts its own command there.
+    /// Whether words follow the host: Barman appends its own command there.
     pub(super) has_more: bool,
 }
 
 impl SshCommand {
-    /// None where a quote has no end.
+    /// `None` if a quote is not closed.
     pub(super) fn parse(command: &str) -> Option<SshCommand> {
         let mut words = words(command)?.into_iter().skip_while(|word| is_assignment(word));
         let program = words.next().unwrap_or_default();
@@ -44,7 +44,7 @@ impl SshCommand {
         Some(found)
     }
 
-    /// Whether it is ssh itself, and not a program of somebody's own.
+    /// Whether it is ssh itself, and not a site's own program.
     pub(super) fn is_ssh(&self) -> bool {
         self.program == "ssh"
     }
@@ -59,7 +59,7 @@ impl SshCommand {
         }
     }
 
-    /// `user@host`, or `ssh://user@host:port`. An option for the user comes first.
+    /// `user@host`, or `ssh://user@host:port`. A user given as an option takes precedence.
     fn to(&mut self, destination: &str) {
         let url = destination.strip_prefix("ssh://");
         let place = url.map_or(destination, |url| url.split('/').next().unwrap_or_default());
@@ -76,7 +76,7 @@ impl SshCommand {
     }
 }
 
-/// An option with a value, of a word like `-4p22` or `-o`.
+/// The option with a value in a word like `-4p22` or `-o`.
 fn option(letters: &str, words: &mut impl Iterator<Item = String>) -> Option<(char, String)> {
     let (at, letter) = letters.char_indices().find(|(_, letter)| WITH_VALUE.contains(*letter))?;
     let value = letters.get(at + letter.len_utf8()..).filter(|value| !value.is_empty());
@@ -90,7 +90,7 @@ fn is_assignment(word: &str) -> bool {
     })
 }
 
-/// The words of a command, as a shell splits them; none where a quote has no end.
+/// The words of a command, split as a shell does; `None` if a quote is not closed.
 fn words(command: &str) -> Option<Vec<String>> {
     let (mut all, mut word) = (Vec::new(), None::<String>);
     let mut quote = None;
