@@ -1,4 +1,4 @@
-//! After a FAILED, for which the API gives no reason: what can be seen from this node. Pure.
+//! What this node shows after a FAILED, for which the API gives no reason. Pure.
 
 use std::path::Path;
 
@@ -8,21 +8,21 @@ use crate::text::{first_few, size};
 use crate::world::inspection::{Asked, Inspection};
 use crate::world::snapshot::{Content, Snapshot};
 
-/// Less can't hold the next file.
+/// With less than this, the next file does not fit.
 const FULL: u64 = 64 << 20;
 
-/// The data directory before the create and after the end.
+/// The data directory before the create and after the operation ended.
 pub(super) struct Seen<'a> {
     pub(super) before: &'a Snapshot,
     pub(super) now: &'a Snapshot,
     /// Whether rsync receivers of this restore were seen.
     pub(super) receivers: bool,
-    /// What has arrived in it.
+    /// Bytes that have arrived in it.
     pub(super) bytes: u64,
     pub(super) found: &'a Inspection,
 }
 
-/// What this node shows, the likeliest cause first; and where Barman says more.
+/// The causes that this node shows, likeliest first, and where Barman says more.
 pub(super) fn hint(seen: &Seen, restore: &Restore, server: &str, operations: &str) -> String {
     let causes = causes(seen, restore);
     let home = match &seen.found.backup {
@@ -75,8 +75,8 @@ fn causes(seen: &Seen, restore: &Restore) -> Vec<String> {
     causes
 }
 
-/// Where the size of the backup is known, what is missing of it says more than what is free: the file that did not fit is
-/// gone again.
+/// If the size of the backup is known, compare what is still missing with the free space. The free space alone says
+/// less, because the file that did not fit has been removed again.
 fn is_full(seen: &Seen) -> bool {
     let Some(free) = seen.found.free else { return false };
     let total = seen.now.usage.and_then(|usage| usage.total);

@@ -1,4 +1,4 @@
-//! The create: what its answer means, and when it may be sent again.
+//! The create request: what its answer means, and when it may be sent again.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::run::{End, Run};
 use super::start::Baseline;
 use super::waits::{ID_RESOLUTION, below};
 
-/// While other nodes are served, a node stands in line for so long.
+/// How long a node waits its turn while the API serves other nodes.
 const QUEUE: Duration = Duration::from_secs(600);
-/// Nodes spread over a window that doubles with every failure, up to this.
+/// Nodes spread their retries over a window that doubles with every failure, up to this.
 const WIDEST_SPREAD: Duration = Duration::from_secs(32);
 
-/// What came of a create.
+/// The result of a create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Created {
     Started(Started),
@@ -36,7 +36,7 @@ pub(crate) enum Started {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Doubt {
     pub(crate) timed_out: bool,
-    /// The last look at the list comes no sooner: a request can be processed long after its client has gone.
+    /// The last look at the list comes no earlier: a request may be processed long after its client has gone.
     pub(crate) last_look: Duration,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Of which the API has said nothing.
+    /// A failure about which the API has said nothing.
     pub(crate) fn new(why: String) -> Failure {
         Failure { why, by_api: false, retry_after: None }
     }
@@ -59,7 +59,7 @@ impl Failure {
 /// Sends the create, once. A refusal ends the run.
 pub(crate) fn create(run: &mut Run, request: &Request) -> Result<Created, End> {
     run.pause(Duration::ZERO)?;
-    // Until the contrary is known: the host may look, or the run be killed, while the reply is awaited.
+    // Assumed until proven otherwise: the host may ask, or the run may be killed, before the reply comes.
     run.set_operation(None, OperationState::MaybeCreated);
     (run.owns, run.receivers_seen) = (true, false);
     match run.send(request) {
@@ -98,7 +98,7 @@ fn named(run: &mut Run, id: String) -> Started {
     Started::Named(id)
 }
 
-/// The create may have been processed, and its answer doesn't say.
+/// The create may have been processed, but its answer doesn't say so.
 pub(crate) fn in_doubt(run: &mut Run, why: String, timed_out: bool) -> Doubt {
     run.set_operation(None, OperationState::MaybeCreated);
     let kind = run.kind.name();
@@ -109,7 +109,7 @@ pub(crate) fn in_doubt(run: &mut Run, why: String, timed_out: bool) -> Doubt {
     Doubt { timed_out, last_look }
 }
 
-/// The end of a run whose create was refused, or failed too often.
+/// The end of a run whose create was refused or failed too often.
 fn refused(run: &mut Run, why: &str, hint: &str) -> End {
     run.set_operation(None, OperationState::NotCreated);
     let (kind, server, url) = (run.kind.name(), &run.connection.barman_server, &run.connection.api_url);
@@ -123,14 +123,14 @@ fn refused(run: &mut Run, why: &str, hint: &str) -> End {
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     failed: u32,
-    /// How often the API failed, and since when.
+    /// How often the API itself failed, and when the first create failed.
     queued: u32,
     since: Option<Duration>,
 }
 
 impl Attempts {
-    /// Waits until the create may be sent again; ends the run after the last attempt. While the list grows, other
-    /// nodes are being served: that counts as no attempt.
+    /// Waits until the create may be sent again, or ends the run after the last attempt. While the list grows, the
+    /// API is serving other nodes, and the failure does not count as an attempt.
     pub(crate) fn again(
         &mut self,
         run: &mut Run,
@@ -139,7 +139,7 @@ impl Attempts {
     ) -> Result<(), End> {
         let since = *self.since.get_or_insert(run.now());
         let why = &failure.why;
-        let status = run.http_status; // the create's
+        let status = run.http_status; // of the create
         let others = failure.by_api && list_grows(run, baseline)?;
         run.http_status = status;
         let wait = if failure.by_api {
@@ -173,7 +173,7 @@ impl Attempts {
     }
 }
 
-/// Whether there are operations that were not there before. None of them is ours, as ours all started nothing.
+/// Whether the list has new operations. None of them is ours, as none of our creates started anything.
 fn list_grows(run: &mut Run, baseline: &mut Baseline) -> Result<bool, End> {
     Ok(run.list()?.is_ok_and(|(list, _)| baseline.add(list)))
 }

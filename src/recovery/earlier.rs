@@ -1,5 +1,5 @@
-//! What an earlier run has left, which was killed or gave up: its operation is waited for while its data can still
-//! count, and ended where it can't.
+//! What an earlier run left when it was killed or gave up: its operation is waited for while its data can still be
+//! used, and ended otherwise.
 
 use crate::config::Restore;
 use crate::outcome::{Code, OperationState};
@@ -13,7 +13,7 @@ use super::run::{End, Run};
 use super::start::{Baseline, note_create};
 use super::watch::Watch;
 
-/// Takes over what the earlier run has left, and decides whether its data can still count.
+/// Takes over the earlier run's operation, and decides whether its data can still be used.
 pub(super) fn take_over<'a>(run: &mut Run, restore: &'a Restore, record: &Record) -> Watch<'a> {
     let before = Snapshot { stamps: record.run.before, ..Snapshot::default() };
     let snapshot = run.world.look();
@@ -24,11 +24,11 @@ pub(super) fn take_over<'a>(run: &mut Run, restore: &'a Restore, record: &Record
     watch
 }
 
-/// Follows what the earlier run may have started to its end.
+/// Follows to its end whatever the earlier run may have started.
 pub(super) fn follow_earlier(run: &mut Run, watch: &mut Watch, record: &Record) -> Result<Operations, End> {
     let ended = match (&record.operation_id, record.ended) {
         (Some(id), Some(end)) => vec![Ended { id: id.clone(), fate: fate(end) }],
-        (None, Some(_)) => Vec::new(), // several candidates, of which that run has seen the end
+        (None, Some(_)) => Vec::new(), // several candidates, whose end that run has seen
         (Some(id), None) => follow(run, watch, std::slice::from_ref(id))?,
         (None, None) => {
             let last_look = run.now() + run.connection.create_timeout;
@@ -38,14 +38,14 @@ pub(super) fn follow_earlier(run: &mut Run, watch: &mut Watch, record: &Record) 
     Ok(Operations { origin: Origin::Earlier, ended })
 }
 
-/// An operation that somebody else has started, `--operation-id`.
+/// An operation that someone else started, `--operation-id`.
 pub(super) fn existing<'a>(
     run: &mut Run,
     restore: &'a Restore,
     id: &str,
     left_over: Option<&Record>,
 ) -> Watch<'a> {
-    // Nothing says what was here before it: a mark counts whenever it came.
+    // There is no record of what was here before it, so a mark counts whatever its age.
     let mut watch = Watch::of(restore, run.now(), Snapshot::default());
     run.set_operation(Some(id), OperationState::InProgress);
     run.owns = true;
@@ -57,7 +57,7 @@ pub(super) fn existing<'a>(
     watch
 }
 
-/// Refuses an operation that the API does not know. What an earlier run `left` may be running all the same.
+/// Refuses an operation that the API does not know. What an earlier run `left` may still be running nevertheless.
 pub(super) fn refuse_unknown(run: &mut Run, ended: &[Ended], left: bool) -> Result<(), End> {
     let Some(Ended { id, .. }) = ended.iter().find(|ended| ended.fate == Fate::Unknown) else {
         return Ok(());
@@ -69,7 +69,7 @@ pub(super) fn refuse_unknown(run: &mut Run, ended: &[Ended], left: bool) -> Resu
     Err(End::with(Code::HttpError, message, "check --operation-id and --barman-server"))
 }
 
-/// Logs what it is, and takes its operation for this run's.
+/// Logs what was found, and adopts its operation.
 fn adopt(run: &mut Run, record: &Record, doomed: Option<&str>) {
     let pid = record.run.pid;
     run.owns = true;
@@ -97,9 +97,9 @@ fn fate(end: LastLine) -> Fate {
     }
 }
 
-/// Why the data of the earlier operation can't be what is asked for now; none when it can. It counts only in the
-/// very directory that it noted, and only where whoever empties that removes it as a whole: an emptied mount point
-/// looks the same.
+/// Why the data of the earlier operation can't be used for this restore; `None` if it can. It can only be used in the
+/// very directory that the run recorded, and only if emptying that means removing it as a whole: an emptied mount
+/// point looks like the same directory.
 fn cannot_count(record: &Record, now: &Snapshot, restore: &Restore) -> Option<String> {
     if record.removed {
         return Some("the data directory was removed while it was running".into());

@@ -1,4 +1,4 @@
-//! How a recovery begins and ends in the log, what becomes of the state file, and the report.
+//! The first and last log lines of a recovery, what becomes of the state file, and the report.
 
 use crate::config::Restore;
 use crate::event::{Event, Level};
@@ -17,15 +17,15 @@ use super::run::{End, Run};
 use super::start::refuse_running_postgres;
 use super::watch::Watch;
 
-/// A recovery that is done.
+/// A recovery that has succeeded.
 #[derive(Debug)]
 pub(super) struct Restored(Option<Mark>);
 
-/// What follows from operations that have ended.
+/// The consequence of operations that have ended.
 #[derive(Debug)]
 pub(super) enum Judged {
     Restored(Restored),
-    /// A create may follow.
+    /// Another create may follow.
     NothingStarted(Failure),
 }
 
@@ -42,7 +42,7 @@ pub(super) fn log_start(run: &mut Run, restore: &Restore) {
     ));
 }
 
-/// Lets the data directory decide about operations that have ended.
+/// Lets the data directory decide how the operations have ended.
 pub(super) fn judge(
     run: &mut Run,
     restore: &Restore,
@@ -86,7 +86,7 @@ pub(super) fn judge(
         }
         Verdict::Failed(code, problem) => {
             if operations.ended.is_empty() && matches!(operations.origin, Origin::InDoubt { .. }) {
-                run.settled = false; // the request may still lie in the API's backlog
+                run.settled = false; // the request may still be queued in the API
             } else {
                 run.set_operation(id.as_deref(), state);
             }
@@ -95,7 +95,7 @@ pub(super) fn judge(
     }
 }
 
-/// What this node shows of why Barman has failed.
+/// What this node shows about why Barman failed.
 fn look_for_causes(run: &mut Run, restore: &Restore, watch: &Watch, operations: &Operations) -> String {
     let found = run.world.inspect();
     let bytes = run.bytes.unwrap_or_default();
@@ -104,12 +104,12 @@ fn look_for_causes(run: &mut Run, restore: &Restore, watch: &Watch, operations: 
     causes::hint(&seen, restore, &run.connection.barman_server, &operations.names())
 }
 
-/// Logs how it ended, gives up the state file, and makes the report.
+/// Logs how it ended, closes the state file, and makes the report.
 pub(super) fn finish(mut run: Run, restore: &Restore, end: Result<Restored, End>) -> Outcome {
     let mark = end.as_ref().ok().and_then(|Restored(mark)| mark.clone());
     let outcome = run.finish(end.map(drop), |run, interrupt| interrupted(run, restore, interrupt));
     close_journal(&mut run, outcome.code);
-    // What a signal makes of a cancelled run is the program's.
+    // For a cancelled run the program logs its own last line.
     if outcome.code != Code::Cancelled {
         let line = ended_line(&outcome, outcome.code.name(), outcome.code as i32);
         run.info(line + &restored_line(&outcome, mark.as_ref()));
@@ -117,11 +117,11 @@ pub(super) fn finish(mut run: Run, restore: &Restore, end: Result<Restored, End>
     Outcome { backup_id: mark.and_then(|mark| mark.backup_id), ..outcome }
 }
 
-/// The end of a run that was interrupted. A cancel ends the restore too, unless the host wants it left running.
+/// The end of an interrupted run. A cancel ends the restore too, unless the host wants it left running.
 fn interrupted(run: &mut Run, restore: &Restore, interrupt: Interrupt) -> Problem {
     if interrupt == Interrupt::Cancelled && run.owns && !run.settled && !restore.leave_running {
         run.world.grant_grace();
-        let _ = end_restore(run); // an error means that the grace is over: the state file keeps the rest
+        let _ = end_restore(run); // an error means that the grace is over; the state file records what is left
     }
     if interrupt == Interrupt::DeadlinePassed {
         let deadline = run.connection.deadline.unwrap_or_default();
@@ -131,7 +131,7 @@ fn interrupted(run: &mut Run, restore: &Restore, interrupt: Interrupt) -> Proble
     }
 }
 
-/// Closes the state file when nothing that was started can still write; otherwise leaves it to the next run.
+/// Closes the state file if nothing that was started can still write; otherwise leaves it to the next run.
 fn close_journal(run: &mut Run, code: Code) {
     if run.locked && run.settled {
         let failed = run.arrived && code != Code::RecoveryDone;
@@ -141,8 +141,8 @@ fn close_journal(run: &mut Run, code: Code) {
     }
 }
 
-/// Removes the state file; a run that waits for its lock learns how the operation ended. Where a restore has `failed`
-/// and its remains are in the data directory, the file stays: whoever is about to start PostgreSQL must know.
+/// Removes the state file; a run that waits for its lock learns how the operation ended. If a restore has `failed`
+/// and its remains are in the data directory, the file stays, to warn whoever is about to start PostgreSQL.
 pub(crate) fn close_state_file(world: &mut dyn World, id: Option<&str>, state: OperationState, failed: bool) {
     let last = match state {
         OperationState::Done => Ended::Done,
@@ -163,7 +163,7 @@ pub(crate) fn close_state_file(world: &mut dyn World, id: Option<&str>, state: O
     }
 }
 
-/// Which backup it was, of when, and how far its WAL goes.
+/// Which backup was restored, when it was taken, and how far its WAL goes.
 fn restored_line(outcome: &Outcome, mark: Option<&Mark>) -> String {
     let restored = mark.map(|mark| {
         let id = mark.backup_id.as_ref().map_or("a backup".into(), |id| format!("backup {id}"));
@@ -182,7 +182,7 @@ pub(crate) fn ended_line<C>(outcome: &Outcome<C>, code: &str, number: i32) -> St
         (Some(id), state) => format!("; operation {id}: {}", state.name()),
         (None, state) => format!("; operation: {}", state.name()),
     };
-    // The exit status of the program is what Patroni logs.
+    // Patroni logs the exit status of the program.
     let status =
         if number < 0 { format!("{number}, exit status {}", number & 0xff) } else { number.to_string() };
     format!("Ended with {code} ({status}) after {}{operation}", seconds(outcome.elapsed))

@@ -1,20 +1,21 @@
-//! What the data directory proves of a restore. Pure.
+//! What the data directory proves about a restore. Pure.
 
 use crate::world::snapshot::{Content, Mark, Snapshot, Stamp, Stamps};
 
-/// What lies in the data directory, held against what lay there before the create.
+/// What is in the data directory, compared with what was there before the create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Evidence {
     /// A complete restore of the backup asked for.
     Complete(Mark),
-    /// The same, but `.barman-recover.info` is from before: it says nothing of when this restore was complete, as
-    /// every restore begins with a new `postgresql.auto.conf`. (Whoever empties a directory may leave hidden files.)
+    /// The same, but `.barman-recover.info` is older than this restore, so it does not show whether this restore is
+    /// complete: every restore starts by replacing `postgresql.auto.conf`. (Emptying a directory may leave hidden
+    /// files behind.)
     OldMark(Mark),
-    /// A complete restore of something else: what, in words.
+    /// A complete restore of something else, described in words.
     Other(String),
-    /// New files, but no mark: another Barman.
+    /// New files but no mark: a different version of Barman.
     NewFiles,
-    /// Nothing, nothing new, or it was removed meanwhile: what, in words.
+    /// Nothing, nothing new, or removed in the meantime; described in words.
     Nothing(String),
     /// The directory can't be seen from here.
     Unseen,
@@ -55,7 +56,7 @@ pub(super) fn evidence(
     }
 }
 
-/// Which backup of which server it is, if not the one asked for.
+/// Describes the backup that was restored, if it is not the one asked for.
 fn other(mark: &Mark, server: &str, backup_id: &str) -> Option<String> {
     if mark.server != server {
         return Some(format!("a backup of the Barman server {}", mark.server));

@@ -1,4 +1,4 @@
-//! Whether the data directory is one to restore into, and has room for the backup. `--force` restores all the same.
+//! Whether the data directory is fit for a restore and has room for the backup. `--force` restores anyway.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::world::snapshot::Content;
 
 use super::run::{End, Run};
 
-/// The create waits no longer for the API to say how large the backup is.
+/// How long the create waits for the API to say how large the backup is.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Refuses the root directory and other people's directories.
+/// Refuses the root directory, and directories that belong to other users.
 pub(super) fn refuse_unfit_directory(run: &mut Run, restore: &Restore) -> Result<(), End> {
     let directory = &restore.data_directory;
     let owner = run.world.inspect().foreign_owner;
@@ -33,20 +33,20 @@ pub(super) fn refuse_unfit_directory(run: &mut Run, restore: &Restore) -> Result
     unless_forced(run, restore, Code::InvalidArgument, message, hint)
 }
 
-/// Refuses a backup that is larger than the room for it, where the API says soon enough how large it is.
+/// Refuses a backup that is larger than the space for it, if the API gives its size in time.
 pub(super) fn refuse_too_large(run: &mut Run, restore: &Restore) -> Result<(), End> {
     let since = run.now();
     loop {
         let found = run.world.inspect();
         let look = run.world.look();
-        // What is there has to go first.
+        // What is there now has to be removed first.
         let there = look.usage.filter(|_| look.content == Content::Something).map_or(0, |usage| usage.bytes);
         run.room = found.free.map(|free| free.saturating_add(there));
         match (found.backup, run.room) {
             (Asked::Answered(backup), Some(room)) => {
                 let Some(message) = too_large(restore, &backup, room) else { return Ok(()) };
                 let hint = "make room, or restore to a larger file system; --force restores anyway";
-                run.room = None; // it has been said
+                run.room = None; // already reported
                 return unless_forced(run, restore, Code::RecoveryFailed, message, hint);
             }
             (Asked::Waiting, Some(_)) if !restore.force && run.now().saturating_sub(since) < PATIENCE => {
@@ -57,7 +57,7 @@ pub(super) fn refuse_too_large(run: &mut Run, restore: &Restore) -> Result<(), E
     }
 }
 
-/// Warns when the answer about the size has come after the create.
+/// Warns if the size only became known after the create.
 pub(super) fn warn_of_size(run: &mut Run, restore: &Restore) {
     let Some(room) = run.room.filter(|_| run.total_bytes.is_some()) else { return };
     run.room = None;
@@ -68,7 +68,7 @@ pub(super) fn warn_of_size(run: &mut Run, restore: &Restore) {
     }
 }
 
-/// None where it fits; and where parts of it go elsewhere, as nothing says how large these are.
+/// `None` if it fits, or if parts of it go elsewhere: the API does not say how large those are.
 fn too_large(restore: &Restore, backup: &Diagnosed, room: u64) -> Option<String> {
     let bytes = backup.bytes.filter(|bytes| backup.is_one_place && *bytes > room)?;
     let directory = &restore.data_directory;

@@ -1,5 +1,5 @@
-//! Follows operations to their end: the one that a reply named, candidates after a lost reply, an earlier run's, a
-//! config switch, or one that somebody waits for.
+//! Follows operations to their end: one that a reply named, candidates after a lost reply, an earlier run's
+//! operation, a config switch, or one that the user waits for.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::run::{End, Run};
 use super::waits::{Every, ID_RESOLUTION, Missed, SHORTEST, poll_wait};
 use super::watch::Watch;
 
-/// While a doomed restore is being ended, Barman is asked this often.
+/// How often Barman is asked while a restore whose data can't be used is being ended.
 const ENDING: Duration = Duration::from_millis(500);
 
 /// How an operation ended.
@@ -22,7 +22,7 @@ pub(crate) enum Fate {
     Failed,
     /// The API does not know it.
     Unknown,
-    /// Barman's last mark is here and nothing has changed since, though the API does not say that it has ended.
+    /// Barman's last mark is here and nothing has changed since, but the API does not say that it has ended.
     Silent,
 }
 
@@ -35,7 +35,7 @@ impl Fate {
         }
     }
 
-    /// As the log has it.
+    /// As written in the log.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Fate::Done | Fate::Failed => self.state().name(),
@@ -91,7 +91,8 @@ pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result
         if answered && watch.doomed().is_some() {
             wait = wait.min(ENDING);
         } else if answered && watch.is_complete(run) {
-            // Barman is about to end; and nothing ends before it is quiet, which takes a tenth of the time.
+            // Barman is about to finish. The run can't end before the directory is quiet, which takes a tenth of the
+            // time.
             let age = run.now().saturating_sub(began);
             wait = wait.min((age / 30).clamp(SHORTEST * 2, ID_RESOLUTION));
         }
@@ -99,8 +100,8 @@ pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result
     }
 }
 
-/// Counts an answer about these operations that is not good; how long to wait before the next question. None where
-/// the data directory shows that no answer is needed any more.
+/// Counts a bad answer about these operations; returns how long to wait before asking again, or `None` if the data
+/// directory shows that no answer is needed any more.
 pub(crate) fn miss(
     run: &mut Run,
     watch: &mut Watch,
@@ -115,16 +116,16 @@ pub(crate) fn miss(
     run.miss(missed, &about(run, open), arrives).map(Some)
 }
 
-/// What a poll has shown.
+/// The result of a poll.
 enum Polled {
     Running,
     Ended(Fate),
-    /// Neither the operation nor the list knows it; to be confirmed.
+    /// Neither the API nor its list knows the operation; to be confirmed.
     Unknown,
     Missed(Missed),
 }
 
-/// When neither a poll nor the list knew an operation first.
+/// When an operation was first unknown both to a poll and to the list.
 type Unknown = HashMap<String, Duration>;
 
 fn poll(run: &mut Run, id: &str, unknown: &mut Unknown) -> Result<Polled, End> {
@@ -147,8 +148,8 @@ fn poll(run: &mut Run, id: &str, unknown: &mut Unknown) -> Result<Polled, End> {
     })
 }
 
-/// 404 is also the answer to trouble with an operation that exists. It is unknown when the list lacks it too, and
-/// both say so again a second later.
+/// The API also answers 404 when it has trouble with an existing operation. The operation is unknown only if the list
+/// lacks it too, and both still say so a second later.
 fn not_found(run: &mut Run, id: &str, unknown: &mut Unknown, why: &str) -> Result<Polled, End> {
     match run.list()? {
         Ok((list, _)) if !list.iter().any(|known| known == id) => {}
@@ -169,7 +170,7 @@ fn not_found(run: &mut Run, id: &str, unknown: &mut Unknown, why: &str) -> Resul
     Ok(Polled::Ended(Fate::Unknown))
 }
 
-/// Ends the receivers of a restore that can't count any more; Barman then calls it failed.
+/// Ends the receivers of a restore whose data can't be used any more; Barman then calls it failed.
 fn end_doomed(run: &mut Run, watch: &Watch, logged: &mut Every) {
     if let Some(why) = watch.doomed() {
         let receivers = run.world.end_receivers();
@@ -179,7 +180,7 @@ fn end_doomed(run: &mut Run, watch: &Watch, logged: &mut Every) {
     }
 }
 
-/// The operations that Barman has finished, by what the data directory shows, but which the API does not call ended.
+/// The operations that Barman has finished according to the data directory, but not according to the API.
 fn give_up_on(run: &mut Run, open: &[String]) -> Vec<Ended> {
     let about = about(run, open);
     run.warn(format!(
@@ -188,7 +189,7 @@ fn give_up_on(run: &mut Run, open: &[String]) -> Vec<Ended> {
     open.iter().map(|id| Ended { id: id.clone(), fate: Fate::Silent }).collect()
 }
 
-/// The known line, once per loop wait.
+/// The progress line that the Python program logs too, once per loop wait.
 fn log_progress(run: &mut Run, watch: &Watch, id: &str) {
     let now = run.now();
     if run.progress_logged.is_due(now, run.loop_wait) {
@@ -199,7 +200,7 @@ fn log_progress(run: &mut Run, watch: &Watch, id: &str) {
     }
 }
 
-/// What to call them in a message.
+/// How messages refer to these operations.
 fn about(run: &Run, open: &[String]) -> String {
     match open {
         [] => format!("a {} operation", run.kind.name()),

@@ -1,5 +1,5 @@
-//! After a create whose answer does not say what it started: finds what it may have started, and follows that to its
-//! end.
+//! After a create whose answer does not say what it started: finds the operations that it may have started, and
+//! follows them to their end.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::run::{End, Run};
 use super::start::Baseline;
 use super::watch::Watch;
 
-/// How often the list is looked at.
+/// How often the list is checked.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Follows what a create has started, or may have started, to its end.
@@ -37,13 +37,13 @@ pub(crate) fn follow_started(
         }
     };
     let ended = follow_candidates(run, watch, baseline.0.as_ref(), doubt.last_look)?;
-    // What has ended is no candidate after a further create.
+    // What has ended is not a candidate after another create.
     baseline.add(ended.iter().map(|ended| ended.id.clone()));
     Ok(Operations { origin: Origin::InDoubt { timed_out: doubt.timed_out }, ended })
 }
 
-/// Looks at the list until `last_look`, and follows every operation that was not `known` before the create. Done
-/// earlier when the data directory shows that a restore of ours was among those that have ended.
+/// Checks the list until `last_look`, and follows every operation that was not `known` before the create. Finishes
+/// early if the data directory shows that a restore of ours was among those that have ended.
 pub(crate) fn follow_candidates(
     run: &mut Run,
     watch: &mut Watch,
@@ -67,7 +67,7 @@ pub(crate) fn follow_candidates(
         let any = !followed.is_empty();
         ended.extend(followed);
         watch.look(run)?;
-        // A restore that wrote here was ours, and has ended.
+        // A restore that wrote here was ours, and it has ended.
         let restored = !ended.is_empty() && (watch.has_news() || run.receivers_seen);
         if looked >= last_look || (restored && !any) || watch.is_long_complete(run) {
             return Ok(ended);
@@ -79,7 +79,7 @@ pub(crate) fn follow_candidates(
     }
 }
 
-/// The recoveries that the create may have started. Without the list from before it, those that are recent.
+/// The recoveries that the create may have started: without a list from before it, the recent ones.
 fn candidates(run: &mut Run, watch: &mut Watch, known: Option<&HashSet<String>>) -> Result<Vec<String>, End> {
     loop {
         let missed = match run.list()? {

@@ -1,4 +1,4 @@
-//! The one judgement: how an operation ended, held against what the data directory proves. Pure.
+//! The final verdict: compares how an operation ended with what the data directory proves. Pure.
 
 use crate::config::Restore;
 use crate::outcome::{Code, OperationState, Problem};
@@ -7,12 +7,12 @@ use crate::world::snapshot::{Content, Mark, Snapshot};
 use super::evidence::Evidence;
 use super::follow::{Ended, Fate};
 
-/// How this run knows the operations that have ended.
+/// How this run knows about the operations that have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// The reply to the create named it, or the host did (`--operation-id`).
     Named,
-    /// Nothing says whose they are: the reply to the create was lost.
+    /// Unknown whose they are: the reply to the create was lost.
     InDoubt { timed_out: bool },
     /// An earlier run started it.
     Earlier,
@@ -36,23 +36,23 @@ impl Operations {
     }
 }
 
-/// What follows from it.
+/// The verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The data is here, or is taken to be, for the reason in the warning.
+    /// The data is here, or is assumed to be, for the reason in the warning.
     Restored {
         mark: Option<Mark>,
         warning: Option<Problem>,
     },
-    /// Nothing of it is here and nothing of it is running: a create may follow; why.
+    /// None of it is here and none of it is running, for the reason given: another create may follow.
     CreateAgain(String),
     Failed(Code, Problem),
 }
 
-/// New data under an old mark.
+/// New data with an old mark.
 const OLD_MARK: &str = "holds new data, but its .barman-recover.info is from an earlier restore, so that nothing shows whether it is complete";
 
-/// What is judged.
+/// The facts to judge.
 pub(super) struct Case<'a> {
     pub(super) operations: &'a Operations,
     pub(super) evidence: Evidence,
@@ -60,7 +60,7 @@ pub(super) struct Case<'a> {
     pub(super) now: &'a Snapshot,
     pub(super) restore: &'a Restore,
     pub(super) server: &'a str,
-    /// What to look at when Barman says that it has failed.
+    /// The hint to give if Barman says that it has failed.
     pub(super) hint_of_failure: String,
 }
 
@@ -84,7 +84,7 @@ impl Case<'_> {
         }
     }
 
-    /// What is known of the operations in the end.
+    /// The final state of the operations.
     pub(super) fn state(&self) -> OperationState {
         let states = || self.operations.ended.iter().map(|ended| ended.fate.state());
         [OperationState::Done, OperationState::Failed]

@@ -1,10 +1,10 @@
-//! A recovery, from its first look to its exit code. What it asks of the outside is `World`; it does no I/O of its
-//! own. The laws it keeps:
+//! A recovery, from its first look to its exit code. It reaches the outside only through `World` and does no I/O of
+//! its own. Its rules:
 //!
 //! 1. One writer: a create is sent only when nothing that this or an earlier run started can still write into the
 //!    data directory.
 //! 2. 0 means that the data is here: the data directory decides.
-//! 3. Never give up while data arrives; never wait for what cannot count.
+//! 3. Never give up while data arrives; never wait for data that can't be used.
 
 mod causes;
 pub(crate) mod create;
@@ -65,14 +65,14 @@ fn restore_backup(run: &mut Run, restore: &Restore) -> Result<Restored, End> {
     }
     if let Some(record) = left_over {
         let mut watch = take_over(run, restore, &record);
-        let operations = follow_earlier(run, &mut watch, &record)?; // ended, where it can't count any more
+        let operations = follow_earlier(run, &mut watch, &record)?; // already ended if its data can't be used
         quiet(run, &mut watch, restore)?;
         if let Judged::Restored(restored) = judge(run, restore, &watch, &operations)? {
             return Ok(restored);
         }
     }
     api_is_up(run)?;
-    run.world.ask_size(); // answered beside what follows
+    run.world.ask_size(); // answered in parallel with what follows
     let mut baseline = Baseline::take(run)?; // the operations before the create
     refuse_too_large(run, restore)?;
     warn_of_content(run, restore);
@@ -96,7 +96,7 @@ fn restore_backup(run: &mut Run, restore: &Restore) -> Result<Restored, End> {
     }
 }
 
-/// `--operation-id`: follows an operation that somebody else has started.
+/// `--operation-id`: follows an operation that someone else started.
 fn follow_existing(
     run: &mut Run,
     restore: &Restore,

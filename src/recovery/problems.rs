@@ -1,4 +1,4 @@
-//! What to do about what went wrong, where several files say it. Pure.
+//! Hints that several files share. Pure.
 
 /// What to do about a create that was refused.
 pub(crate) fn refusal_hint(why: &str) -> String {
@@ -18,12 +18,12 @@ pub(crate) fn refusal_hint(why: &str) -> String {
     hint.into()
 }
 
-/// Where Barman says more than the API does. Without its home directory that is named as in the documentation.
+/// Where Barman says more than the API does. If its home directory is unknown, it is named as in the documentation.
 pub(crate) fn own_output(home: Option<&str>, server: &str, operations: &str) -> String {
     let home = home.unwrap_or("<barman_home>");
     format!("Barman's own output is in {home}/{server}/output/{operations}.json on the Barman host")
 }
 
-/// What to do when nothing better is known.
+/// The hint when nothing better is known.
 pub(crate) const API_HINT: &str =
     "check --api-url, and on the Barman host whether pg-backup-api is running ('pg-backup-api status')";

@@ -1,4 +1,4 @@
-//! The wait for quiet, and the end of a restore that is not wanted any more.
+//! Waiting until nothing writes into the data directory, and ending a restore that is not wanted any more.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use crate::outcome::OperationState;
 use super::run::{End, Run};
 use super::watch::Watch;
 
-/// Nothing changes for so long, and no receiver is here: nobody writes any more.
+/// Nobody writes any more if nothing has changed for this long and there is no receiver.
 pub(super) const QUIET: Duration = Duration::from_secs(3);
-/// The same where receivers have been seen, as their end is seen too.
+/// The same if receivers have been seen, because then their end is seen too.
 const QUIET_BEHIND_RECEIVERS: Duration = Duration::from_secs(1);
-/// Between two looks.
+/// Time between two looks.
 const LOOKS: Duration = Duration::from_millis(50);
-/// Between two questions to Barman while a restore is being ended.
+/// Time between two questions to Barman while a restore is being ended.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Waits until nothing writes into the data directory: whoever learns of an end starts PostgreSQL, or empties the
-/// directory and lets something else write into it. Two nodes' creates that the API gave one ID are two restores,
-/// of which one may end long before the other.
+/// Waits until nothing writes into the data directory: the caller then starts PostgreSQL, or empties the directory
+/// for something else to write into it. If the API gave the creates of two nodes the same ID, there are two restores,
+/// and one may end long before the other.
 pub(super) fn quiet(run: &mut Run, watch: &mut Watch, restore: &Restore) -> Result<(), End> {
     let since = run.now();
     let took = since.saturating_sub(watch.began);
@@ -53,8 +53,8 @@ pub(super) fn quiet(run: &mut Run, watch: &mut Watch, restore: &Restore) -> Resu
     }
 }
 
-/// Ends the receivers of this run's restore, and waits for Barman to say that it has ended: as long as the grace of
-/// an interrupt lasts. Not where no receiver has been seen.
+/// Ends the receivers of this run's restore and waits until Barman says that it has ended, at most for the grace of
+/// an interrupt. Does nothing if no receiver has been seen.
 pub(super) fn end_restore(run: &mut Run) -> Result<(), End> {
     if run.world.end_receivers() == 0 && !run.receivers_seen {
         return Ok(());

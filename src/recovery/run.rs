@@ -1,5 +1,5 @@
-//! A run of any command that starts or follows operations: the world, what is known of the operation, and the
-//! words in which both are logged.
+//! A run of any command that starts or follows operations: the world, what is known about the operation, and how both
+//! are logged.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::world::{Interrupt, World};
 
 use super::waits::{Every, Missed, Outage, retry_wait};
 
-/// Why a run is over before its end.
+/// Why a run ends early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
     With(Code, Problem),
@@ -38,7 +38,7 @@ impl End {
         End::Busy(why, Problem::new(message, hint))
     }
 
-    /// The code, why it is [`Code::Busy`], and what to say; what an interrupt leaves behind, `left` says.
+    /// The code, the reason if it is [`Code::Busy`], and what to say; `left` says what an interrupt leaves behind.
     pub(crate) fn report(self, left: impl FnOnce(Interrupt) -> Problem) -> (Code, Option<Busy>, Problem) {
         match self {
             End::With(code, problem) => (code, None, problem),
@@ -49,10 +49,10 @@ impl End {
     }
 }
 
-/// The IDs of operations, and the API's day.
+/// The IDs of operations, and the date on the API's clock.
 pub(crate) type Listed = (Vec<String>, Option<Date>);
 
-/// A run, and what is known of its operation.
+/// A run, and what is known about its operation.
 #[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(crate) struct Run<'a> {
     pub(crate) world: &'a mut dyn World,
@@ -62,11 +62,11 @@ pub(crate) struct Run<'a> {
     pub(crate) loop_wait: Duration,
     pub(crate) operation_id: Option<String>,
     pub(crate) state: OperationState,
-    /// The status of the last reply that decided something.
+    /// The HTTP status of the last reply that decided something.
     pub(crate) http_status: Option<u16>,
-    /// Whether nothing that this or an earlier run started can still write.
+    /// Whether nothing that this run or an earlier one started can still write.
     pub(crate) settled: bool,
-    /// Whether the operation is this run's own, and no other live run's that it waits for.
+    /// Whether the operation is this run's own, rather than that of another live run that it waits for.
     pub(crate) owns: bool,
     /// Whether this run has locked the state file.
     pub(crate) locked: bool,
@@ -74,10 +74,10 @@ pub(crate) struct Run<'a> {
     pub(crate) receivers_seen: bool,
     /// Whether anything has arrived in the data directory, in this run or in the one whose operation it follows.
     pub(crate) arrived: bool,
-    /// What has arrived, and the size of the backup, where known.
+    /// The bytes that have arrived, and the size of the backup, if known.
     pub(crate) bytes: Option<u64>,
     pub(crate) total_bytes: Option<u64>,
-    /// Bytes that a backup may have, where its size was not known before the create.
+    /// How large a backup may be, if its size was not known before the create.
     pub(crate) room: Option<u64>,
     pub(crate) outage: Outage,
     pub(crate) progress_logged: Every,
@@ -119,7 +119,7 @@ impl<'a> Run<'a> {
         Ok(self.world.pause(time)?)
     }
 
-    /// The wait before something is tried again, at `least` this long.
+    /// The wait before a retry, at `least` this long.
     pub(crate) fn retry_wait(&mut self, least: Duration, retry_after: Option<Duration>) -> Duration {
         let first = self.connection.retry_wait.max(least);
         retry_wait(1, first, self.loop_wait, retry_after, self.world.random())
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
         self.world.send(request, request.timeout(self.connection))
     }
 
-    /// Asks a question, once. What interrupts the run interrupts the question.
+    /// Asks a question, once. An interrupt of the run interrupts the question too.
     pub(crate) fn ask(&mut self, request: &Request) -> Result<Result<Reply, TransportError>, End> {
         let answer = self.send(request);
         match &answer {
@@ -152,7 +152,7 @@ impl<'a> Run<'a> {
         Ok(answer)
     }
 
-    /// Asks for the operations of this kind, once; or why they could not be listed.
+    /// Asks for the operations of this kind, once. Returns why if they could not be listed.
     pub(crate) fn list(&mut self) -> Result<Result<Listed, Missed>, End> {
         Ok(match self.ask(&Request::List)? {
             Ok(reply) => match reply.ids(self.kind) {
@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Notes what is known of the operation, and reports it.
+    /// Records what is known about the operation, and reports it.
     pub(crate) fn set_operation(&mut self, id: Option<&str>, state: OperationState) {
         let same = self.state == state && self.operation_id.as_deref() == id;
         self.operation_id = id.map(str::to_string);
@@ -171,7 +171,7 @@ impl<'a> Run<'a> {
         match state {
             OperationState::NotCreated => self.settled = true,
             OperationState::MaybeCreated | OperationState::InProgress => self.settled = false,
-            // Only once nothing is written any more.
+            // `quiet` sets it once nothing is being written any more.
             OperationState::Done | OperationState::Failed => {}
         }
         if !same {
@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Appends lines to the state file, where this run has one. It warns once when that fails.
+    /// Appends lines to the state file, if this run has one. If that fails, it warns once.
     pub(crate) fn note(&mut self, lines: &[Line]) {
         if !self.locked {
             return;
@@ -201,8 +201,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Counts an answer that is not good, and logs it; how long to wait before the next question. Ends the run when
-    /// the outage has lasted too long; it does not count while something `arrives`.
+    /// Counts a bad answer, and logs it; returns how long to wait before asking again. Ends the run if the outage has
+    /// lasted too long; the time does not count while something `arrives`.
     pub(crate) fn miss(&mut self, missed: &Missed, about: &str, arrives: bool) -> Result<Duration, End> {
         let now = self.now();
         let random = self.world.random();
@@ -225,7 +225,7 @@ impl<'a> Run<'a> {
         Ok(miss.wait)
     }
 
-    /// What to do about an operation that may continue without this run.
+    /// What to do about an operation that may go on without this run.
     pub(crate) fn still_running_hint(&mut self) -> String {
         let server = &self.connection.barman_server;
         let look = match &self.operation_id {
@@ -244,9 +244,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The words at the end of a run.
+/// The end of a run.
 impl Run<'_> {
-    /// Logs what went wrong and what to do about it, and makes the report. What an interrupt leaves behind, `left` says.
+    /// Logs what went wrong and what to do about it, and makes the report. `left` says what an interrupt leaves
+    /// behind.
     pub(crate) fn finish(
         &mut self,
         end: Result<(), End>,
@@ -278,7 +279,7 @@ impl Run<'_> {
         }
     }
 
-    /// What is left of a run that was interrupted, `what` being the reason.
+    /// Says what an interrupted run leaves behind; `what` is the reason.
     pub(crate) fn interrupted(&mut self, what: &str) -> Problem {
         let (kind, server) = (self.kind.name(), &self.connection.barman_server);
         let message = match (&self.operation_id, self.settled) {

@@ -1,4 +1,4 @@
-//! What comes before a create: nothing of ours is running until then.
+//! The steps before a create. Nothing of ours is running until then.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::quiet::QUIET;
 use super::run::{End, Run};
 use super::waits::{Every, Missed};
 
-/// How often the state file of another run, and receivers of unknown origin, are looked at.
+/// How often another run's state file, and receivers of unknown origin, are checked.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Refuses a data directory in which PostgreSQL is running, as pgBackRest does.
@@ -33,7 +33,7 @@ pub(crate) fn refuse_running_postgres(snapshot: &Snapshot, restore: &Restore) ->
     ))
 }
 
-/// Locks the state file, and waits while another run has it. What an earlier run has left, if anything.
+/// Locks the state file, waiting while another run holds it. Returns what an earlier run left, if anything.
 pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, End> {
     let (mut logged, mut waited) = (Every::default(), false);
     loop {
@@ -48,7 +48,7 @@ pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, E
                 }
                 let Some(record) = left_over else { return Ok(None) };
                 run.arrived = record.is_about(run.world.look().identity);
-                // Of a run that was waited for, the data directory shows what it has left.
+                // If another run was waited for, the data directory shows what that run left.
                 if record.can_count() || (waited && record.ended == Some(Ended::Failed)) {
                     refuse_foreign(run, restore, &record, &path)?;
                     return Ok(Some(record));
@@ -57,7 +57,7 @@ pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, E
             }
             Lock::Held(record) => {
                 waited = true;
-                // What the other run has started may be writing, for whoever ends this one meanwhile.
+                // What the other run started may be writing; this matters if this run is ended now.
                 if let Some(record) = &record {
                     run.set_operation(record.operation_id.as_deref(), record.open_state());
                 }
@@ -83,7 +83,7 @@ pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, E
     }
 }
 
-/// The state file belongs to something else: that may be running, and is not ours to judge.
+/// Refuses a state file that belongs to something else: its operation may be running and is not ours to judge.
 fn refuse_foreign(run: &mut Run, restore: &Restore, record: &Record, path: &str) -> Result<(), End> {
     let Some(Problem { message, hint }) = foreign(run.connection, restore, record, path) else {
         return Ok(());
@@ -95,7 +95,7 @@ fn refuse_foreign(run: &mut Run, restore: &Restore, record: &Record, path: &str)
     Err(End::busy(Busy::StateFile, message, hint))
 }
 
-/// To what else a state file belongs, if it does.
+/// Describes what else a state file belongs to, if it is not this restore.
 pub(crate) fn foreign(
     connection: &Connection,
     restore: &Restore,
@@ -165,11 +165,11 @@ fn not_ok(run: &Run, reply: &Reply, again: bool, why: &str) -> Missed {
     Missed { why, hint, permanent: !again, retry_after: reply.retry_after }
 }
 
-/// The operations that were there before the create; none when they could not be listed.
+/// The operations that existed before the create; `None` if they could not be listed.
 pub(crate) struct Baseline(pub(crate) Option<HashSet<String>>);
 
 impl Baseline {
-    /// Asks for the list as often as a request is tried.
+    /// Asks for the list, with as many retries as for any request.
     pub(crate) fn take(run: &mut Run) -> Result<Baseline, End> {
         let most = run.connection.max_retries.max(1);
         for attempt in 1..=most {
@@ -188,7 +188,7 @@ impl Baseline {
         Ok(Baseline(None))
     }
 
-    /// Adds operations that are not ours, or have ended; whether one of them is new.
+    /// Adds operations that are not ours or have ended. Returns whether any of them is new.
     pub(crate) fn add(&mut self, ids: impl IntoIterator<Item = String>) -> bool {
         let known = self.0.get_or_insert_default();
         let before = known.len();
@@ -197,9 +197,9 @@ impl Baseline {
     }
 }
 
-/// Waits until no receiver writes into the data directory, whoever started it, and none has for a while: Barman copies in
-/// steps. Ends those that write into one that was removed or emptied. And makes sure that PostgreSQL is not running
-/// there. What lies there then.
+/// Waits until no receiver is writing into the data directory, whoever started it, and there has been none for a
+/// while, as Barman copies in steps. Ends receivers that write into a directory that was removed or emptied. Also
+/// makes sure that PostgreSQL is not running there. Returns what is in the directory then.
 pub(crate) fn nobody_writes_here(run: &mut Run, restore: &Restore) -> Result<Snapshot, End> {
     let (mut logged, mut seen) = (Every::default(), None);
     let directory = &restore.data_directory;
@@ -230,7 +230,7 @@ pub(crate) fn nobody_writes_here(run: &mut Run, restore: &Restore) -> Result<Sna
     }
 }
 
-/// Warns of a data directory that Barman may refuse.
+/// Warns about a data directory that Barman may refuse.
 pub(crate) fn warn_of_content(run: &mut Run, restore: &Restore) {
     let why = match run.world.look().content {
         Content::Something => {
@@ -242,7 +242,7 @@ pub(crate) fn warn_of_content(run: &mut Run, restore: &Restore) {
     run.warn(format!("the data directory {} {why}", restore.data_directory));
 }
 
-/// The first line of the state file: from here on a kill leaves a trace.
+/// Writes the first line of the state file: from here on a kill leaves a trace.
 pub(crate) fn note_create(run: &mut Run, restore: &Restore, baseline: &Baseline, before: &Snapshot) {
     let line = RunLine {
         pid: std::process::id(),

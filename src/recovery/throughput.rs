@@ -1,4 +1,4 @@
-//! What has arrived, as figures for people: share, rate of the last seconds, time left. Pure.
+//! Progress figures for people: share, current rate, time left. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::event::Progress;
 use crate::world::snapshot::Usage;
 
-/// The rate is that of so long a time.
+/// The current rate is measured over this time.
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Bytes over time.
@@ -26,7 +26,7 @@ impl Throughput {
         Throughput { began, before, samples: VecDeque::from([(began, 0)]), total: None, wal: None }
     }
 
-    /// Takes a look's figures.
+    /// Adds the figures of a look.
     pub(super) fn add(&mut self, now: Duration, usage: &Usage, base_is_complete: bool) {
         self.total = usage.total.or(self.total);
         let bytes = usage.bytes.saturating_sub(self.before);
@@ -34,7 +34,7 @@ impl Throughput {
             self.samples = VecDeque::from([(now, bytes)]); // from here on the rate is that of WAL
         }
         self.wal = base_is_complete.then_some(usage.wal_bytes);
-        // A sample a quarter of a second at most, and one from before the window.
+        // At most one sample per quarter of a second, plus one from before the window.
         if self.samples.back().is_none_or(|(at, _)| now.saturating_sub(*at) >= Duration::from_millis(200)) {
             self.samples.push_back((now, bytes));
         } else if let Some(last) = self.samples.back_mut() {
@@ -45,7 +45,7 @@ impl Throughput {
         }
     }
 
-    /// Bytes that have arrived, once some have.
+    /// Bytes that have arrived; `None` until there are some.
     pub(super) fn bytes(&self) -> Option<u64> {
         self.samples.back().map(|(_, bytes)| *bytes).filter(|bytes| *bytes > 0)
     }
@@ -54,7 +54,7 @@ impl Throughput {
         self.total
     }
 
-    /// The figures, once something has arrived; at the end the rate is that of the whole time.
+    /// The figures, once something has arrived; the last ones have the rate over the whole time.
     pub(super) fn progress(&self, now: Duration, is_done: bool) -> Option<Progress> {
         let bytes = self.bytes()?;
         let (since, then) = if is_done { (self.began, 0) } else { *self.samples.front()? };

@@ -1,4 +1,4 @@
-//! Waiting times, and the outage budget of an operation that runs. Pure: time and randomness are passed in.
+//! Waiting times, and the outage budget of a running operation. Pure: time and randomness are passed in.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
 /// succeed before.
 pub(crate) const ID_RESOLUTION: Duration = Duration::from_secs(1);
 
-/// A time in `[0, limit)`, evenly spread.
+/// A random time in `[0, limit)`, evenly distributed.
 pub(crate) fn below(limit: Duration, random: u64) -> Duration {
     let bits = u32::try_from(random >> 40).unwrap_or_default(); // 24 bits
     limit.mul_f64(f64::from(bits) / f64::from(1_u32 << 24))
 }
 
-/// Wait before an operation that has run for `age` is asked about again: a tenth of its age (the request's own time
-/// included, hence 11), so that its end is noticed in proportion. Where the data directory can be seen, its last
-/// mark says when to ask, and a quarter is enough.
+/// Wait before asking again about an operation that has run for `age`: a tenth of its age (including the time of the
+/// request itself, hence 11), so that the delay in noticing its end is proportional. If the data directory can be
+/// seen, its last mark says when to ask, and a quarter of the age is good enough.
 pub(crate) fn poll_wait(age: Duration, loop_wait: Duration, seen: bool) -> Duration {
     if seen { (age / 4).min(loop_wait).max(SHORTEST * 2) } else { (age / 11).min(loop_wait).max(SHORTEST) }
 }
 
-/// Wait before the `n`th repetition (from 1): doubled each time up to `cap`, and up to a quarter more.
-/// `Retry-After` is honoured up to the cap.
+/// Wait before the `n`th retry (from 1): doubled each time up to `cap`, plus up to a quarter as jitter. `Retry-After`
+/// is honoured up to the cap.
 pub(crate) fn retry_wait(
     n: u32,
     first: Duration,
@@ -43,12 +43,12 @@ pub(crate) fn retry_wait(
     wanted.max(retry_after.unwrap_or_default().min(cap))
 }
 
-/// When something was done that is done at most so often.
+/// When something that is rate-limited was last done.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Every(Option<Duration>);
 
 impl Every {
-    /// Whether it is time to do it (again), which is then taken as done.
+    /// Whether it is due (again); if so, counts it as done now.
     pub(crate) fn is_due(&mut self, now: Duration, every: Duration) -> bool {
         let due = self.0.is_none_or(|last| now.saturating_sub(last) >= every);
         if due {
@@ -69,11 +69,11 @@ pub(crate) struct Outage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missed {
     pub(crate) why: String,
-    /// What to do about it; empty when nothing better is known than what the caller knows.
+    /// What to do about it; empty if the caller knows better.
     pub(crate) hint: String,
-    /// Whether asking again would give the same answer.
+    /// Whether a retry would get the same answer.
     pub(crate) permanent: bool,
-    /// How long the API wants to be left alone.
+    /// `Retry-After` of the reply.
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -91,19 +91,19 @@ impl From<TransportError> for Missed {
     }
 }
 
-/// An outage at its latest miss.
+/// An outage, as of its latest miss.
 #[derive(Debug)]
 pub(crate) struct Miss {
     pub(crate) lasted: Duration,
     pub(crate) tries: u32,
-    /// Whether its budget is used up: the time, and the tries that it takes at least.
+    /// Whether the budget is used up: both the time and the minimum number of tries.
     pub(crate) too_long: bool,
     /// Until the next try.
     pub(crate) wait: Duration,
 }
 
 impl Outage {
-    /// Counts a miss; `cap` is the longest wait. While data `arrives` the budget stays whole.
+    /// Counts a miss; `cap` is the longest wait. While data `arrives` the budget is not used up.
     pub(crate) fn miss(
         &mut self,
         now: Duration,
@@ -120,7 +120,7 @@ impl Outage {
         let lasted = now.saturating_sub(*self.since.get_or_insert(now));
         let left = connection.max_outage.saturating_sub(lasted);
         let too_long = !arrives && left.is_zero() && self.misses >= connection.min_misses;
-        // The tries that it takes at least are to fit into the budget; those that don't follow fast.
+        // Fits the minimum number of tries into the budget; once it is spent, the remaining ones follow quickly.
         let more = connection.min_misses.saturating_sub(self.misses).max(1);
         let most = match left {
             _ if arrives => cap,
@@ -131,7 +131,7 @@ impl Outage {
         Miss { lasted, tries: self.misses, too_long, wait: wait.min(most).max(SHORTEST) }
     }
 
-    /// A good answer: how long the outage was, if there was one.
+    /// Records a good answer; returns how long the outage was, if there was one.
     pub(crate) fn over(&mut self, now: Duration) -> Option<Duration> {
         self.misses = 0;
         self.since.take().map(|since| now.saturating_sub(since))

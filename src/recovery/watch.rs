@@ -1,5 +1,5 @@
-//! The data directory as a witness while an operation runs: what arrives, whether it is still the same directory,
-//! when Barman's last mark appears, and how long nothing has changed.
+//! Watches the data directory while an operation runs: what arrives, whether it is still the same directory, when
+//! Barman's last mark appears, and how long nothing has changed.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use super::throughput::Throughput;
 
 /// How often the data directory is looked at while an operation runs.
 const LOOKS: Duration = Duration::from_millis(250);
-/// Nothing new for this long is worth a warning.
+/// Warn when nothing new has arrived for this long.
 const STALL: Duration = Duration::from_secs(300);
-/// Nothing new for this long behind the mark: the restore is complete, whatever the API says.
+/// When nothing new has arrived for this long after the mark, the restore is complete, whatever the API says.
 const COMPLETE_AFTER: Duration = Duration::from_secs(60);
 
-/// What is known of the directory since an operation began.
+/// What is known about the directory since an operation began.
 pub(crate) struct Watch<'a> {
-    /// None for a command without a data directory.
+    /// `None` for a command without a data directory.
     restore: Option<&'a Restore>,
     pub(super) began: Duration,
     /// The directory before the create.
@@ -32,9 +32,9 @@ pub(crate) struct Watch<'a> {
     pub(super) last: Snapshot,
     /// When a look last found a difference.
     pub(super) changed: Duration,
-    /// The directory that the operation writes into, once it was seen with something in it.
+    /// The directory that the operation writes into, recorded once there was something in it.
     identity: Option<Identity>,
-    /// Why what is being restored can't count any more.
+    /// Why the data being restored can't be used any more.
     doomed: Option<String>,
     stall_warned: bool,
     throughput: Throughput,
@@ -42,12 +42,12 @@ pub(crate) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Of a command without a data directory.
+    /// For a command without a data directory.
     pub(crate) fn blind(now: Duration) -> Watch<'static> {
         Watch::new(None, now, Snapshot::default())
     }
 
-    /// Of an operation that is about to be created, or that began at a time when the directory was as `before`.
+    /// For an operation that is about to be created, or that began when the directory looked like `before`.
     pub(crate) fn of(restore: &'a Restore, now: Duration, before: Snapshot) -> Watch<'a> {
         Watch::new(Some(restore), now, before)
     }
@@ -68,12 +68,12 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Of an earlier run's operation, whose directory was this one.
+    /// Continues with an earlier run's operation, which wrote into this directory.
     pub(crate) fn resume(&mut self, now: Snapshot, identity: Option<Identity>, doomed: Option<String>) {
         (self.last, self.identity, self.doomed) = (now, identity, doomed);
     }
 
-    /// Why what is being restored can't count any more; none while it can.
+    /// Why the data being restored can't be used any more; `None` while it can.
     pub(super) fn doomed(&self) -> Option<&str> {
         self.doomed.as_deref()
     }
@@ -82,7 +82,7 @@ impl<'a> Watch<'a> {
         self.last.content == Content::Unseen
     }
 
-    /// Looks, notes what it is, and reports what has arrived.
+    /// Looks, records what changed, and reports what has arrived.
     pub(super) fn look(&mut self, run: &mut Run) -> Result<(), End> {
         let Some(restore) = self.restore else { return Ok(()) };
         let snapshot = run.world.look();
@@ -100,7 +100,7 @@ impl<'a> Watch<'a> {
             self.throughput.add(now, usage, base_is_complete);
             (run.bytes, run.total_bytes) = (self.throughput.bytes(), self.throughput.total());
             warn_of_size(run, restore);
-            // More often in the first seconds.
+            // More often at first.
             let every = if now < self.began + LOOKS * 8 { LOOKS } else { Duration::from_secs(1) };
             if now.saturating_sub(self.reported) >= every {
                 self.reported = now;
@@ -121,7 +121,7 @@ impl<'a> Watch<'a> {
         &self.throughput
     }
 
-    /// Waits and looks meanwhile; not to the end when the mark appears.
+    /// Waits, looking meanwhile; returns early when the mark appears.
     pub(super) fn wait(&mut self, run: &mut Run, time: Duration) -> Result<(), End> {
         if self.restore.is_none() {
             return run.pause(time);
@@ -138,7 +138,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Whether the mark of a restore since the create is here.
+    /// Whether the mark of a restore that began after the create is here.
     pub(super) fn is_complete(&self, run: &Run) -> bool {
         let Some(restore) = self.restore else { return false };
         matches!(self.evidence(run, restore), Evidence::Complete(_))
@@ -148,28 +148,28 @@ impl<'a> Watch<'a> {
         evidence(&self.before, &self.last, self.doomed(), &run.connection.barman_server, &restore.backup_id)
     }
 
-    /// Whether files came that were not there before; `postgresql.auto.conf` alone says nothing.
+    /// Whether there are files that were not there before; `postgresql.auto.conf` alone proves nothing.
     pub(super) fn has_news(&self) -> bool {
         let stamps = |look: &Snapshot| Stamps { auto_conf: None, ..look.stamps };
         self.last.content == Content::Something && stamps(&self.last) != stamps(&self.before)
     }
 
-    /// Whether the mark is here and nothing has changed for so long that no answer of the API is needed.
+    /// Whether the mark has been here, and nothing has changed, for so long that no answer from the API is needed.
     pub(super) fn is_long_complete(&self, run: &Run) -> bool {
         self.last.receivers == 0
             && run.now().saturating_sub(self.changed) >= COMPLETE_AFTER
             && self.is_complete(run)
     }
 
-    /// Whether something has arrived of late, or who brings it is still here; or everything is here, so that no
-    /// answer of the API will be needed soon.
+    /// Whether something has arrived recently or a receiver is still running; or everything is here, so that no
+    /// answer from the API will be needed soon.
     pub(super) fn arrives(&self, run: &Run) -> bool {
         let since = run.now().saturating_sub(self.changed);
         let fresh = self.changed > self.began && since < Duration::from_secs(30);
         self.last.receivers > 0 || fresh || self.is_complete(run)
     }
 
-    /// Notes which directory the operation writes into, and whether that was removed meanwhile.
+    /// Records which directory the operation writes into, and whether it was removed in the meantime.
     fn keep_identity(&mut self, run: &mut Run, restore: &Restore, now: &Snapshot) {
         let gone = match (&self.identity, &now.identity) {
             (Some(then), Some(now)) => !then.became(now),
@@ -226,7 +226,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Whether anything that a look sees has changed.
+/// Whether anything visible to a look has changed.
 fn differs(then: &Snapshot, now: &Snapshot) -> bool {
     let seen =
         |look: &Snapshot| (look.content, look.identity, look.stamps, look.usage.map(|usage| usage.changes));
