@@ -1,4 +1,4 @@
-//! The system calls that std lacks. What rustix has not is called through libc, behind a safe function.
+//! System calls that std lacks. Those that rustix lacks too are called through libc, each behind a safe function.
 
 use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
@@ -17,7 +17,7 @@ use rustix::{
     process::{PidfdFlags, pidfd_send_signal},
 };
 
-/// Whether a process of this number exists, whoever owns it.
+/// Whether a process with this ID exists, whoever owns it.
 pub(crate) fn process_lives(pid: i32) -> bool {
     process_id(pid).is_ok_and(lives)
 }
@@ -26,12 +26,12 @@ fn lives(pid: Pid) -> bool {
     matches!(test_kill_process(pid), Ok(()) | Err(Errno::PERM))
 }
 
-/// Not of a number that means a group of processes.
+/// Refuses numbers that mean a group of processes.
 fn process_id(pid: i32) -> Result<Pid, Errno> {
     Some(pid).filter(|pid| *pid > 0).and_then(Pid::from_raw).ok_or(Errno::SRCH)
 }
 
-/// Opens a file without waiting for a writer where it is a pipe.
+/// Opens a file without waiting for a writer if it is a pipe.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
@@ -56,13 +56,13 @@ fn may(path: &Path, access: Access) -> bool {
     rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
 }
 
-/// Runs `start` with every signal blocked, so that a thread which it starts never runs one of the host's
-/// signal handlers (which may expect a thread of the host's own).
+/// Runs `start` with every signal blocked, so that a thread started in it never runs one of the host's signal
+/// handlers (which may expect one of the host's own threads).
 pub(crate) fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut old = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: both point to memory of the right type; sigfillset initialises the first, and the second is
-    // read only if pthread_sigmask, which then has filled it, succeeded.
+    // SAFETY: both point to memory of the right type; sigfillset initialises the first, and the second is read only
+    // if pthread_sigmask has succeeded and thus filled it.
     let blocked = unsafe {
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr()) == 0
@@ -85,8 +85,8 @@ pub(crate) fn user_name(user: u32) -> Option<String> {
     let mut entry = MaybeUninit::<libc::passwd>::uninit();
     let mut found = std::ptr::null_mut();
     let mut buffer = vec![0; 16 << 10];
-    // SAFETY: all point to memory of the right type and of the length that is passed. Where `found` is set, the entry is
-    // filled, and its name is a string that ends with a NUL in the buffer.
+    // SAFETY: all point to memory of the right type and of the given length. If `found` is set, the entry is filled,
+    // and its name is a NUL-terminated string in the buffer.
     let name = unsafe {
         let entry = entry.as_mut_ptr();
         if libc::getpwuid_r(user, entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found) != 0
@@ -99,7 +99,7 @@ pub(crate) fn user_name(user: u32) -> Option<String> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// Reports when somebody opens a directory, by whatever path.
+/// Reports when something opens a directory, by whatever path.
 #[cfg(target_os = "linux")]
 pub(crate) struct OpenWatch(OwnedFd);
 
@@ -111,7 +111,7 @@ impl OpenWatch {
         Ok(OpenWatch(watch))
     }
 
-    /// Whether the directory itself, and not only a file in it, was opened since the last call.
+    /// Whether the directory itself was opened since the last call, rather than a file in it.
     pub(crate) fn was_opened(&mut self) -> bool {
         let (mut buffer, mut opened) = ([MaybeUninit::uninit(); 4096], false);
         let mut events = inotify::Reader::new(&self.0, &mut buffer);
@@ -122,7 +122,7 @@ impl OpenWatch {
     }
 }
 
-/// Reports when somebody opens a directory: not on this system.
+/// Not supported on this system.
 #[cfg(not(target_os = "linux"))]
 pub(crate) struct OpenWatch;
 
@@ -137,12 +137,12 @@ impl OpenWatch {
     }
 }
 
-/// Another descriptor of an open file, of at least this number; closed when a program is executed.
+/// Duplicates a file descriptor, with this number or a higher one; closed on exec.
 pub(crate) fn duplicate(file: &File, least: i32) -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(file, least)?)
 }
 
-/// Whether a mount point is here; `None` where the kernel does not say (Linux does from 5.8 on).
+/// Whether this is a mount point; `None` if the kernel does not say (Linux does since 5.8).
 #[cfg(target_os = "linux")]
 pub(crate) fn is_mount_point(path: &Path) -> Option<bool> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
@@ -151,21 +151,21 @@ pub(crate) fn is_mount_point(path: &Path) -> Option<bool> {
     found.stx_attributes_mask.contains(is_root).then(|| found.stx_attributes.contains(is_root))
 }
 
-/// Whether a mount point is here; `None` where the kernel does not say.
+/// Whether this is a mount point; `None`, as the kernel does not say.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn is_mount_point(_: &Path) -> Option<bool> {
     None
 }
 
-/// A process to signal. Held by a descriptor where the kernel has those, so that its number can't come to mean
-/// another process meanwhile.
+/// A process to signal. Held by a pidfd if the kernel has those, so that its ID can't be reused for another process
+/// in the meantime.
 pub(crate) struct Process {
     pid: Pid,
     handle: Option<OwnedFd>,
 }
 
 impl Process {
-    /// An error means that there is none.
+    /// An error means that there is no such process.
     pub(crate) fn open(pid: i32) -> io::Result<Process> {
         let pid = process_id(pid)?;
         match pidfd_open(pid) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-/// One printable line of at most 500 characters: what a server says goes into logs and terminals.
+/// One printable line of at most 500 characters, for a server's words in logs and terminals.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
@@ -19,7 +19,7 @@ pub(crate) fn one_line(text: &str) -> String {
     }
 }
 
-/// The text as it is, in one line: an option, a state file or an ID may hold line breaks.
+/// The text on one line, otherwise unchanged: an option, a state file or an ID may contain line breaks.
 pub(crate) fn printable(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
@@ -36,7 +36,7 @@ pub(crate) fn first_few<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// `1.2 GB`: decimal units, as Barman's and disks'.
+/// `1.2 GB`: decimal units, as Barman and disk vendors use them.
 pub(crate) fn size(bytes: u64) -> String {
     let mut unit = 1;
     for name in ["bytes", "kB", "MB", "GB", "TB"] {
@@ -65,7 +65,7 @@ pub(crate) fn clock(time: Duration) -> String {
     }
 }
 
-/// `2026-11-24 16:37:15 UTC`, of seconds since 1970. That of a file whose time is beyond the year 9999 is 1970.
+/// `2026-11-24 16:37:15 UTC`, from seconds since 1970. A time after the year 9999, as a file may have, becomes 1970.
 pub(crate) fn utc(unix: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp(unix).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (year, month, day) = (moment.year(), u8::from(moment.month()), moment.day());

@@ -22,22 +22,22 @@ use crate::world::sizer::Sizer;
 use crate::world::snapshot::{Content, Snapshot};
 use crate::world::{Interrupt, World};
 
-/// Between two searches for receivers, where nothing depends on it: a host may have thousands of processes.
+/// Time between two routine searches for receivers: a host may have thousands of processes.
 const SEARCH_EVERY: Duration = Duration::from_secs(5);
 
-/// A run's own world.
+/// The world of one run.
 pub(crate) struct Here {
     host: Host,
     started: Instant,
-    /// The line that was logged of the last request, and how often it would have been the same since.
+    /// The log line of the last request, and how often it was suppressed since.
     last_request: (String, u32),
-    /// None for a command that asks nobody.
+    /// `None` for a command that does not use the API.
     api: Option<Transport>,
-    /// None for a command without a data directory.
+    /// `None` for a command without a data directory.
     node: Option<Node>,
 }
 
-/// The data directory of a run, with its state file and with who writes into it.
+/// The data directory of a run, with its state file and its receivers.
 struct Node {
     path: PathBuf,
     directory: Directory,
@@ -45,7 +45,7 @@ struct Node {
     /// Whether the mark has been seen.
     is_marked: bool,
     receivers: Receivers,
-    /// When they were last looked for, and how many there were.
+    /// When receivers were last searched for, and how many there were.
     searched: Option<(Instant, usize)>,
     state_file: Option<StateFile>,
     sizer: Sizer,
@@ -72,7 +72,7 @@ impl Here {
         Here { host, started: Instant::now(), last_request: Default::default(), api: None, node }
     }
 
-    /// At DEBUG; not again and again where nothing but the time is another.
+    /// Logged at DEBUG. Not repeated if only the time differs.
     fn log_request(&mut self, sent: &str, answer: &Result<Reply, TransportError>, took: Duration) {
         let came = match answer {
             Ok(reply) => format!("HTTP {}, {} bytes", reply.status, reply.body.len()),
@@ -93,7 +93,7 @@ impl Here {
         self.host.report(Event::log(Level::Debug, &format!("{line}, {} ms{again}", took.as_millis())));
     }
 
-    /// The time until an interrupt by the deadline.
+    /// The time left until the deadline interrupts.
     fn left(&self) -> Duration {
         let deadline = self.api.as_ref().and_then(|api| api.connection.deadline);
         let end = deadline.map(|limit| limit.saturating_add(self.host.grace()));
@@ -201,14 +201,15 @@ impl Node {
             usage: DiskUsage::new(path),
             is_marked: false,
             receivers: Receivers::new(path),
-            // Nothing depends on them yet, and a search takes as long as everything else until the first request.
+            // Nothing depends on receivers yet, and a search takes as long as everything else before the first
+            // request.
             searched: Some((Instant::now(), 0)),
             state_file: restore.state_file.as_deref().map(StateFile::new),
             sizer: Sizer::new(restore),
         }
     }
 
-    /// Those of the directory that the state file names are this restore's too.
+    /// The receivers include those of the directory that the state file names.
     fn receivers(&mut self) -> &mut Receivers {
         if let Some(earlier) = self.state_file.as_ref().and_then(StateFile::directory) {
             self.receivers.remember(earlier);
@@ -230,8 +231,9 @@ impl Node {
     }
 }
 
-/// Makes a relative data directory absolute: Barman would take it from the home directory of its ssh user. One that
-/// ends with `.` or `..` gets its name, as the state file lies beside it, not in it.
+/// Makes a relative data directory absolute, as Barman would resolve it from the home directory of its ssh user. A
+/// path that ends with `.` or `..` is replaced by the real one, because the state file goes next to the directory,
+/// not into it.
 pub(crate) fn from_here(mut restore: Restore) -> Result<Restore, ConfigError> {
     let given = Path::new(&restore.data_directory);
     if given.is_absolute() && (given.file_name().is_some() || given == Path::new("/")) {

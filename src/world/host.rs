@@ -1,5 +1,5 @@
-//! The host of a run: where its events go, and whether it wants the run to end. Ticks come from wherever the run
-//! waits (a pause, a lookup, a read), always on the thread that runs it.
+//! The host of a run: where its events go, and whether the run has to end. Ticks come from wherever the run waits (a
+//! pause, a lookup, a read), always on the thread that runs it.
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use crate::cancel::{Cancel, Interrupt};
 use crate::event::Event;
 use crate::world::GRACE;
 
-/// How often the host gets a tick.
+/// Time between two ticks.
 const TICK: Duration = Duration::from_secs(1);
 
 type OnEvent = Box<dyn FnMut(Event) + Send>;
@@ -19,7 +19,7 @@ type OnEvent = Box<dyn FnMut(Event) + Send>;
 pub(crate) struct Host {
     events: Arc<Mutex<Events>>,
     pub(crate) cancel: Cancel,
-    /// Whether an interrupt counts only [`GRACE`] after it came.
+    /// Whether an interrupt takes effect only [`GRACE`] after it came.
     has_grace: Arc<AtomicBool>,
 }
 
@@ -38,8 +38,8 @@ impl Host {
         (self.events().on_event)(event);
     }
 
-    /// Ticks if it is time. Returns how long to wait before the next call: until the next tick, or until an
-    /// interrupt counts.
+    /// Ticks if it is time. Returns how long to wait before the next call: until the next tick, or until an interrupt
+    /// takes effect.
     pub(crate) fn tick(&self) -> Duration {
         let mut events = self.events();
         let mut next = TICK.saturating_sub(events.last_tick.elapsed());
@@ -53,7 +53,7 @@ impl Host {
         }
     }
 
-    /// Waits, ticking. With no time at all it only asks whether an interrupt counts.
+    /// Waits and ticks. With a time of zero it only checks whether an interrupt is in effect.
     pub(crate) fn wait(&self, time: Duration) -> Result<(), Interrupt> {
         let begun = Instant::now();
         loop {
@@ -73,34 +73,35 @@ impl Host {
         }
     }
 
-    /// The interrupt, once it counts: at once, or at the end of the grace.
+    /// The interrupt, once it is in effect: at once, or at the end of the grace.
     pub(crate) fn interrupt(&self) -> Option<Interrupt> {
         let (why, since) = self.cancel.interrupt()?;
         (since.elapsed() >= self.grace()).then_some(why)
     }
 
-    /// From now on waits and requests go on until [`GRACE`] after an interrupt.
+    /// From now on waits and requests continue until [`GRACE`] after an interrupt.
     pub(crate) fn grant_grace(&self) {
         self.has_grace.store(true, Ordering::Relaxed);
     }
 
-    /// How long after an interrupt waits and requests still go on. A deadline, which the host does not know, gets as
-    /// much.
+    /// How long waits and requests continue after an interrupt. The same applies to the deadline, which the host does
+    /// not know.
     pub(crate) fn grace(&self) -> Duration {
         if self.has_grace.load(Ordering::Relaxed) { GRACE } else { Duration::ZERO }
     }
 
-    /// The host of one request, which can be granted grace alone.
+    /// The host of one request, which can be granted grace separately.
     pub(crate) fn for_request(&self) -> Host {
         Host { has_grace: Arc::new(AtomicBool::new(!self.grace().is_zero())), ..self.clone() }
     }
 
-    /// Has an interrupt that counts at once shut down the socket of the request under way. One may have come already.
+    /// Lets an interrupt that takes effect at once shut down the socket of the current request. Fails if one has come
+    /// already.
     pub(crate) fn watch(&self, socket: &Arc<TcpStream>) -> Result<(), Interrupt> {
         self.watch_unless_grace(Arc::downgrade(socket))
     }
 
-    /// The request is about to start something: unless an interrupt has come, it has the grace for its reply.
+    /// The request is about to start something: unless an interrupt has come, it gets the grace for its reply.
     pub(crate) fn commit(&self) -> Result<(), Interrupt> {
         self.watch_unless_grace(Weak::new())?;
         self.has_grace.store(true, Ordering::Relaxed);

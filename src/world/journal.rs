@@ -1,6 +1,6 @@
-//! What the state file says: JSON lines, only ever appended, so that a kill or a power cut at any instant
-//! leaves the lines before it whole. The first line is written before the create; later ones add what has
-//! become known since. Pure; `state_file.rs` reads and writes.
+//! The content of the state file: JSON lines, only ever appended, so that after a kill or a power cut at any instant
+//! the earlier lines are intact. The first line is written before the create; later ones add what has become known
+//! since. Pure; `state_file.rs` reads and writes.
 
 use std::collections::HashSet;
 
@@ -9,46 +9,46 @@ use serde::{Deserialize, Serialize};
 use crate::outcome::OperationState;
 use crate::world::snapshot::{Identity, Stamps};
 
-/// The state file of a run: a lock, and lines for the run that comes after a kill.
+/// The state file of a run: a lock, and lines for the next run after a kill.
 pub(crate) trait Journal {
     /// Its path, for messages.
     fn path(&self) -> String;
 
-    /// Locks and reads it, made if need be. Does not wait for the lock.
+    /// Locks and reads the file, creating it if needed. Does not wait for the lock.
     fn lock(&mut self) -> Lock;
 
     /// Appends lines in one write, and syncs them.
     fn append(&mut self, lines: &[Line]) -> Result<(), String>;
 
-    /// Removes the file if it is still this run's own, with last lines for a run that waits for its lock, and
-    /// gives up the lock.
+    /// Removes the file if it is still this run's own, and gives up the lock. The last lines are for a run that waits
+    /// for the lock.
     fn close(&mut self, last: &[Line]) -> Result<(), String>;
 
     /// Gives up the lock and leaves the file to the next run.
     fn leave(&mut self);
 }
 
-/// What came of locking the state file.
+/// The result of locking the state file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Lock {
-    /// It is this run's. `left_over` is what an earlier run left, or, after a wait, what the other run wrote last;
-    /// `garbage` why what was in it could not be read.
+    /// This run has locked it. `left_over` is what an earlier run left or, after a wait, what the other run wrote
+    /// last; `garbage` says why the content could not be read.
     Ours { left_over: Option<Record>, garbage: Option<String> },
-    /// Another run has it.
+    /// Another run has locked it.
     Held(Option<Record>),
-    /// It can't be had; why.
+    /// It can't be used, for this reason.
     Unavailable(String),
 }
 
-/// The run of the state file, as far as it got.
+/// The run that the state file describes, and how far it got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) run: Run,
     /// The operation, once the API has named it.
     pub(crate) operation_id: Option<String>,
-    /// The data directory that the operation writes into, once it was seen with something in it.
+    /// The data directory that the operation writes into, recorded once there was something in it.
     pub(crate) identity: Option<Identity>,
-    /// Whether that directory has been removed or emptied under the operation.
+    /// Whether that directory was removed or emptied during the operation.
     pub(crate) removed: bool,
     /// How the operation ended.
     pub(crate) ended: Option<Ended>,
@@ -62,10 +62,10 @@ pub(crate) struct Run {
     pub(crate) barman_server: String,
     pub(crate) backup_id: String,
     pub(crate) data_directory: String,
-    /// The recoveries that were there before the create; none when they could not be listed.
+    /// The recoveries that existed before the create; `None` if they could not be listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) known: Option<HashSet<String>>,
-    /// What lay in the data directory before the create.
+    /// What was in the data directory before the create.
     #[serde(default)]
     pub(crate) before: Stamps,
 }
@@ -99,8 +99,8 @@ impl Line {
 }
 
 impl Record {
-    /// Reads the lines of a state file. `Ok(None)` for an empty file; an error for a file without a whole
-    /// first line. What follows the last whole line was being written when the run died, and counts not.
+    /// Parses the lines of a state file. `Ok(None)` for an empty file; an error for a file without a complete first
+    /// line. Anything after the last complete line was being written when the run died and is ignored.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Record>, String> {
         if bytes.is_empty() {
             return Ok(None);
@@ -121,17 +121,17 @@ impl Record {
         Record { run, operation_id: None, identity: None, removed: false, ended: None }
     }
 
-    /// Whether its operation is running, or has brought data: not where it has ended without.
+    /// Whether its operation is running, or has ended and brought data.
     pub(crate) fn can_count(&self) -> bool {
         matches!(self.ended, None | Some(Ended::Done))
     }
 
-    /// Whether what is in the data directory now may be what its operation has brought.
+    /// Whether the current content of the data directory may come from its operation.
     pub(crate) fn is_about(&self, now: Option<Identity>) -> bool {
         self.removed || self.identity.zip(now).is_none_or(|(then, now)| then.became(&now))
     }
 
-    /// The state of its operation while nothing says that it has ended.
+    /// The state of its operation, as long as nothing says that it has ended.
     pub(crate) fn open_state(&self) -> OperationState {
         if self.operation_id.is_some() { OperationState::InProgress } else { OperationState::MaybeCreated }
     }

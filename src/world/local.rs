@@ -1,4 +1,4 @@
-//! Facts about this node that are not the data directory's: its user, its programs, its addresses.
+//! Facts about this node other than the data directory: its user, programs and addresses.
 
 use std::env;
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
@@ -8,19 +8,19 @@ use std::time::Duration;
 use crate::sys;
 use crate::world::helper;
 
-/// The user of this process, by name where it has one.
+/// The user of this process, by name if it has one.
 pub(crate) fn user() -> String {
     let user = sys::effective_user();
     sys::user_name(user).unwrap_or_else(|| user.to_string())
 }
 
-/// Where a program of this name would be found: in this process' PATH.
+/// Where this program is found in this process's PATH.
 pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     env::split_paths(&path).map(|directory| directory.join(program)).find(|file| sys::may_execute(file))
 }
 
-/// The addresses of a host name, by at most one thread that may outlive the call.
+/// The addresses of a host name, looked up in one thread at most, which may outlive the call.
 pub(crate) fn addresses(name: &str, limit: Duration) -> Result<Vec<IpAddr>, String> {
     if let Ok(address) = name.trim_matches(['[', ']']).parse() {
         return Ok(vec![address]);
@@ -34,7 +34,7 @@ pub(crate) fn addresses(name: &str, limit: Duration) -> Result<Vec<IpAddr>, Stri
     }
 }
 
-/// Whether this is an address of this node: only to such a socket can be bound.
+/// Whether this is an address of this node: a socket can only be bound to one of those.
 pub(crate) fn is_own(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }

@@ -1,6 +1,6 @@
 //! The rsync processes on this node that receive a restore into the data directory. Barman's rsync starts them
-//! through ssh, as this very user, with the directory that they write into as their working directory; their
-//! arguments do not name it. Nothing but such a process is ever signalled.
+//! through ssh, as our own user, with the directory that they write into as their working directory; their arguments
+//! do not name it. No other process is ever signalled.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 use crate::sys;
 use crate::world::fs::directory::{Inode, inode, parent};
 
-/// What is read of a command line; `--server` and `--sender` are an rsync's first arguments.
+/// How much of a command line is read; `--server` and `--sender` are among rsync's first arguments.
 const COMMAND_LINE: u64 = 4096;
-/// Directories that are kept in mind.
+/// How many directories are remembered.
 const MOST_PLACES: usize = 1000;
 
-/// Looks for the receivers of one data directory.
+/// Finds the receivers of one data directory.
 pub(crate) struct Receivers {
     directory: PathBuf,
     processes: PathBuf,
-    /// Where the directory, its tablespaces and its WAL directory have been so far, without links: a receiver
+    /// Where the directory, its tablespaces and its WAL directory have been so far, with links resolved: a receiver
     /// outlives the directory that it writes into.
     paths: BTreeSet<PathBuf>,
     /// The directories that have been at its path.
@@ -34,16 +34,16 @@ impl Receivers {
         Receivers { directory: directory.into(), processes, paths: BTreeSet::new(), inodes: Vec::new() }
     }
 
-    /// Also those of the directory that an earlier run restored into, wherever that is now.
+    /// Also finds the receivers of the directory that an earlier run restored into, wherever it is now.
     pub(crate) fn remember(&mut self, directory: Inode) {
         if !self.inodes.contains(&directory) && self.inodes.len() < MOST_PLACES {
             self.inodes.push(directory);
         }
     }
 
-    /// Numbers of their processes; none where this process can't see others.
+    /// Their process IDs; empty if this process can't see other processes.
     pub(crate) fn find(&mut self) -> Vec<i32> {
-        // Another PID namespace's numbers would mean other processes here.
+        // Process IDs of another PID namespace would mean different processes here.
         let own = fs::read_link(self.processes.join("self")).ok();
         if own.is_none_or(|own| own.to_str() != Some(&std::process::id().to_string())) {
             return Vec::new();
@@ -55,19 +55,19 @@ impl Receivers {
         numbers.filter(|pid| self.is_receiver(*pid, user)).collect()
     }
 
-    /// Sends SIGTERM to each; how many there were.
+    /// Sends SIGTERM to each; returns how many there were.
     pub(crate) fn end(&mut self) -> usize {
         let found = self.find();
         let user = sys::effective_user();
         let ended = found.into_iter().filter(|pid| {
-            // Looked at once more with the process in hand: its number may have come to mean another.
+            // Check again with the process held: its ID may have been reused.
             let process = sys::Process::open(*pid);
             self.is_receiver(*pid, user) && process.is_ok_and(|process| process.terminate().is_ok())
         });
         ended.count()
     }
 
-    /// Notes where the directory and its links are now.
+    /// Records where the directory and its links are now.
     fn see_places(&mut self) {
         if let Ok(found) = fs::metadata(&self.directory) {
             self.remember(inode(&found));
@@ -82,7 +82,7 @@ impl Receivers {
         let links = tablespaces.map(|entry| entry.path()).chain([real.join("pg_wal")]);
         let is_link = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
         for target in links.filter(is_link).filter_map(|link| link.canonicalize().ok()) {
-            // One that leads above the directory leads to what is not the restore's.
+            // A link to above the data directory does not lead to files of the restore.
             if !real.starts_with(&target) && self.paths.len() < MOST_PLACES {
                 self.paths.insert(target);
             }
@@ -100,7 +100,7 @@ impl Receivers {
     fn writes_here(&self, link: &Path) -> bool {
         let (Ok(text), Ok(found)) = (fs::read_link(link), fs::metadata(link)) else { return false };
         let found = inode(&found);
-        // The link leads there even when it has no name any more.
+        // The link still leads there when the directory has been deleted.
         if self.inodes.contains(&found) {
             return true;
         }

@@ -1,4 +1,4 @@
-//! Asks the API for the size of the backup, once, in a thread beside the run: `/diagnose` has Barman look at all its
+//! Asks the API for the size of the backup, once, in a background thread: for `/diagnose` Barman examines all its
 //! servers, which can take long. Without an answer the recovery goes on.
 
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -12,16 +12,15 @@ use crate::world::host::Host;
 use crate::world::inspection::{Asked, Diagnosed};
 use crate::world::net::Transport;
 
-/// Barman opens connections to the servers that it knows.
+/// Barman opens connections to all servers that it knows.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// Where the size decides nothing: a restore that is over sooner is not worth the work that the question makes for
-/// Barman.
+/// Delay when nothing depends on the size: a shorter restore is not worth the work that the question causes Barman.
 const ASK_AFTER: Duration = Duration::from_secs(2);
-/// How long the end of a run waits for the thread, which is being cancelled.
+/// How long the end of a run waits for the thread to react to its cancel.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 pub(crate) struct Sizer {
-    /// Of which backup; none where nobody wants to know, or once it has been asked.
+    /// The backup to ask about; `None` if the size is not wanted or has been asked for.
     wanted: Option<String>,
     arriving_since: Option<Instant>,
     question: Option<Question>,
@@ -39,7 +38,7 @@ impl Sizer {
         Sizer { wanted, arriving_since: None, question: None, answer: Asked::No }
     }
 
-    /// Asks now, unless that is not wanted or has been done.
+    /// Asks now, unless the size is not wanted or has been asked for.
     pub(crate) fn ask(&mut self, transport: &Transport) {
         let Some(backup_id) = self.wanted.take() else { return };
         self.question = Question::start(transport, backup_id);

@@ -1,4 +1,4 @@
-//! Looking at the data directory. Never writes, moves or deletes anything there.
+//! Looks at the data directory. Never writes, moves or deletes anything there.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
@@ -13,18 +13,18 @@ use crate::world::snapshot;
 pub(crate) use crate::world::snapshot::{Identity, Inode, MARKS, Stamp};
 use crate::world::snapshot::{Mark, Snapshot, Stamps};
 
-/// More than Barman writes into `.barman-recover.info` for a server with thousands of tablespaces.
+/// More than Barman writes into `.barman-recover.info`, even for a server with thousands of tablespaces.
 const INFO_LIMIT: u64 = 4 << 20;
 const LABEL_LIMIT: u64 = 64 << 10;
 
 /// The data directory of a run.
 pub(crate) struct Directory {
     path: PathBuf,
-    /// The last mark, and the versions of the files that it was read from.
+    /// The last mark, with the versions of the files that it was read from.
     mark: Option<(Sources, Option<Mark>)>,
 }
 
-/// Versions of the files that make a mark.
+/// Versions of the files that form a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sources {
     info: Stamp,
@@ -37,10 +37,10 @@ impl Directory {
         Directory { path: path.into(), mark: None }
     }
 
-    /// Everything of a look but what has arrived and who writes.
+    /// Everything in a look except what has arrived and who is writing.
     pub(crate) fn look(&mut self) -> Snapshot {
         let look = self.look_once();
-        // Twice, as a call that failed may work a moment later, and a restore that can't be seen is done anew.
+        // Look twice, as a call that failed may work a moment later: a restore that can't be seen would be repeated.
         if look.content == snapshot::Content::Unseen { self.look_once() } else { look }
     }
 
@@ -55,7 +55,7 @@ impl Directory {
             return Snapshot::default();
         };
         let file = |name: &str| fs::metadata(self.path.join(name)).ok().filter(Metadata::is_file);
-        // An empty one is only begun.
+        // An empty file is not written yet.
         let written = |name: &str| file(name).filter(|found| found.len() > 0).map(|found| stamp(&found));
         let marks = MARKS.map(|name| fs::metadata(self.path.join(name)).ok().map(|found| inode(&found)));
         let mut look = Snapshot {
@@ -66,7 +66,7 @@ impl Directory {
                 pg_version: written("PG_VERSION"),
                 pg_control: written("global/pg_control"),
                 info: written(".barman-recover.info"),
-                auto_conf: file("postgresql.auto.conf").map(|found| stamp(&found)), // may well be empty
+                auto_conf: file("postgresql.auto.conf").map(|found| stamp(&found)), // may be empty
             },
             postmaster: postmaster(&self.path.join("postmaster.pid")).filter(|pid| sys::process_lives(*pid)),
             ..Snapshot::default()
@@ -78,11 +78,11 @@ impl Directory {
         look
     }
 
-    /// What is here in place of a directory.
+    /// What is here instead of a directory.
     fn no_directory(&self, error: Option<&io::Error>) -> snapshot::Content {
         let Some(error) = error else { return snapshot::Content::NotADirectory };
         if fs::symlink_metadata(&self.path).is_ok_and(|entry| entry.is_symlink()) {
-            snapshot::Content::NotADirectory // a link to nowhere is not nothing: nobody can make a directory here
+            snapshot::Content::NotADirectory // a dangling link is not "nothing": nobody can make a directory here
         } else if error.kind() == ErrorKind::NotFound && parent(&self.path).is_dir() {
             snapshot::Content::Missing
         } else {
@@ -99,7 +99,7 @@ impl Directory {
             && sys::is_mount_point(&self.path) != Some(true)
     }
 
-    /// The mark that these files make, read once.
+    /// The mark that these files form; read only once.
     fn mark(&mut self, sources: Sources) -> Option<Mark> {
         match &self.mark {
             Some((known, mark)) if *known == sources => mark.clone(),
@@ -122,8 +122,8 @@ impl Directory {
         })
     }
 
-    /// A source that Barman itself had restored brings the manifest of its own backup along: Barman has renamed the
-    /// newest last.
+    /// A source that Barman itself had restored contains the manifest of that earlier backup too. Barman renamed the
+    /// newest one last.
     fn manifest_id(&self) -> Option<String> {
         let found = names(&self.path).filter_map(|name| {
             let id = mark::manifest_id(&name)?.to_string();
@@ -134,7 +134,7 @@ impl Directory {
     }
 }
 
-/// The names in a directory that count as content: hidden ones don't, as for Barman (`ls`).
+/// The names in a directory that count as content: hidden ones don't, as in Barman (which uses `ls`).
 pub(crate) fn visible_names(path: &Path) -> io::Result<impl Iterator<Item = OsString>> {
     let names = fs::read_dir(path)?.filter_map(Result::ok).map(|entry| entry.file_name());
     Ok(names.filter(|name| !is_hidden(name)))
@@ -144,7 +144,7 @@ pub(crate) fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
 
-/// The names in a directory that are texts; none where it can't be read.
+/// The names in a directory that are valid UTF-8; none if it can't be read.
 fn names(path: &Path) -> impl Iterator<Item = String> {
     let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
     entries.filter_map(|entry| entry.file_name().into_string().ok())
@@ -163,8 +163,8 @@ fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
-/// The process of a `postmaster.pid`: its first line, negative when it is a single-user backend. The lines behind
-/// hold paths in whatever encoding.
+/// The process in a `postmaster.pid`: its first line, negative for a single-user backend. The lines after it contain
+/// paths in any encoding.
 fn postmaster(path: &Path) -> Option<i32> {
     let mut first = Vec::new();
     BufReader::new(open(path).ok()?.take(64)).read_until(b'\n', &mut first).ok()?;
@@ -172,7 +172,7 @@ fn postmaster(path: &Path) -> Option<i32> {
     pid.checked_abs().filter(|pid| *pid > 0)
 }
 
-/// Where an entry of this path is made.
+/// The directory that contains this path.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }

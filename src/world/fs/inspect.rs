@@ -1,4 +1,4 @@
-//! Inspects the place of a data directory. Looks only.
+//! Inspects where a data directory is or will be. Read-only.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +9,7 @@ use crate::world::fs::directory::visible_names;
 use crate::world::inspection::{Asked, Inspection};
 use crate::world::local;
 
-/// More than a message shows.
+/// More names than a message shows.
 const MOST_NAMES: usize = 1000;
 
 pub(crate) fn inspect(path: &Path) -> Inspection {
@@ -24,12 +24,12 @@ pub(crate) fn inspect(path: &Path) -> Inspection {
     }
 }
 
-/// The directory, or the nearest one above that exists.
+/// The directory, or its nearest ancestor that exists.
 pub(crate) fn nearest(path: &Path) -> &Path {
     path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"))
 }
 
-/// The user that a directory belongs to, where that is another and this one may not write.
+/// The owner of a directory, if that is another user and this user may not write there.
 pub(crate) fn foreign_owner(path: &Path) -> Option<String> {
     let owner = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?.uid();
     let is_foreign = owner != sys::effective_user() && !sys::may_write(path);

@@ -3,7 +3,7 @@
 
 use crate::text::one_line;
 
-/// `.barman-recover.info`, Barman's own record of the backup that it restores, as far as a restore is concerned.
+/// `.barman-recover.info`, Barman's own record of the backup that it restores; the parts that matter to a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Info {
     pub(crate) server: String,
@@ -27,7 +27,7 @@ struct Start {
 }
 
 impl Info {
-    /// None without all that a mark needs: a text that is cut off, or not Barman's.
+    /// `None` unless it has everything that a mark needs: the text is cut off, or not Barman's.
     pub(crate) fn parse(text: &str) -> Option<Info> {
         let (mut server, mut begin_time, mut location, mut file, mut label) = (None, None, None, None, None);
         for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
@@ -48,19 +48,19 @@ impl Info {
         })
     }
 
-    /// Whether both are of one backup.
+    /// Whether both belong to the same backup.
     pub(crate) fn matches(&self, label: &Label) -> bool {
         self.start == label.start
     }
 
-    /// The ID of the backup, where Barman itself had made the label.
+    /// The ID of the backup, if Barman itself made the label.
     pub(crate) fn backup_id(&self, label: &Label) -> Option<String> {
         self.backup_id.clone().or_else(|| label.backup_id.clone())
     }
 }
 
 impl Label {
-    /// None without a start of WAL: a text that is cut off, or not PostgreSQL's.
+    /// `None` without a WAL start: the text is cut off, or not PostgreSQL's.
     pub(crate) fn parse(text: &str) -> Option<Label> {
         let start = text.lines().find_map(|line| line.strip_prefix("START WAL LOCATION: "))?;
         let (location, file) = start.split_once(" (file ")?;
@@ -70,7 +70,7 @@ impl Label {
     }
 }
 
-/// Whether this is the name of a WAL file: neither a backup's history file nor one that is only begun.
+/// Whether this is the name of a complete WAL file, rather than a partial one or a backup history file.
 pub(crate) fn is_segment(name: &str) -> bool {
     name.len() == 24 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'))
 }
@@ -93,14 +93,15 @@ fn is_id(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-/// `0/4000028`, whatever zeros lead.
+/// `0/4000028`, with any leading zeros removed.
 fn parse_location(text: &str) -> Option<(u32, u32)> {
     let (high, low) = text.split_once('/')?;
     let number = |digits| u32::from_str_radix(digits, 16).ok();
     Some((number(high)?, number(low)?))
 }
 
-/// A value as Python writes it: with or without quotes, `\n` and the like for what does not fit into a line.
+/// A value as Python writes it: with or without quotes, with escapes like `
+/// ` for what does not fit on a line.
 fn plain(value: &str) -> String {
     let value = value.trim();
     let quoted = ['\'', '"'].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
@@ -124,7 +125,7 @@ mod tests {
 
     const RECORDING: &str = include_str!("../../../tests/recordings/restored-directory.txt");
 
-    /// What Barman and PostgreSQL really wrote.
+    /// What Barman and PostgreSQL actually wrote.
     fn recorded() -> (&'static str, &'static str) {
         let mut sections = RECORDING.split("\n== ").skip(1).map(|part| part.split_once('\n').unwrap().1);
         (sections.next().unwrap(), sections.next().unwrap())

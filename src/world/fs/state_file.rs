@@ -1,4 +1,4 @@
-//! The state file: one lock, lines appended and synced. What the lines mean is `journal.rs`'s.
+//! The state file: one lock, lines appended and synced. `journal.rs` defines what the lines mean.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,14 +10,14 @@ use crate::world::fs::directory::parent;
 use crate::world::journal::{Journal, Line, Lock, Record};
 use crate::world::snapshot::Inode;
 
-/// Twice what a list of operations can hold, and so more than all their IDs.
+/// Twice the limit for a list of operations, and so more than all their IDs.
 const LIMIT: u64 = 16 << 20;
 
 pub(crate) struct StateFile {
     path: PathBuf,
     /// Open; locked once claimed.
     file: Option<File>,
-    /// Whether it belongs to a different user, to be read and locked but not written.
+    /// Whether it belongs to a different user: it can then be read and locked, but not written.
     read_only: bool,
     /// What the run that we waited for wrote last.
     ended: Option<Record>,
@@ -25,11 +25,11 @@ pub(crate) struct StateFile {
     directory: Option<Inode>,
 }
 
-/// A state file, as somebody sees it who does not lock it.
+/// A state file, as seen without locking it.
 pub(crate) struct Peeked {
     /// Whether a run has locked it.
     pub(crate) is_held: bool,
-    /// What it says, or why that can't be read.
+    /// Its content, or why that can't be read.
     pub(crate) said: Result<Option<Record>, String>,
 }
 
@@ -38,7 +38,7 @@ impl StateFile {
         StateFile { path: path.into(), file: None, read_only: false, ended: None, directory: None }
     }
 
-    /// What is in the file; none where there is none. Leaves it as it is.
+    /// The content of the file; `None` if there is no file. Leaves it unchanged.
     pub(crate) fn peek(path: &Path) -> io::Result<Option<Peeked>> {
         let file = match sys::open_to_read(path).and_then(regular) {
             Ok(file) => file,
@@ -49,7 +49,7 @@ impl StateFile {
         Ok(Some(Peeked { is_held, said: Record::parse(&read(&file)?) }))
     }
 
-    /// The directory that an earlier run restored into, as far as the file said.
+    /// The directory that an earlier run restored into, if the file named it.
     pub(crate) fn directory(&self) -> Option<Inode> {
         self.directory
     }
@@ -72,8 +72,8 @@ impl StateFile {
             let bytes = read(&file)?;
             let parsed = Record::parse(&bytes);
             if !same_file(&file, &self.path) {
-                // Removed by the run that had it: it has ended. One that has started nothing of its own leaves
-                // what is known of the run before it.
+                // The run that held it removed it: it has ended. A run that started nothing of its own leaves what is
+                // known about the run before it.
                 self.ended = parsed.ok().flatten().or(self.ended.take());
                 continue;
             }
@@ -81,7 +81,7 @@ impl StateFile {
                 Ok(record) => (record, None),
                 Err(why) => (None, Some(why)),
             };
-            // Garbage goes, and so does a line that a killed run has not ended: it would hide the next.
+            // Cut off garbage, and a line that a killed run left unfinished: it would hide the next one.
             let whole = match garbage {
                 None => bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1),
                 Some(_) => 0,
@@ -96,12 +96,12 @@ impl StateFile {
 
     fn open(&mut self) -> io::Result<File> {
         self.read_only = false;
-        // Readable for all, as Patroni's and an operator's user may differ; it holds no secret.
+        // Readable for everyone, as Patroni's user and an operator's may differ; it contains no secret.
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o644);
         let file = match options.open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                // What it says of an operation counts, whoever wrote it.
+                // What it says about an operation counts, whoever wrote it.
                 let file = sys::open_to_read(&self.path).map_err(|_| error)?;
                 self.read_only = true;
                 file
@@ -127,15 +127,15 @@ impl StateFile {
         if end == 0 { sync_parent(&self.path) } else { Ok(()) }
     }
 
-    /// Removes the file if it is still the one that was locked, with last lines for a run that waits for its lock,
-    /// and gives up the lock.
+    /// Removes the file if it is still the one that was locked, and gives up the lock. The last lines are for a run
+    /// that waits for the lock.
     pub(crate) fn remove(&mut self, last: &[Line]) -> io::Result<()> {
         let Some(mut file) = self.file.take() else { return Ok(()) };
         let bytes: Vec<u8> = last.iter().flat_map(Line::to_bytes).collect();
-        let _ = file.seek(SeekFrom::End(0)).and_then(|_| file.write_all(&bytes)); // that run judges by itself without
-        // One that was removed by hand, and maybe made anew by another run, is not ours to remove.
+        let _ = file.seek(SeekFrom::End(0)).and_then(|_| file.write_all(&bytes)); // else that run judges alone
+        // If someone removed the file, another run may have created a new one, which is not ours to remove.
         let removed = if same_file(&file, &self.path) { fs::remove_file(&self.path) } else { Ok(()) };
-        let _ = file.unlock(); // at once even if a fork of the host holds the descriptor
+        let _ = file.unlock(); // releases it at once, even if a fork of the host holds the descriptor
         removed
     }
 }
@@ -146,8 +146,8 @@ impl Journal for StateFile {
     }
 
     fn lock(&mut self) -> Lock {
-        // Twice, as a call that failed may work a moment later, and to go on without the file could be to
-        // restore beside the operation that it names.
+        // Try twice, as a call that failed may work a moment later: going on without the file could mean a restore in
+        // parallel with the operation that it names.
         let locked = self.try_lock().or_else(|_| self.try_lock());
         let locked = locked.unwrap_or_else(|error| Lock::Unavailable(error.to_string()));
         if let Lock::Ours { left_over: Some(record), .. } = &locked {
@@ -166,7 +166,7 @@ impl Journal for StateFile {
 
     fn leave(&mut self) {
         if let Some(file) = self.file.take() {
-            let _ = file.unlock(); // at once even if a fork of the host holds the descriptor
+            let _ = file.unlock(); // releases it at once, even if a fork of the host holds the descriptor
         }
     }
 }
@@ -195,7 +195,7 @@ fn same_file(file: &File, path: &Path) -> bool {
     }
 }
 
-/// So that the file's name survives a power cut too.
+/// Makes sure that the file's name survives a power cut too.
 fn sync_parent(path: &Path) -> io::Result<()> {
     File::open(parent(path))?.sync_all()
 }

@@ -1,5 +1,5 @@
-//! Counts what is in a data directory while it is being restored: a few entries at each look, half of them where
-//! something has just changed, so that a directory of any size costs no more than a small share of one core.
+//! Counts what is in a data directory during a restore: a few entries per look, half of them where something has just
+//! changed. A directory of any size thus costs no more than a small share of one core.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
@@ -11,42 +11,42 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::world::fs::directory::is_hidden;
 use crate::world::snapshot::Usage;
 
-/// What one look may take, however slow the file system is.
+/// Time limit of one look, however slow the file system is.
 const LONGEST: Duration = Duration::from_millis(20);
-/// Entries counted for each millisecond: at four looks a second a new cluster, which has about a thousand, is counted
-/// whole at each.
+/// Entries counted per millisecond: with four looks a second, each look counts all of a new cluster, which has about
+/// a thousand.
 const ENTRIES_PER_MILLISECOND: usize = 6;
-/// Counted at a look that comes late, and while there is a hurry.
+/// Entries counted when a look comes late, or when in a hurry.
 const MOST: usize = 20_000;
-/// Counted at each look, however soon it comes.
+/// Entries counted at least, however soon a look follows the previous one.
 const LEAST: usize = 200;
-/// Directories that every look looks at.
+/// Number of directories that are checked at every look.
 const MOST_WATCHED: usize = 64;
 
-/// A change time, as the file system says it.
+/// A change time (ctime), as the file system gives it.
 type Time = (i64, i64);
 
-/// Passes through the directory again and again.
+/// Passes over the directory, again and again.
 pub(crate) struct DiskUsage {
     root: PathBuf,
     started: Time,
     looked: Instant,
     directories: HashMap<PathBuf, Directory>,
-    /// Of all of them, as last counted.
+    /// The sum over all of them, as last counted.
     sum: Sum,
-    /// Those that changed last, the latest first: they are looked at first.
+    /// The directories that changed last, newest first: they are checked first.
     watched: Vec<(Time, PathBuf)>,
     /// The directories that this pass still has to read.
     pass: Queue,
-    /// Those that changed since they were read.
+    /// The directories that changed since they were read.
     changed: Queue,
     changes: u64,
     passes: u32,
-    /// Passes up to this one are hurried, as is the first.
+    /// Passes up to this one are hurried, like the first.
     hurry_until: u32,
 }
 
-/// Directories to read, and the one that is being read.
+/// Directories to read, and the one being read.
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<PathBuf>,
@@ -59,7 +59,7 @@ struct Reading {
     found: Directory,
 }
 
-/// What is directly in a directory.
+/// The direct contents of a directory.
 #[derive(Default)]
 struct Directory {
     changed: Time,
@@ -67,7 +67,7 @@ struct Directory {
     sum: Sum,
     /// The file that changed last: it may still grow.
     newest: Option<(Time, PathBuf, Sum)>,
-    /// In which pass it was read last.
+    /// The pass in which it was last read.
     pass: u32,
 }
 
@@ -76,7 +76,7 @@ struct Sum {
     bytes: u64,
     wal_bytes: u64,
     entries: u64,
-    /// Of inodes, sizes and times, in whatever order: differs when a file has replaced another.
+    /// Over inodes, sizes and times, in any order: differs when a file has replaced another.
     hash: u64,
 }
 
@@ -98,7 +98,7 @@ impl DiskUsage {
         }
     }
 
-    /// Goes on counting.
+    /// Continues counting.
     pub(crate) fn look(&mut self) -> Usage {
         let now = Instant::now();
         let since = now - std::mem::replace(&mut self.looked, now);
@@ -113,13 +113,13 @@ impl DiskUsage {
         self.usage()
     }
 
-    /// From now on counts faster, until it has gone through everything once more: for the figures at the end.
+    /// Counts faster until it has gone through everything once more: for the figures at the end.
     pub(crate) fn hurry(&mut self) {
-        self.hurry_until = self.passes + 2; // the pass under way began before
+        self.hurry_until = self.passes + 2; // the current pass began earlier
     }
 
     fn usage(&self) -> Usage {
-        // A large directory counts while it is read for the first time.
+        // A large directory counts even while it is being read for the first time.
         let begun =
             self.pass.reading.as_ref().filter(|reading| !self.directories.contains_key(&reading.path));
         let begun = begun.map_or(Sum::default(), |reading| reading.found.sum);
@@ -132,7 +132,7 @@ impl DiskUsage {
         }
     }
 
-    /// Looks at the directories that changed last, and at the newest file of each.
+    /// Checks the directories that changed last, and the newest file of each.
     fn watch(&mut self, until: Instant) {
         for (_, path) in self.watched.clone() {
             if Instant::now() >= until {
@@ -158,7 +158,7 @@ impl DiskUsage {
         }
     }
 
-    /// Watches a directory if it is one of those that changed last.
+    /// Watches a directory if it is among those that changed last.
     fn see(&mut self, changed: Time, path: &Path) {
         self.watched.retain(|(_, watched)| watched != path);
         let at = self.watched.partition_point(|(earlier, _)| Reverse(*earlier) <= Reverse(changed));
@@ -166,13 +166,13 @@ impl DiskUsage {
         self.watched.truncate(MOST_WATCHED);
     }
 
-    /// Counts up to `entries` directory entries, and to the end of a pass at most.
+    /// Counts up to `entries` directory entries, at most to the end of a pass.
     fn count(&mut self, entries: usize, until: Instant) {
         for n in 0..entries {
             if n % 16 == 15 && Instant::now() >= until {
                 return;
             }
-            // Half is for the pass, which so comes to its end whatever changes meanwhile.
+            // Half is for the pass, so that it completes whatever changes in the meantime.
             if n % 2 == 0 && !self.changed.is_empty() {
                 self.step(Turn::Changed);
             } else if !self.pass.is_empty() {
@@ -199,7 +199,7 @@ impl DiskUsage {
                 if turn == Turn::Changed && self.directories.contains_key(&path) {
                     return;
                 }
-                // First what has changed since the start: it may be what is being restored.
+                // Read what has changed since the start first: it may be what is being restored.
                 if time(&found) > self.started {
                     queue.waiting.push_front(path);
                 } else {
@@ -219,7 +219,7 @@ impl DiskUsage {
         found.pass = self.passes;
         let newest = found.newest.as_ref().map_or(found.changed, |(changed, ..)| found.changed.max(*changed));
         let before = self.directories.get(&path).map(|known| known.sum);
-        // What was there from the start is no change when it is first come upon.
+        // What was there from the start is not a change when it is first read.
         let is_change = before.map_or(self.passes > 0 || newest > self.started, |before| before != found.sum);
         self.changes += u64::from(is_change);
         self.sum = self.sum.less(before.unwrap_or_default()).plus(found.sum);
@@ -259,7 +259,7 @@ impl Queue {
 }
 
 impl Reading {
-    /// None when the directory has gone.
+    /// `None` if the directory is gone.
     fn start(path: PathBuf, root: &Path) -> Option<Reading> {
         let found = Directory {
             changed: time(&fs::metadata(&path).ok()?),
@@ -271,9 +271,9 @@ impl Reading {
 }
 
 impl Directory {
-    /// Counts an entry. What it is if it is a directory to count too.
+    /// Counts an entry. If it is a directory to be counted too, returns its path.
     fn add(&mut self, entry: &DirEntry, root: &Path) -> Option<(PathBuf, Metadata)> {
-        // Not followed: a link is what Barman restored, unless it leads to a tablespace or to WAL.
+        // Links are not followed: Barman restored them as links, unless they lead to a tablespace or to WAL.
         let found = entry.metadata().ok()?;
         let is = Sum::of(&found, self.is_wal);
         self.sum = self.sum.plus(is);
@@ -284,13 +284,13 @@ impl Directory {
             }
             return None;
         }
-        // Hidden ones are a file server's, with snapshots of everything.
+        // Hidden directories belong to the file server: snapshots of everything.
         let (path, is_hidden) = (entry.path(), is_hidden(&entry.file_name()));
         (!is_hidden && (found.is_dir() || is_followed(&path, root))).then_some((path, found))
     }
 }
 
-/// `pg_wal` may be a link to a directory, and what is in `pg_tblspc` is.
+/// `pg_wal` may be a link to a directory; the entries of `pg_tblspc` are.
 fn is_followed(path: &Path, root: &Path) -> bool {
     let is_place = *path == root.join("pg_wal") || path.parent() == Some(&root.join("pg_tblspc"));
     is_place && fs::metadata(path).is_ok_and(|found| found.is_dir())
@@ -301,7 +301,7 @@ fn time(found: &Metadata) -> Time {
 }
 
 impl Sum {
-    /// Of one entry. Only files have a size of their own, and change without another entry's doing.
+    /// The sum of one entry. Only files have a size of their own, and change independently of other entries.
     fn of(found: &Metadata, is_wal: bool) -> Sum {
         let (seconds, nanoseconds) = if found.is_file() { time(found) } else { Time::default() };
         let bytes = if found.is_file() { found.len() } else { 0 };

@@ -1,4 +1,4 @@
-//! Why no reply came, in words for an operator, and what to do.
+//! Why no reply came, in words for an operator, and what to do about it.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::world::net::trust::NO_ROOTS;
 pub(super) struct Failure {
     pub(super) text: String,
     pub(super) hint: &'static str,
-    /// Whether asking again can't help.
+    /// Whether a retry can't help.
     pub(super) permanent: bool,
-    /// Whether the server's TLS layer refused us: what was sent was not processed.
+    /// Whether the server's TLS layer refused us, so that what was sent was not processed.
     pub(super) refused: bool,
 }
 
 impl<T: Into<String>> From<T> for Failure {
-    /// Without a hint, and asking again may help.
+    /// Without a hint; a retry may help.
     fn from(text: T) -> Failure {
         Failure { text: text.into(), hint: "", permanent: false, refused: false }
     }
@@ -33,7 +33,7 @@ impl Failure {
         Failure { text: text.into(), hint, permanent: true, refused: false }
     }
 
-    /// What an error of ureq means. `connect` and `whole` are the limits of connecting and of the request.
+    /// Translates an error of ureq. `connect` and `whole` are the limits of connecting and of the request.
     pub(super) fn new(error: &Error, connect: Duration, whole: Duration) -> Failure {
         match error {
             Error::Io(error) => Failure::of_tls(error)
@@ -49,7 +49,7 @@ impl Failure {
         }
     }
 
-    /// ureq's text: "proxy server responded 407/407", or another without a status.
+    /// ureq's text is "proxy server responded 407/407", or another one without a status.
     fn of_proxy(why: &str) -> Failure {
         let Some((_, status)) = why.rsplit_once('/') else {
             return format!("the proxy does not work: {}", one_line(why)).into();
@@ -104,7 +104,7 @@ pub(super) fn io_text(error: &io::Error) -> String {
     }
 }
 
-/// What to do when the cause is on this host, or probably the URL.
+/// What to do if the cause is on this host, or probably the URL.
 fn io_hint(error: &io::Error) -> &'static str {
     let no_thread = error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NoThread>);
     match error.raw_os_error() {
@@ -149,10 +149,10 @@ fn certificate_failure(why: &CertificateError) -> Failure {
     Failure::permanent(format!("the server's certificate {what}{details}"), hint)
 }
 
-/// Which names the certificate is for.
+/// The names that the certificate is for.
 fn names(why: &CertificateError) -> String {
     let CertificateError::NotValidForNameContext { expected, presented } = why else { return String::new() };
-    // As rustls has them: `DnsName("barman.example.com")`.
+    // In rustls' format: `DnsName("barman.example.com")`.
     let theirs = match presented.as_slice() {
         [] => "no name".into(),
         names => first_few(names.iter().map(|name| name.split('"').nth(1).unwrap_or(name))),
@@ -160,7 +160,7 @@ fn names(why: &CertificateError) -> String {
     format!(" ({})", one_line(&format!("it is for {theirs}, not for {}", expected.to_str())))
 }
 
-/// How far this host's clock is from the time in which a certificate is valid.
+/// How far this host's clock is from the period in which a certificate is valid.
 fn distance(why: &CertificateError) -> String {
     let (seconds, word) = match why {
         CertificateError::ExpiredContext { time, not_after } => {

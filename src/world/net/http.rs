@@ -1,4 +1,4 @@
-//! One request and its reply, on one connection. Every phase has its limit.
+//! One request and its reply, on one connection. Every phase has a time limit.
 
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ use crate::world::net::resolver::{HostResolver, ResolverCache};
 use crate::world::net::socket::{BUFFER, SocketConnector, TlsConnector};
 use crate::world::net::tls::Tls;
 
-/// How servers are reached: what a request needs beside itself.
+/// How to reach servers: everything that all requests share.
 pub(super) struct Http {
     host: Host,
     tls: Arc<Tls>,
@@ -35,7 +35,7 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// Reads the files of certificates and keys.
+    /// Reads the certificate and key files.
     pub(super) fn new(connection: &Connection, host: &Host) -> Result<Http, ConfigError> {
         let through = connection.proxy.as_ref();
         let proxy =
@@ -168,8 +168,8 @@ fn read(host: &Host, url: &Url, mut response: Response<Body>, limit: usize) -> R
     Reply { status, body, cut, retry_after, date, location }
 }
 
-/// The body of a POST. ureq begins to read it only when it is connected and has written the head: until then
-/// nothing can have been started.
+/// The body of a POST. ureq starts reading it only after it has connected and written the head: before that, nothing
+/// can have been started.
 struct Upload<'a> {
     data: &'a [u8],
     host: &'a Host,

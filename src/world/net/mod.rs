@@ -1,4 +1,4 @@
-//! HTTP to the API: the one folder that names ureq and rustls.
+//! HTTP to the API: the only module that uses ureq and rustls.
 
 mod failure;
 mod http;
@@ -18,30 +18,30 @@ use crate::world::host::Host;
 
 const MOST_REDIRECTS: usize = 5;
 
-/// Sends requests to one API, each on a connection of its own.
+/// Sends requests to one API, each on its own connection.
 pub(crate) struct Transport {
     http: Http,
     pub(crate) connection: Connection,
 }
 
 impl Transport {
-    /// Reads the files of certificates and keys.
+    /// Reads the certificate and key files.
     pub(crate) fn new(connection: &Connection, host: &Host) -> Result<Transport, ConfigError> {
         Ok(Transport { http: Http::new(connection, host)?, connection: connection.clone() })
     }
 
-    /// The same for another host, to be used beside this one.
+    /// The same for another host, to be used in parallel.
     pub(crate) fn with_host(&self, host: Host) -> Transport {
         Transport { http: self.http.with_host(host), connection: self.connection.clone() }
     }
 
-    /// Where a request is sent to.
+    /// The URL that a request is sent to.
     pub(crate) fn url(&self, request: &Request) -> Url {
         self.connection.api_url.join(&request.segments(&self.connection.barman_server))
     }
 
-    /// Sends one request and reads its reply; follows redirects of a GET. An interrupt ends it at once, except that
-    /// a request which starts something, once it is being sent, still has the grace for its reply.
+    /// Sends one request and reads its reply; follows redirects of a GET. An interrupt ends it at once, except that a
+    /// request that starts something still has the grace for its reply once it is being sent.
     pub(crate) fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, TransportError> {
         let begun = Instant::now();
         let body = request.body();
@@ -58,7 +58,7 @@ impl Transport {
         Err(TransportError::unsent(true, text, "set --api-url to where pg-backup-api is"))
     }
 
-    /// Where to continue. Never for a POST, and never to where our credentials would leak.
+    /// Where to continue. Never for a POST, and never where it would leak our credentials.
     fn redirect(&self, from: &Url, reply: &Reply, is_post: bool) -> Option<Url> {
         let to = reply.location.clone()?;
         if is_post || !matches!(reply.status, 301 | 302 | 303 | 307 | 308) {

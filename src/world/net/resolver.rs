@@ -1,5 +1,5 @@
-//! Name lookup with a limit: by at most one helper thread, and none for an address, nor for a name that has just been
-//! looked up.
+//! Name lookup with a time limit: by one helper thread at most, and without a thread for an address or a name that
+//! was looked up recently.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -16,17 +16,17 @@ use ureq::unversioned::transport::NextTimeout;
 use crate::world::helper;
 use crate::world::host::Host;
 
-/// How long an answer is good: a run polls often at first, and a server that moves is found soon.
+/// How long an answer is cached: a run polls often at first, and a server that moves is found soon.
 const KEEP: Duration = Duration::from_secs(30);
-/// How late an interrupt may be noticed: nothing wakes a wait for a lookup.
+/// How late an interrupt may be noticed, as nothing wakes up a wait for a lookup.
 const SLICE: Duration = Duration::from_millis(100);
-/// As many addresses as ureq takes.
+/// As many addresses as ureq accepts.
 const MOST_ADDRESSES: usize = 16;
 
 /// The last lookup, and its answer.
 #[derive(Debug, Default)]
 pub(super) struct ResolverCache {
-    /// At most one thread: when a lookup hangs, the next request waits for it again.
+    /// One thread at most: if a lookup hangs, the next request waits for the same one.
     under_way: Option<Lookup>,
     answer: Option<Answer>,
 }

@@ -1,5 +1,5 @@
-//! The socket and TLS on it. The socket is ours, so that an interrupt ends a read at once and the host gets its ticks
-//! while one lasts.
+//! The socket, and TLS on top of it. We have our own so that an interrupt ends a read at once and the host gets its
+//! ticks during one.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -17,13 +17,14 @@ use ureq::unversioned::transport::{
 use crate::world::host::Host;
 use crate::world::net::tls::{SPEAKS_TLS, Tls};
 
-/// Large enough for any head that is sent (a URL, credentials); replies of any size pass through.
+/// Large enough for any request head (URL, credentials); replies of any size pass through.
 pub(super) const BUFFER: usize = 16 << 10;
 
 #[derive(Debug)]
 pub(super) struct SocketConnector {
     pub(super) host: Host,
-    /// When the whole request must be over: ureq grants a proxy that answers byte by byte the whole time for each.
+    /// When the whole request has to be over: for a proxy that answers byte by byte, ureq applies the limit to each
+    /// byte.
     pub(super) end: Instant,
 }
 
@@ -43,7 +44,7 @@ impl<In: Wire> Connector<In> for SocketConnector {
     }
 }
 
-/// Connects to the first address that answers; each may take its share of the time.
+/// Connects to the first address that answers; each gets its share of the time.
 fn dial(addresses: &[SocketAddr], limit: Duration, host: &Host) -> Result<TcpStream, Error> {
     let end = Instant::now() + limit;
     let mut last = Error::ConnectionFailed;
@@ -69,7 +70,7 @@ pub(super) struct Socket {
     buffers: LazyBuffers,
     host: Host,
     end: Instant,
-    /// Nothing has been read yet, and it must be HTTP.
+    /// Whether nothing has been read yet; the first bytes must be HTTP.
     is_first: bool,
 }
 
@@ -80,7 +81,7 @@ impl std::fmt::Debug for Socket {
 }
 
 impl Socket {
-    /// Whether there is something to read, now.
+    /// Whether there is something to read right now.
     fn has_input(&self) -> bool {
         let at_once = Some(Duration::from_millis(1));
         self.stream.set_read_timeout(at_once).is_ok() && self.stream.peek(&mut [0]).is_ok_and(|n| n > 0)
@@ -139,7 +140,7 @@ impl Wire for Socket {
             });
             match written {
                 Ok(count) => sent += count,
-                // The peer said why before it closed: an early reply, a TLS alert.
+                // The peer said why before it closed the connection: an early reply, or a TLS alert.
                 Err(Error::Io(error)) if is_broken(&error) && self.has_input() => break,
                 Err(error) => return Err(error),
             }
@@ -153,7 +154,7 @@ impl Wire for Socket {
             buffers.input_appended(count);
             Ok(count)
         })?;
-        // A TLS record, an alert (21) or a handshake (22), where HTTP was expected.
+        // A TLS alert (21) or handshake (22) record where HTTP was expected.
         if std::mem::take(&mut self.is_first) && matches!(self.buffers.input().first(), Some(21 | 22)) {
             return Err(io::Error::other(rustls::Error::General(SPEAKS_TLS.into())).into());
         }
@@ -161,14 +162,14 @@ impl Wire for Socket {
     }
 
     fn is_open(&mut self) -> bool {
-        false // never used twice
+        false // never reused
     }
 }
 
 #[derive(Debug)]
 pub(super) struct TlsConnector {
     pub(super) tls: Arc<Tls>,
-    /// When connecting must be over, the handshake included.
+    /// When connecting has to be over, including the handshake.
     pub(super) end: Instant,
 }
 
@@ -228,7 +229,7 @@ impl Wire for TlsWire {
     }
 
     fn is_open(&mut self) -> bool {
-        false // never used twice
+        false // never reused
     }
 
     fn is_tls(&self) -> bool {

@@ -43,7 +43,7 @@ impl Tls {
         Ok(Tls { ca, client, config: OnceLock::new() })
     }
 
-    /// Whether we have a certificate to show: a credential.
+    /// Whether we have a client certificate, which is a credential.
     pub(super) fn has_client_certificate(&self) -> bool {
         self.client.is_some()
     }
@@ -56,7 +56,7 @@ impl Tls {
         let verifier = Arc::new(Verifier::new(self.ca.clone(), provider.clone()));
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .dangerous() // rustls' own, with one exception
+            .dangerous() // rustls' own verifier with one exception
             .with_custom_certificate_verifier(verifier);
         let config = match &self.client {
             Some((chain, key)) => builder.with_client_auth_cert(chain.clone(), key.clone_key())?,
@@ -81,7 +81,7 @@ impl PemFile<'_> {
             return Err(self.refuse("holds no certificate (expected PEM: '-----BEGIN CERTIFICATE-----')"));
         }
         for certificate in &found {
-            // Not as strict as for a server's certificate: roots may be of version 1.
+            // Less strict than for a server's certificate: root certificates may be of version 1.
             webpki::anchor_from_trusted_cert(certificate)
                 .map_err(|error| self.refuse(&format!("a certificate in it is broken ({error})")))?;
         }
@@ -121,5 +121,5 @@ fn check_pair(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -
     }
 }
 
-/// The text of the error when a server answers plain HTTP in TLS.
+/// The error text when a server that speaks TLS is asked in plain HTTP.
 pub(super) const SPEAKS_TLS: &str = "the server speaks TLS, not plain HTTP";

@@ -1,4 +1,4 @@
-//! Which servers TLS trusts: rustls' own verifier decides, by the system's certificates and `--ca-file`.
+//! Which servers TLS trusts: rustls' own verifier decides, using the system's certificates and `--ca-file`.
 
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::thread;
@@ -38,7 +38,7 @@ fn system() -> Result<Arc<RootCertStore>, String> {
     Ok(roots)
 }
 
-/// None where the lock is not free for a second: a process that was forked while it was held finds it so for ever.
+/// `None` if the lock is not free for a second: in a process that was forked while it was held, it never is.
 fn shared() -> Option<MutexGuard<'static, Weak<RootCertStore>>> {
     for _ in 0..LONGEST_WAIT {
         match SYSTEM.try_lock() {
@@ -50,10 +50,11 @@ fn shared() -> Option<MutexGuard<'static, Weak<RootCertStore>>> {
     None
 }
 
-/// rustls' verifier, with one exception: a certificate that is itself trusted may call itself a CA. A plain `openssl
-/// req -x509` makes such certificates, and OpenSSL accepts them, as the trust is explicit.
+/// rustls' verifier, with one exception: a certificate that is itself trusted may be marked as a CA. A plain `openssl
+/// req -x509` makes such certificates, and OpenSSL accepts them, because the trust is explicit.
 ///
-/// The system's certificates are read for each verification and not kept: as sessions are resumed, a run has only one.
+/// The system's certificates are read for each verification and not kept: with session resumption there is only one
+/// per run.
 #[derive(Debug)]
 pub(super) struct Verifier {
     provider: Arc<CryptoProvider>,
@@ -78,12 +79,12 @@ impl Verifier {
     }
 }
 
-/// Whether this is a trusted certificate, by name and key: who has that key could sign any other.
+/// Whether this is a trusted certificate, by name and key: whoever has that key could sign any other.
 fn trusts(roots: &RootCertStore, certificate: &CertificateDer<'_>) -> bool {
     webpki::anchor_from_trusted_cert(certificate).is_ok_and(|anchor| roots.roots.contains(&anchor))
 }
 
-/// webpki returns this error after it has checked the dates.
+/// webpki returns this error only after it has checked the dates.
 fn is_ca(error: &Error) -> bool {
     let Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
     matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
