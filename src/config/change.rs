@@ -1,4 +1,4 @@
-//! What a config switch changes, and at which new roles of the node.
+//! What a config switch changes, and for which new roles of the node.
 
 /// The change of a config switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,7 +7,7 @@ pub(crate) enum Change {
     Reset,
 }
 
-/// At which new roles of the node a config switch is made.
+/// For which new roles of the node a config switch is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
     Promoted,

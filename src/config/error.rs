@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::config::options::Opt;
 
-/// Why an option was refused. The text never shows the value (which may be a secret), except that of a URL, in which
-/// everything before an `@` is masked.
+/// Why an option was refused. The text never shows the value (it may be a secret), except for a URL, where everything
+/// before an `@` is masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     option: Option<Opt>,
@@ -29,12 +29,12 @@ impl ConfigError {
         ConfigError { option: Some(option), reason: reason.into() }
     }
 
-    /// Of no option alone.
+    /// An error about no single option.
     pub(crate) fn new(reason: impl Into<String>) -> ConfigError {
         ConfigError { option: None, reason: reason.into() }
     }
 
-    /// The option that was refused, or is missing; `None` where several do not fit together.
+    /// The option that was refused or is missing; `None` if several options do not fit together.
     #[must_use]
     pub fn option(&self) -> Option<Opt> {
         self.option

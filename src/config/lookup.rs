@@ -1,4 +1,4 @@
-//! Options by name: as typed on a command line, in a configuration or from C, and nearly so. Pure.
+//! Options by name, as typed on a command line, in a configuration or in C; also near misses. Pure.
 
 use strsim::osa_distance;
 
@@ -7,7 +7,7 @@ use crate::config::options::{OPTIONS, Opt, OptionSpec};
 use crate::text::one_line;
 
 impl Opt {
-    /// The option of this name, with `-` or `_` between its words; an alias counts too.
+    /// The option with this name, with `-` or `_` between its words; aliases work too.
     #[must_use]
     pub fn named(name: &str) -> Option<Opt> {
         let dashed = name.replace('_', "-");
@@ -15,7 +15,7 @@ impl Opt {
         found.map(|spec| spec.option)
     }
 
-    /// The same, for hosts that pass names on.
+    /// The same, for hosts that pass names through.
     ///
     /// # Errors
     /// There is no such option. The text names the nearest one, if there is one.
@@ -27,7 +27,7 @@ impl Opt {
         })
     }
 
-    /// The option that a name is most likely a slip of.
+    /// The option whose name was most likely mistyped.
     #[must_use]
     pub fn nearest(name: &str) -> Option<Opt> {
         Opt::named(nearest(name, OPTIONS.iter().flat_map(names))?)
@@ -38,8 +38,8 @@ fn names(spec: &OptionSpec) -> impl Iterator<Item = &'static str> + use<> {
     [spec.name, spec.alias].into_iter().filter(|name| !name.is_empty())
 }
 
-/// Of these names that which `name` is most likely a slip of: it differs in one letter, or in two if it is long.
-/// Two letters in wrong order count as one; `-` and `_` are the same.
+/// The one of these names that was most likely mistyped as `name`: it differs in one letter, or in two if it is long.
+/// Two swapped letters count as one; `-` and `_` are the same.
 #[must_use]
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = letters(name);
@@ -47,7 +47,7 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         0..=3 => 0,
         4..=7 => 1,
         8..=40 => 2,
-        _ => return None, // names of options are short: this is not a slip of one, and costs nothing
+        _ => return None, // option names are short, so this is not a mistyped one, and stopping here costs nothing
     };
     let near = names.into_iter().map(|known| (osa_distance(&typed, &letters(known)), known));
     near.filter(|(distance, _)| *distance <= most)

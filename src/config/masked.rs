@@ -1,11 +1,11 @@
-//! A refused URL for an error text: whoever mistyped it should see it, and nobody a password in it. Pure.
+//! A refused URL as shown in an error text: the user should see the typo, but nobody a password in it. Pure.
 
 use crate::text::one_line;
 
 const MASK: &str = "***";
 
-/// The text with everything before its last `@` masked. It is not a URL, so nothing is certain about its parts: what
-/// may be the second half of a password is masked too.
+/// The text with everything before its last `@` masked. It is not a valid URL, so nothing about its parts is certain:
+/// anything that may be the second half of a password is masked too.
 pub(crate) fn masked(text: &str) -> String {
     let (mask, rest) = match behind_at(text) {
         Some(rest) => ("***@", rest),
@@ -22,12 +22,12 @@ pub(crate) fn masked(text: &str) -> String {
     one_line(&format!("{mask}{shown}{cut}"))
 }
 
-/// What follows the last `@`, which may be percent-encoded by mistake.
+/// The part after the last `@`, which may be percent-encoded by mistake.
 fn behind_at(text: &str) -> Option<&str> {
     ["@", "%40"].into_iter().filter_map(|at| Some(text.rsplit_once(at)?.1)).min_by_key(|rest| rest.len())
 }
 
-/// Without an `@` an invalid port may be a password, whose host was forgotten.
+/// If there is no `@`, an invalid port may be a password whose host was forgotten.
 fn without_password(text: &str) -> String {
     let plain = |scheme: &str| scheme.bytes().all(|b| b.is_ascii_alphanumeric());
     let start = text.find("://").filter(|at| text.get(..*at).is_some_and(plain)).map_or(0, |at| at + 3);

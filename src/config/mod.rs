@@ -1,4 +1,4 @@
-//! The options of one run: their table, their values, and what these come to. Pure.
+//! The options of one run: their table, their values, and the settings that result. Pure.
 
 pub(crate) mod change;
 pub(crate) mod error;

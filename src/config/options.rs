@@ -6,8 +6,8 @@ pub use crate::config::spec::{Command, Group};
 pub use crate::config::value::Kind;
 use crate::config::value::{Check, at_least_one, no_query, proxy};
 
-/// Makes [`Opt`] and [`OPTIONS`] from one row per option: variant, name, group, kind, commands, other columns that
-/// are not as in [`row`], and help.
+/// Makes [`Opt`] and [`OPTIONS`] from one row per option: variant, name, group, kind, commands, any columns that
+/// differ from the defaults in [`row`], and help.
 macro_rules! options {
     ($($option:ident $name:literal: $group:ident, $kind:expr, $commands:ident,
         { $($column:ident: $value:expr),* }, $help:literal;)*) => {
@@ -18,8 +18,8 @@ macro_rules! options {
             $(#[doc = concat!("`--", $name, "`")] $option,)*
         }
 
-        /// Every option, in the order of the variants of [`Opt`] and of the help text. New rows come last, so that the
-        /// place of a row never changes. [`Command::options`] has those of one command.
+        /// Every option, in the order of the variants of [`Opt`] and of the help text. New rows come last, so that
+        /// the index of a row never changes. [`Command::options`] returns those of one command.
         pub const OPTIONS: &[OptionSpec] = &[$(OptionSpec {
             $($column: $value,)*
             ..row(Opt::$option, $name, Group::$group, $kind, $commands, $help)
@@ -126,7 +126,7 @@ impl Opt {
     /// The row of this option in [`OPTIONS`], which is in the order of the variants.
     #[must_use]
     pub const fn spec(self) -> &'static OptionSpec {
-        #[allow(clippy::indexing_slicing)] // every variant has its row, and its place
+        #[allow(clippy::indexing_slicing)] // every variant has its row at its index
         &OPTIONS[self as usize]
     }
 }

@@ -1,5 +1,5 @@
-//! What options come to: the settings of the connection, of a restore and of a config switch, with defaults filled
-//! in, so that no command carries what it has no use for. Pure.
+//! What the options result in: the settings of the connection, of a restore and of a config switch, with defaults
+//! filled in. Each command gets only what it uses. Pure.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::config::options::{Command, Opt};
 use crate::config::url::Url;
 use crate::config::values::Config;
 
-/// Without `--max-outage`, `--retry-wait` and `--max-retries`.
+/// The default without `--max-outage`, `--retry-wait` and `--max-retries`.
 const MAX_OUTAGE: Duration = Duration::from_secs(300);
 
 /// Where client certificate, key and trusted certificates come from.
@@ -34,30 +34,30 @@ pub(crate) struct Connection {
     pub(crate) create_timeout: Duration,
     pub(crate) barman_server: String,
     pub(crate) max_outage: Duration,
-    /// How many misses in a row it takes at least, whatever the time.
+    /// The minimum number of misses in a row, however much time has passed.
     pub(crate) min_misses: u32,
     pub(crate) deadline: Option<Duration>,
 }
 
-/// What a restore needs beside the connection.
+/// What a restore needs besides the connection.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Restore {
     pub(crate) backup_id: String,
-    /// Empty where an operation is only followed.
+    /// Empty if an operation is only followed.
     pub(crate) ssh_command: String,
     pub(crate) data_directory: String,
     /// The operation to follow instead of starting one.
     pub(crate) operation_id: Option<String>,
     pub(crate) loop_wait: Duration,
-    /// Whether an operation that is done, but whose data is not here, has failed.
+    /// Whether an operation counts as failed if it is done but its data is not here.
     pub(crate) verify: bool,
     pub(crate) state_file: Option<PathBuf>,
     pub(crate) stall_timeout: Option<Duration>,
     pub(crate) diagnose: bool,
     /// Whether a cancelled run leaves the restore running.
     pub(crate) leave_running: bool,
-    /// Whether checks of the space and of the directory only warn.
+    /// Whether a failed check of the space or the directory is only a warning.
     pub(crate) force: bool,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Switch {
 }
 
 impl Config {
-    /// Checks that everything is there that this command needs, and returns the settings of its connection.
+    /// Checks that everything that this command needs is set, and returns the settings of its connection.
     pub(crate) fn connection(&self, command: Command) -> Result<Connection, ConfigError> {
         self.complete_for(command)?;
         if self.is_set(Opt::KeyFile) && !self.is_set(Opt::CertFile) {
@@ -109,7 +109,7 @@ impl Config {
         self.restore_for(Command::Recover)
     }
 
-    /// The settings of the restore that this command has to do with.
+    /// The settings of the restore that this command works on.
     pub(crate) fn restore_for(&self, command: Command) -> Result<Restore, ConfigError> {
         self.complete_for(command)?;
         let data_directory = self.owned(Opt::DataDirectory)?;
@@ -133,7 +133,7 @@ impl Config {
         })
     }
 
-    /// What a config switch changes, and at which roles.
+    /// What a config switch changes, and for which roles.
     pub(crate) fn switch(&self) -> Result<Switch, ConfigError> {
         let when = self.switch_when().ok_or_else(|| missing(Opt::SwitchWhen))?;
         let change = match (self.text(Opt::BarmanModel), self.is_on(Opt::Reset)) {
@@ -150,12 +150,12 @@ impl Config {
         Ok(Switch { change, when })
     }
 
-    /// At which roles a config switch is made, if that is set: another role is skipped whatever the change.
+    /// The roles for which a config switch is made, if set: any other role is skipped, whatever the change.
     pub(crate) fn switch_when(&self) -> Option<When> {
         self.text(Opt::SwitchWhen).map(When::named)
     }
 
-    /// The longest time between two looks at an operation.
+    /// The longest time between two polls of an operation.
     pub(crate) fn loop_wait(&self) -> Duration {
         self.seconds(Opt::LoopWait)
     }
@@ -176,7 +176,7 @@ impl Config {
         Duration::from_secs(self.number(option).unwrap_or_default().into())
     }
 
-    /// Seconds, of which 0 means no limit.
+    /// Seconds; 0 means no limit.
     fn limit(&self, option: Opt) -> Option<Duration> {
         Some(self.seconds(option)).filter(|limit| !limit.is_zero())
     }
@@ -192,7 +192,7 @@ fn missing(option: Opt) -> ConfigError {
     ConfigError::of(option, "is required")
 }
 
-/// The state file's place: beside the data directory, as the directory itself is emptied or removed.
+/// Where the state file is: next to the data directory, because the directory itself gets emptied or removed.
 pub(crate) fn beside(data_directory: &str) -> PathBuf {
     let trimmed = Path::new(data_directory).components().as_path();
     let mut name = trimmed.as_os_str().to_os_string();

@@ -1,7 +1,7 @@
-//! What the columns of the table in `options.rs` are made of: the commands that an option belongs to, and its group.
+//! The types of the columns of the table in `options.rs`: the commands that an option belongs to, and its group.
 //! Pure.
 
-/// What is asked for. Each has its options: the rows of [`OPTIONS`](crate::OPTIONS) that name it.
+/// A command. Its options are the rows of [`OPTIONS`](crate::OPTIONS) that name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Command {
@@ -11,14 +11,14 @@ pub enum Command {
     Check,
     /// Switch the configuration of a Barman server: [`config_switch`](crate::config_switch()).
     ConfigSwitch,
-    /// Ask for operations: [`Operations`](crate::Operations).
+    /// Ask about operations: [`Operations`](crate::Operations).
     Operations,
     /// List the backups of a Barman server: [`backups`](crate::backups()).
     Backups,
-    /// Look at what a restore has left: [`verify`](crate::verify()). It does not talk to the API.
+    /// Inspect what a restore has left: [`verify`](crate::verify()). It does not talk to the API.
     Verify,
-    /// End a restore that nobody follows any more: [`end_restore`](crate::end_restore()). It asks the API only where
-    /// the options for that are given.
+    /// End a restore that nobody follows any more: [`end_restore`](crate::end_restore()). It asks the API only if the
+    /// options for that are given.
     EndRestore,
 }
 
@@ -35,17 +35,17 @@ impl Command {
     ];
 }
 
-/// Where an option stands in help texts and documentation.
+/// The group of an option in help texts and documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Group {
-    /// What names the task: most are needed.
+    /// Options that define the task; most are required.
     Needed,
-    /// How long to wait, how often to try.
+    /// How long to wait and how often to retry.
     Timing,
     /// Certificates and keys.
     Tls,
-    /// What few need.
+    /// Rarely needed.
     Advanced,
 }
 
@@ -65,9 +65,9 @@ impl Group {
     }
 }
 
-/// What only a recovery needs, `check` takes too: its options are those of the Patroni configuration.
+/// `check` also takes what only a recovery needs, because its options are those of the Patroni configuration.
 pub(super) const RECOVERY: &[Command] = &[Command::Recover, Command::Check];
-/// Those that talk to the API.
+/// Commands that talk to the API.
 pub(super) const ONLINE: &[Command] = &[
     Command::Recover,
     Command::Check,
@@ -76,7 +76,7 @@ pub(super) const ONLINE: &[Command] = &[
     Command::Backups,
     Command::EndRestore,
 ];
-/// Those that have to do with a data directory.
+/// Commands that use a data directory.
 pub(super) const LOCAL: &[Command] =
     &[Command::Recover, Command::Check, Command::Verify, Command::EndRestore];
 pub(super) const WITH_STATE_FILE: &[Command] = &[Command::Recover, Command::Check, Command::EndRestore];

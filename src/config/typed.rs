@@ -1,13 +1,12 @@
-//! Names of options as they are typed on a command line: in full, by a prefix, wrongly, or meant for another program.
-//! Pure.
+//! Option names as typed on a command line: in full, as a prefix, mistyped, or meant for another program. Pure.
 
 use crate::config::lookup::nearest;
 
-/// What Patroni passes by itself to each hook (`patroni/postgresql/bootstrap.py`).
+/// What Patroni itself passes to each hook (`patroni/postgresql/bootstrap.py`).
 const PATRONIS: [&str; 6] = ["scope", "role", "connstring", "no_leader", "keep_data", "no_params"];
 
-/// The options of the Python program, those of its sub-commands first: their prefixes mean what they meant there,
-/// whatever options have come since.
+/// The options of the Python program, those of its sub-commands first: their prefixes keep the meaning that they had
+/// there, whatever options have been added since.
 const PYTHONS: [&[&str]; 2] = [
     &[
         "barman-server",
@@ -23,7 +22,7 @@ const PYTHONS: [&[&str]; 2] = [
     &["api-url", "cert-file", "key-file", "retry-wait", "max-retries", "log-file"],
 ];
 
-/// The beginnings of the names of `barman recover`'s options that the API has no place for, and what to do instead.
+/// The beginnings of `barman recover` options that can't be passed through the API, and what to do instead.
 const BARMANS: [(&[&str], &str); 7] = [
     (&["remote-ssh-command"], "its name is --ssh-command here"),
     (
@@ -57,7 +56,7 @@ const BARMANS: [(&[&str], &str); 7] = [
     ),
 ];
 
-/// What a name on a command line is.
+/// What a name on a command line means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Typed<'a> {
@@ -65,16 +64,17 @@ pub enum Typed<'a> {
     Option(&'a str),
     /// Something that Patroni passes to every hook.
     Patronis,
-    /// Nothing that is known: to be ignored, as Patroni passes whatever its configuration has.
+    /// Unknown, and to be ignored, as Patroni passes everything in its configuration.
     Unknown,
 }
 
-/// What a name, without its dashes, is where these are the names of the options, aliases included. `-` and `_` are the
-/// same, and an unambiguous prefix will do.
+/// What a name, without its dashes, means if these are the option names, aliases included. `-` and `_` are the same,
+/// and an unambiguous prefix is enough.
 ///
 /// # Errors
-/// The name must not be ignored, as another restore would be made than the one that is meant: it is a prefix of
-/// several options, most likely a slip of one, or an option of `barman recover` that can't be passed through the API.
+/// The name must not be ignored, because then a different restore would be made than the one intended: it is a prefix
+/// of several options, most likely a mistyped one, or an option of `barman recover` that can't be passed through the
+/// API.
 pub fn typed<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Result<Typed<'a>, String> {
     let mut names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
     names.sort_unstable();

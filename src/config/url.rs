@@ -5,7 +5,7 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// What stays as it is in a path segment: the unreserved characters of RFC 3986.
+/// Characters that are not encoded in a path segment: the unreserved ones of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// User name and password of a URL. Neither `Debug` nor `Display` shows them.
@@ -40,12 +40,12 @@ pub(crate) struct Url {
 }
 
 impl Url {
-    /// A URL of ours. The name of a server or API remains one, so that the slash at its end means nothing.
+    /// A URL given as an option. A trailing slash of a server or API means nothing and is removed.
     pub(crate) fn parse(text: &str) -> Result<Url, String> {
         let mut url = Url::exact(text)?;
         let (_, rest) = text.split_once("://").unwrap_or_default();
         if rest.split_once(['/', '?', '#']).is_some_and(|(_, tail)| tail.contains('@')) {
-            // Half a password may be taken for a path, and shown.
+            // Half a password could be mistaken for a path, and shown.
             return Err("has an '@' in its path (a password's '/', '?' and '#' are %2F, %3F and %23)".into());
         }
         url.path.truncate(url.path.trim_end_matches('/').len());
@@ -82,7 +82,7 @@ impl Url {
         for segment in segments {
             url.path.push('/');
             match *segment {
-                // A client or proxy would resolve these, encoded or not; encoded, fewer do.
+                // A client or proxy would resolve these, encoded or not; fewer of them do if they are encoded.
                 "." => url.path.push_str("%2E"),
                 ".." => url.path.push_str("%2E%2E"),
                 other => url.path.extend(utf8_percent_encode(other, SEGMENT)),
@@ -91,8 +91,8 @@ impl Url {
         url
     }
 
-    /// Where a redirect from here leads, as `Location` says it: absolute, or relative to this URL. Our
-    /// credentials go with it to the same server only.
+    /// The target of a redirect from here, as in `Location`: absolute, or relative to this URL. Our credentials go
+    /// along only to the same server.
     pub(crate) fn follow(&self, location: &str) -> Result<Url, String> {
         let first = location.split(['/', '?', '#']).next().unwrap_or_default();
         let mut url = if first.ends_with(':') {

@@ -1,4 +1,4 @@
-//! What a value of an option looks like, and how one is read: the same way from text and from C. Pure.
+//! The kinds of option values, and how they are parsed: the same way from text and from C. Pure.
 
 use crate::config::url::Url;
 
@@ -41,7 +41,7 @@ pub(crate) enum Stored {
     Flag(bool),
 }
 
-/// What a value of an option looks like.
+/// The kind of an option's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -62,7 +62,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word that stands for the value in help texts; empty for a flag.
+    /// The placeholder for the value in help texts; empty for a flag.
     #[must_use]
     pub fn value_name(self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ impl Kind {
         }
     }
 
-    /// Reads a value of this kind; an error is the reason for refusing it.
+    /// Parses a value of this kind; an error is the reason for refusing it.
     pub(crate) fn read(self, value: Value) -> Result<Stored, String> {
         match self {
             Kind::Text | Kind::Path => text(value).map(|text| Stored::Text(text.into())),
@@ -124,10 +124,10 @@ fn flag(value: Value) -> Result<Stored, String> {
     }
 }
 
-/// What a value must be beside being of its kind; an error is the reason for refusing it.
+/// Further requirements on a value besides its kind; an error is the reason for refusing it.
 pub(crate) type Check = fn(&Stored) -> Result<(), &'static str>;
 
-/// A time limit: without any time nothing could succeed.
+/// A time limit of 0 is refused, because nothing could succeed in no time.
 pub(crate) fn at_least_one(value: &Stored) -> Result<(), &'static str> {
     if *value == Stored::Number(0) { Err("must be at least 1") } else { Ok(()) }
 }

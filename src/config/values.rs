@@ -1,5 +1,5 @@
-//! The options of one run, checked as they are set, so that nothing behind this file can meet a wrong one; a value
-//! for each row of the table. Pure.
+//! The options of one run, checked as they are set, so that no code below here can meet a wrong value; a value for
+//! each row of the table. Pure.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub struct Config {
 }
 
 impl fmt::Debug for Config {
-    /// Says nothing of the values: some are secrets.
+    /// Doesn't show the values, as some are secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Config { .. }")
     }
@@ -30,16 +30,16 @@ impl Default for Config {
 }
 
 impl Config {
-    /// No option is set: all have their defaults.
+    /// With no option set: all have their defaults.
     #[must_use]
     pub fn new() -> Config {
         Config::default()
     }
 
-    /// Sets an option; the last value wins. A text is read as on a command line, whatever the kind of the option.
+    /// Sets an option; the last value wins. A text is parsed as on a command line, whatever the kind of the option.
     ///
     /// # Errors
-    /// The value is not of the option's kind. The option keeps what it had.
+    /// The value is not of the option's kind. The option keeps its previous value.
     pub fn set<'a>(&mut self, option: Opt, value: impl Into<Value<'a>>) -> Result<&mut Config, ConfigError> {
         let (spec, value) = (option.spec(), value.into());
         let refuse = |reason: String| match value {
@@ -64,7 +64,7 @@ impl Config {
         self.stored(option).is_some()
     }
 
-    /// The options that this command needs and that were not set.
+    /// The options that this command needs and that are not set.
     pub fn missing(&self, command: Command) -> impl Iterator<Item = &'static OptionSpec> {
         command.options().filter(move |spec| {
             let excused = spec.unless.is_some_and(|other| self.is_set(other));
