@@ -1,4 +1,4 @@
-//! What a run reports while it lasts. Plain values: the program and the C border format them. Pure.
+//! Events that a run reports. Plain values: the program and the C API format them. Pure.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::text::{clock, printable, size};
 #[repr(i32)]
 #[non_exhaustive]
 pub enum Level {
-    /// For those who look for a fault.
+    /// Details for troubleshooting.
     Debug = 0,
     /// What the run does.
     Info = 1,
-    /// Something is odd, and the run goes on.
+    /// Something is wrong, and the run goes on.
     Warning = 2,
-    /// The run ends because of this, or a hint to it.
+    /// Why the run ends, or a hint about it.
     Error = 3,
 }
 
@@ -53,40 +53,40 @@ pub enum Event {
         /// The text.
         message: String,
     },
-    /// The state of the operation has changed: [`OperationState::MaybeCreated`] comes before the create is
-    /// sent, and [`OperationState::NotCreated`] again when it has started nothing.
+    /// The state of the operation has changed: [`OperationState::MaybeCreated`] comes before the create is sent, and
+    /// [`OperationState::NotCreated`] again if it has started nothing.
     State {
         /// What is known about the operation.
         state: OperationState,
         /// Its ID, when known.
         operation_id: Option<String>,
     },
-    /// What has arrived in the data directory, from the first byte on, where it can be seen; sent about once
-    /// a second while an operation runs, more often in its first seconds.
+    /// What has arrived in the data directory, from the first byte on, if it can be seen; sent about once a second
+    /// while an operation runs, more often in its first seconds.
     Progress(Progress),
-    /// Nothing happened; sent about once a second so that a host can look after itself.
+    /// Nothing happened; sent about once a second so that a host can do its own periodic work.
     Tick,
 }
 
 impl Event {
-    /// A line for the log, kept to one.
+    /// A line for the log; line breaks are replaced.
     pub(crate) fn log(level: Level, message: &str) -> Event {
         Event::Log { level, message: printable(message) }
     }
 }
 
-/// How far a restore is, by what has arrived in the data directory.
+/// How far a restore has got, by what has arrived in the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
     /// Bytes that have arrived in the data directory, its tablespaces and its WAL directory. They may exceed the
-    /// total while WAL comes.
+    /// total while WAL arrives.
     pub bytes: u64,
     /// Size of the backup, without WAL, once known.
     pub total: Option<u64>,
-    /// Bytes of WAL, once the base backup is complete and WAL is what arrives.
+    /// Bytes of WAL, once the base backup is complete and WAL is arriving.
     pub wal_bytes: Option<u64>,
-    /// Rate of the last seconds; of the whole time once it is done.
+    /// Rate over the last seconds; over the whole time once it is done.
     pub bytes_per_second: u64,
     /// Time since the operation began.
     pub elapsed: Duration,

@@ -1,5 +1,5 @@
-//! What the fuzz targets (`tests/fuzz`) feed with bytes: everything that reads what others have written, each
-//! with the promises that must hold whatever that was. A unit test feeds them the committed corpus.
+//! What the fuzz targets (`tests/fuzz`) feed with bytes: everything that parses data written by others, each with the
+//! promises that must hold for any input. A unit test feeds them the committed corpus.
 
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a target tells what it found")]
 
@@ -59,7 +59,7 @@ pub fn replies(data: &[u8]) {
     }
 }
 
-/// The content of a state file. Whatever it is, what is written behind it is read back.
+/// The content of a state file. Whatever it is, lines appended to it are read back.
 pub fn state_file(data: &[u8]) {
     let parsed = Record::parse(data);
     let whole = data.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -95,7 +95,7 @@ pub fn state_file(data: &[u8]) {
     assert!(file.remove(&[]).is_ok() && !path.exists());
 }
 
-/// Lines: a URL; then redirects that lead on from it, which may name path segments too.
+/// Lines: a URL, then redirects from it, which may name path segments too.
 pub fn url(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut lines = text.split('\n');

@@ -26,20 +26,20 @@
 //! # }
 //! ```
 //!
-//! Beside [`run`]: [`check`](check()) checks whether a restore could begin,
-//! [`config_switch`](config_switch()) switches Barman's configuration at a role change, [`Operations`] asks
-//! what the API knows, [`backups`](backups()) lists what can be restored, [`verify`](verify()) looks at what a restore
-//! has left, and [`end_restore`](end_restore()) ends one that nobody follows any more.
+//! Besides [`run`]: [`check`](check()) checks whether a restore could begin,
+//! [`config_switch`](config_switch()) switches Barman's configuration after a role change, [`Operations`]
+//! asks what the API knows, [`backups`](backups()) lists what can be restored, [`verify`](verify()) inspects
+//! what a restore has left, and [`end_restore`](end_restore()) ends one that nobody follows any more.
 //!
 //! What a recovery promises:
 //!
 //! - Never two restores into one data directory: a second operation is created only when the first provably
-//!   started nothing, or when everything that it may have started has ended. A state file beside the data
-//!   directory carries this over a kill.
+//!   started nothing, or when everything that it may have started has ended. A state file next to the data
+//!   directory preserves this across a kill.
 //! - [`Code::RecoveryDone`] means that the data is there.
-//! - It gives up late while a restore may be running, and at once where none can.
-//! - It prints nothing, installs no signal handler and keeps no state of the process. It starts a thread
-//!   only to look up a host name, and one to ask for the backup's size.
+//! - It gives up late while a restore may be running, and at once when none can be.
+//! - It prints nothing, installs no signal handler and keeps no process-wide state. It starts a thread only
+//!   to look up a host name, and one to ask for the backup's size.
 //!
 //! [Barman]: https://pgbarman.org
 //! [pg-backup-api]: https://github.com/EnterpriseDB/pg-backup-api
@@ -51,14 +51,14 @@ mod cancel;
 mod commands;
 mod config;
 mod event;
-#[allow(unsafe_code)] // the border to C, and nothing else
+#[allow(unsafe_code)] // the C API only
 mod ffi;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod outcome;
 mod recovery;
-#[allow(unsafe_code)] // the calls into libc that neither std nor rustix has
+#[allow(unsafe_code)] // only the libc calls that neither std nor rustix has
 mod sys;
 mod text;
 mod version;

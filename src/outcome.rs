@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::text::printable;
 
-/// The numbers of an enum of the C ABI with their names, which are those of the header without the prefix.
+/// The numbers of an enum of the C ABI with their names, as in the header without the prefix.
 pub(crate) type Names = [(i32, &'static CStr)];
 
 pub(crate) fn name_of(names: &Names, number: i32) -> &'static CStr {
@@ -97,7 +97,7 @@ impl Code {
 pub enum SwitchCode {
     /// The configuration was switched.
     Done = 0,
-    /// Nothing was to be done for this role; nothing was sent.
+    /// Nothing to do for this role; nothing was sent.
     Skipped = 1,
     /// Barman says that the switch failed.
     Failed = 2,
@@ -141,8 +141,8 @@ fn lowest_byte(code: i32) -> u8 {
     lowest
 }
 
-/// What is known about the operation on the Barman host. It shows whether files may still be written into
-/// the data directory. The numbers are part of the C ABI.
+/// What is known about the operation on the Barman host. It shows whether files may still be written into the data
+/// directory. The numbers are part of the C ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[repr(i32)]
@@ -151,7 +151,7 @@ pub enum OperationState {
     /// None was created.
     #[default]
     NotCreated = 0,
-    /// A create is being sent or was sent, and its fate is unknown: a restore may be running.
+    /// A create is being sent or was sent, and its result is unknown: a restore may be running.
     MaybeCreated = 1,
     /// It was running when last seen.
     InProgress = 2,
@@ -205,12 +205,12 @@ impl Problem {
 pub enum Busy {
     /// PostgreSQL is running in the data directory.
     Postgres = 2,
-    /// The state file belongs to a different API, server, data directory or operation; or, where a restore is to be
+    /// The state file belongs to a different API, server, data directory or operation; or, when a restore is to be
     /// ended, to a run that is alive.
     StateFile = 3,
 }
 
-/// The report of a run: of a recovery, or of what has codes of its own.
+/// The report of a run: of a recovery, or of a command with its own codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome<C = Code> {
@@ -220,7 +220,7 @@ pub struct Outcome<C = Code> {
     pub message: String,
     /// What to do about it, in one line; empty when there is nothing to say.
     pub hint: String,
-    /// The backup that was restored, where the data directory names it.
+    /// The backup that was restored, if the data directory names it.
     pub backup_id: Option<String>,
     /// The operation that was created or followed, if it is known.
     pub operation_id: Option<String>,
@@ -234,12 +234,12 @@ pub struct Outcome<C = Code> {
     pub elapsed: Duration,
     /// Bytes in the data directory at the end, if they were counted.
     pub bytes: Option<u64>,
-    /// Size of the backup, if it became known.
+    /// Size of the backup, if known.
     pub total_bytes: Option<u64>,
 }
 
 impl<C> Outcome<C> {
-    /// The same report with its code in other words.
+    /// The same report with a different type of code.
     pub(crate) fn map<D>(self, code: impl FnOnce(C) -> D) -> Outcome<D> {
         Outcome {
             code: code(self.code),
@@ -256,7 +256,7 @@ impl<C> Outcome<C> {
         }
     }
 
-    /// Of a run that sent nothing.
+    /// For a run that sent nothing.
     pub(crate) fn not_begun(code: C, message: &str) -> Outcome<C> {
         Outcome {
             code,
