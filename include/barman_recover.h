@@ -121,7 +121,7 @@ typedef enum {
   BARMAN_RECOVER_SWITCH_CANCELLED = -4,
   /** The deadline has passed. */
   BARMAN_RECOVER_SWITCH_TIMED_OUT = -5,
-  /** The command of this handle has begun already. */
+  /** The command of this handle has already begun. */
   BARMAN_RECOVER_SWITCH_BUSY = -6,
   /** A bug in the library was caught. */
   BARMAN_RECOVER_SWITCH_PANIC = -7
@@ -129,9 +129,9 @@ typedef enum {
 
 /** Why a function returned BARMAN_RECOVER_BUSY. */
 typedef enum {
-  /** None has. */
+  /** No function has. */
   BARMAN_RECOVER_BUSY_NONE = 0,
-  /** The command of the handle has begun already. */
+  /** The command of the handle has already begun. */
   BARMAN_RECOVER_BUSY_HANDLE = 1,
   /** PostgreSQL is running in the data directory. */
   BARMAN_RECOVER_BUSY_POSTGRES = 2,
@@ -140,13 +140,13 @@ typedef enum {
    * barman_recover_end_restore, to a run that is alive.
    */
   BARMAN_RECOVER_BUSY_STATE_FILE = 3,
-  /** The system gave barman_recover_start no thread. */
+  /** The system could not create a thread for barman_recover_start. */
   BARMAN_RECOVER_BUSY_THREAD = 4
 } barman_recover_busy;
 
 /** What is known about an operation on the Barman host. */
 typedef enum {
-  /** None was created. */
+  /** No operation was created. */
   BARMAN_RECOVER_STATE_NOT_CREATED = 0,
   /** A request to create one is in flight, or its reply was lost: a restore may be running. */
   BARMAN_RECOVER_STATE_MAYBE_CREATED = 1,
@@ -160,7 +160,7 @@ typedef enum {
 
 /** The level of a BARMAN_RECOVER_EVENT_LOG. */
 typedef enum {
-  /** Details, for troubleshooting. */
+  /** Details for troubleshooting. */
   BARMAN_RECOVER_LEVEL_DEBUG = 0,
   /** What the command does. */
   BARMAN_RECOVER_LEVEL_INFO = 1,
@@ -200,7 +200,7 @@ typedef enum {
   BARMAN_RECOVER_VERDICT_WARNING = 1,
   /** A restore can't succeed. */
   BARMAN_RECOVER_VERDICT_FAILED = 2,
-  /** It was not looked at; the detail says why. */
+  /** It was not checked; the detail says why. */
   BARMAN_RECOVER_VERDICT_SKIPPED = 3
 } barman_recover_verdict;
 
@@ -212,7 +212,7 @@ typedef enum {
   BARMAN_RECOVER_VERIFIED_COMPLETE = 1,
   /** Barman is writing into it, or something in it has just changed. */
   BARMAN_RECOVER_VERIFIED_BEING_WRITTEN = 2,
-  /** Files of a restore that was cut off, or that Barman has not restored. */
+  /** Files of a restore that was cut off, or that did not come from Barman. */
   BARMAN_RECOVER_VERIFIED_INCOMPLETE = 3,
   /** PostgreSQL is running in it, or has been started in it since the restore. */
   BARMAN_RECOVER_VERIFIED_IN_USE = 4
@@ -222,7 +222,7 @@ typedef enum {
 typedef enum {
   /** Text that is not empty. */
   BARMAN_RECOVER_KIND_TEXT = 1,
-  /** One of some words, which the help lists. */
+  /** One word of a list, which the help gives. */
   BARMAN_RECOVER_KIND_WORD = 2,
   /** Path of a file or directory. */
   BARMAN_RECOVER_KIND_PATH = 3,
@@ -236,7 +236,7 @@ typedef enum {
   BARMAN_RECOVER_KIND_FLAG = 7
 } barman_recover_kind;
 
-/** One command: its options, and what came of it. The content is private to the library. */
+/** One command: its options and its result. The content is private to the library. */
 typedef struct barman_recover barman_recover;
 
 /**
@@ -245,7 +245,7 @@ typedef struct barman_recover barman_recover;
  *
  * Returns 0 to go on; anything else cancels the command, as barman_recover_cancel does.
  *
- * The command waits for the callback, so it should be quick. All functions may be called in it but
+ * The command waits for the callback, so it should be quick. It may call all functions except
  * barman_recover_free. It must return: no C++ exception and no longjmp may leave it.
  */
 typedef int32_t (*barman_recover_event_fn)(int32_t kind, int32_t level, const char *message, void *user_data);
@@ -292,15 +292,15 @@ const char *barman_recover_verified_name(int32_t state);
 barman_recover *barman_recover_new(void);
 
 /**
- * Makes a handle with the same options, but not the event callback, for another command: first check, then run; or
- * run once more. Returns NULL for NULL. May be called before, during and after the command.
+ * Makes a handle with the same options, but without the event callback, for another command: check first,
+ * then run; or run again. Returns NULL for NULL. May be called before, during and after the command.
  */
 barman_recover *barman_recover_again(const barman_recover *handle);
 
 /**
- * Frees a handle and every text that its functions returned. No other function may be in progress with it. What
- * barman_recover_start started is cancelled first, and its end waited for: some seconds at most, unless a TCP
- * connection is being established.
+ * Frees a handle and every text that its functions returned. No other function may be in progress with it.
+ * If barman_recover_start started something, that is cancelled first, and its end waited for: some seconds
+ * at most, unless a TCP connection is being established.
  */
 void barman_recover_free(barman_recover *handle);
 
@@ -326,7 +326,8 @@ const char *barman_recover_option_help(uint32_t i);
 int32_t barman_recover_option_kind(uint32_t i);
 
 /**
- * 1 if a command that has it can't begin without it, else 0. ("ssh-command" is not needed beside "operation-id".)
+ * 1 if a command that has it can't begin without it, else 0. ("ssh-command" is not needed with
+ * "operation-id".)
  */
 int32_t barman_recover_option_required(uint32_t i);
 
@@ -357,7 +358,7 @@ int32_t barman_recover_set_proxy(barman_recover *handle, const char *url);
 /** Pause before a failed request is sent again. Default: 2. */
 int32_t barman_recover_set_retry_wait(barman_recover *handle, uint32_t seconds);
 
-/** How often a request that failed and started nothing is sent. Default: 5. */
+/** How many times a request that failed and started nothing is sent. Default: 5. */
 int32_t barman_recover_set_max_retries(barman_recover *handle, uint32_t count);
 
 /** Limit for connecting to the API, TLS handshake included. At least 1. Default: 10. */
@@ -397,7 +398,7 @@ int32_t barman_recover_set_loop_wait(barman_recover *handle, uint32_t seconds);
 
 /**
  * How long to go on without a good reply about a running operation. Default: 300; or max-retries times
- * retry-wait, if one of these is set.
+ * retry-wait, if either of these is set.
  */
 int32_t barman_recover_set_max_outage(barman_recover *handle, uint32_t seconds);
 
@@ -405,29 +406,31 @@ int32_t barman_recover_set_max_outage(barman_recover *handle, uint32_t seconds);
 int32_t barman_recover_set_deadline(barman_recover *handle, uint32_t seconds);
 
 /**
- * Whether a recovery has failed when the data is not in the data directory afterwards. 0 is the same as no-verify.
- * Default: 1.
+ * Whether a recovery counts as failed when the data is not in the data directory afterwards. 0 is the same
+ * as no-verify. Default: 1.
  */
 int32_t barman_recover_set_verify(barman_recover *handle, int32_t flag);
 
 /**
- * File that records the running operation, so that the next run knows of it if this one is killed.
- * Default: beside the data directory, its name followed by ".barman-recover.json".
+ * File that records the running operation, so that the next run knows about it if this one is killed.
+ * Default: next to the data directory, its name followed by ".barman-recover.json".
  */
 int32_t barman_recover_set_state_file(barman_recover *handle, const char *path);
 
-/** Whether to keep no state file: the next run then knows nothing of a run that was killed. Default: 0. */
+/**
+ * Whether to keep no state file: the next run then knows nothing about a run that was killed. Default: 0.
+ */
 int32_t barman_recover_set_no_state_file(barman_recover *handle, int32_t flag);
 
 /**
- * How long an operation may be in progress while nothing new arrives in the data directory; 0 for no limit. After
- * that the run ends with BARMAN_RECOVER_RECOVERY_FAILED, and the state file stays. Default: 0.
+ * How long an operation may be in progress while nothing new arrives in the data directory; 0 for no limit.
+ * After that the run ends with BARMAN_RECOVER_RECOVERY_FAILED, and the state file stays. Default: 0.
  */
 int32_t barman_recover_set_stall_timeout(barman_recover *handle, uint32_t seconds);
 
 /**
- * Whether not to ask the API for the size of the backup (GET /diagnose, which makes Barman examine all its
- * servers). barman_recover_total_bytes then stays 0. Default: 0.
+ * Whether to skip asking the API for the size of the backup (GET /diagnose, for which Barman examines all
+ * its servers). barman_recover_total_bytes then stays 0. Default: 0.
  */
 int32_t barman_recover_set_no_diagnose(barman_recover *handle, int32_t flag);
 
@@ -440,31 +443,31 @@ int32_t barman_recover_set_no_verify(barman_recover *handle, int32_t flag);
 /** Whether a cancelled run leaves the restore running instead of ending it. Default: 0. */
 int32_t barman_recover_set_leave_running(barman_recover *handle, int32_t flag);
 
-/** Whether to restore although the free space or the data directory speaks against it. Default: 0. */
+/** Whether to restore although the free space or the data directory is unsuitable. Default: 0. */
 int32_t barman_recover_set_force(barman_recover *handle, int32_t flag);
 
-/** Restores the backup; takes as long as that takes. */
+/** Restores the backup; blocks until that is finished. */
 int32_t barman_recover_run(barman_recover *handle);
 
 /**
- * The same on a thread of the library's, with all signals blocked. Take its events with
- * barman_recover_next_event until that returns -1, then ask barman_recover_result.
+ * The same on a thread of the library, with all signals blocked. Take its events with
+ * barman_recover_next_event until that returns -1, then call barman_recover_result.
  *
- * Returns 0 when it was started. BARMAN_RECOVER_BUSY also when the system gives no thread; the handle is then as
- * before.
+ * Returns 0 when it was started. Also returns BARMAN_RECOVER_BUSY when the system can't create a thread; the
+ * handle is then unchanged.
  */
 int32_t barman_recover_start(barman_recover *handle);
 
 /**
  * Checks everything that a restore with these options needs; starts and changes nothing.
  *
- * Returns 0; 1 when a finding is BARMAN_RECOVER_VERDICT_FAILED, of which barman_recover_error_message has the
- * first; or another code. A missing option is a finding.
+ * Returns 0; 1 when a finding is BARMAN_RECOVER_VERDICT_FAILED (barman_recover_error_message has the first
+ * one); or another code. A missing option is a finding.
  */
 int32_t barman_recover_check(barman_recover *handle);
 
 /**
- * Looks whether the data directory holds a complete restore, without API and state file. Its one option is
+ * Checks whether the data directory holds a complete restore, without API and state file. Its one option is
  * "data-directory". Takes about a second at most.
  *
  * Returns 0 when it does, 1 when not, or another code; barman_recover_verified_state says what is there.
@@ -472,9 +475,10 @@ int32_t barman_recover_check(barman_recover *handle);
 int32_t barman_recover_verify(barman_recover *handle);
 
 /**
- * Ends a restore into the data directory whose own run is gone: sends SIGTERM to the rsync receivers in it until none
- * has been there for two seconds; with "api-url" and "barman-server" also waits for Barman to say that the operation
- * of the state file has ended, and removes that file, unless the data directory holds what the restore has left.
+ * Ends a restore into the data directory whose own run is gone: sends SIGTERM to the rsync receivers in it
+ * until there has been none for two seconds. With "api-url" and "barman-server" it also waits for Barman to
+ * say that the operation in the state file has ended, and removes that file, unless the data directory holds
+ * remains of the restore.
  *
  * Returns 0 when nothing writes into the data directory (any more), 1 when something still does, or another code.
  */
@@ -487,8 +491,8 @@ int32_t barman_recover_end_restore(barman_recover *handle);
 int32_t barman_recover_list_backups(barman_recover *handle);
 
 /**
- * Lists the newest operations of the Barman server, with their states. newest: at most so many; 0 for all. Each costs
- * a request.
+ * Lists the newest operations of the Barman server, with their states. newest: how many at most; 0 for all.
+ * Each costs a request.
  */
 int32_t barman_recover_list_operations(barman_recover *handle, uint32_t newest);
 
@@ -511,23 +515,24 @@ int32_t barman_recover_wait_operation(barman_recover *handle, const char *id);
 int32_t barman_recover_config_switch(barman_recover *handle, const char *role);
 
 /**
- * Ends the command, now or when it begins, and the restore that it started (unless "leave-running" is set). A
- * handle stays cancelled; a command that has ended keeps its code. Returns at once; may be called again.
+ * Ends the command, now or when it begins, and the restore that it started (unless "leave-running" is set).
+ * A handle stays cancelled; a command that has ended keeps its code. Returns at once; may be called more
+ * than once.
  */
 void barman_recover_cancel(barman_recover *handle);
 
-/** The same, but a restore always goes on; the state file then lets the next run follow it. */
+/** The same, but the restore always goes on; the state file then lets the next run follow it. */
 void barman_recover_detach(barman_recover *handle);
 
 /**
  * Sets the function that receives the events. function: NULL for none, the default. user_data: passed to the
- * function, and not used otherwise; must be valid until the command has ended.
+ * function and not used otherwise; must be valid until the command has ended.
  */
 int32_t barman_recover_set_event_callback(barman_recover *handle, barman_recover_event_fn function, void *user_data);
 
 /**
- * Takes the next event out of the handle, waiting for it up to timeout_ms milliseconds. One thread should take
- * them. In the event callback it returns 0 at once.
+ * Takes the next event from the handle, waiting for it up to timeout_ms milliseconds. Call it from one
+ * thread only. In the event callback it returns 0 at once.
  *
  * Returns the BARMAN_RECOVER_EVENT_...; 0 when none came in time; -1 when the command has ended and all events
  * have been taken, or the handle is NULL. A command that has not begun is waited for.
@@ -541,8 +546,8 @@ int32_t barman_recover_event_level(const barman_recover *handle);
 const char *barman_recover_event_message(const barman_recover *handle);
 
 /**
- * What the command ended with, as the function that ran it returned it; BARMAN_RECOVER_BUSY during the command,
- * BARMAN_RECOVER_INVALID_ARGUMENT before it.
+ * The code that the command ended with, as the function that ran it returned it; BARMAN_RECOVER_BUSY during
+ * the command, BARMAN_RECOVER_INVALID_ARGUMENT before it.
  */
 int32_t barman_recover_result(const barman_recover *handle);
 
@@ -556,9 +561,9 @@ const char *barman_recover_hint(const barman_recover *handle);
 const char *barman_recover_operation_id(const barman_recover *handle);
 
 /**
- * The BARMAN_RECOVER_STATE_... of that operation. When a recovery has ended with another code than 0:
- * BARMAN_RECOVER_STATE_MAYBE_CREATED and BARMAN_RECOVER_STATE_IN_PROGRESS mean that Barman may still be writing
- * into the data directory.
+ * The BARMAN_RECOVER_STATE_... of that operation. If a recovery has ended with a code other than 0,
+ * BARMAN_RECOVER_STATE_MAYBE_CREATED and BARMAN_RECOVER_STATE_IN_PROGRESS mean that Barman may still be
+ * writing into the data directory.
  */
 int32_t barman_recover_operation_state(const barman_recover *handle);
 
@@ -568,15 +573,17 @@ int32_t barman_recover_operation_state(const barman_recover *handle);
  */
 int32_t barman_recover_http_status(const barman_recover *handle);
 
-/** The BARMAN_RECOVER_BUSY_... that is why a function last returned BARMAN_RECOVER_BUSY for this handle. */
+/**
+ * The BARMAN_RECOVER_BUSY_... that says why a function last returned BARMAN_RECOVER_BUSY for this handle.
+ */
 int32_t barman_recover_busy_reason(const barman_recover *handle);
 
 /** How long the command has taken so far, or took, in milliseconds. */
 uint64_t barman_recover_elapsed_ms(const barman_recover *handle);
 
 /**
- * How many bytes have arrived in the data directory, its tablespaces and its WAL directory, WAL included: it may
- * exceed the total while WAL arrives. 0 until something was counted.
+ * How many bytes have arrived in the data directory, its tablespaces and its WAL directory, WAL included: it
+ * may exceed the total while WAL arrives. 0 until something has been counted.
  */
 uint64_t barman_recover_bytes(const barman_recover *handle);
 
@@ -598,16 +605,16 @@ const char *barman_recover_finding_detail(const barman_recover *handle, uint32_t
 /** What to do about it, in one line; may be "". */
 const char *barman_recover_finding_hint(const barman_recover *handle, uint32_t i);
 
-/** How many operations were listed. A list has the newest first. */
+/** How many operations were listed. Lists begin with the newest. */
 uint32_t barman_recover_listed_count(const barman_recover *handle);
 
 /** The ID of an operation. */
 const char *barman_recover_listed_id(const barman_recover *handle, uint32_t i);
 
-/** The API's word for what it does: "recovery", "config_switch"; "" when the API gives none. */
+/** What the API calls the kind of operation: "recovery", "config_switch"; "" when the API gives none. */
 const char *barman_recover_listed_kind(const barman_recover *handle, uint32_t i);
 
-/** The BARMAN_RECOVER_STATE_... of an operation; -1 also when the API does not give it. */
+/** The BARMAN_RECOVER_STATE_... of an operation; -1 also when the API does not give its state. */
 int32_t barman_recover_listed_state(const barman_recover *handle, uint32_t i);
 
 /** How many backups were listed. */
@@ -616,19 +623,19 @@ uint32_t barman_recover_backup_count(const barman_recover *handle);
 /** The ID of a backup, as "backup-id" takes it. */
 const char *barman_recover_backup_id(const barman_recover *handle, uint32_t i);
 
-/** Barman's word for its state: "DONE", "FAILED", "WAITING_FOR_WALS", ... */
+/** The state that Barman gives: "DONE", "FAILED", "WAITING_FOR_WALS", ... */
 const char *barman_recover_backup_status(const barman_recover *handle, uint32_t i);
 
 /** 1 if it can be restored, else 0. */
 int32_t barman_recover_backup_is_complete(const barman_recover *handle, uint32_t i);
 
-/** When it was begun, as Barman writes it: "2026-11-22T13:34:30.680354+00:00". */
+/** When it began, as Barman writes it: "2026-11-22T13:34:30.680354+00:00". */
 const char *barman_recover_backup_begin_time(const barman_recover *handle, uint32_t i);
 
-/** When it was complete, likewise; "" until then. */
+/** When it was complete, in the same format; "" until then. */
 const char *barman_recover_backup_end_time(const barman_recover *handle, uint32_t i);
 
-/** How many bytes a restore writes, without WAL; 0 when Barman does not say it. */
+/** How many bytes a restore writes, without WAL; 0 when Barman does not say. */
 uint64_t barman_recover_backup_bytes(const barman_recover *handle, uint32_t i);
 
 /** The version of PostgreSQL: "15.18". */
@@ -643,10 +650,12 @@ int32_t barman_recover_verified_state(const barman_recover *handle);
 /** What it found, in one line. */
 const char *barman_recover_verified_detail(const barman_recover *handle);
 
-/** The ID of the backup that was restored; like the rest, "" or 0 where the directory does not say it. */
+/**
+ * The ID of the backup that was restored; like the functions below, "" or 0 when the directory does not say.
+ */
 const char *barman_recover_verified_backup_id(const barman_recover *handle);
 
-/** The Barman server that the backup is of. */
+/** The Barman server that the backup belongs to. */
 const char *barman_recover_verified_server(const barman_recover *handle);
 
 /** When the backup was taken, as Barman writes it. */

@@ -1,4 +1,4 @@
-//! The exported commands, and what ends them early.
+//! The exported functions that run a command, and those that end one early.
 
 use std::ffi::c_char;
 
@@ -17,17 +17,17 @@ use crate::commands::verify::verify;
 use crate::config::Config;
 use crate::outcome::{Code, OperationState};
 
-/// Restores the backup; takes as long as that takes.
+/// Restores the backup; blocks until that is finished.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_run(handle: *mut Handle) -> i32 {
     command(handle, run)
 }
 
-/// The same on a thread of the library's, with all signals blocked. Take its events with
-/// barman_recover_next_event until that returns -1, then ask barman_recover_result.
+/// The same on a thread of the library, with all signals blocked. Take its events with
+/// barman_recover_next_event until that returns -1, then call barman_recover_result.
 ///
-/// Returns 0 when it was started. BARMAN_RECOVER_BUSY also when the system gives no thread; the handle is then as
-/// before.
+/// Returns 0 when it was started. Also returns BARMAN_RECOVER_BUSY when the system can't create a thread; the
+/// handle is then unchanged.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_start(handle: *mut Handle) -> i32 {
     with(handle, Code::InvalidArgument, Code::Panic, |handle| handle.start(run)) as i32
@@ -35,8 +35,8 @@ pub extern "C" fn barman_recover_start(handle: *mut Handle) -> i32 {
 
 /// Checks everything that a restore with these options needs; starts and changes nothing.
 ///
-/// Returns 0; 1 when a finding is BARMAN_RECOVER_VERDICT_FAILED, of which barman_recover_error_message has the
-/// first; or another code. A missing option is a finding.
+/// Returns 0; 1 when a finding is BARMAN_RECOVER_VERDICT_FAILED (barman_recover_error_message has the first
+/// one); or another code. A missing option is a finding.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_check(handle: *mut Handle) -> i32 {
     command(handle, |config, cancel, on_event| {
@@ -56,7 +56,7 @@ pub extern "C" fn barman_recover_check(handle: *mut Handle) -> i32 {
     })
 }
 
-/// Looks whether the data directory holds a complete restore, without API and state file. Its one option is
+/// Checks whether the data directory holds a complete restore, without API and state file. Its one option is
 /// "data-directory". Takes about a second at most.
 ///
 /// Returns 0 when it does, 1 when not, or another code; barman_recover_verified_state says what is there.
@@ -76,9 +76,10 @@ pub extern "C" fn barman_recover_verify(handle: *mut Handle) -> i32 {
     })
 }
 
-/// Ends a restore into the data directory whose own run is gone: sends SIGTERM to the rsync receivers in it until none
-/// has been there for two seconds; with "api-url" and "barman-server" also waits for Barman to say that the operation
-/// of the state file has ended, and removes that file, unless the data directory holds what the restore has left.
+/// Ends a restore into the data directory whose own run is gone: sends SIGTERM to the rsync receivers in it
+/// until there has been none for two seconds. With "api-url" and "barman-server" it also waits for Barman to
+/// say that the operation in the state file has ended, and removes that file, unless the data directory holds
+/// remains of the restore.
 ///
 /// Returns 0 when nothing writes into the data directory (any more), 1 when something still does, or another code.
 #[unsafe(no_mangle)]
@@ -97,8 +98,8 @@ pub extern "C" fn barman_recover_list_backups(handle: *mut Handle) -> i32 {
     })
 }
 
-/// Lists the newest operations of the Barman server, with their states. newest: at most so many; 0 for all. Each costs
-/// a request.
+/// Lists the newest operations of the Barman server, with their states. newest: how many at most; 0 for all.
+/// Each costs a request.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_list_operations(handle: *mut Handle, newest: u32) -> i32 {
     let newest = if newest == 0 { usize::MAX } else { usize::try_from(newest).unwrap_or(usize::MAX) };
@@ -154,14 +155,15 @@ pub extern "C" fn barman_recover_config_switch(handle: *mut Handle, role: *const
     })
 }
 
-/// Ends the command, now or when it begins, and the restore that it started (unless "leave-running" is set). A
-/// handle stays cancelled; a command that has ended keeps its code. Returns at once; may be called again.
+/// Ends the command, now or when it begins, and the restore that it started (unless "leave-running" is set).
+/// A handle stays cancelled; a command that has ended keeps its code. Returns at once; may be called more
+/// than once.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_cancel(handle: *mut Handle) {
     with(handle, (), (), |handle| handle.cancel.cancel());
 }
 
-/// The same, but a restore always goes on; the state file then lets the next run follow it.
+/// The same, but the restore always goes on; the state file then lets the next run follow it.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_detach(handle: *mut Handle) {
     with(handle, (), (), |handle| handle.cancel.detach());

@@ -1,4 +1,4 @@
-//! What a command leaves in its handle, where the getters find it.
+//! The result of a command, kept in its handle for the getters.
 
 use crate::commands::backups::Backup;
 use crate::commands::check::Finding;
@@ -15,7 +15,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// Of a command that lists nothing.
+    /// For a command that lists nothing.
     pub(super) fn reported(report: Outcome<i32>) -> Done {
         Done { report, findings: Vec::new(), operations: Vec::new(), backups: Vec::new(), verified: None }
     }

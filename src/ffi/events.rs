@@ -1,4 +1,4 @@
-//! The exported functions that hand over events: pushed into the host's callback, or pulled out of the queue.
+//! The exported functions that deliver events: pushed to the host's callback, or pulled from the queue.
 
 use std::ffi::{c_char, c_void};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::queue::{Callback, barman_recover_event_fn};
 use crate::outcome::Code;
 
 /// Sets the function that receives the events. function: NULL for none, the default. user_data: passed to the
-/// function, and not used otherwise; must be valid until the command has ended.
+/// function and not used otherwise; must be valid until the command has ended.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_event_callback(
     handle: *mut Handle,
@@ -20,8 +20,8 @@ pub extern "C" fn barman_recover_set_event_callback(
     with(handle, Code::InvalidArgument, Code::Panic, |handle| handle.set_callback(callback)) as i32
 }
 
-/// Takes the next event out of the handle, waiting for it up to timeout_ms milliseconds. One thread should take
-/// them. In the event callback it returns 0 at once.
+/// Takes the next event from the handle, waiting for it up to timeout_ms milliseconds. Call it from one
+/// thread only. In the event callback it returns 0 at once.
 ///
 /// Returns the BARMAN_RECOVER_EVENT_...; 0 when none came in time; -1 when the command has ended and all events
 /// have been taken, or the handle is NULL. A command that has not begun is waited for.

@@ -1,4 +1,5 @@
-//! The fuzz target of the exported functions: calls in any order with any values, all but a run that sends.
+//! The fuzz target of the exported functions: calls in any order with any values, except a run that sends
+//! requests.
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a target tells what it found")]
 
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -69,8 +70,8 @@ const COMMANDS: [Command; 10] = [
     |handle| barman_recover_config_switch(handle, c"primary".as_ptr()),
 ];
 
-/// Calls, each a byte for the function and a value up to the next newline. The commands that end them are cancelled
-/// before they begin.
+/// Calls: for each, a byte for the function and a value up to the next newline. The commands at the end are
+/// cancelled before they begin.
 pub fn setters(data: &[u8]) {
     let handle = barman_recover_new();
     assert!(!handle.is_null());
@@ -90,7 +91,7 @@ pub fn setters(data: &[u8]) {
     }
 }
 
-/// Has a cancelled handle end with this command, and frees it.
+/// Runs this command on a cancelled handle, and frees it.
 fn ended(handle: *mut Handle, which: usize, command: Command) {
     barman_recover_cancel(handle);
     let code = command(handle);
@@ -141,13 +142,13 @@ fn set(handle: *mut Handle, which: usize, value: &[u8]) -> i32 {
         }
         1 => by_name(handle, value),
         _ => given(value, |name| {
-            // No file of this machine, whatever the option is.
+            // Never a file of this machine, whatever the option is.
             barman_recover_set(handle, name, c"/nonexistent/1".as_ptr())
         }),
     }
 }
 
-/// The option whose number the first byte is, with the rest for its value.
+/// The option whose index is the first byte, with the rest as its value.
 fn by_name(handle: *mut Handle, value: &[u8]) -> i32 {
     let (number, value) = value.split_first().map_or((0, value), |(first, rest)| (u32::from(*first), rest));
     let i = number % (barman_recover_option_count() + 1);
@@ -161,13 +162,13 @@ fn by_name(handle: *mut Handle, value: &[u8]) -> i32 {
     given(&value, |value| barman_recover_set(handle, barman_recover_option_name(i), value))
 }
 
-/// Nothing on this machine is to be read.
+/// Nothing on this machine may be read.
 fn nowhere(value: &[u8]) -> Vec<u8> {
     let nowhere: &[u8] = if value.is_empty() { b"" } else { b"/nonexistent/" };
     [nowhere, value].concat()
 }
 
-/// With a text for C; NULL, where that can't be.
+/// Passes a C string, or NULL if the text can't be one.
 fn given(value: &[u8], call: impl FnOnce(*const c_char) -> i32) -> i32 {
     match CString::new(value) {
         Ok(text) => call(text.as_ptr()),
@@ -208,7 +209,7 @@ fn look(handle: *mut Handle) -> &'static str {
 
 fn text(pointer: *const c_char) -> &'static str {
     assert!(!pointer.is_null());
-    // SAFETY: the header promises a text that lives as long as the handle, which outlives its use here.
+    // SAFETY: the header promises a text that lives as long as the handle, which is still alive here.
     let text = unsafe { CStr::from_ptr(pointer) }.to_str();
     assert!(text.is_ok(), "not UTF-8");
     text.unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Where a panic ends, instead of in the host.
+//! Catches panics before they reach the host.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -8,9 +8,9 @@ use std::sync::Once;
 use crate::text::one_line;
 
 thread_local! {
-    /// How many guards this thread is inside of: a callback calls back into the library.
+    /// How many guards this thread is inside: a callback may call back into the library.
     static GUARDS: Cell<u32> = const { Cell::new(0) };
-    /// What the last panic inside of a guard said.
+    /// The message of the last panic inside a guard.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -19,7 +19,7 @@ pub(super) fn guard<T>(on_panic: T, body: impl FnOnce() -> T) -> T {
     catch(body).unwrap_or(on_panic)
 }
 
-/// The result of `body`, or what its panic said.
+/// The result of `body`, or the message of its panic.
 pub(super) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     let depth = GUARDS.replace(GUARDS.get().saturating_add(1));
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -28,14 +28,15 @@ pub(super) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     }));
     GUARDS.set(depth);
     result.map_err(|payload| {
-        // None when it was resumed: that does not call the hook.
+        // `None` if it was resumed, which does not call the hook.
         let said = PANIC.try_with(RefCell::take).ok().flatten();
         said.unwrap_or_else(|| message(payload.as_ref()))
     })
 }
 
-/// Keeps what a panic says instead of printing it: stderr is the host's. The hook is private to the shared
-/// library, which has a std of its own; Rust programs, whose hook it would be, don't come by here.
+/// Keeps the message of a panic instead of printing it: stderr belongs to the host. The hook is private to
+/// the shared library, which has its own std; Rust programs, which would share the hook, do not use this
+/// code.
 fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -45,7 +46,7 @@ fn install_hook() {
                 return previous(info);
             }
             let said = said(info);
-            let _ = PANIC.try_with(|last| last.replace(Some(said))); // an error means that the thread ends
+            let _ = PANIC.try_with(|last| last.replace(Some(said))); // an error means that the thread is ending
         }));
     });
 }

@@ -1,5 +1,5 @@
-//! What is behind a handle: the options until its command begins, the result from then on. Everything that changes is
-//! behind one lock, which is never held while the host's callback runs.
+//! The content of a handle: the options until its command begins, the result from then on. All mutable state
+//! is behind one lock, which is never held while the host's callback runs.
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, c_char};
@@ -18,7 +18,7 @@ use crate::event::Event;
 use crate::outcome::Code;
 use crate::sys;
 
-/// One command: its options, and what came of it. The content is private to the library.
+/// One command: its options and its result. The content is private to the library.
 pub struct Handle {
     pub(super) cancel: Cancel,
     state: Mutex<State>,
@@ -31,12 +31,12 @@ struct State {
     config: Config,
     callback: Option<Callback>,
     queue: Queue,
-    /// The thread that `start` made.
+    /// The thread that `start` created.
     thread: Option<JoinHandle<()>>,
-    /// A panic was caught: what it left behind is not to be run.
+    /// A panic was caught: nothing may run on the state that it left.
     broken: bool,
     done: Done,
-    /// Why a call was last answered with `Code::Busy`.
+    /// Why a call last returned `Code::Busy`.
     busy: i32,
     /// Every text that a getter has returned, kept for the life of the handle.
     texts: BTreeSet<CString>,
@@ -48,7 +48,7 @@ enum Phase {
     Ended(Duration),
 }
 
-/// Where a command reports its events.
+/// Receives the events of a command.
 pub(super) type OnEvent = Box<dyn FnMut(Event) + Send>;
 
 impl Handle {
@@ -80,7 +80,7 @@ impl Handle {
         })
     }
 
-    /// Changes the options, if the command has not begun.
+    /// Changes the options if the command has not begun.
     pub(super) fn change(&self, change: impl FnOnce(&mut Config) -> Result<(), ConfigError>) -> Code {
         self.set_up(|state| match change(&mut state.config) {
             Ok(()) => Code::RecoveryDone,
@@ -91,7 +91,7 @@ impl Handle {
         })
     }
 
-    /// Notes why an argument is refused.
+    /// Records why an argument was refused.
     pub(super) fn refuse(&self, why: &str) -> Code {
         self.change(|_| Err(ConfigError::new(why)))
     }
@@ -115,7 +115,7 @@ impl Handle {
         }
     }
 
-    /// Carries out the handle's one command on this thread.
+    /// Runs the handle's one command on this thread.
     pub(super) fn run(
         self: &Arc<Handle>,
         command: impl FnOnce(&Config, &Cancel, OnEvent) -> Done,
@@ -126,14 +126,14 @@ impl Handle {
         }
     }
 
-    /// Carries it out on a thread of its own.
+    /// Runs it on a thread of its own.
     pub(super) fn start(
         self: &Arc<Handle>,
         command: impl FnOnce(&Config, &Cancel, OnEvent) -> Done + Send + 'static,
     ) -> Code {
         let handle = Arc::clone(self);
         self.set_up(|state| {
-            // It begins with a wait for the lock, and so until it has been noted below.
+            // It starts by waiting for the lock, which is held until the thread has been recorded below.
             let body = move || {
                 handle.carry_out(command);
             };
@@ -205,47 +205,47 @@ impl Handle {
         }
     }
 
-    /// Of the event that was taken last.
+    /// A field of the event that was taken last.
     pub(super) fn current_event<T>(&self, none: T, of: impl FnOnce(&CEvent) -> T) -> T {
         self.lock().queue.current().map_or(none, of)
     }
 
-    /// Ends a command that has a thread of its own, and waits for its end.
+    /// Ends a command that has its own thread, and waits for its end.
     pub(super) fn close(&self) {
         let Some(thread) = self.lock().thread.take() else { return };
         if thread.thread().id() == thread::current().id() {
-            return; // in the callback, where the header forbids it
+            return; // called in the callback, which the header forbids
         }
         if !self.cancel.is_cancelled() {
-            self.cancel.cancel(); // a detached run stays so
+            self.cancel.cancel(); // a detached run stays detached
         }
         let _ = thread.join(); // its panics were caught
     }
 
-    /// After a caught panic.
+    /// Records a caught panic.
     pub(super) fn break_down(&self, why: &str) {
         self.lock().break_down(why);
         self.changed.notify_all();
     }
 
-    /// A text of what has come of the command so far, valid as long as the handle; "" for none.
+    /// A text about the command so far, valid as long as the handle; "" for none.
     pub(super) fn text(&self, of: impl FnOnce(&Done) -> Option<&str>) -> *const c_char {
         let mut state = self.lock();
         let text = c_text(of(&state.done).unwrap_or_default());
         if let Some(known) = state.texts.get(&text) {
             return known.as_ptr();
         }
-        let pointer = text.as_ptr(); // into the heap, which doesn't move with the CString
+        let pointer = text.as_ptr(); // points to the heap, which doesn't move with the CString
         state.texts.insert(text);
         pointer
     }
 
-    /// A number of the same.
+    /// A number about the command so far.
     pub(super) fn number<T>(&self, of: impl FnOnce(&Done) -> Option<T>) -> Option<T> {
         of(&self.lock().done)
     }
 
-    /// What the command ended with.
+    /// The code that the command ended with.
     pub(super) fn result(&self) -> i32 {
         let state = self.lock();
         match state.phase {
@@ -274,7 +274,7 @@ impl State {
         Code::RecoveryDone
     }
 
-    /// Keeps what the getters return during the command.
+    /// Records what the getters return during the command.
     fn note(&mut self, event: &Event) {
         let report = &mut self.done.report;
         match event {
@@ -295,7 +295,7 @@ impl State {
             Ok(mut done) => {
                 let report = &mut done.report;
                 if report.operation_id.is_none() {
-                    // What the events said; a report that names no operation may know nothing of it.
+                    // Keep what the events said: a report without an operation may simply not know it.
                     report.operation_id = self.done.report.operation_id.take();
                     report.operation_state = self.done.report.operation_state;
                 }

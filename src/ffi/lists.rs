@@ -39,7 +39,7 @@ pub extern "C" fn barman_recover_finding_hint(handle: *const Handle, i: u32) -> 
     text_of(handle, |done| Some(&row(&done.findings, i)?.hint))
 }
 
-/// How many operations were listed. A list has the newest first.
+/// How many operations were listed. Lists begin with the newest.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_listed_count(handle: *const Handle) -> u32 {
     number(handle, 0, |done| count(&done.operations))
@@ -51,13 +51,13 @@ pub extern "C" fn barman_recover_listed_id(handle: *const Handle, i: u32) -> *co
     text_of(handle, |done| Some(&row(&done.operations, i)?.id))
 }
 
-/// The API's word for what it does: "recovery", "config_switch"; "" when the API gives none.
+/// What the API calls the kind of operation: "recovery", "config_switch"; "" when the API gives none.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_listed_kind(handle: *const Handle, i: u32) -> *const c_char {
     text_of(handle, |done| Some(&row(&done.operations, i)?.kind))
 }
 
-/// The BARMAN_RECOVER_STATE_... of an operation; -1 also when the API does not give it.
+/// The BARMAN_RECOVER_STATE_... of an operation; -1 also when the API does not give its state.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_listed_state(handle: *const Handle, i: u32) -> i32 {
     number(handle, -1, |done| Some(row(&done.operations, i)?.state? as i32))
@@ -75,7 +75,7 @@ pub extern "C" fn barman_recover_backup_id(handle: *const Handle, i: u32) -> *co
     text_of(handle, |done| Some(&row(&done.backups, i)?.id))
 }
 
-/// Barman's word for its state: "DONE", "FAILED", "WAITING_FOR_WALS", ...
+/// The state that Barman gives: "DONE", "FAILED", "WAITING_FOR_WALS", ...
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_backup_status(handle: *const Handle, i: u32) -> *const c_char {
     text_of(handle, |done| Some(&row(&done.backups, i)?.status))
@@ -87,19 +87,19 @@ pub extern "C" fn barman_recover_backup_is_complete(handle: *const Handle, i: u3
     number(handle, -1, |done| Some(row(&done.backups, i)?.is_complete.into()))
 }
 
-/// When it was begun, as Barman writes it: "2026-11-22T13:34:30.680354+00:00".
+/// When it began, as Barman writes it: "2026-11-22T13:34:30.680354+00:00".
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_backup_begin_time(handle: *const Handle, i: u32) -> *const c_char {
     text_of(handle, |done| row(&done.backups, i)?.begin_time.as_deref())
 }
 
-/// When it was complete, likewise; "" until then.
+/// When it was complete, in the same format; "" until then.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_backup_end_time(handle: *const Handle, i: u32) -> *const c_char {
     text_of(handle, |done| row(&done.backups, i)?.end_time.as_deref())
 }
 
-/// How many bytes a restore writes, without WAL; 0 when Barman does not say it.
+/// How many bytes a restore writes, without WAL; 0 when Barman does not say.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_backup_bytes(handle: *const Handle, i: u32) -> u64 {
     number(handle, 0, |done| row(&done.backups, i)?.bytes)
@@ -138,13 +138,13 @@ pub extern "C" fn barman_recover_verified_detail(handle: *const Handle) -> *cons
     text_of(handle, |done| Some(&done.verified.as_ref()?.detail))
 }
 
-/// The ID of the backup that was restored; like the rest, "" or 0 where the directory does not say it.
+/// The ID of the backup that was restored; like the functions below, "" or 0 when the directory does not say.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_verified_backup_id(handle: *const Handle) -> *const c_char {
     text_of(handle, |done| restore(done)?.backup_id.as_deref())
 }
 
-/// The Barman server that the backup is of.
+/// The Barman server that the backup belongs to.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_verified_server(handle: *const Handle) -> *const c_char {
     text_of(handle, |done| Some(&restore(done)?.server))

@@ -1,5 +1,5 @@
-//! The border to C: `include/barman_recover.h` is made from this folder, and is the contract that its
-//! `SAFETY` comments refer to. The exported functions only convert; they can't be named from Rust.
+//! The C API: `include/barman_recover.h` is generated from this folder, and is the contract that the `SAFETY`
+//! comments refer to. The exported functions only convert; Rust code can't name them.
 #![allow(clippy::doc_markdown, reason = "most of these comments are the header's, whose readers read C")]
 
 mod done;

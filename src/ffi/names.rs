@@ -1,4 +1,4 @@
-//! The exported version, and the names of numbers.
+//! The exported version functions, and the names of numbers.
 
 use std::ffi::c_char;
 

@@ -1,5 +1,6 @@
 //! The numbers of the C header, and their names. The enums are only for the header: every function takes and
-//! returns `int32_t`, so that no caller can make an invalid Rust value. Tests hold them equal to the crate's.
+//! returns `int32_t`, so that no caller can create an invalid Rust value. Tests check that they match the
+//! crate's enums.
 #![allow(non_camel_case_types, dead_code, reason = "named as in the header, where they are used")]
 
 use std::ffi::CStr;
@@ -52,7 +53,7 @@ pub enum barman_recover_switch_code {
     BARMAN_RECOVER_SWITCH_CANCELLED = -4,
     /// The deadline has passed.
     BARMAN_RECOVER_SWITCH_TIMED_OUT = -5,
-    /// The command of this handle has begun already.
+    /// The command of this handle has already begun.
     BARMAN_RECOVER_SWITCH_BUSY = -6,
     /// A bug in the library was caught.
     BARMAN_RECOVER_SWITCH_PANIC = -7,
@@ -61,23 +62,23 @@ pub enum barman_recover_switch_code {
 /// Why a function returned BARMAN_RECOVER_BUSY.
 #[repr(C)]
 pub enum barman_recover_busy {
-    /// None has.
+    /// No function has.
     BARMAN_RECOVER_BUSY_NONE = 0,
-    /// The command of the handle has begun already.
+    /// The command of the handle has already begun.
     BARMAN_RECOVER_BUSY_HANDLE = 1,
     /// PostgreSQL is running in the data directory.
     BARMAN_RECOVER_BUSY_POSTGRES = 2,
     /// The state file belongs to a different API, server, data directory or operation; for
     /// barman_recover_end_restore, to a run that is alive.
     BARMAN_RECOVER_BUSY_STATE_FILE = 3,
-    /// The system gave barman_recover_start no thread.
+    /// The system could not create a thread for barman_recover_start.
     BARMAN_RECOVER_BUSY_THREAD = 4,
 }
 
 /// What is known about an operation on the Barman host.
 #[repr(C)]
 pub enum barman_recover_state {
-    /// None was created.
+    /// No operation was created.
     BARMAN_RECOVER_STATE_NOT_CREATED = 0,
     /// A request to create one is in flight, or its reply was lost: a restore may be running.
     BARMAN_RECOVER_STATE_MAYBE_CREATED = 1,
@@ -92,7 +93,7 @@ pub enum barman_recover_state {
 /// The level of a BARMAN_RECOVER_EVENT_LOG.
 #[repr(C)]
 pub enum barman_recover_level {
-    /// Details, for troubleshooting.
+    /// Details for troubleshooting.
     BARMAN_RECOVER_LEVEL_DEBUG = 0,
     /// What the command does.
     BARMAN_RECOVER_LEVEL_INFO = 1,
@@ -129,7 +130,7 @@ pub enum barman_recover_verdict {
     BARMAN_RECOVER_VERDICT_WARNING = 1,
     /// A restore can't succeed.
     BARMAN_RECOVER_VERDICT_FAILED = 2,
-    /// It was not looked at; the detail says why.
+    /// It was not checked; the detail says why.
     BARMAN_RECOVER_VERDICT_SKIPPED = 3,
 }
 
@@ -142,7 +143,7 @@ pub enum barman_recover_verified {
     BARMAN_RECOVER_VERIFIED_COMPLETE = 1,
     /// Barman is writing into it, or something in it has just changed.
     BARMAN_RECOVER_VERIFIED_BEING_WRITTEN = 2,
-    /// Files of a restore that was cut off, or that Barman has not restored.
+    /// Files of a restore that was cut off, or that did not come from Barman.
     BARMAN_RECOVER_VERIFIED_INCOMPLETE = 3,
     /// PostgreSQL is running in it, or has been started in it since the restore.
     BARMAN_RECOVER_VERIFIED_IN_USE = 4,
@@ -153,7 +154,7 @@ pub enum barman_recover_verified {
 pub enum barman_recover_kind {
     /// Text that is not empty.
     BARMAN_RECOVER_KIND_TEXT = 1,
-    /// One of some words, which the help lists.
+    /// One word of a list, which the help gives.
     BARMAN_RECOVER_KIND_WORD = 2,
     /// Path of a file or directory.
     BARMAN_RECOVER_KIND_PATH = 3,

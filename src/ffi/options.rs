@@ -56,7 +56,8 @@ pub extern "C" fn barman_recover_option_kind(i: u32) -> i32 {
     guard(-1, || row(i).map_or(-1, |spec| kind(spec.kind) as i32))
 }
 
-/// 1 if a command that has it can't begin without it, else 0. ("ssh-command" is not needed beside "operation-id".)
+/// 1 if a command that has it can't begin without it, else 0. ("ssh-command" is not needed with
+/// "operation-id".)
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_option_required(i: u32) -> i32 {
     guard(-1, || row(i).map_or(-1, |spec| i32::from(spec.required)))
@@ -78,7 +79,7 @@ fn kind(kind: Kind) -> CKind {
     }
 }
 
-/// A text of a row: of its name, default and help.
+/// A text of a row: its name, default or help.
 fn of_option(i: u32, of: impl FnOnce(&[CString; 3]) -> &CString) -> *const c_char {
     static TEXTS: LazyLock<Vec<[CString; 3]>> = LazyLock::new(|| {
         OPTIONS.iter().map(|spec| [spec.name, spec.default, spec.help].map(c_text)).collect()

@@ -1,4 +1,4 @@
-//! Events on their way to the host: as C sees them, the host's function, and the queue where there is none.
+//! Events on their way to the host: as C sees them, the host's function, and the queue used without one.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -12,7 +12,7 @@ use crate::text::printable;
 ///
 /// Returns 0 to go on; anything else cancels the command, as barman_recover_cancel does.
 ///
-/// The command waits for the callback, so it should be quick. All functions may be called in it but
+/// The command waits for the callback, so it should be quick. It may call all functions except
 /// barman_recover_free. It must return: no C++ exception and no longjmp may leave it.
 #[allow(non_camel_case_types, reason = "named as in the header")]
 pub type barman_recover_event_fn = Option<
@@ -44,18 +44,18 @@ impl CEvent {
         CEvent { kind, level, message }
     }
 
-    /// Whether a newer event of its kind makes it worthless.
+    /// Whether a newer event of the same kind makes it obsolete.
     fn goes_stale(&self) -> bool {
         matches!(self.kind, Kind::BARMAN_RECOVER_EVENT_TICK | Kind::BARMAN_RECOVER_EVENT_PROGRESS)
     }
 }
 
-/// The events that nobody has taken yet. Of those that go stale there is one of a kind at most; the others are all
-/// kept: a host that does not read must neither lose a line nor hold up the restore.
+/// The events that have not been taken yet. Of each kind that becomes obsolete there is at most one. All
+/// others are kept: a host that does not read must neither lose a line nor hold up the restore.
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: VecDeque<CEvent>,
-    /// Taken last; none after a call that took none.
+    /// The event taken last; `None` if the last call took none.
     current: Option<CEvent>,
 }
 
@@ -84,7 +84,7 @@ pub(super) struct Callback {
     pub(super) user_data: *mut c_void,
 }
 
-// SAFETY: the pointer is only handed back to the host's function, of which the header says on which thread it is
+// SAFETY: the pointer is only passed back to the host's function; the header says on which thread that is
 // called.
 unsafe impl Send for Callback {}
 
@@ -92,14 +92,15 @@ impl Callback {
     /// Whether the host wants to go on.
     pub(super) fn call(self, event: &CEvent) -> bool {
         let message: &CStr = &event.message;
-        // SAFETY: the host gave the function for these arguments, with its own data, and the text outlives the call.
+        // SAFETY: the host provided the function for these arguments, with its own data, and the text
+        // outlives the call.
         let answer =
             unsafe { (self.function)(event.kind as i32, event.level, message.as_ptr(), self.user_data) };
         answer == 0
     }
 }
 
-/// In one line, and so without NUL: a server's words, an option or the name of a file may hold anything.
+/// On one line, and thus without NUL: a server's words, an option or a file name may contain anything.
 pub(super) fn c_text(text: &str) -> CString {
     CString::new(printable(text)).unwrap_or_default()
 }

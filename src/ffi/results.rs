@@ -1,4 +1,4 @@
-//! The exported functions that return what came of a command.
+//! The exported functions that return the result of a command.
 
 use std::ffi::c_char;
 
@@ -6,8 +6,8 @@ use super::entry::{number, text_of, with};
 use super::handle::Handle;
 use crate::outcome::{Code, OperationState};
 
-/// What the command ended with, as the function that ran it returned it; BARMAN_RECOVER_BUSY during the command,
-/// BARMAN_RECOVER_INVALID_ARGUMENT before it.
+/// The code that the command ended with, as the function that ran it returned it; BARMAN_RECOVER_BUSY during
+/// the command, BARMAN_RECOVER_INVALID_ARGUMENT before it.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_result(handle: *const Handle) -> i32 {
     with(handle, Code::InvalidArgument as i32, Code::Panic as i32, |handle| handle.result())
@@ -31,9 +31,9 @@ pub extern "C" fn barman_recover_operation_id(handle: *const Handle) -> *const c
     text_of(handle, |done| done.report.operation_id.as_deref())
 }
 
-/// The BARMAN_RECOVER_STATE_... of that operation. When a recovery has ended with another code than 0:
-/// BARMAN_RECOVER_STATE_MAYBE_CREATED and BARMAN_RECOVER_STATE_IN_PROGRESS mean that Barman may still be writing
-/// into the data directory.
+/// The BARMAN_RECOVER_STATE_... of that operation. If a recovery has ended with a code other than 0,
+/// BARMAN_RECOVER_STATE_MAYBE_CREATED and BARMAN_RECOVER_STATE_IN_PROGRESS mean that Barman may still be
+/// writing into the data directory.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_operation_state(handle: *const Handle) -> i32 {
     number(handle, OperationState::NotCreated, |done| Some(done.report.operation_state)) as i32
@@ -46,7 +46,7 @@ pub extern "C" fn barman_recover_http_status(handle: *const Handle) -> i32 {
     number(handle, 0, |done| done.report.http_status.map(i32::from))
 }
 
-/// The BARMAN_RECOVER_BUSY_... that is why a function last returned BARMAN_RECOVER_BUSY for this handle.
+/// The BARMAN_RECOVER_BUSY_... that says why a function last returned BARMAN_RECOVER_BUSY for this handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_busy_reason(handle: *const Handle) -> i32 {
     with(handle, 0, 0, |handle| handle.busy_reason())
@@ -58,8 +58,8 @@ pub extern "C" fn barman_recover_elapsed_ms(handle: *const Handle) -> u64 {
     with(handle, 0, 0, |handle| u64::try_from(handle.elapsed().as_millis()).unwrap_or(u64::MAX))
 }
 
-/// How many bytes have arrived in the data directory, its tablespaces and its WAL directory, WAL included: it may
-/// exceed the total while WAL arrives. 0 until something was counted.
+/// How many bytes have arrived in the data directory, its tablespaces and its WAL directory, WAL included: it
+/// may exceed the total while WAL arrives. 0 until something has been counted.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_bytes(handle: *const Handle) -> u64 {
     number(handle, 0, |done| done.report.bytes)

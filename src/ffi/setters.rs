@@ -1,4 +1,4 @@
-//! The exported setters with a type, one per option of a recovery and in the table's order.
+//! The exported typed setters, one per option of a recovery, in the order of the table.
 
 use std::ffi::c_char;
 
@@ -47,7 +47,7 @@ pub extern "C" fn barman_recover_set_retry_wait(handle: *mut Handle, seconds: u3
     set(handle, Opt::RetryWait, seconds)
 }
 
-/// How often a request that failed and started nothing is sent. Default: 5.
+/// How many times a request that failed and started nothing is sent. Default: 5.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_max_retries(handle: *mut Handle, count: u32) -> i32 {
     set(handle, Opt::MaxRetries, count)
@@ -110,7 +110,7 @@ pub extern "C" fn barman_recover_set_loop_wait(handle: *mut Handle, seconds: u32
 }
 
 /// How long to go on without a good reply about a running operation. Default: 300; or max-retries times
-/// retry-wait, if one of these is set.
+/// retry-wait, if either of these is set.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_max_outage(handle: *mut Handle, seconds: u32) -> i32 {
     set(handle, Opt::MaxOutage, seconds)
@@ -122,35 +122,35 @@ pub extern "C" fn barman_recover_set_deadline(handle: *mut Handle, seconds: u32)
     set(handle, Opt::Deadline, seconds)
 }
 
-/// Whether a recovery has failed when the data is not in the data directory afterwards. 0 is the same as no-verify.
-/// Default: 1.
+/// Whether a recovery counts as failed when the data is not in the data directory afterwards. 0 is the same
+/// as no-verify. Default: 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_verify(handle: *mut Handle, flag: i32) -> i32 {
     set(handle, Opt::Verify, flag != 0)
 }
 
-/// File that records the running operation, so that the next run knows of it if this one is killed.
-/// Default: beside the data directory, its name followed by ".barman-recover.json".
+/// File that records the running operation, so that the next run knows about it if this one is killed.
+/// Default: next to the data directory, its name followed by ".barman-recover.json".
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_state_file(handle: *mut Handle, path: *const c_char) -> i32 {
     set_text(handle, Opt::StateFile, path)
 }
 
-/// Whether to keep no state file: the next run then knows nothing of a run that was killed. Default: 0.
+/// Whether to keep no state file: the next run then knows nothing about a run that was killed. Default: 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_no_state_file(handle: *mut Handle, flag: i32) -> i32 {
     set(handle, Opt::NoStateFile, flag != 0)
 }
 
-/// How long an operation may be in progress while nothing new arrives in the data directory; 0 for no limit. After
-/// that the run ends with BARMAN_RECOVER_RECOVERY_FAILED, and the state file stays. Default: 0.
+/// How long an operation may be in progress while nothing new arrives in the data directory; 0 for no limit.
+/// After that the run ends with BARMAN_RECOVER_RECOVERY_FAILED, and the state file stays. Default: 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_stall_timeout(handle: *mut Handle, seconds: u32) -> i32 {
     set(handle, Opt::StallTimeout, seconds)
 }
 
-/// Whether not to ask the API for the size of the backup (GET /diagnose, which makes Barman examine all its
-/// servers). barman_recover_total_bytes then stays 0. Default: 0.
+/// Whether to skip asking the API for the size of the backup (GET /diagnose, for which Barman examines all
+/// its servers). barman_recover_total_bytes then stays 0. Default: 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_no_diagnose(handle: *mut Handle, flag: i32) -> i32 {
     set(handle, Opt::NoDiagnose, flag != 0)
@@ -169,7 +169,7 @@ pub extern "C" fn barman_recover_set_leave_running(handle: *mut Handle, flag: i3
     set(handle, Opt::LeaveRunning, flag != 0)
 }
 
-/// Whether to restore although the free space or the data directory speaks against it. Default: 0.
+/// Whether to restore although the free space or the data directory is unsuitable. Default: 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set_force(handle: *mut Handle, flag: i32) -> i32 {
     set(handle, Opt::Force, flag != 0)
