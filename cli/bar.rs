@@ -1,4 +1,4 @@
-//! The progress bar: the figures of the log, drawn where a person looks.
+//! The progress bar: the figures of the log, drawn on the terminal.
 
 use std::io::{self, IsTerminal};
 
@@ -7,11 +7,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Logging;
 
-/// A bar on standard error, where that is a terminal.
+/// A bar on standard error, if that is a terminal.
 pub struct Bar(Option<ProgressBar>);
 
 impl Bar {
-    /// None between the lines of a JSON log.
+    /// No bar between the lines of a JSON log.
     pub fn new(logging: &Logging) -> Bar {
         let is_json = logging.json && logging.stderr;
         let is_wanted = logging.progress != Some(false) && !is_json && io::stderr().is_terminal();
@@ -19,10 +19,10 @@ impl Bar {
         Bar(is_wanted.then(|| bar().with_style(style("{msg}"))))
     }
 
-    /// Whether there is one.
+    /// Returns whether there is one.
     pub fn show(&self, progress: &Progress) -> bool {
         let Some(bar) = &self.0 else { return false };
-        // A bar needs an end; without one the figures alone.
+        // A bar needs a total; without one, show only the figures.
         let share = progress.percent();
         bar.set_style(style(if share.is_some() { "{bar:30.cyan/blue} {msg}" } else { "{msg}" }));
         bar.set_position(share.unwrap_or_default());
@@ -39,7 +39,7 @@ impl Bar {
         }
     }
 
-    /// Takes the bar away: what follows is the end.
+    /// Removes the bar, because the last lines follow.
     pub fn clear(&self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();

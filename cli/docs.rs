@@ -1,5 +1,5 @@
-//! The manual page and the shells' completions, made from the same commands as `--help`. The committed copies in
-//! `docs/` are held equal by a test; `UPDATE_DOCS=1 cargo test --bin patroni_barman docs` makes them anew.
+//! The manual page and the shell completions, generated from the same commands as `--help`. A test compares the
+//! committed copies in `docs/`; `UPDATE_DOCS=1 cargo test --bin patroni_barman docs` generates them again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn held_equal(path: &str, generated: &str) {
     );
 }
 
-/// The commands, with what the generators leave out of them.
+/// The commands, plus what the generators leave out.
 fn documented() -> Command {
     fn with_aliases(command: Command) -> Command {
         command
@@ -42,8 +42,8 @@ fn documented() -> Command {
     with_aliases(args::command()).version(env!("CARGO_PKG_VERSION"))
 }
 
-/// The commands with what a shell can offer for each value: words where words are meant, files where a path is, and
-/// nothing where nobody but the person knows.
+/// The commands with what a shell can complete for each value: words, files for a path, and nothing where only the
+/// user knows the value.
 fn completed(command: Command) -> Command {
     let kind = |name: &str| {
         let own = OWN.iter().map(|(own, kind, ..)| (*own, *kind));
@@ -86,7 +86,7 @@ fn manual() -> String {
     let root = documented().override_usage("patroni_barman [OPTION]... COMMAND [OPTION]...");
     let man = Man::new(root.clone()).date("\"\"").manual("PostgreSQL backup and recovery");
     let mut page = rendered(|page| man.render_title(page));
-    page += ".nr HY 0\n.ad l\n"; // names can be searched for and copied
+    page += ".nr HY 0\n.ad l\n"; // no hyphenation, so that names can be searched for and copied
     page += &lines(&rendered(|page| man.render_name_section(page)), true);
     page += &lines(&rendered(|page| man.render_synopsis_section(page)), true);
     page += include_str!("docs/description.roff");
@@ -100,7 +100,7 @@ fn manual() -> String {
     page
 }
 
-/// A sub-command with the options that are not common, then those below it.
+/// A sub-command with the options that are not common, followed by its own sub-commands.
 fn options_of(of: &str, command: &Command, root: &Command) -> String {
     let title = format!("{of} {}", command.get_name());
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
@@ -140,7 +140,8 @@ fn rendered(render: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String
     String::from_utf8(page).unwrap()
 }
 
-/// Of a part, without the preamble that each has and the page needs once, with or without its headings.
+/// The lines of a part, without the preamble that each part has but the page needs only once; with or without
+/// headings.
 fn lines(part: &str, headings: bool) -> String {
     part.split_inclusive('\n')
         .filter(|line| !line.starts_with(".ie ") && !line.starts_with(".el "))
@@ -148,7 +149,7 @@ fn lines(part: &str, headings: bool) -> String {
         .collect()
 }
 
-/// The variables that the help texts name.
+/// The environment variables that the help texts name.
 fn environment(root: &Command) -> String {
     let mut text = Roff::new();
     text.control("SH", ["ENVIRONMENT"]);

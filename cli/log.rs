@@ -1,5 +1,5 @@
-//! The log: lines as Python's `logging` writes them or JSON objects, to standard error, a file, or both.
-//! Trouble with writing never ends a run.
+//! The log: lines in the format of Python's `logging` or JSON objects, to standard error, a file, or both. A failure
+//! to write never ends a run.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -22,20 +22,20 @@ struct Shared {
     logging: Logging,
     started: Instant,
     bar: Bar,
-    /// Held while a line is written, which lasts as long as whoever reads the log takes.
+    /// Locked while a line is written, which may block until the reader of the log catches up.
     file: Mutex<Option<File>>,
     last: Mutex<Last>,
 }
 
-/// What was last heard.
+/// The latest state, from events.
 #[derive(Default, Serialize)]
 struct Last {
     server: Option<String>,
-    /// As asked for, and at the end what was restored.
+    /// The backup that was requested; at the end the one that was restored.
     backup_id: Option<String>,
     operation_id: Option<String>,
     operation_state: OperationState,
-    /// Bytes that have arrived, those of WAL, and the size of the backup without WAL.
+    /// Bytes that have arrived, WAL bytes among them, and the size of the backup without WAL.
     bytes: Option<u64>,
     wal_bytes: Option<u64>,
     total_bytes: Option<u64>,
@@ -53,12 +53,12 @@ pub struct End {
     pub backup_id: Option<String>,
 }
 
-/// A line of the JSON log. Names and meanings stay; names may come.
+/// A line of the JSON log. Existing names and meanings don't change; new names may be added.
 #[derive(Serialize)]
 struct Line<'a> {
     time: &'a str,
     level: &'a str,
-    /// `log` for what the text log has too, `state` when the operation's state has changed, `progress`, `end`.
+    /// `log` for lines that the text log has too, `state` when the operation's state has changed, `progress`, `end`.
     event: &'a str,
     message: &'a str,
     elapsed_ms: u128,
@@ -69,7 +69,7 @@ struct Line<'a> {
 }
 
 impl Log {
-    /// Opens the file, which is appended to.
+    /// Opens the file for appending.
     pub fn open(run: &Run) -> io::Result<Log> {
         let mut logging = run.logging.clone();
         let open = |path| OpenOptions::new().append(true).create(true).open(path);
@@ -92,7 +92,7 @@ impl Log {
                 let mut last = self.last();
                 (last.operation_id, last.operation_state) = (operation_id, state);
                 drop(last);
-                // The text log has words of its own for it.
+                // The text log has its own lines for this.
                 if self.0.logging.json {
                     self.line("state", Level::Info, &format!("the operation is {}", state.name()), None);
                 }
@@ -110,7 +110,7 @@ impl Log {
         }
     }
 
-    /// Takes the progress bar away, and ends the JSON log with what a program asks for.
+    /// Removes the progress bar, and ends the JSON log with a line for programs.
     pub fn end(&self, end: &End) {
         self.0.bar.clear();
         if self.0.logging.json {
@@ -128,19 +128,19 @@ impl Log {
         self.line("log", level, message, None);
     }
 
-    /// Logs a line, but does not wait for longer than this: nobody may read the log any more.
+    /// Logs a line, but waits no longer than this: perhaps nobody reads the log any more.
     pub fn write_within(&self, limit: Duration, level: Level, message: String) {
         let (log, (written, wait)) = (self.clone(), mpsc::channel());
         let write = move || {
             log.write(level, &message);
-            let _ = written.send(()); // nobody waits any more
+            let _ = written.send(()); // maybe nobody is waiting any more
         };
         if thread::Builder::new().name("log".into()).stack_size(128 << 10).spawn(write).is_ok() {
             let _ = wait.recv_timeout(limit);
         }
     }
 
-    /// The ID and the state of the operation, as last heard of it.
+    /// The ID and the state of the operation, as last reported.
     pub fn operation(&self) -> (Option<String>, OperationState) {
         let last = self.last();
         (last.operation_id.clone(), last.operation_state)
@@ -157,10 +157,10 @@ impl Log {
                 Line { time, level: level.name(), event, message, elapsed_ms, last: &self.last(), end };
             serde_json::to_string(&line).unwrap_or_default() + "\n" // strings and numbers always serialize
         } else {
-            // No escape code and no second line, whatever an option or a server said.
+            // No escape codes or line breaks, whatever an option or a server contained.
             format!("{} {level}: {}\n", sys::local_time(), message.replace(char::is_control, " "))
         };
-        // In one write each; a full disk or a closed pipe must not end a restore.
+        // One write each; a full disk or a closed pipe must not end a restore.
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = file.as_mut() {
             let _ = file.write_all(line.as_bytes());

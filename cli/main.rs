@@ -1,5 +1,5 @@
-//! `patroni_barman`: Patroni's hook that restores a Barman backup. It only reads arguments, writes the log and
-//! prints; what it does is the library's.
+//! `patroni_barman`: Patroni's hook that restores a Barman backup. It only parses arguments, writes the log and
+//! prints; the library does the rest.
 
 mod args;
 mod bar;
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     guarded(program)
 }
 
-/// A panic, which has said by then what it is, ends the program as the library's own number for it says.
+/// Ends with the library's exit status for a panic, whose message has been printed by then.
 fn guarded(program: impl FnOnce() -> ExitCode + UnwindSafe) -> ExitCode {
     panic::catch_unwind(program).unwrap_or(ExitCode::from(Code::Panic.exit_status()))
 }
@@ -29,7 +29,7 @@ fn program() -> ExitCode {
     let run = args::parse(std::env::args_os().collect(), &|name| std::env::var_os(name));
     run.and_then(|run| commands::run(&run)).unwrap_or_else(|(text, status)| {
         if status == args::WRONG_USAGE {
-            let _ = io::stderr().write_all(text.as_bytes()); // nobody reads it
+            let _ = io::stderr().write_all(text.as_bytes()); // ignored: maybe nobody reads it
         } else {
             commands::print(&text);
         }

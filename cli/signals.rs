@@ -1,4 +1,4 @@
-//! Ends a run by a signal, in order: cancels it, lets it say what goes on without us, and dies by that signal.
+//! Ends a run cleanly on a signal: cancels it, lets it report what goes on without us, and dies from that signal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -11,20 +11,22 @@ use barman_recover::{Cancel, Level, OperationState};
 use crate::log::Log;
 use crate::sys::Signals;
 
-/// How long a run has to end in order after a signal: when something may have been started, as a create under way and the
-/// end of a restore may take 8 s, and Patroni kills after 10 s; and when nothing was, as a TCP connect can't be interrupted.
+/// How long a run has to end cleanly after a signal. GRACE applies if something may have been started: a create in
+/// flight and the end of a restore may take 8 s, and Patroni kills after 10 s. PROMPT applies otherwise, as a TCP
+/// connect can't be interrupted.
 const GRACE: Duration = Duration::from_secs(9);
 const PROMPT: Duration = Duration::from_millis(700);
 
-/// How long a line of ours may take to be written: the run may hang because nobody reads its log.
+/// Time limit for writing a line of our own: the run may hang because nobody reads its log.
 const WRITING: Duration = Duration::from_millis(250);
 
-/// While an operation may be running, the process lives this long after the signal. Patroni looks once a second whether
-/// the hook that it ends is gone (`CancellableSubprocess.cancel`), and takes one that was started meanwhile for the old:
-/// it kills it after ten seconds, and lets the next method write beside Barman.
+/// While an operation may be running, the process lives at least this long after the signal. Patroni checks once a
+/// second whether the hook that it is ending is gone (`CancellableSubprocess.cancel`), and mistakes one that was
+/// started in the meantime for the old one: it kills it after ten seconds, and the next method writes into the
+/// directory in parallel with Barman.
 const LINGER: Duration = Duration::from_millis(750);
 
-/// A run that a signal ends.
+/// A run that a signal can end.
 pub struct Watched {
     pub cancel: Cancel,
     /// The signal that came, or 0.
@@ -33,7 +35,7 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Begins to watch a run that may leave an operation behind, or one that does not.
+    /// Begins to watch a run; `starts_something` if it may leave an operation behind.
     pub fn start(log: &Log, starts_something: bool) -> Watched {
         let (ended, end) = mpsc::channel();
         let watched = Watched { cancel: Cancel::new(), signal: Arc::default(), ended };
@@ -44,7 +46,7 @@ impl Watched {
             let since = Instant::now();
             came.store(signal, Ordering::Relaxed);
             log.write_within(WRITING, Level::Info, format!("{name} received"));
-            // A lost terminal must not cost hours.
+            // A lost terminal must not waste hours of work.
             let end_run = if signal == libc::SIGHUP { Cancel::detach } else { Cancel::cancel };
             end_run(&cancel);
             if has_ended(&log, &end, since, starts_something) {
@@ -56,17 +58,17 @@ impl Watched {
             signals.die_by(signal);
         };
         if thread::Builder::new().name("signals".into()).stack_size(128 << 10).spawn(watch).is_err() {
-            signals.unblock(); // nobody waits for them: better their default action
+            signals.unblock(); // nobody waits for the signals, so restore their default action
         }
         watched
     }
 
-    /// The exit status that stands for the signal that came.
+    /// The exit status for the signal that came.
     pub fn status(&self) -> u8 {
         u8::try_from(128 + self.signal.load(Ordering::Relaxed)).unwrap_or(u8::MAX)
     }
 
-    /// The run has ended. If that is by the signal, the process ends by it; otherwise it is too late for one.
+    /// The run has ended. If a signal ended it, the process dies from that signal; otherwise a signal is too late.
     pub fn end(self, is_cancelled: bool) {
         if is_cancelled {
             drop(self.ended);
@@ -77,7 +79,7 @@ impl Watched {
     }
 }
 
-/// Waits for the end of a run after a signal: whether it came otherwise.
+/// Waits for the end of a run after a signal. Returns whether the run ended for another reason.
 fn has_ended(log: &Log, end: &Receiver<()>, since: Instant, starts_something: bool) -> bool {
     let wait = |limit: Duration| end.recv_timeout(limit.saturating_sub(since.elapsed()));
     let mut ended = wait(PROMPT);

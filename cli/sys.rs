@@ -1,25 +1,25 @@
-//! The program's calls into libc, each behind a safe function: signals and local time. All of the program's
-//! unsafe code.
+//! The program's calls into libc, each behind a safe function: signals and local time. All of the program's unsafe
+//! code is here.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The signals that end a run in order.
+/// The signals that end a run cleanly.
 const ENDING: [(i32, &str); 3] =
     [(libc::SIGTERM, "SIGTERM"), (libc::SIGINT, "SIGINT"), (libc::SIGHUP, "SIGHUP")];
 
-/// Signals that are blocked in this thread and those that it starts, to be waited for.
+/// Signals that are blocked in this thread and in the threads that it starts, so that they can be waited for.
 #[derive(Clone, Copy)]
 pub struct Signals(libc::sigset_t);
 
 impl Signals {
-    /// Blocks the ending signals, except those that whoever started us wants ignored (nohup, `&`).
+    /// Blocks the ending signals, except those that the parent process had set to be ignored (nohup, `&`).
     pub fn block() -> Signals {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: `set` is initialised by sigemptyset before anything reads it; `old` by sigaction, where
-        // that succeeds. No handler is installed.
+        // SAFETY: sigemptyset initialises `set` before anything reads it; sigaction initialises `old` if it succeeds.
+        // No handler is installed.
         unsafe {
             libc::sigemptyset(set.as_mut_ptr());
             for (signal, _) in ENDING {
@@ -34,11 +34,11 @@ impl Signals {
         }
     }
 
-    /// Waits for one of them, which has this name.
+    /// Waits for one of them; returns its number and name.
     pub fn wait(&self) -> (i32, &'static str) {
         let mut came = 0;
         loop {
-            // SAFETY: the set is initialised, and `came` is there to be written.
+            // SAFETY: the set is initialised, and `came` is writable.
             let is_written = unsafe { libc::sigwait(&raw const self.0, &raw mut came) } == 0;
             if let Some(ending) = ENDING.into_iter().find(|(signal, _)| is_written && *signal == came) {
                 return ending;
@@ -46,13 +46,13 @@ impl Signals {
         }
     }
 
-    /// Gives them back their default action.
+    /// Restores their default action.
     pub fn unblock(&self) {
         // SAFETY: the set is initialised; a null old mask is allowed.
         unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const self.0, ptr::null_mut()) };
     }
 
-    /// Ends the process by this signal, so that whoever started it sees that.
+    /// Dies from this signal, so that the parent process sees it.
     pub fn die_by(&self, signal: i32) -> ! {
         // SAFETY: a plain call; the default action of the signal ends the process.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
@@ -63,7 +63,7 @@ impl Signals {
     }
 }
 
-/// Whether this process is root's.
+/// Whether this process runs as root.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -84,7 +84,8 @@ fn now(format: &CStr) -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = libc::time_t::try_from(since.as_secs()).unwrap_or(0);
     let (mut parts, mut text) = (MaybeUninit::<libc::tm>::zeroed(), vec![0_u8; 64]);
-    // SAFETY: localtime_r writes `parts`, of which all-zero is valid too, and strftime no more than the length of `text`.
+    // SAFETY: localtime_r writes `parts`, for which all zeros is valid too, and strftime at most the length of
+    // `text`.
     let length = unsafe {
         libc::localtime_r(&raw const seconds, parts.as_mut_ptr());
         libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), parts.as_ptr())
@@ -97,7 +98,7 @@ fn now(format: &CStr) -> String {
 mod tests {
     use super::*;
 
-    /// Every digit as a 9.
+    /// Replaces every digit with a 9.
     fn shape(text: &str) -> String {
         text.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect()
     }

@@ -1,5 +1,5 @@
-//! Keeps those of the words that the commands know, as Python's `parse_known_args` does: Patroni passes options
-//! of its own, and prefixes of names are accepted.
+//! Keeps only the arguments that the commands know, like Python's `parse_known_args`: Patroni passes options of its
+//! own, and option names may be abbreviated.
 
 use std::ffi::{OsStr, OsString};
 use std::iter::{self, Peekable};
@@ -11,25 +11,25 @@ use clap::{Arg, Command};
 
 use super::command::NAME;
 
-/// What a word processor makes of two hyphens counts as such.
+/// Dashes that word processors make from two hyphens count too.
 const DASHES: [char; 3] = ['-', '\u{2013}', '\u{2014}'];
 
 type Words = Peekable<vec::IntoIter<OsString>>;
 
-/// What is left of the words.
+/// The arguments that are kept.
 pub struct Filtered<'a> {
     /// The innermost sub-command, and the names down to it.
     pub command: &'a Command,
     pub names: Vec<&'a str>,
-    /// Each with its name, unless it is a short one.
+    /// Each with its name; "" for a short one.
     options: Vec<(&'a str, Vec<OsString>)>,
     strays: Vec<OsString>,
-    /// The names of unknown options that are not Patroni's.
+    /// The names of unknown options that are not among those that Patroni passes to every hook.
     pub ignored: Vec<String>,
 }
 
-/// Keeps what the commands know, with names written out. An error comes with the sub-command that it is about. What
-/// clap itself offers for this would also accept wrong values of known options.
+/// Keeps what the commands know, with names written out. An error comes with the sub-command that it is about. Clap's
+/// own way to do this would also accept invalid values of known options.
 pub fn filter(root: &Command, argv: Vec<OsString>) -> Result<Filtered<'_>, (&Command, String)> {
     let mut kept =
         Filtered { command: root, names: vec![], options: vec![], strays: vec![], ignored: vec![] };
@@ -43,14 +43,14 @@ pub fn filter(root: &Command, argv: Vec<OsString>) -> Result<Filtered<'_>, (&Com
 }
 
 impl<'a> Filtered<'a> {
-    /// What clap is to read: the names of the sub-commands, then options, then what belongs to none.
+    /// What clap parses: the names of the sub-commands, then options, then the remaining arguments.
     pub fn words(&self) -> impl Iterator<Item = OsString> {
         let command = self.command;
-        // One that was given before a sub-command need not be one of it.
+        // An option given before a sub-command need not belong to it.
         let is_own = |name: &str| name.is_empty() || all_names(command).any(|(_, own)| own == name);
         let options = self.options.iter().filter(move |(name, _)| is_own(name)).flat_map(|(_, words)| words);
-        // Patroni appends the words of a callback: those before them are values of options that are not known.
-        // clap refuses an unknown sub-command.
+        // Patroni appends the arguments of a callback: any before them are values of unknown options. Clap refuses an
+        // unknown sub-command.
         let wanted = command.get_positionals().count().max(command.has_subcommands().into());
         let strays = self.strays.iter().skip(self.strays.len().saturating_sub(wanted));
         let above = iter::once(NAME).chain(self.names.iter().copied()).map(OsString::from);
@@ -68,7 +68,7 @@ impl<'a> Filtered<'a> {
         } else if self.is_short(&text) {
             self.options.push(("", vec![word]));
         } else if text.contains("://") {
-            return Err("an unexpected URL (is it for --api-url?)".into()); // it may hold a password
+            return Err("an unexpected URL (is it for --api-url?)".into()); // it may contain a password
         } else {
             self.refuse_slip(&text)?;
             if text.starts_with(DASHES) {
@@ -80,7 +80,7 @@ impl<'a> Filtered<'a> {
         Ok(())
     }
 
-    /// An option without its two dashes.
+    /// Refuses an option without its two dashes.
     fn refuse_slip(&self, text: &str) -> Result<(), String> {
         let name = as_far_as_a_name(text.trim_start_matches(DASHES));
         let may_be = name.len() > 2 && (text.starts_with(DASHES) || text.contains('='));
@@ -100,7 +100,7 @@ impl<'a> Filtered<'a> {
             Typed::Option(found) => found,
             other => {
                 self.ignored.extend((other == Typed::Unknown).then(|| format!("--{name}")));
-                // Its value, unless that may be a word of a callback's.
+                // Also skip its value, unless that may be an argument of a callback.
                 let has_words = self.command.get_positionals().next().is_some();
                 rest.next_if(|next| value.is_empty() && !has_words && self.is_stray(next));
                 return Ok(());
@@ -123,7 +123,7 @@ impl<'a> Filtered<'a> {
         Ok(())
     }
 
-    /// What the name of an option is. One of a sub-command must not be ignored before that.
+    /// What an option name means. An option of a sub-command must not be ignored before the sub-command.
     fn find(&self, name: &str) -> Result<Typed<'a>, String> {
         let names = |command: &'a Command| all_names(command).map(|(_, name)| name);
         match typed(name, names(self.command))? {
@@ -156,7 +156,7 @@ fn all_names(command: &Command) -> impl Iterator<Item = (&Arg, &str)> {
     })
 }
 
-/// What of a mistyped word can be an option's name: behind it may be a URL with a password.
+/// The part of a mistyped word that can be an option name: a URL with a password may follow it.
 fn as_far_as_a_name(word: &str) -> &str {
     word.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))).next().unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! The program's arguments: what Patroni passes and what people type, down to typed options. Made from the
-//! library's table of options. Pure, except that it reads the environment, through a function that is passed in.
+//! Parses the program's arguments, from Patroni or typed by people, into typed options. Based on the library's table
+//! of options. Pure, except that it reads the environment through a function that is passed in.
 
 mod command;
 mod filter;
@@ -19,10 +19,10 @@ use command::{Env, LEVELS, SUB_COMMANDS, variable, with_environment};
 pub use command::{NAME, What, command};
 use filter::filter;
 
-/// As argparse's and clap's.
+/// The same as in argparse and clap.
 pub const WRONG_USAGE: u8 = 2;
 
-/// A text instead of a run, and its exit status: what is wrong with the arguments, or the help that was asked for.
+/// A text to print instead of a run, and the exit status: what is wrong with the arguments, or the requested help.
 pub type Said = (String, u8);
 
 /// A sub-command.
@@ -32,29 +32,29 @@ pub struct Run {
     pub logging: Logging,
     /// The operation's ID, or the node's role.
     pub word: String,
-    /// How many rows are wanted at most.
+    /// The maximum number of rows.
     pub limit: usize,
-    /// Whether what is printed is JSON.
+    /// Whether the output is JSON.
     pub json: bool,
-    /// Unknown options, without values, that are not Patroni's.
+    /// The names of unknown options that are not among those that Patroni passes to every hook.
     pub ignored: Vec<String>,
 }
 
-/// Where the log goes, what is in it and how it looks.
+/// Where the log goes, what it contains and its format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logging {
     pub file: Option<PathBuf>,
-    /// To standard error beside the file; without a file it goes there anyway.
+    /// Also log to standard error when there is a file; without a file that is where the log goes anyway.
     pub stderr: bool,
-    /// An object a line, instead of what Python's `logging` writes.
+    /// One JSON object per line, instead of the format of Python's `logging`.
     pub json: bool,
     /// Lines below this are left out.
     pub level: Level,
-    /// Whether progress is shown; by default where standard error is a terminal.
+    /// Whether progress is shown; by default if standard error is a terminal.
     pub progress: Option<bool>,
 }
 
-/// Reads the arguments.
+/// Parses the arguments.
 pub fn parse(argv: Vec<OsString>, env: Env) -> Result<Run, Said> {
     let mut root = with_environment(command(), env);
     root.build();
@@ -90,7 +90,7 @@ fn run(name: &str, matches: &ArgMatches, ignored: Vec<String>) -> Result<Run, St
     })
 }
 
-/// The options of the log: the program's own, as the library prints nothing.
+/// The log options. They are the program's own, as the library prints nothing.
 fn logging(matches: &ArgMatches) -> Result<Logging, String> {
     let file = given(matches, "log-file");
     if let Some((_, source)) = file.as_ref().filter(|(path, _)| path.is_empty()) {
@@ -108,46 +108,46 @@ fn logging(matches: &ArgMatches) -> Result<Logging, String> {
     })
 }
 
-/// The one form of a usage error, after argparse's.
+/// Formats every usage error, in the style of argparse.
 pub fn wrong_usage(command: &Command, why: &str) -> Said {
     let usage = command.clone().render_usage().to_string();
     let name = command.get_bin_name().unwrap_or(NAME);
     (format!("{usage}\n{name}: error: {why}\nFor more information, try '--help'.\n"), WRONG_USAGE)
 }
 
-/// What clap has to say, without its form.
+/// Clap's error message without its formatting.
 fn reason(error: &clap::Error) -> String {
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
     first.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The value of an option, and what to call its source: the command line, or else the environment.
+/// The value of an option, and a description of its source: the command line, or else the environment.
 fn given(matches: &ArgMatches, name: &str) -> Option<(OsString, String)> {
     let value = matches.try_get_one::<OsString>(name).ok()??.clone();
     let is_typed = matches.value_source(name) == Some(ValueSource::CommandLine);
     Some((value, if is_typed { format!("--{name}") } else { variable(name) }))
 }
 
-/// Which of the words, in whatever case, an option has.
+/// The word that an option has, in upper or lower case.
 fn choice(matches: &ArgMatches, name: &str, words: &[&str]) -> Result<Option<usize>, String> {
     let Some((value, source)) = given(matches, name) else { return Ok(None) };
     let place = words.iter().position(|word| value.eq_ignore_ascii_case(word));
     place.map(Some).ok_or_else(|| format!("argument {source}: takes one of {}", words.join(", ")))
 }
 
-/// The library's options; it has the defaults.
+/// The library's options; the library knows their defaults.
 fn config(asked: Asked, matches: &ArgMatches) -> Result<Config, String> {
     let mut config = Config::new();
     let [model, reset] = [Opt::BarmanModel, Opt::Reset].map(|option| option.spec().name);
-    // Of two that exclude each other one that is typed counts, whatever the environment has.
+    // If two options exclude each other, a typed one takes precedence over the environment.
     let typed = |name| given(matches, name).is_some_and(|(_, source)| source.starts_with('-'));
     let is_out = |name| (name == model && typed(reset) || name == reset && typed(model)) && !typed(name);
     let has_model = given(matches, model).is_some() && !is_out(model);
     for spec in asked.options().filter(|spec| !is_out(spec.name)) {
         let Some((value, source)) = given(matches, spec.name) else { continue };
         let text = value.to_str().ok_or_else(|| format!("argument {source}: is not UTF-8"))?;
-        // The library finds an empty model missing, and has the exit status of the Python program for that.
+        // The library treats an empty model as missing, and returns the exit status of the Python program for that.
         if spec.name != model || !text.is_empty() {
             config.set(spec.option, text).map_err(|why| format!("argument {source}: {}", why.reason()))?;
         }
