@@ -1,5 +1,5 @@
-//! The sub-commands. What they share is in `run`: the log is opened, signals are watched, the library is asked, and
-//! the end is logged. Each adds what it asks, and how the answer is printed.
+//! The sub-commands. `run` has what they share: it opens the log, watches signals, calls the library, and logs the
+//! end. Each command adds its call, and how the answer is printed.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -35,7 +35,7 @@ pub fn run(run: &Run) -> Result<ExitCode, Said> {
     }
     if sys::is_root() && matches!(run.what, What::Recover | What::Cancel) {
         warn(
-            "running as root: run this as the user that Patroni and PostgreSQL run as; that user can't write a state file that root leaves",
+            "running as root: run this as the user that Patroni and PostgreSQL run as, because that user can't write a state file left by root",
         );
     }
     let mut end = ask(run, &watched.cancel, &log);
@@ -107,7 +107,7 @@ fn check(run: &Run, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'stati
     }
 }
 
-/// Prints an answer, as JSON or as this text, which comes with whether all is well; or logs why there is none.
+/// Prints an answer, as JSON or as this text, which comes with whether all is well; or logs why there is no answer.
 fn answer<T: Serialize>(run: &Run, log: &Log, answer: Answer<T>, text: fn(&T) -> (String, bool)) -> End {
     let error = match answer {
         Ok(answer) => {
@@ -128,7 +128,7 @@ fn answer<T: Serialize>(run: &Run, log: &Log, answer: Answer<T>, text: fn(&T) ->
 
 /// Prints to standard output.
 pub fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes()); // nobody reads it
+    let _ = io::stdout().write_all(text.as_bytes()); // ignored: maybe nobody reads it
 }
 
 fn json(value: &impl Serialize) -> String {

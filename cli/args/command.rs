@@ -25,8 +25,8 @@ pub enum What {
     ConfigSwitch,
 }
 
-/// Its name, behind that of the one that it is below; what it asks of the library, which has its options; its help:
-/// a line, then examples and the exit status; its other options, and its words.
+/// Its name, after that of its parent; the library command that it runs, which has its options; its help (a line,
+/// then examples and the exit status); its other options and its positional arguments.
 type SubCommand = (&'static str, What, Asked, &'static str, &'static [&'static str]);
 
 /// Every sub-command.
@@ -48,7 +48,7 @@ const LIST: &[&str] = &["format", "limit", "all"];
 const CALLBACK: &[&str] = &["action", "role", "cluster"];
 const LOG: [&str; 5] = ["log-file", "log-stderr", "log-format", "log-level", "progress"];
 
-/// The program's own: an option, or a word; its values, its default, its help.
+/// The program's own options and positional arguments: name, kind of value, default, help.
 pub const OWN: [(&str, Kind, &str, &str); 12] = [
     ("format", Kind::Word(&["text", "json"]), "text", "How to print: text or json"),
     ("limit", Kind::Count, "20", "How many operations at most, the newest first"),
@@ -58,7 +58,7 @@ pub const OWN: [(&str, Kind, &str, &str); 12] = [
     ("role", Kind::Word(&ROLES), "", "New role of this node, as Patroni appends it"),
     ("cluster", Kind::Text, "", "Name of the Patroni cluster, as Patroni appends it"),
     ("log-file", Kind::Path, "", "File to log to instead of standard error"),
-    ("log-stderr", Kind::Flag, "", "Log to standard error beside the file"),
+    ("log-stderr", Kind::Flag, "", "Log to standard error as well as to the file"),
     ("log-format", Kind::Word(&["text", "json"]), "text", "text, or json for one JSON object a line"),
     ("log-level", Kind::Word(&LEVELS), "info", "Lowest level that is logged: debug, info, warning or error"),
     ("progress", Kind::Word(&["auto", "always", "never"]), "auto", PROGRESS),
@@ -83,7 +83,7 @@ pub fn command() -> Command {
     })
 }
 
-/// A command with its options, or with those of all, in the order of their groups; those of the log last.
+/// A command with its options, or the root with the global ones, in the order of their groups; the log options last.
 fn described(name: &'static str, asked: Option<Asked>, help: &'static str, more: &[&str]) -> Command {
     let is_its = |spec: &&OptionSpec| asked.map_or(spec.is_global(), |asked| spec.commands.contains(&asked));
     let mut options: Vec<_> = OPTIONS.iter().filter(is_its).collect();
@@ -122,16 +122,16 @@ fn option(name: &'static str, kind: Kind, default: &str, help: &str) -> Arg {
         Kind::Flag => {
             arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false")
         }
-        // A missing value must not swallow the next option; that of ssh may begin with a dash.
+        // A missing value must not swallow the next option; but the value of --ssh-command may begin with a dash.
         _ => arg.num_args(1).allow_negative_numbers(true).allow_hyphen_values(name == "ssh-command"),
     }
 }
 
-/// With the environment's values for what is not typed.
+/// Fills in the environment's values for options that were not typed.
 pub fn with_environment(command: Command, env: Env) -> Command {
     let command = command.mut_args(|arg| {
         let value = arg.get_long().and_then(|name| env(&variable(name)));
-        // Its help would show credentials of a URL.
+        // Clap's own support would show the credentials of a URL in the help.
         value.into_iter().fold(arg, |arg, value| arg.default_value(value).hide_default_value(true))
     });
     command.mut_subcommands(|sub| with_environment(sub, env))

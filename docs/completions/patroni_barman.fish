@@ -47,14 +47,14 @@ error\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l progress -d 'When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]'
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -s h -l help -d 'Print help'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -s V -l version -d 'Print version'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "recover" -d 'Restore a Barman backup onto this node (\'barman recover\' through pg-backup-api)'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "check" -d 'Check whether this node can restore: the API, the backup, space, the data directory'
-complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "verify" -d 'Look whether the data directory holds a complete restore by Barman; asks nobody'
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "verify" -d 'Check offline whether the data directory holds a complete restore by Barman'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "cancel" -d 'End a restore into the data directory that nobody follows any more'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "backups" -d 'List the backups of a Barman server, to choose a --backup-id'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "operations" -d 'List the operations of a Barman server, show one, or wait for its end'
@@ -79,7 +79,7 @@ complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l ca-file -d 'Certificates to trust, in PEM, in addition to the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r -F
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r -f
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l operation-id -d 'Follow this operation instead of starting one (--ssh-command is not needed then) [env: BARMAN_RECOVER_OPERATION_ID]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l state-file -d 'State file, which remembers the running operation (beside the data directory: DATADIR.barman-recover.json) [env: BARMAN_RECOVER_STATE_FILE]' -r -F
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l state-file -d 'State file, which records the running operation (next to the data directory: DATADIR.barman-recover.json) [env: BARMAN_RECOVER_STATE_FILE]' -r -F
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r -F
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l log-format -d 'text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r -f -a "text\t''
 json\t''"
@@ -92,11 +92,11 @@ always\t''
 never\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l verify -d 'Fail when the data is not in the data directory: the default; --verify=false is --no-verify [env: BARMAN_RECOVER_VERIFY]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l no-state-file -d 'Keep no state file: after a kill the next run does not know about the restore [env: BARMAN_RECOVER_NO_STATE_FILE]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l no-diagnose -d 'Do not ask the API for the backup\'s size (GET /diagnose, which makes Barman look at all its servers): no percentage is shown then, and a backup that does not fit is not refused [env: BARMAN_RECOVER_NO_DIAGNOSE]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l no-diagnose -d 'Do not ask the API for the backup\'s size (GET /diagnose, for which Barman examines all its servers): no percentage is shown then, and a backup that does not fit is not refused [env: BARMAN_RECOVER_NO_DIAGNOSE]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l no-verify -d 'Accept the API\'s DONE although the data is not in the data directory: for a restore to a different host [env: BARMAN_RECOVER_NO_VERIFY]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l leave-running -d 'Leave the restore running when this run is cancelled, as the Python program does, instead of ending it [env: BARMAN_RECOVER_LEAVE_RUNNING]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l force -d 'Restore even if the check of the free space or of the data directory fails [env: BARMAN_RECOVER_FORCE]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -s h -l help -d 'Print help'
@@ -119,7 +119,7 @@ complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l 
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l ca-file -d 'Certificates to trust, in PEM, in addition to the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r -F
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r -f
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l operation-id -d 'Follow this operation instead of starting one (--ssh-command is not needed then) [env: BARMAN_RECOVER_OPERATION_ID]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l state-file -d 'State file, which remembers the running operation (beside the data directory: DATADIR.barman-recover.json) [env: BARMAN_RECOVER_STATE_FILE]' -r -F
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l state-file -d 'State file, which records the running operation (next to the data directory: DATADIR.barman-recover.json) [env: BARMAN_RECOVER_STATE_FILE]' -r -F
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l format -d 'How to print: text or json [default: text] [env: BARMAN_RECOVER_FORMAT]' -r -f -a "text\t''
 json\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r -F
@@ -134,13 +134,13 @@ always\t''
 never\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l verify -d 'Fail when the data is not in the data directory: the default; --verify=false is --no-verify [env: BARMAN_RECOVER_VERIFY]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l no-state-file -d 'Keep no state file: after a kill the next run does not know about the restore [env: BARMAN_RECOVER_NO_STATE_FILE]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l no-diagnose -d 'Do not ask the API for the backup\'s size (GET /diagnose, which makes Barman look at all its servers): no percentage is shown then, and a backup that does not fit is not refused [env: BARMAN_RECOVER_NO_DIAGNOSE]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l no-diagnose -d 'Do not ask the API for the backup\'s size (GET /diagnose, for which Barman examines all its servers): no percentage is shown then, and a backup that does not fit is not refused [env: BARMAN_RECOVER_NO_DIAGNOSE]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l no-verify -d 'Accept the API\'s DONE although the data is not in the data directory: for a restore to a different host [env: BARMAN_RECOVER_NO_VERIFY]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l leave-running -d 'Leave the restore running when this run is cancelled, as the Python program does, instead of ending it [env: BARMAN_RECOVER_LEAVE_RUNNING]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l force -d 'Restore even if the check of the free space or of the data directory fails [env: BARMAN_RECOVER_FORCE]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l probe -d 'Have Barman log in on this node, by a restore into a scratch directory that it refuses as not empty: nothing is copied, and an operation that has FAILED is left in the API\'s list [env: BARMAN_RECOVER_PROBE]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l strict -d 'Call every warning a failure [env: BARMAN_RECOVER_STRICT]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l strict -d 'Treat every warning as a failure [env: BARMAN_RECOVER_STRICT]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand check" -s h -l help -d 'Print help'
@@ -157,7 +157,7 @@ error\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand verify" -l progress -d 'When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand verify" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand verify" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand verify" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand verify" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand verify" -s h -l help -d 'Print help'
@@ -175,7 +175,7 @@ complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -l
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r -F
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -l ca-file -d 'Certificates to trust, in PEM, in addition to the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r -F
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -l state-file -d 'State file, which remembers the running operation (beside the data directory: DATADIR.barman-recover.json) [env: BARMAN_RECOVER_STATE_FILE]' -r -F
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -l state-file -d 'State file, which records the running operation (next to the data directory: DATADIR.barman-recover.json) [env: BARMAN_RECOVER_STATE_FILE]' -r -F
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r -F
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -l log-format -d 'text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r -f -a "text\t''
 json\t''"
@@ -187,7 +187,7 @@ complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -l
 always\t''
 never\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -l no-state-file -d 'Keep no state file: after a kill the next run does not know about the restore [env: BARMAN_RECOVER_NO_STATE_FILE]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand cancel" -s h -l help -d 'Print help'
@@ -216,7 +216,7 @@ error\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand backups" -l progress -d 'When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand backups" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand backups" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand backups" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand backups" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand backups" -s h -l help -d 'Print help'
@@ -248,7 +248,7 @@ complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations
 always\t''
 never\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l all -d 'Every operation; each costs a request [env: BARMAN_RECOVER_ALL]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -s h -l help -d 'Print help'
@@ -284,7 +284,7 @@ complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations
 always\t''
 never\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l all -d 'Every operation; each costs a request [env: BARMAN_RECOVER_ALL]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -314,7 +314,7 @@ error\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l progress -d 'When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
@@ -344,7 +344,7 @@ error\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l progress -d 'When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -s h -l help -d 'Print help'
@@ -380,13 +380,13 @@ complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-swi
 always\t''
 never\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l reset -d 'Unapply the model that is active for the server, if any [env: BARMAN_RECOVER_RESET]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l log-stderr -d 'Log to standard error beside the file [env: BARMAN_RECOVER_LOG_STDERR]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -s h -l help -d 'Print help'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "recover" -d 'Restore a Barman backup onto this node (\'barman recover\' through pg-backup-api)'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "check" -d 'Check whether this node can restore: the API, the backup, space, the data directory'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "verify" -d 'Look whether the data directory holds a complete restore by Barman; asks nobody'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "verify" -d 'Check offline whether the data directory holds a complete restore by Barman'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "cancel" -d 'End a restore into the data directory that nobody follows any more'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "backups" -d 'List the backups of a Barman server, to choose a --backup-id'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "operations" -d 'List the operations of a Barman server, show one, or wait for its end'

@@ -169,7 +169,7 @@ fn lock(world: &mut dyn World, restore: &Restore) -> Result<Option<Record>, End>
         }
         Lock::Unavailable(why) => {
             let text = format!(
-                "the state file {path} can't be used ({why}): whether a run follows this restore can't be seen"
+                "the state file {path} can't be used ({why}): it is not known whether a run follows this restore"
             );
             log(world, Level::Warning, &text);
             Ok(None)

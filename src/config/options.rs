@@ -67,13 +67,13 @@ options! {
     Verify "verify": Advanced, Kind::Flag, RECOVERY, {},
         "Fail when the data is not in the data directory: the default; --verify=false is --no-verify";
     StateFile "state-file": Advanced, Kind::Path, WITH_STATE_FILE, {},
-        "State file, which remembers the running operation (beside the data directory: DATADIR.barman-recover.json)";
+        "State file, which records the running operation (next to the data directory: DATADIR.barman-recover.json)";
     NoStateFile "no-state-file": Advanced, Kind::Flag, WITH_STATE_FILE, {},
         "Keep no state file: after a kill the next run does not know about the restore";
     StallTimeout "stall-timeout": Timing, Kind::Seconds, RECOVERY, { default: "0" },
         "Seconds without anything new in the data directory before giving up, 0 for no limit (a warning comes after 300)";
     NoDiagnose "no-diagnose": Advanced, Kind::Flag, RECOVERY, {},
-        "Do not ask the API for the backup's size (GET /diagnose, which makes Barman look at all its servers): no percentage is shown then, and a backup that does not fit is not refused";
+        "Do not ask the API for the backup's size (GET /diagnose, for which Barman examines all its servers): no percentage is shown then, and a backup that does not fit is not refused";
     BarmanModel "barman-model": Needed, Kind::Text, SWITCH, {},
         "Barman config model to apply to the server";
     Reset "reset": Needed, Kind::Flag, SWITCH, {},
@@ -89,7 +89,7 @@ options! {
     Probe "probe": Advanced, Kind::Flag, CHECK, {},
         "Have Barman log in on this node, by a restore into a scratch directory that it refuses as not empty: nothing is copied, and an operation that has FAILED is left in the API's list";
     Strict "strict": Advanced, Kind::Flag, CHECK, {},
-        "Call every warning a failure";
+        "Treat every warning as a failure";
 }
 
 const fn row(

@@ -57,7 +57,7 @@ impl Group {
     #[must_use]
     pub fn heading(self) -> &'static str {
         match self {
-            Group::Needed => "What is needed",
+            Group::Needed => "Main options",
             Group::Timing => "Timing",
             Group::Tls => "TLS",
             Group::Advanced => "Advanced",

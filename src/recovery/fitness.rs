@@ -73,7 +73,7 @@ fn too_large(restore: &Restore, backup: &Diagnosed, room: u64) -> Option<String>
     let bytes = backup.bytes.filter(|bytes| backup.is_one_place && *bytes > room)?;
     let directory = &restore.data_directory;
     Some(format!(
-        "the backup does not fit: it has {}, and there is room for {} at {directory}",
+        "the backup does not fit: it needs {}, but there is room for {} at {directory}",
         size(bytes),
         size(room)
     ))

@@ -26,7 +26,7 @@ pub(crate) fn follow_started(
     let doubt = match started {
         Started::InDoubt(doubt) => doubt,
         Started::Named(id) if baseline.0.as_ref().is_some_and(|known| known.contains(&id)) => {
-            in_doubt(run, format!("it named operation {id}, which was there before"), false)
+            in_doubt(run, format!("it named operation {id}, which existed before"), false)
         }
         Started::Named(id) => {
             let ended = follow(run, watch, std::slice::from_ref(&id))?;

@@ -139,9 +139,9 @@ impl Case<'_> {
             Origin::InDoubt { .. } if self.can_create() => Verdict::CreateAgain(format!(
                 "the operations that were created since then ({names}) were for other nodes"
             )),
-            Origin::Earlier if self.can_create() => Verdict::CreateAgain(
-                "the earlier run has left nothing that is in progress, and no data".into(),
-            ),
+            Origin::Earlier if self.can_create() => {
+                Verdict::CreateAgain("the earlier run left no data and nothing in progress".into())
+            }
             Origin::InDoubt { .. } => self.pieces(&format!("does not hold a complete restore: {what}")),
             Origin::Earlier => self.pieces(&format!("holds the remains of an earlier restore: {what}")),
         }

@@ -291,7 +291,7 @@ impl Run<'_> {
                 format!("{what}: {kind} operation {id} of server {server} continues on the Barman host")
             }
             (None, false) => format!(
-                "{what}: a {kind} operation of server {server} may have been created, and then continues on the Barman host"
+                "{what}: a {kind} operation of server {server} may have been created; if so, it continues on the Barman host"
             ),
             (Some(id), true) => format!("{what}: {kind} operation {id} has ended ({})", self.state.name()),
             (None, true) => format!("{what}: no {kind} operation was started"),

@@ -318,7 +318,7 @@ fn help_is_a_sub_command_too() {
 fn the_help_of_a_restore_is_grouped_and_has_examples() {
     let Err((text, 0)) = ask(&["recover", "--help"]) else { panic!() };
     let mut rest = &text[..];
-    for heading in ["What is needed:", "Timing:", "TLS:", "Advanced:", "Log:", "Examples:", "Exit status: "] {
+    for heading in ["Main options:", "Timing:", "TLS:", "Advanced:", "Log:", "Examples:", "Exit status: "] {
         let (_, behind) = rest.split_once(heading).unwrap_or_else(|| panic!("{heading} in {text}"));
         rest = behind;
     }

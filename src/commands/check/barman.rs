@@ -105,8 +105,7 @@ fn last_wal(diagnosis: &Diagnosis) -> Finding {
     };
     let detail = format!("{}, {} ago", wal.name, clock(age));
     if age >= OLD_WAL {
-        let hint =
-            "an idle server archives none; archive_timeout in its configuration sets how long that may last";
+        let hint = "an idle server archives no WAL; archive_timeout in its configuration limits how long";
         return Finding::warning(WAL, detail, hint);
     }
     Finding::ok(WAL, detail)
@@ -122,7 +121,7 @@ fn cluster(diagnosis: &Diagnosis, place: &Place) -> Finding {
     let (Some(ours), Some(theirs)) = (place.system_id, theirs) else {
         return Finding::skipped(
             CLUSTER,
-            "the data directory or the backup does not say its system identifier",
+            "the system identifier of the data directory or of the backup is not known",
         );
     };
     if ours != theirs {

@@ -40,7 +40,7 @@ pub fn check(
     let mut report = Report::new(&mut on_finding, config.is_on(Opt::Strict));
     let host = Host::new(on_event, cancel.clone());
     if let Err(error) = look(config, &host, &mut report) {
-        report.add(Finding::failed("options", error.to_string(), "nothing else was looked at"));
+        report.add(Finding::failed("options", error.to_string(), "nothing else was checked"));
     }
     report.into_findings()
 }

@@ -35,7 +35,7 @@ const POLLS: Duration = Duration::from_millis(500);
 const NUMBERS: [i32; 3] = [900, 400, 100];
 
 pub(super) fn not_asked_for() -> Finding {
-    Finding::skipped(PROBE, "whether Barman can log in on this node was not tried: --probe does that")
+    Finding::skipped(PROBE, "not tried: --probe tests whether Barman can log in on this node")
 }
 
 pub(super) fn look(
@@ -48,7 +48,7 @@ pub(super) fn look(
     let diagnosis = match diagnosis {
         Ok(diagnosis) => diagnosis,
         Err(why) => {
-            return Finding::skipped(PROBE, format!("not tried, as nothing shows that it is safe: {why}"));
+            return Finding::skipped(PROBE, format!("not tried, because it is not known to be safe: {why}"));
         }
     };
     // Ending without a warning would look like a success.

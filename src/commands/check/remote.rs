@@ -63,13 +63,13 @@ fn ask(
         return Err("--operation-id: the operation has been created");
     }
     if !restore.diagnose {
-        return Err("--no-diagnose: the API is not asked for it");
+        return Err("--no-diagnose: the API was not asked");
     }
     let answer = once(world, connection, &Request::Diagnose);
     diagnosis(connection, answer).map_err(|(why, hint)| {
-        let detail = format!("the API does not say what Barman knows: {why}");
+        let detail = format!("/diagnose gave no usable answer: {why}");
         report.add(Finding::warning("diagnose", detail, hint));
-        "the API does not say it"
+        "/diagnose gave no usable answer"
     })
 }
 
@@ -101,7 +101,7 @@ fn diagnosis(connection: &Connection, answer: Result<Reply, TransportError>) -> 
     let reply = answer.map_err(|none| {
         let limit = seconds(connection.request_timeout);
         let hint = format!(
-            "Barman looks at all its servers for it, which may take longer than {limit}: --request-timeout allows more"
+            "Barman examines all its servers for this, which may take longer than {limit}: raise --request-timeout"
         );
         let is_late = none.timed_out;
         (none.text, if is_late { hint } else { none.hint })

@@ -21,7 +21,7 @@ pub(super) fn look(command: &str, api: &Url, report: &mut Report) {
     let Some(ssh) = SshCommand::parse(command) else {
         return report.add(Finding::failed(
             COMMAND,
-            "a quote in --ssh-command has no end",
+            "a quote in --ssh-command is not closed",
             "a shell on the Barman host splits it into words",
         ));
     };
@@ -34,7 +34,7 @@ pub(super) fn look(command: &str, api: &Url, report: &mut Report) {
 }
 
 fn form(ssh: &SshCommand) -> Finding {
-    let tried = "whether it works is tried by --probe";
+    let tried = "--probe tests whether it works";
     if ssh.program.is_empty() {
         return Finding::failed(COMMAND, "--ssh-command is blank", "for example 'ssh postgres@this-node'");
     }

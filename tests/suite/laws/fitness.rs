@@ -16,7 +16,7 @@ fn a_backup_larger_than_the_free_space_is_refused_with_both_figures() {
     let ended = node.run(&api, &[]);
     ended
         .expect(1)
-        .says("the backup does not fit: it has 4611686 TB, and there is room for ")
+        .says("the backup does not fit: it needs 4611686 TB, but there is room for ")
         .says("--force");
     assert_eq!(api.creates(), 0);
     assert!(!node.has_state_file());

@@ -80,7 +80,7 @@ fn killed_with_a_create_that_never_took_effect_the_next_run_creates() {
     api.wait("the create", |api| api.creates() == 1);
     run.kill().expect(KILLED);
     let second = end(node.start(&api, &[]), &node, &api);
-    second.expect(0).says("the earlier run has left nothing that is in progress");
+    second.expect(0).says("the earlier run left no data and nothing in progress");
     assert_eq!((api.creates(), api.applied(), node.has_state_file()), (2, 1, false));
 }
 
