@@ -4,7 +4,7 @@
 //
 // All functions may be called from any goroutine, any number at the same time. A command occupies two threads of the
 // operating system while it runs. When its context is done, it ends in an orderly manner and then returns: a restore
-// is ended on the Barman host too, which takes some seconds at most (see [Options].LeaveRunning). The library installs
+// is ended on the Barman host too, which takes a few seconds at most (see [Options].LeaveRunning). The library installs
 // no signal handlers and writes no output.
 package barmanrecover
 
@@ -18,8 +18,8 @@ import (
 	"unsafe"
 )
 
-// Restore restores a backup, and returns when the data is in the data directory or the restore has failed. The Result
-// says beside an error whether Barman may still be writing.
+// Restore restores a backup, and returns when the data is in the data directory or the restore has failed. Together
+// with an error, the Result says whether Barman may still be writing.
 func Restore(ctx context.Context, options Options) (Result, error) {
 	run := func(c *C.barman_recover) C.int32_t { return C.barman_recover_run(c) }
 	var result Result
@@ -28,7 +28,7 @@ func Restore(ctx context.Context, options Options) (Result, error) {
 }
 
 // Check checks everything that a restore with these options needs; it starts and changes nothing, unless
-// [Options].Probe is set. A finding that fails is an [ErrFailed], beside all findings.
+// [Options].Probe is set. If a finding fails, it returns [ErrFailed] together with all findings.
 func Check(ctx context.Context, options Options) ([]Finding, error) {
 	check := func(c *C.barman_recover) C.int32_t { return C.barman_recover_check(c) }
 	var findings []Finding
@@ -36,8 +36,8 @@ func Check(ctx context.Context, options Options) ([]Finding, error) {
 	return findings, err
 }
 
-// Verify looks whether [Options].DataDirectory holds a complete restore; it needs no API. Anything else is an
-// [ErrFailed], beside what there is.
+// Verify checks whether [Options].DataDirectory holds a complete restore; it needs no API. If not, it returns
+// [ErrFailed] together with what it found.
 func Verify(ctx context.Context, options Options) (Verified, error) {
 	verify := func(c *C.barman_recover) C.int32_t { return C.barman_recover_verify(c) }
 	verified := Verified{State: VerifiedUnknown}
@@ -47,7 +47,7 @@ func Verify(ctx context.Context, options Options) (Verified, error) {
 
 // EndRestore ends a restore into [Options].DataDirectory whose own run is gone. If the API and the Barman server are
 // given, it also waits for Barman to say that the operation has ended, and removes the state file, unless the data
-// directory holds what the restore has left. An [ErrFailed] means that something still writes into the directory.
+// directory holds remains of the restore. An [ErrFailed] means that something still writes into the directory.
 func EndRestore(ctx context.Context, options Options) (Result, error) {
 	end := func(c *C.barman_recover) C.int32_t { return C.barman_recover_end_restore(c) }
 	var result Result
@@ -55,7 +55,7 @@ func EndRestore(ctx context.Context, options Options) (Result, error) {
 	return result, err
 }
 
-// ListBackups returns the backups of the Barman server, the newest first.
+// ListBackups returns the backups of the Barman server, newest first.
 func ListBackups(ctx context.Context, options Options) ([]Backup, error) {
 	list := func(c *C.barman_recover) C.int32_t { return C.barman_recover_list_backups(c) }
 	var backups []Backup
@@ -63,7 +63,7 @@ func ListBackups(ctx context.Context, options Options) ([]Backup, error) {
 	return backups, err
 }
 
-// ListOperations returns the newest operations of the Barman server, the newest first, with their states; 0 returns all.
+// ListOperations returns the newest operations of the Barman server, newest first, with their states; 0 returns all.
 // Each costs a request.
 func ListOperations(ctx context.Context, options Options, newest int) ([]Operation, error) {
 	if newest < 0 || newest > math.MaxInt32 {
@@ -80,7 +80,7 @@ func ShowOperation(ctx context.Context, options Options, id string) (Operation, 
 	})
 }
 
-// WaitOperation waits until an operation has ended. One that has failed is an [ErrFailed], beside the operation.
+// WaitOperation waits until an operation has ended. If it failed, it returns [ErrFailed] together with the operation.
 func WaitOperation(ctx context.Context, options Options, id string) (Operation, error) {
 	return operation(ctx, options, id, func(c *C.barman_recover, id *C.char) C.int32_t {
 		return C.barman_recover_wait_operation(c, id)
@@ -88,8 +88,8 @@ func WaitOperation(ctx context.Context, options Options, id string) (Operation, 
 }
 
 // ConfigSwitch switches Barman's configuration of the server when the role of this node has changed. role is the new
-// one, as Patroni calls it. It returns false without an error when [Options].SwitchWhen does not include that role;
-// nothing was sent then.
+// role, as Patroni calls it. If [Options].SwitchWhen does not include that role, it returns false without an error and
+// sends nothing.
 func ConfigSwitch(ctx context.Context, options Options, role string) (switched bool, result Result, err error) {
 	err = withText("role", role, func(role *C.char) error {
 		change := func(c *C.barman_recover) C.int32_t {
@@ -102,7 +102,7 @@ func ConfigSwitch(ctx context.Context, options Options, role string) (switched b
 	return switched, result, err
 }
 
-// recoveryCode is the code that other commands have for the end of a config switch.
+// recoveryCode is the code of other commands that matches the result of a config switch.
 func recoveryCode(code C.int32_t) C.int32_t {
 	switch code {
 	case C.BARMAN_RECOVER_SWITCH_SKIPPED:

@@ -4,21 +4,21 @@ import "strings"
 
 // Event is something that happened during a command.
 type Event struct {
-	// Which of the following fields mean something. Ignore kinds that you do not know.
+	// Says which of the following fields are set. Ignore kinds that you do not know.
 	Kind EventKind
-	// Of a Log; Info for other kinds.
+	// For a Log; Info for other kinds.
 	Level Level
-	// A Log: one line of text. A ProgressMade: the figures for people.
+	// For a Log: one line of text. For a ProgressMade: the figures for people.
 	Message string
-	// Of a StateChanged.
+	// For a StateChanged.
 	State State
-	// Of a StateChanged; "" while it is not known.
+	// For a StateChanged; "" while it is not known.
 	OperationID string
-	// Of a ProgressMade.
+	// For a ProgressMade.
 	Progress Progress
 }
 
-// Progress is how far a restore has come.
+// Progress says how far a restore has got.
 type Progress struct {
 	// The share of the backup that has arrived; at most 99 until the data is complete, -1 while its size is not known.
 	Percent int
@@ -40,7 +40,7 @@ func (e Event) String() string {
 	}
 }
 
-// deliver hands an event on.
+// deliver passes an event to the host.
 func (o *Options) deliver(event Event) {
 	if event.Kind == ProgressMade {
 		offer(o.Progress, event.Progress)
@@ -50,7 +50,7 @@ func (o *Options) deliver(event Event) {
 	}
 }
 
-// offer sends without waiting; what nobody has received yet makes room.
+// offer sends without waiting; it replaces a value that has not been received yet.
 func offer(to chan Progress, newest Progress) {
 	for {
 		select {

@@ -12,8 +12,8 @@ import (
 // How long to wait for an event before looking again whether the library has refused to begin.
 const eventWaitMs = 500
 
-// command carries out a command in a goroutine of its own, and delivers its events on this one. When ctx is done it is
-// cancelled, and its end waited for; so it is when OnEvent panics. collect takes what has come of it.
+// command runs a command in its own goroutine, and delivers its events on this one. When ctx is done, or when OnEvent
+// panics, it cancels the command and waits for its end. collect takes the results.
 func command(
 	ctx context.Context, options Options, run func(*C.barman_recover) C.int32_t, collect func(*C.barman_recover),
 ) error {
@@ -56,8 +56,8 @@ func command(
 	return errorOf(c, code, ctx.Err())
 }
 
-// cancelWith cancels the command when ctx is done. What it returns ends that, and waits until the handle is not used any
-// more.
+// cancelWith cancels the command when ctx is done. The function that it returns stops this, and waits until the handle
+// is not used any more.
 func cancelWith(ctx context.Context, c *C.barman_recover) func() {
 	watched, stop := context.WithCancel(ctx)
 	stopped := make(chan struct{})
@@ -74,7 +74,7 @@ func cancelWith(ctx context.Context, c *C.barman_recover) func() {
 	}
 }
 
-// next waits for an event: nil when none has come in time. more is false when there will be none.
+// next waits for an event: nil if none came in time. more is false when there will be no more.
 func next(c *C.barman_recover, ended <-chan struct{}) (event *Event, more bool) {
 	over := false
 	select {
@@ -121,7 +121,7 @@ func set(c *C.barman_recover, option option) C.int32_t {
 	return C.barman_recover_set(c, name, value)
 }
 
-// errorOf is the error of a code; nil for a good end.
+// errorOf is the error for a code; nil for success.
 func errorOf(c *C.barman_recover, code C.int32_t, cause error) error {
 	if code == C.BARMAN_RECOVER_RECOVERY_DONE {
 		return nil

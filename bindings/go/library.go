@@ -11,11 +11,11 @@ type Option struct {
 	// As text; "" when there is none.
 	Default string
 	Kind    OptionKind
-	// Whether the commands that have it require it.
+	// Whether the commands that have this option require it.
 	Required bool
 }
 
-// ListOptions returns the options that the library has, of all commands.
+// ListOptions returns the library's options of all commands.
 func ListOptions() []Option {
 	options := make([]Option, C.barman_recover_option_count())
 	for i := range options {
@@ -31,8 +31,8 @@ func ListOptions() []Option {
 	return options
 }
 
-// Version returns the version of the library that is running. The error says that this package was built with the
-// header of a version that does not fit it; every command then returns the same error and does nothing.
+// Version returns the version of the library that is running. An error means that this package was built with the
+// header of an incompatible version; every command then returns the same error and does nothing.
 func Version() (string, error) {
 	running := C.GoString(C.barman_recover_version())
 	if fits(C.BARMAN_RECOVER_VERSION_NUMBER, uint32(C.barman_recover_version_number())) {
@@ -45,7 +45,7 @@ func Version() (string, error) {
 	}
 }
 
-// fits says whether a library has all that a header declares. Before 1.0 each minor version is an ABI of its own.
+// fits says whether a library has everything that a header declares. Before 1.0 each minor version has its own ABI.
 func fits(header, running uint32) bool {
 	abi := func(version uint32) uint32 {
 		if version>>16 > 0 {

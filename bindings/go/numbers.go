@@ -9,8 +9,8 @@ type Code int32
 // Codes. Later versions of the library may have others.
 const (
 	// Barman reports that the recovery, operation or switch failed; or the data is not in the data directory; or nothing
-	// has arrived in it for the stall timeout. Or Check has found that something fails; or
-	// Verify has found no complete restore; or EndRestore could not end it.
+	// has arrived in it for the stall timeout. For Check: something fails. For Verify: there is no complete restore.
+	// For EndRestore: it could not be ended.
 	ErrFailed Code = C.BARMAN_RECOVER_RECOVERY_FAILED
 	// The API refused the request, or can't be reached any more.
 	ErrHTTP Code = C.BARMAN_RECOVER_HTTP_ERROR
@@ -35,7 +35,7 @@ type State int32
 const (
 	// The API does not give it.
 	StateUnknown State = -1
-	// None was created.
+	// No operation was created.
 	NotCreated State = C.BARMAN_RECOVER_STATE_NOT_CREATED
 	// A request to create one is in flight, or its reply was lost: a restore may be running.
 	MaybeCreated State = C.BARMAN_RECOVER_STATE_MAYBE_CREATED
@@ -60,7 +60,7 @@ const (
 	ProgressMade EventKind = C.BARMAN_RECOVER_EVENT_PROGRESS
 )
 
-// Level is that of a line for the log.
+// Level is the level of a log line.
 type Level int32
 
 // Levels.
@@ -72,7 +72,7 @@ const (
 	LevelError Level = C.BARMAN_RECOVER_LEVEL_ERROR
 )
 
-// Verdict is that of a [Finding].
+// Verdict is the verdict of a [Finding].
 type Verdict int32
 
 // Verdicts.
@@ -83,7 +83,7 @@ const (
 	VerdictWarning Verdict = C.BARMAN_RECOVER_VERDICT_WARNING
 	// A restore can't succeed.
 	VerdictFailed Verdict = C.BARMAN_RECOVER_VERDICT_FAILED
-	// It was not looked at; the detail says why.
+	// It was not checked; the detail says why.
 	VerdictSkipped Verdict = C.BARMAN_RECOVER_VERDICT_SKIPPED
 )
 
@@ -92,7 +92,7 @@ type VerifiedState int32
 
 // What a data directory holds.
 const (
-	// The look has not come to its end.
+	// The check has not finished.
 	VerifiedUnknown VerifiedState = -1
 	// Nothing: it is missing, empty, not a directory, or can't be seen.
 	VerifiedNone VerifiedState = C.BARMAN_RECOVER_VERIFIED_NONE
@@ -100,7 +100,7 @@ const (
 	VerifiedComplete VerifiedState = C.BARMAN_RECOVER_VERIFIED_COMPLETE
 	// Barman is writing into it, or something in it has just changed.
 	VerifiedBeingWritten VerifiedState = C.BARMAN_RECOVER_VERIFIED_BEING_WRITTEN
-	// Files of a restore that was cut off, or that Barman has not restored.
+	// Files of a restore that was cut off, or that did not come from Barman.
 	VerifiedIncomplete VerifiedState = C.BARMAN_RECOVER_VERIFIED_INCOMPLETE
 	// PostgreSQL is running in it, or has been started in it since the restore.
 	VerifiedInUse VerifiedState = C.BARMAN_RECOVER_VERIFIED_IN_USE

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// Options are those of all commands; each takes what it needs. The zero value of a field leaves the library's default.
-// Where a default is not zero, Extra can set zero: Extra: map[string]string{"max-retries": "0"}.
+// Options are the options of all commands; each uses what it needs. The zero value of a field leaves the library's
+// default. If a default is not zero, Extra can set zero: Extra: map[string]string{"max-retries": "0"}.
 //
 // Durations are rounded up to whole seconds. Negative numbers, and texts that are not UTF-8 or contain a NUL byte, are
 // refused with [ErrInvalidArgument] before anything is sent.
@@ -24,7 +24,7 @@ type Options struct {
 	SSHCommand string `option:"ssh-command"`
 	// Data directory of this node: where to restore. A restore requires it.
 	DataDirectory string `option:"data-directory"`
-	// Backup to restore: an ID, or a word such as "oldest". Default: "latest".
+	// Backup to restore: an ID, or an alias such as "oldest". Default: "latest".
 	BackupID string `option:"backup-id"`
 	// Operation to follow instead of starting one.
 	OperationID string `option:"operation-id"`
@@ -40,7 +40,7 @@ type Options struct {
 
 	// Pause before a failed request is sent again. Default: 2 s.
 	RetryWait time.Duration `option:"retry-wait"`
-	// How often a request that failed and started nothing is sent. Default: 5.
+	// How many times a request that failed and started nothing is sent. Default: 5.
 	MaxRetries int `option:"max-retries"`
 	// Limit for connecting to the API, TLS handshake included. Default: 10 s.
 	ConnectTimeout time.Duration `option:"connect-timeout"`
@@ -58,10 +58,10 @@ type Options struct {
 	// How long an operation may be in progress while nothing arrives in the data directory. Default: no limit.
 	StallTimeout time.Duration `option:"stall-timeout"`
 
-	// File that records the running operation. Default: beside the data directory, its name followed by
+	// File that records the running operation. Default: next to the data directory, its name followed by
 	// ".barman-recover.json".
 	StateFile string `option:"state-file"`
-	// Keep no state file: the next run then knows nothing of a run that was killed.
+	// Keep no state file: the next run then knows nothing about a run that was killed.
 	NoStateFile bool `option:"no-state-file"`
 	// Do not ask for the size of the backup; progress is then without a percentage.
 	NoDiagnose bool `option:"no-diagnose"`
@@ -69,12 +69,12 @@ type Options struct {
 	NoVerify bool `option:"no-verify"`
 	// Leave the restore running when the context is done, instead of ending it.
 	LeaveRunning bool `option:"leave-running"`
-	// Restore although the free space or the data directory speaks against it.
+	// Restore although the free space or the data directory is unsuitable.
 	Force bool `option:"force"`
 
-	// Check has Barman log in on this node, by a restore into a scratch directory that it refuses.
+	// Check makes Barman log in on this node, by a restore into a scratch directory that it refuses.
 	Probe bool `option:"probe"`
-	// Check calls every warning a failure.
+	// Check treats every warning as a failure.
 	Strict bool `option:"strict"`
 
 	// ConfigSwitch: the Barman model to apply. It requires this or Reset.
@@ -84,12 +84,12 @@ type Options struct {
 	// ConfigSwitch: "promoted", "demoted" or "always". Required.
 	SwitchWhen string `option:"switch-when"`
 
-	// Further options by name, as [ListOptions] has them, with values as on the command line of patroni_barman. They are
+	// Further options by name, as in [ListOptions], with values as on the command line of patroni_barman. They are
 	// set last.
 	Extra map[string]string
 
 	// Called with each event, one at a time, on the goroutine that called the command. The command does not wait for it,
-	// and no log line or state is lost, however slow it is. A panic in it cancels the command and goes on when that has
+	// and no log line or state is lost, however slow it is. A panic in it cancels the command, and continues once that has
 	// ended.
 	OnEvent func(Event)
 	// Receives the progress of a restore. Sending never waits: a value that has not been received yet is replaced

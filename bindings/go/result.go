@@ -2,11 +2,11 @@ package barmanrecover
 
 import "time"
 
-// Result is what came of a command. It is also filled in beside an error.
+// Result is the result of a command. It is filled in for an error too.
 type Result struct {
 	// The operation that the command started or follows; "" when it is not known.
 	OperationID string
-	// What is known of that operation. Beside an error, see [State.MayBeRunning].
+	// What is known about that operation. With an error, see [State.MayBeRunning].
 	State State
 	// The HTTP status of the reply that decided; 0 when no reply did.
 	HTTPStatus int
@@ -18,7 +18,7 @@ type Result struct {
 	TotalBytes uint64
 }
 
-// Finding is what [Check] has found out about one thing.
+// Finding is the result of checking one thing with [Check].
 type Finding struct {
 	Verdict Verdict
 	// What was checked: "data directory".
@@ -32,7 +32,7 @@ type Finding struct {
 // Operation is a row of the API's list.
 type Operation struct {
 	ID string
-	// What it does: "recovery", "config_switch"; "" when the API does not say.
+	// Its kind: "recovery", "config_switch"; "" when the API does not say.
 	Kind string
 	// StateUnknown when the API does not say.
 	State State
@@ -42,13 +42,13 @@ type Operation struct {
 type Backup struct {
 	// As Options.BackupID takes it.
 	ID string
-	// Barman's word for its state: "DONE", "FAILED", "WAITING_FOR_WALS".
+	// The state that Barman gives: "DONE", "FAILED", "WAITING_FOR_WALS".
 	Status string
 	// Whether it can be restored.
 	Complete bool
-	// When it was begun and complete, as Barman writes it; "" until then.
+	// When it began and when it was complete, as Barman writes it; "" until then.
 	BeginTime, EndTime string
-	// How many bytes a restore writes, without WAL; 0 when Barman does not say it.
+	// How many bytes a restore writes, without WAL; 0 when Barman does not say.
 	Bytes uint64
 	// The version of PostgreSQL: "15.18".
 	Version string
@@ -56,7 +56,7 @@ type Backup struct {
 	Mode string
 }
 
-// Verified is what [Verify] has found in the data directory. What the directory does not say is "" or the zero time.
+// Verified is what [Verify] has found in the data directory. Anything that the directory does not say is "" or zero.
 type Verified struct {
 	State VerifiedState
 	// What was found, in one line.
@@ -71,7 +71,7 @@ type Verified struct {
 	LastWAL string
 }
 
-// Error is how a command ended, unless well.
+// Error is the error of a command.
 //
 //	errors.Is(err, barmanrecover.ErrBusy)   // a code
 //	errors.Is(err, context.Canceled)        // the context ended the command (then ErrCancelled is true as well)

@@ -9,7 +9,7 @@
     except RecoveryFailed as failure:
         print(failure, failure.hint, failure.result)
 
-Every command blocks; other threads of Python go on. Ctrl-C, and any exception of `on_event`, cancels it: a restore is
+Every command blocks; other Python threads go on. Ctrl-C, or any exception in `on_event`, cancels it: a restore is
 then ended on the Barman host too, which takes up to eight seconds. `barman_recover.aio` has the same for asyncio.
 Different calls are independent of each other, in any number of threads.
 """
@@ -55,13 +55,13 @@ __all__ = [
 
 
 def restore(options: Options, on_event: Optional[OnEvent] = None) -> Result:
-    """Restores a backup. Raises the exception of the code unless that is 0."""
+    """Restores a backup. Raises the exception for its code unless that is 0."""
     handle, code = run(options, on_event, "run")
     return handle.raise_for(code)
 
 
 def check(options: Options, on_event: Optional[OnEvent] = None) -> list[Finding]:
-    """Checks what a restore needs; starts and changes nothing. A finding that fails is no exception."""
+    """Checks what a restore needs; starts and changes nothing. Failed findings do not raise an exception."""
     handle, code = run(options, on_event, "check")
     if code not in (0, 1):
         handle.raise_for(code)
@@ -69,7 +69,7 @@ def check(options: Options, on_event: Optional[OnEvent] = None) -> list[Finding]
 
 
 def operations(options: Options, newest: int = 20) -> list[Operation]:
-    """The newest operations of the Barman server, at most so many; 0 for all. Each costs a request."""
+    """The newest operations of the Barman server, at most this many; 0 for all. Each costs a request."""
     handle, code = run(options, None, "list_operations", newest)
     handle.raise_for(code)
     return _listed(handle)
@@ -83,7 +83,7 @@ def operation(options: Options, id: str) -> Operation:
 
 
 def wait(options: Options, id: str, on_event: Optional[OnEvent] = None) -> Operation:
-    """Waits until an operation has ended. One that has failed is no exception."""
+    """Waits until an operation has ended. If it failed, that does not raise an exception."""
     handle, code = run(options, on_event, "wait_operation", id.encode())
     if code not in (0, 1):
         handle.raise_for(code)
@@ -91,7 +91,7 @@ def wait(options: Options, id: str, on_event: Optional[OnEvent] = None) -> Opera
 
 
 def backups(options: Options) -> list[Backup]:
-    """The backups of the Barman server, the newest first."""
+    """The backups of the Barman server, newest first."""
     handle, code = run(options, None, "list_backups")
     handle.raise_for(code)
     return [
@@ -105,7 +105,7 @@ def backups(options: Options) -> list[Backup]:
 
 
 def verify(options: Options) -> Directory:
-    """What lies in the data directory; asks no API. Anything but a complete restore is no exception."""
+    """What is in the data directory; does not use the API. Only errors raise an exception, whatever it finds."""
     handle, code = run(options, None, "verify")
     if code not in (0, 1):
         handle.raise_for(code)
@@ -124,7 +124,7 @@ def end_restore(options: Options, on_event: Optional[OnEvent] = None) -> Result:
 
 
 def config_switch(options: Options, role: str, on_event: Optional[OnEvent] = None) -> SwitchCode:
-    """Switches Barman's configuration of the server, if the role is one for that. Its codes are returned, not raised."""
+    """Switches Barman's configuration of the server if the role calls for it. Returns its code, does not raise it."""
     _, code = run(options, on_event, "config_switch", role.encode())
     return SwitchCode(code)
 

@@ -1,4 +1,4 @@
-"""The shared library behind ctypes: where it is found, and the type of every function of barman_recover.h."""
+"""Loads the shared library with ctypes, and declares every function of barman_recover.h."""
 from __future__ import annotations
 
 import ctypes
@@ -89,13 +89,13 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
 
 
 def _path() -> str:
-    """BARMAN_RECOVER_LIBRARY, else the library beside this file, else the one that the system finds."""
+    """BARMAN_RECOVER_LIBRARY, else the library next to this file, else the one that the system finds."""
     bundled = Path(__file__).with_name(SONAME)
     return os.environ.get("BARMAN_RECOVER_LIBRARY") or (str(bundled) if bundled.exists() else SONAME)
 
 
 def load() -> ctypes.CDLL:
-    """Loads the library and declares its functions. A library of another SONAME is refused."""
+    """Loads the library and declares its functions. A library with a different SONAME is refused."""
     library = ctypes.CDLL(_path())
     for name, (result, arguments) in FUNCTIONS.items():
         function = getattr(library, "barman_recover_" + name)

@@ -10,12 +10,12 @@ from ._types import BusyReason, Event, EventKind, InvalidArgument, Level, Option
 
 _lib = _library.load()
 OnEvent = Callable[[Event], Any]
-# How long a wait for an event may take: Python notices Ctrl-C only between two calls.
+# The longest wait for an event: Python notices Ctrl-C only between two calls.
 _WAIT_MS = 200
 
 
 class Handle:
-    """One command. Freed with the last reference; `end` says that no call is under way."""
+    """One command. Freed with the last reference; `end` says that no call is in progress."""
 
     def __init__(self, options: Options) -> None:
         self._pointer = _lib.barman_recover_new()
@@ -33,7 +33,7 @@ class Handle:
         return self.call(function, *arguments).decode()
 
     def next_event(self) -> Optional[Event]:
-        """The next event; a tick where none came in time; None when the command has ended."""
+        """The next event; a tick if none came in time; None when the command has ended."""
         kind = self.call("next_event", _WAIT_MS)
         if kind < 0:
             return None
@@ -58,7 +58,7 @@ class Handle:
         )
 
     def raise_for(self, code: int) -> Result:
-        """The result of code 0; the exception of any other."""
+        """Returns the result for code 0; raises the exception for any other."""
         result = self.result(code)
         if code:
             raise error(code, result.message, result.hint, result)
@@ -66,7 +66,7 @@ class Handle:
 
 
 class Command:
-    """A command under way, in a thread of its own."""
+    """A running command, in its own thread."""
 
     def __init__(self, options: Options, function: str, *arguments: Any) -> None:
         for argument in arguments:
@@ -81,8 +81,8 @@ class Command:
         self.code = self.handle.call(function, *arguments)
 
     def events(self, on_event: Optional[OnEvent]) -> int:
-        """Hands the events to the host until the command has ended. An exception of the host, Ctrl-C among them,
-        cancels the command and is raised when that has ended."""
+        """Passes the events to the host until the command has ended. An exception in the host, including Ctrl-C,
+        cancels the command and is raised once that has ended."""
         raised: Optional[BaseException] = None
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Options, results, numbers and exceptions. Names and numbers are those of barman_recover.h."""
+"""Options, results, numbers and exceptions. Names and numbers are the same as in barman_recover.h."""
 from __future__ import annotations
 
 import dataclasses
@@ -13,7 +13,7 @@ Seconds = Union[int, float, timedelta]
 
 
 class _Number(IntEnum):
-    """Knows its numbers, and keeps one that a later library returns as UNKNOWN_n."""
+    """Known numbers; any other that a later library returns becomes UNKNOWN_n."""
 
     @classmethod
     def _missing_(cls, value: object) -> Optional["_Number"]:
@@ -87,7 +87,7 @@ class Verdict(_Number):
 
 
 class Verified(_Number):
-    """What lies in a data directory."""
+    """What is in a data directory."""
 
     NONE = 0
     COMPLETE = 1
@@ -117,8 +117,8 @@ class Event:
 
 @dataclasses.dataclass
 class Options:
-    """The options of the command line, with `_` for `-`; None leaves the default. Times may be a timedelta; parts of a
-    second are rounded up."""
+    """The options of the command line, with `_` for `-`; None leaves the default. Times may be timedeltas; fractions of
+    a second are rounded up."""
 
     api_url: Optional[str] = None
     cert_file: Optional[Text] = None
@@ -171,7 +171,7 @@ def _text(name: str, value: object) -> str:
         return str(value)
     if isinstance(value, (str, os.PathLike)):
         text = os.fspath(value)
-        # C ends a text there: the rest would be lost.
+        # A C string ends there: the rest would be lost.
         if isinstance(text, str) and "\0" not in text:
             return text
         raise InvalidArgument(Code.INVALID_ARGUMENT, f"{name}: must be a text without a NUL character")
@@ -196,7 +196,7 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What a check found of one thing."""
+    """The result of checking one thing."""
 
     verdict: Verdict
     what: str
@@ -206,7 +206,7 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-    """An operation of the API; `state` is None where the API did not give it."""
+    """An operation of the API; `state` is None if the API did not give it."""
 
     id: str
     kind: str
@@ -215,7 +215,7 @@ class Operation:
 
 @dataclasses.dataclass(frozen=True)
 class Backup:
-    """A backup of the Barman server. `bytes` is 0 where Barman does not know it."""
+    """A backup of the Barman server. `bytes` is 0 if Barman does not know it."""
 
     id: str
     status: str
@@ -229,7 +229,7 @@ class Backup:
 
 @dataclasses.dataclass(frozen=True)
 class Directory:
-    """What `verify` found: which backup it is, where that can be seen, and when it was restored."""
+    """What `verify` found: which backup it is, if the directory says so, and when it was restored."""
 
     state: Verified
     detail: str
@@ -293,5 +293,5 @@ _ERRORS: dict[int, type[Error]] = {
 
 
 def error(code: int, message: str, hint: str, result: Optional[Result]) -> Error:
-    """The exception of a code."""
+    """The exception for a code."""
     return _ERRORS.get(code, Error)(code, message, hint, result)

@@ -1,5 +1,5 @@
-"""The same for asyncio. A task that is cancelled cancels its command, and waits until that has ended. The threads are
-the commands' own: no executor is used up."""
+"""The same for asyncio. A task that is cancelled cancels its command, and waits until that has ended. Each command has
+its own thread and uses no executor."""
 from __future__ import annotations
 
 import asyncio
