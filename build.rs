@@ -1,5 +1,5 @@
 //! Makes the C header in `OUT_DIR` (a test compares it with `include/barman_recover.h`) and tells the linker
-//! what a C library needs: a SONAME, and to stay mapped.
+//! what a C library needs: a SONAME, and that it stays mapped.
 #![allow(clippy::expect_used, reason = "a panic is how a build script fails")]
 
 use std::path::Path;
@@ -18,13 +18,13 @@ fn main() {
     println!("cargo::rustc-env=BARMAN_RECOVER_HEADER={}", header.display());
 
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
-        // nodelete: code of a library that has had threads and thread-locals must not be unmapped by dlclose.
-        // A fuzz target brings what its instrumented library calls; the .so beside that is never loaded.
+        // nodelete: dlclose must not unmap the code of a library that has had threads and thread-locals.
+        // A fuzz target provides the symbols that its instrumented library calls; the .so built with it is never loaded.
         let complete = if env::var_os("CARGO_CFG_FUZZING").is_some() { "-z,undefs" } else { "-z,defs" };
         for argument in ["-z,nodelete", complete, "-z,relro,-z,now"] {
             println!("cargo::rustc-cdylib-link-arg=-Wl,{argument}");
         }
-        // cargo-c sets the feature, and the SONAME itself.
+        // cargo-c sets this feature, and sets the SONAME itself.
         if env::var_os("CARGO_FEATURE_CAPI").is_none() {
             let soname = soname(major, minor, patch);
             println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{soname}");
@@ -32,7 +32,7 @@ fn main() {
     }
 }
 
-/// As cargo-c does: what Cargo calls compatible has one SONAME.
+/// The same rule as in cargo-c: versions that Cargo calls compatible share a SONAME.
 fn soname(major: u32, minor: u32, patch: u32) -> String {
     let version = match (major, minor) {
         (0, 0) => format!("0.0.{patch}"),
@@ -62,8 +62,8 @@ fn c_header(major: u32, minor: u32, patch: u32) -> String {
     tidy(&String::from_utf8(text).expect("src/ffi is UTF-8"))
 }
 
-/// What C89 and C++98 ask for (no comment with `//`, no comma behind the last enumerator), and a comment of one line
-/// on one line.
+/// Makes the text valid C89 and C++98 (no `//` comments, no comma after the last enumerator), and puts one-line
+/// comments on one line.
 fn tidy(header: &str) -> String {
     let mut tidy: Vec<String> = Vec::new();
     for line in header.lines() {

@@ -1,7 +1,7 @@
 /*
  * barman_recover.h - restore a Barman backup onto a PostgreSQL node through pg-backup-api
  *
- * A handle takes options, then one command, and keeps what came of it until it is freed.
+ * A handle takes options, then one command, and keeps the result until it is freed.
  *
  *     barman_recover *handle = barman_recover_new();
  *     int32_t code = BARMAN_RECOVER_INVALID_ARGUMENT;
@@ -16,48 +16,48 @@
  *
  * Build with: cc program.c -lbarman_recover
  *
- * What follows holds for all functions; their own comments add only what is particular to them.
+ * These rules apply to all functions; the comment of a function only adds what is specific to it.
  *
- * Codes      Setters and commands return 0 for success or a BARMAN_RECOVER_... that says why not;
+ * Codes      Setters and commands return 0 for success or a BARMAN_RECOVER_... that gives the reason;
  *            barman_recover_error_message has the details, barman_recover_hint what to do. They return
  *            BARMAN_RECOVER_INVALID_ARGUMENT for a NULL handle or text and for a value that is refused (the
- *            option keeps the value it had), and BARMAN_RECOVER_BUSY once the command of the handle has begun.
- *            Messages name options as the command line of patroni_barman does.
- * Getters    Return 0 or "" for a NULL handle and where there is nothing to return, and -1 or "" for an index i
+ *            option keeps its previous value), and BARMAN_RECOVER_BUSY once the command of the handle has begun.
+ *            Messages name options as on the command line of patroni_barman.
+ * Getters    Return 0 or "" for a NULL handle or if there is nothing to return, and -1 or "" for an index i
  *            that is not below the count. They may be called before, during and after the command.
  * Commands   barman_recover_run, _check, _verify, _end_restore, _list_backups, _list_operations, _show_operation,
  *            _wait_operation and _config_switch return when the command has ended; barman_recover_start returns
  *            at once. For another command with the same options, barman_recover_again makes another handle.
- * Events     Go to the event callback, one at a time, on the thread that carries out the command. Without a callback
- *            they wait in the handle for barman_recover_next_event, during the command and after it: of TICK and
- *            PROGRESS the newest, of LOG and STATE every one, so that none is lost and the command never waits
- *            for a reader. That is memory for a few lines a minute, until they are read or the handle is freed.
- * Threads    Every function may be called from any thread, at the same time as others and during a command; only
- *            barman_recover_free has to be the last call with its handle. Handles are independent of each
+ * Events     Go to the event callback, one at a time, on the thread that runs the command. Without a callback
+ *            they wait in the handle for barman_recover_next_event, during the command and after it: only the
+ *            newest TICK and PROGRESS, but every LOG and STATE, so that none is lost and the command never waits
+ *            for a reader. They use memory (a few lines a minute) until they are read or the handle is freed.
+ * Threads    Every function may be called from any thread, at the same time as others and during a command, except that
+ *            barman_recover_free must be the last call with its handle. Handles are independent of each
  *            other. There is nothing to initialise. A command starts helper threads, with all signals blocked,
- *            to look up the name of the API and to ask for the size of the backup; it takes less than 64 KiB
- *            of stack, apart from what the event callback takes.
- * Memory     The host frees handles, and nothing else. Arguments are copied. Texts are valid and unchanged until
- *            their handle is freed, unless the comment says otherwise, and those that need no handle for ever.
- * Text       UTF-8 that ends with NUL, in both directions; never NULL, but ""; never with a password.
+ *            to look up the name of the API and to ask for the size of the backup; it uses less than 64 KiB
+ *            of stack, plus what the event callback uses.
+ * Memory     The host frees handles, and nothing else. Arguments are copied. Texts stay valid and unchanged until
+ *            their handle is freed, unless the comment says otherwise; texts that need no handle are valid forever.
+ * Text       NUL-terminated UTF-8, in both directions; "" rather than NULL; never contains a password.
  * Signals    No handler and no mask is changed, and no write raises SIGPIPE; a signal that interrupts a system call
- *            does no harm. No function may be called in a signal handler: set a flag there, which the event
- *            callback returns.
- * Cancelling Interrupts a pause and a request at once, a name lookup within a second; only the establishing of a TCP
- *            connection takes until the connect timeout. A request that starts an operation still gets up to
+ *            does no harm. No function may be called in a signal handler: set a flag there, and let the event
+ *            callback return it.
+ * Cancelling Interrupts a pause and a request at once, a name lookup within a second; only connecting over TCP
+ *            can't be interrupted before the connect timeout. A request that starts an operation still gets up to
  *            8 s for its reply, and Barman up to 8 s to report that the restore has ended.
- * fork       A handle must not be used in a child that was forked after it was made. A child that calls no exec and
- *            outlives a killed run keeps the state file of that run locked: the next run waits for it.
+ * fork       A handle must not be used in a child that was forked after it was made. If a child outlives a killed
+ *            run without calling exec, it keeps the state file of that run locked, and the next run waits for it.
  * Process    Nothing is written to stdout or stderr. Locale, environment, working directory, umask and limits
  *            are not changed; SSL_CERT_FILE and SSL_CERT_DIR are read for https. Only the state file is written.
  *            Descriptors are close-on-exec, and closed when the command ends. errno is not preserved.
- * Panics     A bug in the library is caught: the function returns BARMAN_RECOVER_PANIC (or what a getter returns
- *            for nothing), and barman_recover_error_message says where. Of the handle, only the getters,
- *            barman_recover_again, barman_recover_cancel and barman_recover_free are of use from then on.
+ * Panics     A bug in the library is caught: the function returns BARMAN_RECOVER_PANIC (a getter returns 0, -1
+ *            or ""), and barman_recover_error_message says where. After that, only the getters,
+ *            barman_recover_again, barman_recover_cancel and barman_recover_free can be used with the handle.
  * ABI        Within a SONAME no function and no number is changed or removed, and no struct is passed, so that a
- *            program that was built with an older header goes on working. Functions, options, codes, states,
- *            levels and kinds may be added: expect unknown ones. Before 1.0 each minor version has a SONAME
- *            of its own (libbarman_recover.so.0.1).
+ *            program that was built with an older header keeps working. Functions, options, codes, states,
+ *            levels and kinds may be added: expect unknown ones. Before 1.0 each minor version has its own
+ *            SONAME (libbarman_recover.so.0.1).
  *
  * Generated from src/ffi of barman-recover; do not edit.
  */
