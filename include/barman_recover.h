@@ -184,7 +184,7 @@ typedef enum {
    */
   BARMAN_RECOVER_EVENT_TICK = 3,
   /**
-   * What has arrived in the data directory, where it can be seen; about once a second, more often at first. level
+   * What has arrived in the data directory, if it can be seen; about once a second, more often at first. level
    * is the share of the backup in percent, -1 while its size is not known, at most 99 until the data is
    * complete, and 100 in the last one of a successful recovery; message has the figures for people, and
    * barman_recover_bytes and barman_recover_total_bytes return them.
@@ -470,7 +470,7 @@ int32_t barman_recover_check(barman_recover *handle);
  * Checks whether the data directory holds a complete restore, without API and state file. Its one option is
  * "data-directory". Takes about a second at most.
  *
- * Returns 0 when it does, 1 when not, or another code; barman_recover_verified_state says what is there.
+ * Returns 0 when it does, 1 when it does not, or another code; barman_recover_verified_state says what is there.
  */
 int32_t barman_recover_verify(barman_recover *handle);
 

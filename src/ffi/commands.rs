@@ -59,7 +59,7 @@ pub extern "C" fn barman_recover_check(handle: *mut Handle) -> i32 {
 /// Checks whether the data directory holds a complete restore, without API and state file. Its one option is
 /// "data-directory". Takes about a second at most.
 ///
-/// Returns 0 when it does, 1 when not, or another code; barman_recover_verified_state says what is there.
+/// Returns 0 when it does, 1 when it does not, or another code; barman_recover_verified_state says what is there.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_verify(handle: *mut Handle) -> i32 {
     command(handle, |config, cancel, _| match verify(config) {

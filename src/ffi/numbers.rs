@@ -114,7 +114,7 @@ pub enum barman_recover_event {
     BARMAN_RECOVER_EVENT_STATE = 2,
     /// About a second has passed (none come while a TCP connection is being established): level is 0, message "".
     BARMAN_RECOVER_EVENT_TICK = 3,
-    /// What has arrived in the data directory, where it can be seen; about once a second, more often at first. level
+    /// What has arrived in the data directory, if it can be seen; about once a second, more often at first. level
     /// is the share of the backup in percent, -1 while its size is not known, at most 99 until the data is
     /// complete, and 100 in the last one of a successful recovery; message has the figures for people, and
     /// barman_recover_bytes and barman_recover_total_bytes return them.
