@@ -16,7 +16,7 @@ static void on_signal(int number)
     interrupted = 1; /* no function of the library may be called here */
 }
 
-/* Comes about once a second at least, so Ctrl-C is noticed soon. Not 0 cancels the run. */
+/* Called at least about once a second, so Ctrl-C is noticed soon. Any result other than 0 cancels the run. */
 static int32_t on_event(int32_t kind, int32_t level, const char *message, void *user_data)
 {
     const barman_recover *recovery = user_data;

@@ -14,7 +14,7 @@
 
 class Recovery {
 public:
-    // Returns whether to go on. What it throws ends the run, and comes out of run().
+    // Returns whether to go on. An exception in it ends the run, and is rethrown by run().
     using OnEvent = std::function<bool(int32_t kind, int32_t level, const char *message)>;
 
     // For example set(barman_recover_set_loop_wait, 5).

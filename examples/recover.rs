@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         }
     };
 
-    // Clones of a `Cancel` belong together: any of them ends the run, from any thread.
+    // Clones of a `Cancel` share one state: any of them ends the run, from any thread.
     let cancel = Cancel::new();
     let enter = cancel.clone();
     thread::spawn(move || {
