@@ -1,4 +1,4 @@
-//! Restores a [Barman] backup onto a PostgreSQL node through [pg-backup-api], the REST server beside Barman:
+//! Restores a [Barman] backup onto a PostgreSQL node through [pg-backup-api], the REST server for Barman:
 //! asks it to start `barman recover` towards this node, follows the operation to its end, and reports how it
 //! ended. It is the library behind Patroni's hook `patroni_barman`, and has a C ABI (`barman_recover.h`).
 //!

@@ -150,7 +150,7 @@ pub struct OptionSpec {
     pub required: bool,
     /// The option that makes it not required.
     pub unless: Option<Opt>,
-    /// Where it stands in help texts.
+    /// Its group in help texts.
     pub group: Group,
     /// The commands that it belongs to.
     pub commands: &'static [Command],

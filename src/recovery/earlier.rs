@@ -1,5 +1,5 @@
-//! What an earlier run left when it was killed or gave up: its operation is waited for while its data can still be
-//! used, and ended otherwise.
+//! Takes care of what an earlier run left when it was killed or gave up: waits for its operation while its data can
+//! still be used, and ends it otherwise.
 
 use crate::config::Restore;
 use crate::outcome::{Code, OperationState};

@@ -8,7 +8,7 @@ pub(super) enum Evidence {
     /// A complete restore of the backup asked for.
     Complete(Mark),
     /// The same, but `.barman-recover.info` is older than this restore, so it does not show whether this restore is
-    /// complete: every restore starts by replacing `postgresql.auto.conf`. (Emptying a directory may leave hidden
+    /// complete: every restore brings a new `postgresql.auto.conf` early on. (Emptying a directory may leave hidden
     /// files behind.)
     OldMark(Mark),
     /// A complete restore of something else, described in words.

@@ -37,7 +37,7 @@ pub(crate) fn follow_started(
         }
     };
     let ended = follow_candidates(run, watch, baseline.0.as_ref(), doubt.last_look)?;
-    // What has ended is not a candidate after another create.
+    // Operations that have ended are not candidates after another create.
     baseline.add(ended.iter().map(|ended| ended.id.clone()));
     Ok(Operations { origin: Origin::InDoubt { timed_out: doubt.timed_out }, ended })
 }

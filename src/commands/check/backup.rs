@@ -20,7 +20,7 @@ const NEWEST: &str = "newest backup";
 const SPACE: &str = "free space";
 const TABLESPACES: &str = "tablespaces";
 
-/// The subject of these findings.
+/// What this file checks.
 pub(super) const ALL: &[&str] = &[BACKUP, NEWEST, SPACE, TABLESPACES];
 
 /// Most sites take a backup every day or every week.

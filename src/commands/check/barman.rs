@@ -16,7 +16,7 @@ const ARCHIVING: &str = "archiving";
 const WAL: &str = "last WAL";
 const CLUSTER: &str = "cluster";
 
-/// The subject of these findings.
+/// What this file checks.
 pub(super) const ALL: &[&str] = &[VERSION, CONFIGURATION, ARCHIVING, WAL, CLUSTER];
 
 /// A server that has archived nothing for a day is idle, or its archiving is broken.
