@@ -134,7 +134,9 @@ fn interrupted(run: &mut Run, restore: &Restore, interrupt: Interrupt) -> Proble
 /// Closes the state file if nothing that was started can still write; otherwise leaves it to the next run.
 fn close_journal(run: &mut Run, code: Code) {
     if run.locked && run.settled {
-        let failed = run.arrived && code != Code::RecoveryDone;
+        // One that is done is no failure where PostgreSQL was started on it meanwhile.
+        let is_done = code == Code::RecoveryDone || (code == Code::Busy && run.state == OperationState::Done);
+        let failed = run.arrived && !is_done;
         close_state_file(run.world, run.operation_id.as_deref(), run.state, failed);
     } else if let Some(journal) = run.world.journal() {
         journal.leave();
@@ -144,14 +146,15 @@ fn close_journal(run: &mut Run, code: Code) {
 /// Removes the state file; a run that waits for its lock learns how the operation ended. If a restore has `failed`
 /// and its remains are in the data directory, the file stays, to warn whoever is about to start PostgreSQL.
 pub(crate) fn close_state_file(world: &mut dyn World, id: Option<&str>, state: OperationState, failed: bool) {
+    let remains = failed && world.look().content == Content::Something;
     let last = match state {
+        _ if remains => Ended::Failed, // whatever the API says: the next run is to start its own
         OperationState::Done => Ended::Done,
         OperationState::Failed => Ended::Failed,
         _ => Ended::NothingStarted,
     };
     let operation = id.map(|id| Line::Operation(id.into()));
     let lines: Vec<Line> = operation.into_iter().chain([Line::Ended(last)]).collect();
-    let remains = failed && world.look().content == Content::Something;
     let Some(journal) = world.journal() else { return };
     let path = journal.path();
     if remains && journal.append(&lines).is_ok() {

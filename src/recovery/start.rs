@@ -112,6 +112,11 @@ pub(crate) fn foreign(
         ("data directory", theirs.data_directory.as_str(), restore.data_directory.as_str())
     } else if let Some((ours, theirs)) = ids.filter(|(ours, theirs)| ours != theirs) {
         ("operation", theirs.as_str(), ours.as_str())
+    } else if let (Some(ours), None, Some(known)) =
+        (&restore.operation_id, &record.operation_id, &theirs.known)
+        && known.contains(ours)
+    {
+        ("operation", "one that is newer", ours.as_str()) // it was there before that run's create
     } else {
         return None;
     };

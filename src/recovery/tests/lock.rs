@@ -158,9 +158,10 @@ fn following_an_operation_keeps_to_the_state_file() {
         row(name).with(move |sim| {
             sim.set(Opt::OperationId, FIRST);
             let plan = sim.state.plan.clone();
+            let run = Line::Run(sim.run_line()); // before its create
             sim.state.start(FIRST, Some((0, usize::MAX)), 0, plan);
             sim.until(secs(40));
-            sim.left(&lines);
+            sim.left(&std::iter::once(run).chain(lines.clone()).collect::<Vec<_>>());
         })
     };
     table([

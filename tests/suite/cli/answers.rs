@@ -200,6 +200,16 @@ fn the_script_before_patronis_start_waits_for_a_restore() {
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
     drop(api);
     let api = Api::start(model(), Script::new());
+    let (state, kept) = (node.state(), node.path("kept"));
+    fs::rename(&node.data, &kept).unwrap();
+    fs::create_dir(&node.data).unwrap();
+    fs::write(format!("{}/backup_label", node.data), "of another tool").unwrap();
+    assert_eq!(wait(&node, &api), (Some(0), 1), "what another tool has restored since is left alone");
+    fs::remove_dir_all(&node.data).unwrap();
+    fs::rename(&kept, &node.data).unwrap();
+    fs::write(&node.state_file, format!("{state}{}\n", state.lines().next().unwrap())).unwrap();
+    assert!(wait(&node, &api).1 > 3, "the operation of an earlier run says nothing of a later one's");
+    fs::write(&node.state_file, state).unwrap();
     assert_eq!(
         wait(&node, &api),
         (Some(0), 0),
