@@ -12,7 +12,7 @@ use super::state::{Deed, Happening, ms, secs};
 use crate::config::options::Opt;
 use crate::outcome::Code::{Busy, RecoveryDone, RecoveryFailed, TimedOut};
 use crate::outcome::OperationState::NotCreated;
-use crate::world::journal::{Line, Run};
+use crate::world::journal::{Ended, Line, Run};
 
 /// Two runs on one node; the second one counts.
 fn two(sim: &mut Sim, first: Vec<Cut>, second_at: Duration, second: Vec<Cut>) -> Ran {
@@ -177,6 +177,18 @@ fn following_an_operation_keeps_to_the_state_file() {
             .holds("it stays", |sim, _| sim.state.record(0).is_some()),
     ]);
     table([
+        row("an operation from before its create is not its own")
+            .with(|sim| {
+                sim.set(Opt::OperationId, FIRST);
+                let plan = sim.state.plan.clone();
+                sim.state.start(FIRST, None, 0, plan);
+                sim.left(&[Line::Run(sim.run_line())]);
+            })
+            .code(Busy)
+            .creates(0)
+            .lawless() // nothing shows that the earlier run has started nothing
+            .says("one that is newer")
+            .holds("it stays", |sim, _| sim.state.record(0).is_some_and(|record| record.ended.is_none())),
         row("a wrong ID does not make an earlier run forgotten")
             .with(|sim| {
                 sim.left(&[]);
@@ -193,6 +205,31 @@ fn following_an_operation_keeps_to_the_state_file() {
                 sim.deadline = Some(secs(33));
             })
             .holds("noted", |sim, _| sim.state.record(0).is_none_or(|record| record.removed)),
+    ]);
+}
+
+#[test]
+fn a_restore_that_failed_leaves_a_state_file_with_its_remains() {
+    let says_failed =
+        |sim: &Sim, _: &Ran| sim.state.record(0).is_some_and(|record| record.ended == Some(Ended::Failed));
+    table([
+        row("whose remains are here")
+            .with(|sim| sim.state.plan.fate = Fate::Fails(Stage::Copied))
+            .code(RecoveryFailed)
+            .holds("says so", says_failed),
+        row("which the next run ignores, whatever API it was")
+            .with(|sim| {
+                let mut run = sim.run_line();
+                run.api_url = "https://other/".into();
+                sim.state.leave_file(
+                    0,
+                    bytes(&[Line::Run(run), Line::Operation(FIRST.into()), Line::Ended(Ended::Failed)]),
+                );
+            })
+            .code(RecoveryDone)
+            .creates(1)
+            .silent("WARNING")
+            .holds("no state file", |sim, _| sim.state.record(0).is_none()),
     ]);
 }
 
