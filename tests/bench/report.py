@@ -145,9 +145,9 @@ def many_part(many, duration):
              "per request.", ""]
     for scheme, runs in many.items():
         lines += [*many_table(scheme, runs), ""]
-    return lines + [verdict("at most two files (state file, socket) per recovery, and one thread, beside it a second "
-                            "only while it asks for the backup's size",
-                            all(of["threads"] <= 2 * of["count"] and of["fds"] <= 2 * of["count"] + 10
+    return lines + [verdict("at most three files (state file, socket, the directory that is being counted) and one thread per "
+                            "recovery; a second thread, with a socket, only while it asks for the backup's size",
+                            all(of["threads"] <= 2 * of["count"] and of["fds"] <= 2 * of["count"] + of["threads"] + 10
                                 for runs in many.values() for of in runs))]
 
 
