@@ -25,8 +25,9 @@ note() { printf '    %s\n' "$*"; }
 
 build() {
     local release=$STACK_REPO/target/release
-    STANDIN=$release/standin_api
     PROGRAM=${PATRONI_BARMAN:-$release/patroni_barman}
+    if [[ -n ${PATRONI_BARMAN-} && -n ${STANDIN-} ]]; then return; fi
+    STANDIN=$release/standin_api
     cargo build --quiet --release --bins -p barman-recover -p barman-recover-standin
 }
 
