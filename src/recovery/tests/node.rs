@@ -381,7 +381,10 @@ impl State {
 
     fn clear(&mut self, node: usize, kept: &[Part]) {
         let Some(number) = self.nodes[node].tree else { return };
-        self.disturb(number);
+        // A restore of which nothing has arrived loses nothing; PG_VERSION is among the first files.
+        if self.trees[number].is_filled() {
+            self.disturb(number);
+        }
         let tree = &mut self.trees[number];
         for (part, written) in tree.parts.iter_mut().enumerate() {
             if !kept.iter().any(|kept| *kept as usize == part) {

@@ -18,10 +18,11 @@ use crate::outcome::Code;
 const SCHEDULES: u64 = 3_000;
 const DEEP: u64 = 100_000;
 /// Schedules that once found something.
-const SEEDS: [u64; 8] = [
+const SEEDS: [u64; 9] = [
     0,
     1,
     108_615_428_045_132,
+    110_462_263_898_183,
     111_673_444_714_667,
     114_654_151_970_906,
     47_871_705_501_678,
