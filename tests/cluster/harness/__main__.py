@@ -14,7 +14,7 @@ from stack import Node, Stack
 from timeline import Timeline
 
 TRIES = 10.0  # seconds for which an event is tried that has nothing to happen to
-SETTLE = 240.0  # seconds after the schedule for all nodes to stream
+SETTLE = 240.0  # seconds after the schedule for all nodes to stream, and a tenth of its length, for the WAL since the backup
 # Lines of a node's log without news, and all that do not begin with a time.
 NOISE = re.compile(
     r"(?!\d{4}-)|.* INFO: (no action|Lock owner|.* in progress$|.* consider doing reinit|Using default|.*pool_size)"
@@ -92,7 +92,7 @@ class Run:
             or any(map(spoiled, self.stack.nodes.values()))
             or not self._quiet()
         ):
-            if time.time() - began > SETTLE:
+            if time.time() - began > SETTLE + self.seconds / 10:
                 self._broken(f"not streaming: {', '.join(sorted(missing)) or 'restores go on'}")
                 return
             self._tick()
