@@ -15,9 +15,11 @@ use crate::world::snapshot::Usage;
 const LONGEST: Duration = Duration::from_millis(20);
 /// Entries counted per millisecond: with four looks a second, each look counts all of a new cluster, which has about
 /// a thousand.
-const ENTRIES_PER_MILLISECOND: usize = 6;
+const ENTRIES_PER_MILLISECOND: usize = 4;
 /// Entries counted when a look comes late, or when in a hurry.
 const MOST: usize = 20_000;
+/// Entries that the first pass counts in a hurry: a directory that holds more at the start is not a new one.
+const FIRST: usize = 50_000;
 /// Entries counted at least, however soon a look follows the previous one.
 const LEAST: usize = 200;
 /// Number of directories that are checked at every look.
@@ -44,6 +46,8 @@ pub(crate) struct DiskUsage {
     passes: u32,
     /// Passes up to this one are hurried, like the first.
     hurry_until: u32,
+    /// How many entries may still be counted in a hurry.
+    hurried: usize,
 }
 
 /// Directories to read, and the one being read.
@@ -95,6 +99,7 @@ impl DiskUsage {
             changes: 0,
             passes: 0,
             hurry_until: 1,
+            hurried: FIRST,
         }
     }
 
@@ -104,7 +109,8 @@ impl DiskUsage {
         let since = now - std::mem::replace(&mut self.looked, now);
         let entries = usize::try_from(since.as_millis()).unwrap_or(usize::MAX);
         self.watch(now + LONGEST / 2);
-        let entries = if self.passes < self.hurry_until {
+        let entries = if self.passes < self.hurry_until && self.hurried > 0 {
+            self.hurried = self.hurried.saturating_sub(MOST);
             MOST
         } else {
             entries.saturating_mul(ENTRIES_PER_MILLISECOND)
@@ -115,7 +121,7 @@ impl DiskUsage {
 
     /// Counts faster until it has gone through everything once more: for the figures at the end.
     pub(crate) fn hurry(&mut self) {
-        self.hurry_until = self.passes + 2; // the current pass began earlier
+        (self.hurry_until, self.hurried) = (self.passes + 2, usize::MAX); // the current pass began earlier
     }
 
     fn usage(&self) -> Usage {
