@@ -12,6 +12,7 @@ use crate::event::{Event, Level};
 use crate::outcome::{Busy, Code, OperationState, Outcome, Problem};
 use crate::recovery::close_state_file;
 use crate::recovery::follow::follow;
+use crate::recovery::problems::unreadable;
 use crate::recovery::run::{End, Run};
 use crate::recovery::watch::Watch;
 use crate::text::seconds;
@@ -150,11 +151,7 @@ fn lock(world: &mut dyn World, restore: &Restore) -> Result<Option<Record>, End>
     match lock {
         Lock::Ours { left_over, garbage } => {
             if let Some(why) = garbage {
-                log(
-                    world,
-                    Level::Warning,
-                    &format!("the state file {path} is unreadable ({why}): ignoring it"),
-                );
+                log(world, Level::Warning, &unreadable(&path, &why));
             }
             Ok(left_over)
         }

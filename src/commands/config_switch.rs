@@ -18,6 +18,7 @@ use crate::recovery::create::{Attempts, Created, Failure, create};
 use crate::recovery::ended_line;
 use crate::recovery::follow::{Ended, Fate};
 use crate::recovery::in_doubt::follow_started;
+use crate::recovery::problems::own_output;
 use crate::recovery::run::{End, Run};
 use crate::recovery::start::{Baseline, api_is_up};
 use crate::recovery::watch::Watch;
@@ -107,10 +108,7 @@ fn judge(run: &mut Run, ended: &[Ended]) -> Result<(), End> {
     Err(End::with(
         Code::RecoveryFailed,
         "Config switch operation failed.",
-        format!(
-            "the API gives no reason; Barman's own output is in <barman_home>/{server}/output/{}.json on the Barman host",
-            ids.join(".json and ")
-        ),
+        format!("the API gives no reason; {}", own_output(None, server, &ids.join(".json and "))),
     ))
 }
 

@@ -18,6 +18,16 @@ pub(crate) fn refusal_hint(why: &str) -> String {
     hint.into()
 }
 
+/// What to do about a status of the API that is not OK; empty if nothing better than [`API_HINT`] is known.
+pub(crate) fn status_hint(status: u16) -> String {
+    if matches!(status, 401 | 403) { refusal_hint(&format!("HTTP {status}")) } else { String::new() }
+}
+
+/// The warning about a state file that can't be read.
+pub(crate) fn unreadable(path: &str, why: &str) -> String {
+    format!("the state file {path} is unreadable ({why}): ignoring it")
+}
+
 /// Where Barman says more than the API does. If its home directory is unknown, it is named as in the documentation.
 pub(crate) fn own_output(home: Option<&str>, server: &str, operations: &str) -> String {
     let home = home.unwrap_or("<barman_home>");

@@ -10,7 +10,7 @@ use crate::outcome::{Busy, Code, OperationState, Problem};
 use crate::world::journal::{Ended, Line, Lock, Record, Run as RunLine};
 use crate::world::snapshot::{Content, Snapshot};
 
-use super::problems::{API_HINT, refusal_hint};
+use super::problems::{API_HINT, status_hint, unreadable};
 use super::quiet::QUIET;
 use super::run::{End, Run};
 use super::waits::{Every, Missed};
@@ -44,7 +44,7 @@ pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, E
                 run.locked = true;
                 run.set_operation(None, OperationState::NotCreated);
                 if let Some(why) = garbage {
-                    run.warn(format!("the state file {path} is unreadable ({why}): ignoring it"));
+                    run.warn(unreadable(&path, &why));
                 }
                 let Some(record) = left_over else { return Ok(None) };
                 run.arrived = record.is_about(run.world.look().identity);
@@ -162,12 +162,7 @@ pub(crate) fn api_is_up(run: &mut Run) -> Result<(), End> {
 /// A reply that is not OK.
 fn not_ok(run: &Run, reply: &Reply, again: bool, why: &str) -> Missed {
     let why = format!("{}: {why}", run.connection.api_url.join(&["status"]));
-    let hint = if matches!(reply.status, 401 | 403) {
-        refusal_hint(&format!("HTTP {}", reply.status))
-    } else {
-        String::new()
-    };
-    Missed { why, hint, permanent: !again, retry_after: reply.retry_after }
+    Missed { why, hint: status_hint(reply.status), permanent: !again, retry_after: reply.retry_after }
 }
 
 /// The operations that existed before the create; `None` if they could not be listed.

@@ -5,7 +5,7 @@ use super::{backup, barman};
 use crate::api::diagnose::{Diagnosis, Unknown};
 use crate::api::{Reply, Request, TransportError};
 use crate::config::{Connection, Restore};
-use crate::recovery::problems::{API_HINT, refusal_hint};
+use crate::recovery::problems::{API_HINT, refusal_hint, status_hint};
 use crate::text::seconds;
 use crate::world::World;
 use crate::world::host::Host;
@@ -83,11 +83,9 @@ fn of_none(none: TransportError) -> Fault {
 }
 
 fn status(connection: &Connection, reply: &Reply) -> Result<(), Fault> {
-    reply.api_ok().map_err(|(_, why)| {
-        let is_refused = matches!(reply.status, 401 | 403);
-        let hint = if is_refused { refusal_hint(&format!("HTTP {}", reply.status)) } else { String::new() };
-        (format!("{}/status: {why}", connection.api_url), hint)
-    })
+    reply
+        .api_ok()
+        .map_err(|(_, why)| (format!("{}/status: {why}", connection.api_url), status_hint(reply.status)))
 }
 
 /// How many operations the server has had.
