@@ -43,7 +43,8 @@ pub(crate) fn follow_started(
 }
 
 /// Checks the list until `last_look`, and follows every operation that was not `known` before the create. Finishes
-/// early if the data directory shows that a restore of ours was among those that have ended.
+/// early if the data directory holds a complete restore that is newer than the create. Anything less proves nothing:
+/// it may come from a still older restore, while the create is yet to be processed.
 pub(crate) fn follow_candidates(
     run: &mut Run,
     watch: &mut Watch,
@@ -67,8 +68,7 @@ pub(crate) fn follow_candidates(
         let any = !followed.is_empty();
         ended.extend(followed);
         watch.look(run)?;
-        // A restore that wrote here was ours, and it has ended.
-        let restored = !ended.is_empty() && (watch.has_news() || run.receivers_seen);
+        let restored = !ended.is_empty() && watch.is_complete(run);
         if looked >= last_look || (restored && !any) || watch.is_long_complete(run) {
             return Ok(ended);
         }

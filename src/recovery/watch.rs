@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::outcome::Code;
 use crate::text::seconds;
 use crate::world::journal::Line;
-use crate::world::snapshot::{Content, Identity, Snapshot, Stamps};
+use crate::world::snapshot::{Content, Identity, Snapshot};
 
 use super::evidence::{Evidence, evidence};
 use super::fitness::warn_of_size;
@@ -146,12 +146,6 @@ impl<'a> Watch<'a> {
 
     pub(super) fn evidence(&self, run: &Run, restore: &Restore) -> Evidence {
         evidence(&self.before, &self.last, self.doomed(), &run.connection.barman_server, &restore.backup_id)
-    }
-
-    /// Whether there are files that were not there before; `postgresql.auto.conf` alone proves nothing.
-    pub(super) fn has_news(&self) -> bool {
-        let stamps = |look: &Snapshot| Stamps { auto_conf: None, ..look.stamps };
-        self.last.content == Content::Something && stamps(&self.last) != stamps(&self.before)
     }
 
     /// Whether the mark has been here, and nothing has changed, for so long that no answer from the API is needed.
