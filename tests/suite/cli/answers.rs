@@ -166,7 +166,11 @@ fn the_script_before_patronis_start_waits_for_a_restore() {
     let wait = |node: &Node, api: &Api| {
         let mut command = Command::new("sh");
         command.args([&script, &node.data, PROGRAM, "--api-url", &api.url(), "--max-outage=5", "recover"]);
-        let status = command.args(["--barman-server=main", "--loop-wait=1"]).status().unwrap();
+        command.args(["--barman-server=main", "--loop-wait=1"]);
+        if node.state_file != format!("{}.barman-recover.json", node.data) {
+            command.args(["--state-file", &node.state_file]);
+        }
+        let status = command.status().unwrap();
         (status.code(), fs::read_dir(&node.data).map_or(0, Iterator::count))
     };
     let (node, api) = (Node::new(), Api::start(model().fill().duration_ms(2_500), Script::new()));
@@ -177,14 +181,15 @@ fn the_script_before_patronis_start_waits_for_a_restore() {
     let (code, files) = wait(&node, &api);
     assert!(code == Some(0) && files > 3 && node.is_complete(), "the restore is complete: {code:?}, {files}");
 
-    let (node, api) = (
+    let (mut node, api) = (
         Node::new(),
         Api::start(
             model().fill().stop_behind(Part::Base).result(standin::Status::Failed).duration_ms(2_500),
             Script::new(),
         ),
     );
-    let first = node.start(&api, &[]);
+    node.state_file = node.path("elsewhere.json");
+    let first = node.start(&api, &["--state-file", &node.state_file]);
     first.wait_for("still in progress");
     first.kill();
     assert_eq!(wait(&node, &api), (Some(0), 0), "what a restore that failed has left is removed");
