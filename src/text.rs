@@ -36,6 +36,11 @@ pub(crate) fn first_few<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
+/// `1 rsync receiver`, `2 rsync receivers`
+pub(crate) fn receivers(count: usize) -> String {
+    format!("{count} rsync receiver{}", if count == 1 { "" } else { "s" })
+}
+
 /// `1.2 GB`: decimal units, as Barman and disk vendors use them.
 pub(crate) fn size(bytes: u64) -> String {
     let mut unit = 1;

@@ -15,7 +15,7 @@ use crate::recovery::follow::follow;
 use crate::recovery::problems::unreadable;
 use crate::recovery::run::{End, Run};
 use crate::recovery::watch::Watch;
-use crate::text::seconds;
+use crate::text::{self, seconds};
 use crate::world::here::{Here, from_here};
 use crate::world::host::Host;
 use crate::world::journal::{Lock, Record};
@@ -208,7 +208,7 @@ fn end_receivers(world: &mut dyn World, restore: &Restore) -> Result<bool, End> 
         let directory = &restore.data_directory;
         if receivers > 0 {
             if !any {
-                let text = format!("sent SIGTERM to {receivers} rsync receivers in {directory}");
+                let text = format!("sent SIGTERM to {} in {directory}", text::receivers(receivers));
                 log(world, Level::Info, &text);
             }
             (last, any) = (now, true);

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::cancel::Cancel;
 use crate::config::options::Command;
 use crate::config::{Config, ConfigError};
-use crate::text::{printable, utc};
+use crate::text::{self, printable, utc};
 use crate::world::World;
 use crate::world::fs::directory::stamp;
 use crate::world::here::{Here, from_here};
@@ -140,7 +140,7 @@ fn changes(now: &Snapshot) -> bool {
 fn judge(directory: String, now: &Snapshot) -> Verified {
     let (restore, receivers) = (complete(now), now.receivers);
     let (state, detail) = if receivers > 0 {
-        let detail = format!("{receivers} rsync receivers are writing into {directory}");
+        let detail = format!("a restore is writing into {directory} ({})", text::receivers(receivers));
         (RestoreState::BeingWritten, detail)
     } else if let Some(pid) = now.postmaster {
         (RestoreState::InUse, format!("PostgreSQL is running in {directory} (process {pid})"))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::api::{Request, Status};
 use crate::outcome::OperationState;
-use crate::text::printable;
+use crate::text::{self, printable};
 
 use super::run::{End, Run};
 use super::waits::{Every, ID_RESOLUTION, Missed, SHORTEST, poll_wait};
@@ -175,7 +175,7 @@ fn end_doomed(run: &mut Run, watch: &Watch, logged: &mut Every) {
     if let Some(why) = watch.doomed() {
         let receivers = run.world.end_receivers();
         if receivers > 0 && logged.is_due(run.now(), run.loop_wait) {
-            run.info(format!("ending the restore ({why}): sent SIGTERM to {receivers} rsync receivers"));
+            run.info(format!("ending the restore ({why}): sent SIGTERM to {}", text::receivers(receivers)));
         }
     }
 }

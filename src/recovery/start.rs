@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::api::{Reply, Request};
 use crate::config::{Connection, Restore};
 use crate::outcome::{Busy, Code, OperationState, Problem};
+use crate::text;
 use crate::world::journal::{Ended, Line, Lock, Record, Run as RunLine};
 use crate::world::snapshot::{Content, Snapshot};
 
@@ -214,13 +215,11 @@ pub(crate) fn nobody_writes_here(run: &mut Run, restore: &Restore) -> Result<Sna
         }
         let counts = snapshot.content == Content::Something;
         if receivers > 0 && logged.is_due(now, run.loop_wait) {
-            let what = if counts {
-                "waiting for them to end"
-            } else {
-                "ending them, because the directory was emptied"
-            };
+            let what =
+                if counts { "waiting for it to end" } else { "ending it, because the directory was emptied" };
             run.warn(format!(
-                "{receivers} rsync receivers of a restore that this run did not start are writing into {directory}: {what}"
+                "a restore that this run did not start is writing into {directory} ({}): {what}",
+                text::receivers(receivers)
             ));
         }
         if !counts {

@@ -9,6 +9,7 @@ use super::finding::{Finding, Report};
 use crate::config::{Connection, Restore};
 use crate::recovery::start::foreign;
 use crate::sys;
+use crate::text;
 use crate::world::World;
 use crate::world::fs::directory::parent;
 use crate::world::fs::inspect::{foreign_owner, nearest};
@@ -72,8 +73,7 @@ fn of_directory(directory: &str, look: &Snapshot, receivers: usize) -> Finding {
         return Finding::failed(DIRECTORY, detail, "stop it before a restore; Patroni does so by itself");
     }
     if receivers > 0 {
-        let detail =
-            format!("a restore is running: {receivers} rsync receivers are writing into {directory}");
+        let detail = format!("a restore is writing into {directory} ({})", text::receivers(receivers));
         let hint =
             "the next run waits for it to end; 'patroni_barman cancel' ends it when its own run is gone";
         return Finding::warning(DIRECTORY, detail, hint);
