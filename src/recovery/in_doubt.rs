@@ -42,9 +42,9 @@ pub(crate) fn follow_started(
     Ok(Operations { origin: Origin::InDoubt { timed_out: doubt.timed_out }, ended })
 }
 
-/// Checks the list until `last_look`, and follows every operation that was not `known` before the create. Finishes
-/// early if the data directory holds a complete restore that is newer than the create. Anything less proves nothing:
-/// it may come from a still older restore, while the create is yet to be processed.
+/// Checks the list until `last_look`, and follows every operation that was not `known` before the create. What is in
+/// the data directory is no reason to finish earlier: it may come from a still older restore, while the create is yet
+/// to be processed.
 pub(crate) fn follow_candidates(
     run: &mut Run,
     watch: &mut Watch,
@@ -65,17 +65,12 @@ pub(crate) fn follow_candidates(
         for Ended { id, fate } in &followed {
             run.info(format!("operation {id} has ended: {}", fate.name()));
         }
-        let any = !followed.is_empty();
         ended.extend(followed);
-        watch.look(run)?;
-        let restored = !ended.is_empty() && watch.is_complete(run);
-        if looked >= last_look || (restored && !any) || watch.is_long_complete(run) {
+        if looked >= last_look {
             return Ok(ended);
         }
-        if !any {
-            let left = last_look.saturating_sub(run.now());
-            watch.wait(run, LOOK_AGAIN.min(left))?;
-        }
+        let left = last_look.saturating_sub(run.now());
+        watch.wait(run, LOOK_AGAIN.min(left))?;
     }
 }
 

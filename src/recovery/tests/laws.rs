@@ -128,11 +128,16 @@ impl State {
             let complete = self.tree(node).and_then(|tree| tree.complete());
             let complete = complete.is_some_and(|backup| self.runs[run].wants(backup));
             let what = self.tree(node).map_or("no directory".into(), super::node::Tree::describe);
-            // Without a state file nothing shows an earlier restore that is between two of its copies.
-            let strange = !self.remembers(run)
-                && self.restores.iter().any(|restore| {
-                    restore.tree == self.nodes[node].tree && restore.asked_by != Some((node, run))
-                });
+            // Without a state file nothing shows an earlier restore that is between two of its copies, nor without
+            // `/proc` the second restore of an ID that the API gave twice.
+            let (remembers, blind) = (self.remembers(run), self.nodes[node].no_proc);
+            let strange = self.restores.iter().any(|restore| {
+                let unknown = match restore.asked_by {
+                    None => blind || !remembers,
+                    by => by != Some((node, run)) && !remembers,
+                };
+                unknown && restore.tree == self.nodes[node].tree
+            });
             ensure(
                 complete || elsewhere || strange,
                 &format!("law 2: done, and the data is not there: {what}"),

@@ -18,7 +18,7 @@ use crate::outcome::Code;
 const SCHEDULES: u64 = 3_000;
 const DEEP: u64 = 100_000;
 /// Schedules that once found something.
-const SEEDS: [u64; 10] = [
+const SEEDS: [u64; 12] = [
     0,
     1,
     108_615_428_045_132,
@@ -28,6 +28,8 @@ const SEEDS: [u64; 10] = [
     47_871_705_501_678,
     52_639_119_241_783,
     62_423_054_773_629,
+    900_005_060_061,
+    900_006_005_783,
     u64::MAX,
 ];
 const STAGES: [Stage; 8] = [
