@@ -56,7 +56,7 @@ fn ask(
         Ok(count) => report.add(Finding::ok(SERVER, format!("{server} exists, {count} operations so far"))),
         Err((why, hint)) => {
             report.add(Finding::failed(SERVER, format!("{server}: {why}"), hint));
-            return Err("the API does not know the server");
+            return Err("the operations of the server could not be listed");
         }
     }
     if restore.operation_id.is_some() {
