@@ -1,6 +1,6 @@
 //! Which servers TLS trusts: rustls' own verifier decides, using the system's certificates and `--ca-file`.
 
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, Sign
 
 pub(super) const NO_ROOTS: &str = "no certificates to trust were found";
 
-/// The system's certificates, while a verification in this process uses them: a thousand runs that begin together would
-/// read them a thousand times, at half a megabyte each.
+/// The system's certificates, while a run in this process holds them: a thousand runs side by side would read them a
+/// thousand times, and glibc keeps up to a quarter of a megabyte of what a thread has freed for that thread.
 static SYSTEM: Mutex<Weak<RootCertStore>> = Mutex::new(Weak::new());
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 const LONGEST_WAIT: u32 = 200; // times that
@@ -53,22 +53,29 @@ fn shared() -> Option<MutexGuard<'static, Weak<RootCertStore>>> {
 /// rustls' verifier, with one exception: a certificate that is itself trusted may be marked as a CA. A plain `openssl
 /// req -x509` makes such certificates, and OpenSSL accepts them, because the trust is explicit.
 ///
-/// The system's certificates are read for each verification and not kept: with session resumption there is only one
-/// per run.
+/// The system's certificates are read at the first verification, if no other run holds them.
 #[derive(Debug)]
 pub(super) struct Verifier {
     provider: Arc<CryptoProvider>,
     ca: Vec<CertificateDer<'static>>,
+    system: OnceLock<Arc<RootCertStore>>,
 }
 
 impl Verifier {
     pub(super) fn new(ca: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Verifier {
-        Verifier { provider, ca }
+        Verifier { provider, ca, system: OnceLock::new() }
+    }
+
+    fn system(&self) -> Result<Arc<RootCertStore>, String> {
+        match self.system.get() {
+            Some(roots) => Ok(roots.clone()),
+            None => system().map(|roots| self.system.get_or_init(|| roots).clone()),
+        }
     }
 
     /// What is trusted: the system's certificates, and `--ca-file`.
     fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
-        let mut roots = match system() {
+        let mut roots = match self.system() {
             Ok(roots) if self.ca.is_empty() => return Ok(roots),
             Ok(roots) => RootCertStore::clone(&roots),
             Err(why) if self.ca.is_empty() => return Err(Error::General(format!("{NO_ROOTS}{why}"))),
@@ -135,5 +142,20 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::crypto::ring;
+
+    use super::*;
+
+    #[test]
+    fn runs_side_by_side_share_the_systems_certificates() {
+        let verifier = || Verifier::new(Vec::new(), Arc::new(ring::default_provider()));
+        let (one, other) = (verifier(), verifier());
+        let held = |verifier: &Verifier| verifier.system().map(|roots| Arc::as_ptr(&roots));
+        assert_eq!(held(&one), held(&other));
     }
 }
