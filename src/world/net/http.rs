@@ -20,7 +20,7 @@ use crate::config::url::Url;
 use crate::world::host::Host;
 use crate::world::net::failure::{Failure, INTERRUPTED, io_text};
 use crate::world::net::resolver::{HostResolver, ResolverCache};
-use crate::world::net::socket::{BUFFER, SocketConnector, TlsConnector};
+use crate::world::net::socket::{SocketConnector, TlsConnector};
 use crate::world::net::tls::Tls;
 
 /// How to reach servers: everything that all requests share.
@@ -121,8 +121,6 @@ impl Http {
             .max_idle_connections(0)
             .user_agent(concat!("barman-recover/", env!("CARGO_PKG_VERSION")))
             .accept("application/json")
-            .input_buffer_size(BUFFER)
-            .output_buffer_size(BUFFER)
             .timeout_resolve(Some(connect))
             .timeout_connect(Some(connect))
             .timeout_global(Some(timeout))

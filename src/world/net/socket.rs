@@ -18,7 +18,9 @@ use crate::world::host::Host;
 use crate::world::net::tls::{SPEAKS_TLS, Tls};
 
 /// Large enough for any request head (URL, credentials); replies of any size pass through.
-pub(super) const BUFFER: usize = 16 << 10;
+const BUFFER: usize = 16 << 10;
+/// Enough for the socket of a TLS connection: rustls reads no more than this at once.
+const BELOW_TLS: usize = 4 << 10;
 
 #[derive(Debug)]
 pub(super) struct SocketConnector {
@@ -38,7 +40,8 @@ impl<In: Wire> Connector<In> for SocketConnector {
         let stream = Arc::new(dial(&details.addrs, *details.timeout.after, &self.host)?);
         stream.set_nodelay(true)?;
         self.host.watch(&stream).map_err(|_| Error::Timeout(details.timeout.reason))?;
-        let buffers = LazyBuffers::new(BUFFER, BUFFER);
+        let size = if details.needs_tls() { BELOW_TLS } else { BUFFER };
+        let buffers = LazyBuffers::new(size, size);
         let (host, end, is_first) = (self.host.clone(), self.end, !details.needs_tls());
         Ok(Some(Either::B(Socket { stream, buffers, host, end, is_first })))
     }
