@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -13,6 +14,9 @@ use rustls::{ClientConfig, Error, InconsistentKeys};
 use crate::config::options::Opt;
 use crate::config::{ConfigError, TlsFiles};
 use crate::world::net::trust::Verifier;
+
+/// Enough for two servers, the API and where it may redirect to; rustls' default reserves room for 32 of them.
+const SESSIONS: usize = 16;
 
 /// The certificates and the key that the options name.
 #[derive(Debug)]
@@ -58,10 +62,11 @@ impl Tls {
             .with_safe_default_protocol_versions()?
             .dangerous() // rustls' own verifier with one exception
             .with_custom_certificate_verifier(verifier);
-        let config = match &self.client {
+        let mut config = match &self.client {
             Some((chain, key)) => builder.with_client_auth_cert(chain.clone(), key.clone_key())?,
             None => builder.with_no_client_auth(),
         };
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
         Ok(self.config.get_or_init(|| Arc::new(config)).clone())
     }
 }
