@@ -168,7 +168,8 @@ impl<'a> Watch<'a> {
         let gone = match (&self.identity, &now.identity) {
             (Some(then), Some(now)) => !then.became(now),
             (Some(_), None) => now.content != Content::Unseen,
-            (None, _) => false,
+            // Removed before a look saw anything in it.
+            (None, _) => now.content == Content::Missing && now.receivers > 0,
         };
         if gone {
             if self.doomed.is_none() {

@@ -18,7 +18,7 @@ use crate::outcome::Code;
 const SCHEDULES: u64 = 3_000;
 const DEEP: u64 = 100_000;
 /// Schedules that once found something.
-const SEEDS: [u64; 12] = [
+const SEEDS: [u64; 13] = [
     0,
     1,
     108_615_428_045_132,
@@ -30,6 +30,7 @@ const SEEDS: [u64; 12] = [
     62_423_054_773_629,
     900_005_060_061,
     900_006_005_783,
+    900_022_029_611,
     u64::MAX,
 ];
 const STAGES: [Stage; 8] = [
