@@ -4,6 +4,7 @@
 # shellcheck disable=SC2153  # the variables in capitals are tests/stack/lib.sh's and tests/cluster/run's
 
 BARMAN_METHOD="replica has been created using barman"
+METHOD_FAILED="Error creating replica using method barman"
 OUR_START="INFO: Restoring backup"
 
 # ---- A cluster from the backup ----------------------------------------------------------------------------------
@@ -46,62 +47,92 @@ must_stream() {
 
 # Eight nodes ask in one second, each for its own directory: all get their operation, and none fails.
 scenario_eight() {
-    local i pids=() started
+    local i collisions
     bandwidth 0
-    as_pg mkdir "$STACK/data/eight"
-    started=$(now)
+    eight_at_once eight "$PROGRAM" --api-url "$API_URL" recover --barman-server=pg "--ssh-command=$SSH_COMMAND" \
+        --verify --scope=eight --role=replica --datadir=
     for i in {1..8}; do
-        spawn TERM "$STACK/log/eight-$i.log" "$PROGRAM" --api-url "$API_URL" recover --barman-server=pg \
-            "--ssh-command=$SSH_COMMAND" --verify "--datadir=$(data "eight/$i")" --scope=eight --role=replica
-        pids+=("$SPAWNED")
-    done
-    for i in {1..8}; do
-        wait "${pids[i - 1]}" || die "node $i: exit code $?: $(tail -n 3 "$STACK/log/eight-$i.log")"
         (($(operations "$(data "eight/$i")") == 1)) || die "node $i: not one operation"
         (($(restores "$(data "eight/$i")") == 1)) || die "node $i: not one restore"
-        [[ -s $(data "eight/$i")/global/pg_control ]] || die "node $i: no data"
         must_not_say "$STACK/log/eight-$i.log" 'ERROR'
     done
     never_two
-    note "eight nodes restored in $(since "$started") s, $(cat "$STACK"/log/eight-*.log | grep -c 'busy with other nodes') collisions"
+    collisions=$(cat "$STACK"/log/eight-*.log | grep -c 'busy with other nodes') || true
+    note "eight nodes restored in $TOOK s, $collisions collisions"
     as_pg rm -rf "$STACK/data/eight"
 }
 
 # What they are compared with: eight restores that are started by hand.
 scenario_eight_by_hand() {
-    local i pids=() started
     bandwidth 0
-    as_pg mkdir "$STACK/data/hand"
-    started=$(now)
-    for i in {1..8}; do
-        spawn TERM "$STACK/log/hand-$i.log" barman recover --remote-ssh-command "$SSH_COMMAND" pg latest "$(data "hand/$i")"
-        pids+=("$SPAWNED")
-    done
-    for i in {1..8}; do
-        wait "${pids[i - 1]}" || die "restore $i: exit code $?: $(tail -n 3 "$STACK/log/hand-$i.log")"
-    done
-    note "eight restores by hand took $(since "$started") s"
+    eight_at_once hand barman recover --remote-ssh-command "$SSH_COMMAND" pg latest ""
+    note "eight restores by hand took $TOOK s"
     as_pg rm -rf "$STACK/data/hand"
 }
 
-# The same under Patroni.
+# Runs a command eight times at once, each time with another directory below data/NAME joined to its last word, and
+# sets TOOK. None may fail, and the data have to be there: eight_at_once NAME COMMAND...
+eight_at_once() {
+    local i name=$1 command=("${@:2}") last=${*: -1} pids=() started
+    unset 'command[-1]'
+    as_pg mkdir "$STACK/data/$name"
+    started=$(now)
+    for i in {1..8}; do
+        spawn TERM "$STACK/log/$name-$i.log" "${command[@]}" "$last$(data "$name/$i")"
+        pids+=("$SPAWNED")
+    done
+    for i in {1..8}; do
+        SHOWN_LOGS=("$STACK/log/$name-$i.log")
+        wait "${pids[i - 1]}" || die "$name $i: exit code $?: $(tail -n 3 "$STACK/log/$name-$i.log")"
+    done
+    TOOK=$(since "$started")
+    for i in {1..8}; do
+        [[ -s $(data "$name/$i")/global/pg_control ]] || die "$name $i: no data"
+    done
+}
+
+# The same under Patroni, which has no other method: it calls the program until each node is made from the backup.
 scenario_eight_patroni() {
-    local i started
+    local i nodes=(many{1..8}) started took
     need_leader
     bandwidth 0
-    for i in {1..8}; do make_node "many$i"; done
+    for i in "${nodes[@]}"; do make_node "$i" '/^    - basebackup$/d'; done
     started=$(now)
-    for i in {1..8}; do start_node "many$i"; done
-    for i in {1..8}; do
-        wait_until 300 "many$i to stream, see $(node_log "many$i")" is_streaming "many$i"
+    for i in "${nodes[@]}"; do start_node "$i"; done
+    for i in "${nodes[@]}"; do
+        wait_until 300 "$i to stream, see $(node_log "$i")" is_streaming "$i"
     done
-    note "eight nodes stream after $(since "$started") s"
-    for i in {1..8}; do
-        must_stream "many$i"
-        (($(operations "$(data "many$i")") == 1)) || die "many$i: not one operation"
+    took=$(since "$started")
+    note "eight nodes stream after $took s: $(made "$started" "${nodes[@]}")"
+    for i in "${nodes[@]}"; do must_stream "$i"; done
+    for i in "${nodes[@]}"; do
+        (($(operations "$(data "$i")") == 1)) || die "$i: not one operation"
+        must_not_say "$i" "$METHOD_FAILED"
     done
-    for i in {1..8}; do drop_node "many$i"; done
+    for i in "${nodes[@]}"; do drop_node "$i"; done
 }
+
+# Says how these nodes were made, in times since then: made START NAME...
+made() {
+    local start=$1 name log accepted=0 begun=0 calls=0 failed=0 successes barman=0 ended
+    shift
+    for name; do
+        log=$(node_log "$name")
+        accepted=$((accepted + $(operations "$(data "$name")")))
+        begun=$((begun + $(restores "$(data "$name")")))
+        successes=$(grep -c "$BARMAN_METHOD" "$log" || true)
+        failed=$((failed + $(grep -c "$METHOD_FAILED" "$log" || true)))
+        calls=$((calls + successes))
+        barman=$((barman + (successes > 0)))
+    done
+    ended=$(awk '$1 == "end" { at = $4 } END { print at }' "$JOURNAL")
+    echo "$((calls + failed)) calls, $failed failed; $accepted creates accepted, the last after" \
+        "$(seconds "$start" "$(last_create)") s; $begun restores, the last ended after $(seconds "$start" "$ended") s;" \
+        "$barman nodes from the backup, $(($# - barman)) by other means"
+}
+
+# Prints when the API noted the last create, in seconds since the epoch.
+last_create() { stat --format %.Y "$STACK"/barman/pg/jobs/*.json | sort -n | tail -n 1; }
 
 # ---- Stopped in the middle of a restore -------------------------------------------------------------------------
 
@@ -130,7 +161,10 @@ streams_in_time() {
 now() { date +%s.%N; }
 
 # Prints the seconds since then: since START
-since() { awk -v start="$1" -v now="$(now)" 'BEGIN { printf "%.1f\n", now - start }'; }
+since() { seconds "$1" "$(now)"; }
+
+# Prints the seconds between two times: seconds FROM TO
+seconds() { awk -v from="$1" -v to="$2" 'BEGIN { printf "%.1f\n", to - from }'; }
 
 still_restoring() { restore_runs "$(data "$1")" || die "the restore was over too early for this scenario"; }
 
@@ -240,7 +274,7 @@ scenario_wrong_backup() {
     wait_until 120 "wrong to stream" is_streaming wrong
     must_say wrong "404.*Backup '20010101T010101' does not exist"
     must_say wrong 'replica has been created using basebackup'
-    took=$(seconds_between wrong "$OUR_START" 'Error creating replica using method barman')
+    took=$(seconds_between wrong "$OUR_START" "$METHOD_FAILED")
     at_most "$took" 5 "a wrong backup"
     (($(operations "$(data wrong)") == 0)) || die "an operation was created"
     note "next method after $took s: $(grep -m 1 ' ERROR: ' "$(node_log wrong)" | cut -c 1-200)"
@@ -266,7 +300,7 @@ scenario_silent_patroni() {
     start_node mute
     wait_until 200 "mute to stream" is_streaming mute
     must_say mute 'replica has been created using basebackup'
-    took=$(seconds_between mute "$OUR_START" 'Error creating replica using method barman')
+    took=$(seconds_between mute "$OUR_START" "$METHOD_FAILED")
     at_most "$took" 120 "a silent API"
     note "next method after $took s: $(grep -m 1 ' ERROR: ' "$(node_log mute)" | cut -c 1-200)"
     drop_node mute
@@ -317,7 +351,7 @@ dead_host() {
     never_two
     must_say dead 'replica has been created using basebackup'
     has_all_data dead
-    note "next method after $(seconds_between dead "$OUR_START" 'Error creating replica using method barman') s"
+    note "next method after $(seconds_between dead "$OUR_START" "$METHOD_FAILED") s"
 }
 
 # Kills the processes of an operation: this one, its parent, which would note the end, and all that it has started.

@@ -405,7 +405,9 @@ from pg_backup_api.utils import load_barman_config
 load_barman_config()
 output.set_output_writer(output.AVAILABLE_WRITERS["json"]())
 PYTHON
-        API_COMMAND=("$gunicorn" --workers 2 --timeout 60 --bind "127.0.0.1:$API_PORT" --pythonpath "$STACK/run" api_service)
+        # Each request with its status and how many microseconds it took.
+        API_COMMAND=("$gunicorn" --workers 2 --timeout 60 --bind "127.0.0.1:$API_PORT" --pythonpath "$STACK/run"
+            --access-logfile "$STACK/log/api-requests.log" --access-logformat '%(t)s %(m)s %(U)s %(s)s %(D)s' api_service)
         API_WORKERS=true
     else
         API_COMMAND=(pg-backup-api serve --port "$API_PORT")
