@@ -4,6 +4,7 @@ All contestants take part in every round, in turn, so that other load on the mac
 rounds the median counts. Times are CLOCK_MONOTONIC, which all processes share.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -68,6 +69,7 @@ class Standin:
         end = time.monotonic() + GUARD
         while not (port := port_file.read_text()):
             if self.process.poll() is not None or time.monotonic() > end:
+                self.stop()
                 raise RuntimeError("the scripted server does not start")
             time.sleep(0.01)
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{port.strip()}"
@@ -240,24 +242,25 @@ def many(scheme, seconds, env, scratch):
 
     def begin(count):
         standin = Standin(scratch, "--duration-ms", str(seconds * 1000), "--fill", "--unique-ids", tls=scheme == "https")
+        running.callback(standin.stop)
         process = subprocess.Popen([OUT / "many", str(count), standin.url, "main", BACKUP, scratch], env=env,
                                    stdout=subprocess.PIPE, text=True)
+        running.callback(process.wait)
+        running.callback(process.kill)   # before the wait
         return standin, process
 
     def end(standin, process):
-        try:
-            result = json.loads(process.communicate(timeout=GUARD)[0])
-            result["requests"] = len(standin.get("/_standin/journal")["requests"])
-        finally:
-            process.kill()
-            standin.stop()
+        result = json.loads(process.communicate(timeout=GUARD)[0])
+        result["requests"] = len(standin.get("/_standin/journal")["requests"])
         if result["failed"]:
             raise RuntimeError(f"{result['failed']} of {result['count']} recoveries failed")
         return result
 
-    small = [begin(count) for count in COUNTS[:-1]]
-    results = [end(*pair) for pair in small]
-    return results + [end(*begin(COUNTS[-1]))]
+    results = []
+    for counts in (COUNTS[:-1], COUNTS[-1:]):
+        with contextlib.ExitStack() as running:   # ends them all, also when one fails
+            results += [end(*pair) for pair in [begin(count) for count in counts]]
+    return results
 
 
 def main():
