@@ -14,7 +14,7 @@ use super::waits::{ID_RESOLUTION, below};
 
 /// How long a node waits its turn while the API serves other nodes.
 const QUEUE: Duration = Duration::from_secs(600);
-/// Nodes spread their retries over a window that doubles with every failure, up to this.
+/// Nodes spread their retries over a window that grows with every failure, up to this.
 const WIDEST_SPREAD: Duration = Duration::from_secs(32);
 
 /// The result of a create.
@@ -143,7 +143,7 @@ impl Attempts {
         let others = failure.by_api && list_grows(run, baseline)?;
         run.http_status = status;
         let wait = if failure.by_api {
-            self.spread(run, failure.retry_after)
+            self.spread(run, failure.retry_after, others)
         } else {
             run.retry_wait(ID_RESOLUTION, failure.retry_after)
         };
@@ -164,11 +164,17 @@ impl Attempts {
         run.pause(wait)
     }
 
-    fn spread(&mut self, run: &mut Run, retry_after: Option<Duration>) -> Duration {
-        let window = (ID_RESOLUTION * 2_u32.saturating_pow(self.queued)).min(WIDEST_SPREAD);
-        self.queued += 1;
-        let least = run.connection.retry_wait.max(ID_RESOLUTION);
+    /// While `others` are being served this is a wait for our turn rather than a retry. Each second serves one of the
+    /// nodes that ask in it, so the window grows slowly at first: of a few nodes, one should ask in every second.
+    fn spread(&mut self, run: &mut Run, retry_after: Option<Duration>, others: bool) -> Duration {
+        self.queued = self.queued.saturating_add(1);
+        let (least, growth) = if others {
+            (ID_RESOLUTION, self.queued.max(2_u32.saturating_pow(self.queued.saturating_sub(2))))
+        } else {
+            (run.connection.retry_wait.max(ID_RESOLUTION), 2_u32.saturating_pow(self.queued - 1))
+        };
         let least = least.max(retry_after.unwrap_or_default().min(run.loop_wait));
+        let window = ID_RESOLUTION.saturating_mul(growth).min(WIDEST_SPREAD);
         least + below(window, run.world.random())
     }
 }

@@ -186,7 +186,7 @@ fn a_create_that_found_its_second_taken_is_sent_again_while_others_are_served() 
             })
             .code(HttpError)
             .state(NotCreated)
-            .took(secs(500), secs(700)),
+            .took(secs(600), secs(600 + 5 * 33)), // and then the attempts
         row("not more often when nobody is served")
             .with(move |sim| sim.state.meets(Kind::Create, ALWAYS, same_second()))
             .code(HttpError)
