@@ -39,6 +39,12 @@ def parent(pid: int) -> int:
     return int(fields[1]) if fields else 0
 
 
+def started(pid: int) -> str:
+    """When a process began, in ticks since boot, which tells it from a later one with its pid."""
+    fields = read(pid, "stat").rpartition(b")")[2].split()
+    return fields[19].decode() if fields else ""
+
+
 def session(leader: int) -> list[int]:
     """The processes of a session."""
     members = []

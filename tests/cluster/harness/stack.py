@@ -132,7 +132,7 @@ class Stack:
                 start_new_session=True,
             )
         with open(f"{self.path}/run/spawned", "a", encoding="ascii") as file:
-            file.write(f"{process.pid}\n")
+            file.write(f"{process.pid} {processes.started(process.pid)}\n")
         return process
 
     def run(self, *command: str, limit: float = 60) -> subprocess.CompletedProcess[str]:
