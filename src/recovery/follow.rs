@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::api::{Request, Status};
 use crate::outcome::OperationState;
-use crate::text::{self, printable};
+use crate::text::printable;
 
 use super::run::{End, Run};
-use super::waits::{Every, ID_RESOLUTION, Missed, SHORTEST, poll_wait};
+use super::waits::{ID_RESOLUTION, Missed, SHORTEST, poll_wait};
 use super::watch::Watch;
 
 /// How often Barman is asked while a restore whose data can't be used is being ended.
@@ -56,9 +56,9 @@ pub(crate) struct Ended {
 pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result<Vec<Ended>, End> {
     let began = run.now();
     let (mut open, mut ended) = (ids.to_vec(), Vec::new());
-    let (mut unknown, mut ending) = (Unknown::default(), Every::default());
+    let mut unknown = Unknown::default();
     loop {
-        end_doomed(run, watch, &mut ending);
+        watch.look(run)?;
         let mut wait = poll_wait(run.now().saturating_sub(began), run.loop_wait, !watch.is_blind());
         let mut answered = true;
         for id in open.clone() {
@@ -168,16 +168,6 @@ fn not_found(run: &mut Run, id: &str, unknown: &mut Unknown, why: &str) -> Resul
     }
     run.warn(format!("operation {id} is unknown to the API ({why})"));
     Ok(Polled::Ended(Fate::Unknown))
-}
-
-/// Ends the receivers of a restore whose data can't be used any more; Barman then calls it failed.
-fn end_doomed(run: &mut Run, watch: &Watch, logged: &mut Every) {
-    if let Some(why) = watch.doomed() {
-        let receivers = run.world.end_receivers();
-        if receivers > 0 && logged.is_due(run.now(), run.loop_wait) {
-            run.info(format!("ending the restore ({why}): sent SIGTERM to {}", text::receivers(receivers)));
-        }
-    }
 }
 
 /// The operations that Barman has finished according to the data directory, but not according to the API.

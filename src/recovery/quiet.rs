@@ -39,9 +39,6 @@ pub(super) fn quiet(run: &mut Run, watch: &mut Watch, restore: &Restore) -> Resu
             run.receivers_seen = true;
             LOOKS * 5
         };
-        if watch.doomed().is_some() {
-            run.world.end_receivers();
-        }
         if !warned && run.now().saturating_sub(since) > QUIET {
             warned = true;
             run.warn(format!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::Restore;
 use crate::event::Event;
 use crate::outcome::Code;
-use crate::text::seconds;
+use crate::text::{self, seconds};
 use crate::world::journal::Line;
 use crate::world::snapshot::{Content, Identity, Snapshot};
 
@@ -14,6 +14,7 @@ use super::evidence::{Evidence, evidence};
 use super::fitness::warn_of_size;
 use super::run::{End, Run};
 use super::throughput::Throughput;
+use super::waits::Every;
 
 /// How often the data directory is looked at while an operation runs.
 const LOOKS: Duration = Duration::from_millis(250);
@@ -36,6 +37,8 @@ pub(crate) struct Watch<'a> {
     identity: Option<Identity>,
     /// Why the data being restored can't be used any more.
     doomed: Option<String>,
+    /// When it was last logged that its receivers were ended.
+    ending: Every,
     stall_warned: bool,
     throughput: Throughput,
     reported: Duration,
@@ -62,6 +65,7 @@ impl<'a> Watch<'a> {
             changed: now,
             identity: None,
             doomed: None,
+            ending: Every::default(),
             stall_warned: false,
             throughput: Throughput::new(now, bytes),
             reported: now,
@@ -82,7 +86,7 @@ impl<'a> Watch<'a> {
         self.last.content == Content::Unseen
     }
 
-    /// Looks, records what changed, and reports what has arrived.
+    /// Looks, records what changed, and reports what has arrived. Ends a restore whose data can't be used any more.
     pub(super) fn look(&mut self, run: &mut Run) -> Result<(), End> {
         let Some(restore) = self.restore else { return Ok(()) };
         let snapshot = run.world.look();
@@ -94,6 +98,7 @@ impl<'a> Watch<'a> {
         run.receivers_seen |= snapshot.receivers > 0;
         self.keep_identity(run, restore, &snapshot);
         self.last = snapshot;
+        self.end_doomed(run);
         if let Some(usage) = &self.last.usage {
             let base_is_complete =
                 self.last.stamps.info.is_some() && self.last.stamps.info != self.before.stamps.info;
@@ -188,6 +193,15 @@ impl<'a> Watch<'a> {
         {
             self.identity = Some(found);
             run.note(&[Line::Identity(found)]);
+        }
+    }
+
+    /// Ends the receivers of a restore whose data can't be used any more; Barman then calls it failed.
+    fn end_doomed(&mut self, run: &mut Run) {
+        let Some(why) = &self.doomed else { return };
+        let receivers = run.world.end_receivers();
+        if receivers > 0 && self.ending.is_due(run.now(), run.loop_wait) {
+            run.info(format!("ending the restore ({why}): sent SIGTERM to {}", text::receivers(receivers)));
         }
     }
 

@@ -18,7 +18,7 @@ use crate::outcome::Code;
 const SCHEDULES: u64 = 3_000;
 const DEEP: u64 = 100_000;
 /// Schedules that once found something.
-const SEEDS: [u64; 13] = [
+const SEEDS: [u64; 14] = [
     0,
     1,
     108_615_428_045_132,
@@ -31,6 +31,7 @@ const SEEDS: [u64; 13] = [
     900_005_060_061,
     900_006_005_783,
     900_022_029_611,
+    900_047_094_985,
     u64::MAX,
 ];
 const STAGES: [Stage; 8] = [
