@@ -82,7 +82,6 @@ eight_at_once() {
         pids+=("$SPAWNED")
     done
     for i in {1..8}; do
-        SHOWN_LOGS=("$STACK/log/$name-$i.log")
         wait "${pids[i - 1]}" || die "$name $i: exit code $?: $(tail -n 3 "$STACK/log/$name-$i.log")"
     done
     TOOK=$(since "$started")
