@@ -57,8 +57,8 @@ pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result
     let began = run.now();
     let (mut open, mut ended) = (ids.to_vec(), Vec::new());
     let mut unknown = Unknown::default();
+    watch.look(run)?; // each wait ends with another look
     loop {
-        watch.look(run)?;
         let mut wait = poll_wait(run.now().saturating_sub(began), run.loop_wait, !watch.is_blind());
         let mut answered = true;
         for id in open.clone() {
