@@ -1,7 +1,7 @@
 //! What the fuzz targets (`tests/fuzz`) feed with bytes: everything that parses data written by others, each with the
 //! promises that must hold for any input. A unit test feeds them the committed corpus.
 
-#![allow(clippy::missing_panics_doc, reason = "a panic is how a target tells what it found")]
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a target reports what it found")]
 
 use std::fs;
 use std::path::Path;

@@ -90,7 +90,7 @@ fn switched(run: &mut Run, change: &Change) -> Result<(), End> {
     }
 }
 
-/// Only the API can tell how a switch ended.
+/// Only the API knows how a switch ended.
 fn judge(run: &mut Run, ended: &[Ended]) -> Result<(), End> {
     let is_done = ended.iter().all(|ended| ended.fate == Fate::Done);
     let id = match ended {

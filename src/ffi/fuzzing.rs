@@ -1,6 +1,6 @@
 //! The fuzz target of the exported functions: calls in any order with any values, except a run that sends
 //! requests.
-#![allow(clippy::missing_panics_doc, reason = "a panic is how a target tells what it found")]
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a target reports what it found")]
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
