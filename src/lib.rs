@@ -56,6 +56,8 @@ mod ffi;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[allow(dead_code, reason = "becomes the recovery when it holds the laws")]
+mod next;
 mod outcome;
 mod recovery;
 #[allow(unsafe_code)] // only the libc calls that neither std nor rustix has

@@ -1,0 +1,3 @@
+//! The recovery by lease, built beside the one that it replaces.
+
+pub(crate) mod world;
