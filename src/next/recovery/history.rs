@@ -2,6 +2,7 @@
 //! out. Pure.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::next::world::{Content, FileId, LogLine, Look, Usage};
@@ -206,27 +207,16 @@ impl History {
     /// Whether two restores have begun on this lease: Barman lists the data directory once, before anything else; up
     /// to version 3.14 it makes it instead.
     pub(crate) fn began_twice(&self, data_directory: &str) -> bool {
+        let directory = Path::new(data_directory);
         let times = |first: &str| {
             let is_it = |command: &&Command| {
-                command.words.strip_prefix(first).is_some_and(|rest| {
-                    let path = rest.trim_matches(|c| c == '\'' || c == '"' || c == '/');
-                    path == data_directory.trim_matches('/')
-                })
+                let mut words = command.words.split(' ');
+                words.next() == Some(first) && words.any(|word| Path::new(word) == directory)
             };
             self.commands.iter().filter(is_it).count()
         };
-        match times("ls ") {
-            0 => {
-                self.commands
-                    .iter()
-                    .filter(|command| {
-                        command.words.starts_with("mkdir -p ") && command.words.contains(" -m 700")
-                    })
-                    .count()
-                    > 1
-            }
-            listed => listed > 1,
-        }
+        let listed = times("ls");
+        listed > 1 || (listed == 0 && times("mkdir") > 1)
     }
 }
 
