@@ -1,3 +1,8 @@
 //! The recovery by lease, built beside the one that it replaces.
 
+mod folder;
+mod holders;
+mod lease;
+mod place;
+pub(crate) mod state;
 pub(crate) mod world;
