@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::next::world::{FileId, Known};
 use crate::text::one_line;
@@ -150,4 +150,21 @@ pub(super) fn text_at(files: &dyn Files, path: &Path) -> Known<Option<String>> {
 /// Whether a name does not count as content of a data directory, for Barman (which asks `ls`) and for Patroni.
 pub(super) fn is_nothing(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".") || name == "lost+found"
+}
+
+/// The links of a data directory that lead to other parts of it: to tablespaces, and to a WAL directory elsewhere.
+pub(super) fn linked(files: &dyn Files, root: &Path) -> Known<Vec<PathBuf>> {
+    let (tablespaces, mut links) = (root.join("pg_tblspc"), vec![root.join("pg_wal")]);
+    let mut add = |name: OsString| {
+        links.push(tablespaces.join(name));
+        true
+    };
+    if_there(&tablespaces, files.names(&tablespaces, &mut add))?;
+    let mut found = Vec::new();
+    for link in links {
+        if if_there(&link, files.entry(&link))?.is_some_and(|entry| entry.kind == Kind::Link) {
+            found.push(link);
+        }
+    }
+    Ok(found)
 }

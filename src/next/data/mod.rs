@@ -5,24 +5,25 @@
 //! where another file system is than before: a disk that is not mounted looks like an empty directory.
 
 mod complete;
+mod count;
 mod files;
+mod flush;
 mod info;
+mod inspect;
+mod reader;
+mod receivers;
+pub(crate) mod verify;
 mod wal;
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::next::data::complete::{Marks, Rest};
-use crate::next::data::files::{
-    Entry, Files, Kind, RealFiles, file_at, if_there, is_nothing, text_at, unknown,
-};
-use crate::next::data::info::{Info, Label};
-use crate::next::data::wal::WalFiles;
-use crate::next::world::{Completeness, Content, FileId, Known, Look};
-use crate::sys;
-
-/// How much of the end of a manifest is read: its WAL ranges and its checksum.
-const MANIFEST_END: u64 = 16 << 10;
+use crate::cancel::Interrupt;
+use crate::next::data::complete::Marks;
+use crate::next::data::count::Counter;
+use crate::next::data::files::{Entry, Files, Kind, RealFiles, if_there};
+use crate::next::data::reader::Reader;
+use crate::next::world::{Completeness, Content, Inspection, Known, Look};
 
 /// The data directory of a run.
 pub(crate) struct DataDirectory {
@@ -32,6 +33,8 @@ pub(crate) struct DataDirectory {
     before: Option<Marks>,
     /// The device that held its content when that was last seen.
     device: Option<u64>,
+    /// Counts what is there, from the first look that finds something.
+    counter: Option<Counter>,
 }
 
 /// What is at the path of the data directory.
@@ -49,7 +52,7 @@ impl DataDirectory {
     }
 
     fn with(path: &Path, files: Box<dyn Files>) -> DataDirectory {
-        DataDirectory { path: path.into(), files, before: None, device: None }
+        DataDirectory { path: path.into(), files, before: None, device: None, counter: None }
     }
 
     /// Looks at the directory: cheap, whatever its size.
@@ -60,7 +63,7 @@ impl DataDirectory {
                 content: Err(why.clone()),
                 first_file: Err(why.clone()),
                 postmaster: Err(why),
-                usage: None,
+                usage: self.counter.as_ref().and_then(Counter::usage),
             },
         }
     }
@@ -68,7 +71,9 @@ impl DataDirectory {
     fn look_once(&mut self) -> Known<Look> {
         let place = self.place()?;
         let (content, first_file, postmaster) = match place {
-            Place::Directory(_) => (self.content(), self.first_file(), self.postmaster()),
+            Place::Directory(_) => {
+                (self.reader().content(), self.reader().first_file(), self.reader().postmaster())
+            }
             Place::Missing => (Ok(Content::Missing), Ok(None), Ok(None)),
             Place::NotADirectory => (Ok(Content::NotADirectory), Ok(None), Ok(None)),
         };
@@ -80,14 +85,18 @@ impl DataDirectory {
         {
             self.device = Some(found.device);
         }
-        Ok(Look { content, first_file, postmaster, usage: None })
+        if content == Ok(Content::Something) && self.counter.is_none() {
+            self.counter = Counter::start(&self.path).ok(); // only a figure for people: the next look tries again
+        }
+        let usage = self.counter.as_ref().and_then(Counter::usage);
+        Ok(Look { content, first_file, postmaster, usage })
     }
 
     /// Remembers what is there: only what comes after it counts as restored.
     pub(crate) fn remember(&mut self) -> Known<()> {
         let place = self.place()?;
         let marks = match place {
-            Place::Directory(_) => self.marks()?,
+            Place::Directory(_) => self.reader().marks()?,
             Place::Missing | Place::NotADirectory => Marks::default(),
         };
         let is_visible = marks.pg_version.is_some();
@@ -106,18 +115,37 @@ impl DataDirectory {
         self.examine_once().unwrap_or_else(Completeness::Unknown)
     }
 
+    /// Inspects where the directory is or will be. Too expensive to do at every look.
+    pub(crate) fn inspect(&self) -> Known<Inspection> {
+        inspect::inspect(self.files.as_ref(), &self.path)
+    }
+
+    /// How many rsync receivers write into it.
+    pub(crate) fn strangers(&self) -> Known<usize> {
+        receivers::count(&self.path)
+    }
+
+    /// Writes it to disk, with its tablespaces and its WAL directory. Calls `pause` until that is done: an interrupt
+    /// ends the wait.
+    pub(crate) fn flush(
+        &self,
+        pause: impl FnMut(Duration) -> Result<(), Interrupt>,
+    ) -> Result<Known<()>, Interrupt> {
+        flush::flush(&self.path, pause)
+    }
+
     fn examine_once(&self) -> Known<Completeness> {
         let place = self.place()?;
         let answer = match place {
             Place::Missing => Completeness::Incomplete("the data directory does not exist".into()),
             Place::NotADirectory => Completeness::Incomplete("the data directory is not a directory".into()),
-            Place::Directory(_) if self.content()? == Content::Empty => {
+            Place::Directory(_) if self.reader().content()? == Content::Empty => {
                 Completeness::Incomplete("the data directory is empty".into())
             }
-            Place::Directory(_) => match self.base()? {
+            Place::Directory(_) => match self.base(&self.reader())? {
                 Err(answer) => answer,
                 Ok(base) => {
-                    let rest = self.rest(&base.info)?;
+                    let rest = self.reader().rest(&base.info)?;
                     complete::whole(base, rest)
                 }
             },
@@ -130,23 +158,14 @@ impl DataDirectory {
         Ok(answer)
     }
 
-    fn base(&self) -> Known<Result<complete::Base, Completeness>> {
-        let marks = self.marks()?;
-        let info = self.text(".barman-recover.info")?.and_then(|text| Info::parse(&text));
-        let label = self.text("backup_label")?.and_then(|text| Label::parse(&text));
+    fn base(&self, reader: &Reader) -> Known<Result<complete::Base, Completeness>> {
+        let marks = reader.marks()?;
+        let (info, label) = (reader.info()?, reader.label()?);
         Ok(complete::base(&marks, self.before.as_ref(), info, label))
     }
 
-    fn rest(&self, info: &Info) -> Known<Rest> {
-        Ok(Rest { wal: self.wal()?, fetcher: self.fetcher()?, manifest_id: self.manifest_id(info)? })
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-
-    fn text(&self, name: &str) -> Known<Option<String>> {
-        text_at(self.files.as_ref(), &self.at(name))
+    fn reader(&self) -> Reader<'_> {
+        Reader { files: self.files.as_ref(), path: &self.path }
     }
 
     fn place(&self) -> Known<Place> {
@@ -160,88 +179,6 @@ impl DataDirectory {
                 _ => Place::Missing,
             }),
         }
-    }
-
-    fn content(&self) -> Known<Content> {
-        let mut content = Content::Empty;
-        let mut see = |name: OsString| {
-            if !is_nothing(&name) {
-                content = Content::Something;
-            }
-            content == Content::Empty
-        };
-        self.files.names(&self.path, &mut see).map_err(|error| unknown(&self.path, &error))?;
-        Ok(content)
-    }
-
-    /// An empty file is not written yet.
-    fn first_file(&self) -> Known<Option<FileId>> {
-        let found = file_at(self.files.as_ref(), &self.at("PG_VERSION"))?;
-        Ok(found.filter(|found| found.size > 0))
-    }
-
-    /// The process in `postmaster.pid`, if it lives: its first line, negative for a single-user backend. The lines
-    /// after it contain paths in any encoding.
-    fn postmaster(&self) -> Known<Option<u32>> {
-        let Some(text) = self.text("postmaster.pid")? else { return Ok(None) };
-        let pid = text.lines().next().and_then(|line| line.trim().parse::<i32>().ok()?.checked_abs());
-        let pid = pid.filter(|pid| *pid > 0 && sys::process_lives(*pid));
-        Ok(pid.map(i32::unsigned_abs))
-    }
-
-    fn marks(&self) -> Known<Marks> {
-        let file = |name: &str| file_at(self.files.as_ref(), &self.at(name));
-        Ok(Marks {
-            pg_version: file("PG_VERSION")?,
-            pg_control: file("global/pg_control")?,
-            label: file("backup_label")?,
-            info: file(".barman-recover.info")?,
-            auto_conf: file("postgresql.auto.conf")?,
-            origin: file("postgresql.auto.conf.origin")?,
-        })
-    }
-
-    fn wal(&self) -> Known<Option<WalFiles>> {
-        let mut wal = WalFiles::default();
-        let mut add = |name: OsString| {
-            if let Some(name) = name.to_str() {
-                wal.add(name);
-            }
-            true
-        };
-        let path = self.at("pg_wal");
-        let read = if_there(&path, self.files.names(&path, &mut add))?;
-        Ok(read.map(|()| wal))
-    }
-
-    /// PostgreSQL 12 and later reads the command from `postgresql.auto.conf`, and uses it if a signal file is there.
-    fn fetcher(&self) -> Known<Option<String>> {
-        let file = |name: &str| file_at(self.files.as_ref(), &self.at(name));
-        let has_signal = file("recovery.signal")?.is_some() || file("standby.signal")?.is_some();
-        let text = self.text(if has_signal { "postgresql.auto.conf" } else { "recovery.conf" })?;
-        Ok(text.and_then(|text| info::wal_fetcher(&text)))
-    }
-
-    /// The ID in the name of the manifest whose content is that of this backup. A source that Barman itself had
-    /// restored brings those of earlier backups along.
-    fn manifest_id(&self, info: &Info) -> Known<Option<String>> {
-        let mut names = Vec::new();
-        let mut add = |name: OsString| {
-            names.extend(name.into_string().ok().filter(|name| info::manifest_id(name).is_some()));
-            true
-        };
-        self.files.names(&self.path, &mut add).map_err(|error| unknown(&self.path, &error))?;
-        for name in names {
-            let path = self.at(&name);
-            if file_at(self.files.as_ref(), &path)?.is_none() {
-                continue;
-            }
-            let end = if_there(&path, self.files.read_end(&path, MANIFEST_END))?.unwrap_or_default();
-            if info::manifest_starts_at(&String::from_utf8_lossy(&end), info.start.location) {
-                return Ok(info::manifest_id(&name).map(Into::into));
-            }
-        }
-        Ok(None)
     }
 
     /// An error if another directory is at the path than at the beginning of a look: what was found is of both.
@@ -282,3 +219,6 @@ impl DataDirectory {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests;
