@@ -45,6 +45,19 @@ pub(crate) fn free_space(path: &Path) -> io::Result<u64> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
+/// Writes everything of the file system with this file to disk. Can take minutes.
+#[cfg(target_os = "linux")]
+pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(file)?)
+}
+
+/// Has everything written to disk, as there is no call for one file system.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn sync_file_system(_: &File) -> io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
+}
+
 /// Whether this user may make and remove files in a directory.
 pub(crate) fn may_write(directory: &Path) -> bool {
     may(directory, Access::WRITE_OK | Access::EXEC_OK)
