@@ -99,7 +99,7 @@ mod tests {
             ("api-ulr", Opt::ApiUrl),
             ("barmanserver", Opt::BarmanServer),
             ("loop-wiat", Opt::LoopWait),
-            ("forse", Opt::Force),
+            ("no-leese", Opt::NoLease),
         ] {
             assert_eq!(Opt::nearest(typed), Some(option), "{typed}");
         }
@@ -109,7 +109,6 @@ mod tests {
     fn what_patroni_and_barman_call_their_own_is_no_slip() {
         for name in [
             "scope",
-            "role",
             "connstring",
             "no_leader",
             "keep_data",
