@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::text::printable;
 
-/// How a command ended. The numbers never change. 0, 1, 2, -1 and -2 are those of Patroni's patroni_barman.
+/// How a command ended. The numbers never change; 0, 1, 2, -1 and -2 are those of patroni_barman.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(clippy::doc_markdown, reason = "these comments are those of the C header, whose readers read C")]
 #[repr(C)]
@@ -249,9 +249,9 @@ mod tests {
     #[test]
     fn what_a_command_found_stands_beside_how_it_ended() {
         let elapsed = Duration::from_micros(1_234_567);
-        let answer = Answer::new(Code::ApiNotOk, Problem::new("why", "what to do"), elapsed, [("more", 1)]);
-        let found = answer.found.into_iter().collect::<std::collections::BTreeMap<_, _>>();
-        let json = serde_json::to_value(Answer { found, ..answer }).unwrap();
+        let found = std::collections::BTreeMap::from([("more", 1)]);
+        let answer = Answer::new(Code::ApiNotOk, Problem::new("why", "what to do"), elapsed, found);
+        let json = serde_json::to_value(answer).unwrap();
         let expected = serde_json::json!({
             "code": -2, "code_name": "API_NOT_OK", "message": "why", "hint": "what to do", "elapsed_seconds": 1.234, "more": 1
         });

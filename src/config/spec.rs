@@ -3,9 +3,6 @@
 
 use serde::Serialize;
 
-use crate::config::error::ConfigError;
-use crate::text::one_line;
-
 /// A command. Its options are the rows of [`OPTIONS`](crate::OPTIONS) that name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -39,17 +36,6 @@ impl Command {
         Command::Verify,
         Command::Settle,
     ];
-
-    /// The command with this name.
-    ///
-    /// # Errors
-    /// There is no such command. The text names those that there are.
-    pub fn find(name: &str) -> Result<Command, ConfigError> {
-        Command::ALL.iter().copied().find(|command| command.name() == name).ok_or_else(|| {
-            let known: Vec<_> = Command::ALL.iter().map(|command| command.name()).collect();
-            ConfigError::new(format!("there is no command '{}', only {}", one_line(name), known.join(", ")))
-        })
-    }
 
     /// Its name: `config-switch`.
     #[must_use]

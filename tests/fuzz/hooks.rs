@@ -3,19 +3,21 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a target reports what it found")]
 
+use std::ffi::{CStr, CString, c_char};
 use std::fs;
 use std::path::Path;
+use std::ptr;
 
 use crate::api::{Created, OperationKind, Reply};
-use crate::config::options::Opt;
+use crate::config::options::{Command, Kind, OPTIONS, Opt};
 use crate::config::url::Url;
 use crate::config::{Config, Value};
+use crate::ffi::functions::*;
+use crate::outcome::Code;
 use crate::world::fs::state_file::StateFile;
 use crate::world::journal::{Ended, Line, Record, Run};
 use crate::world::journal::{Journal, Lock};
 use crate::world::snapshot::Stamps;
-
-pub use crate::ffi::fuzzing::setters;
 
 /// A reply of the API: three digits of status, a byte that says whether the body is cut off (`!`), the body.
 pub fn replies(data: &[u8]) {
@@ -120,6 +122,52 @@ pub fn url(data: &[u8]) {
             assert!(!kept || (to.same_server(&url) && to.credentials == url.credentials));
         }
     }
+}
+
+/// Calls of the C functions: for each a byte for the option, and its value up to the next newline. The commands at the
+/// end are cancelled before they begin.
+pub fn setters(data: &[u8]) {
+    let handle = barman_recover_new();
+    assert!(!handle.is_null());
+    let at = |pointer: &CStr| text(barman_recover_get(handle, pointer.as_ptr()));
+    for call in data.split(|byte| *byte == b'\n') {
+        let Some((which, value)) = call.split_first() else { continue };
+        let spec = OPTIONS.get(usize::from(*which) % (OPTIONS.len() + 2));
+        let is_path = spec.is_none_or(|spec| spec.kind == Kind::Path) && !value.is_empty();
+        // Nothing on this machine may be read.
+        let value = if is_path { [b"/nonexistent/", value].concat() } else { value.into() };
+        let name = spec.map_or(value.clone(), |spec| spec.name.into());
+        let code = given(&name, |name| given(&value, |value| barman_recover_set(handle, name, value)));
+        assert!(code == 0 || code == Code::InvalidArgument as i32, "{code}");
+        assert!(code == 0 || (barman_recover_code(handle) == code && !at(c"/message").is_empty()));
+        given(&value, |pointer| {
+            text(barman_recover_get(handle, pointer));
+            0
+        });
+    }
+    for command in Command::ALL {
+        barman_recover_cancel(handle);
+        assert_eq!(given(command.name().as_bytes(), |name| barman_recover_start(handle, name)), 0);
+        while barman_recover_next_event(handle, 60_000) > 0 {}
+        assert_eq!((barman_recover_code(handle), at(c"/code").as_str()), (Code::Cancelled as i32, "-4"));
+        assert_eq!((at(c"/code_name").as_str(), at(c"/nothing").as_str()), ("CANCELLED", ""));
+        assert!(text(barman_recover_event(handle, c"".as_ptr())).is_empty());
+    }
+    barman_recover_free(handle);
+}
+
+/// Passes a C string, or NULL if the text can't be one.
+fn given(value: &[u8], call: impl FnOnce(*const c_char) -> i32) -> i32 {
+    let text = CString::new(value).ok();
+    call(text.as_ref().map_or(ptr::null(), |text| text.as_ptr()))
+}
+
+fn text(pointer: *const c_char) -> String {
+    assert!(!pointer.is_null());
+    // SAFETY: the header promises a text that lives until the next call with the handle.
+    let text = unsafe { CStr::from_ptr(pointer) }.to_str();
+    assert!(text.is_ok_and(|text| !text.contains(char::is_control)), "{text:?}");
+    text.unwrap_or_default().into()
 }
 
 fn run() -> Run {

@@ -5,9 +5,7 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use barman_recover::{
-    Cancel, Code, Config, Event, OperationState, OperationsError, Opt, Outcome, RestoreState, Verified,
-};
+use barman_recover::{Cancel, Code, Config, Event, OperationState, Opt, Outcome, RestoreState, Verified};
 
 use crate::support::node::Node;
 use standin::{Api, Mark, Model, Part, Script, Step, wait_until};
@@ -27,7 +25,7 @@ fn options(all: &[(Opt, &str)]) -> Config {
 }
 
 fn verify(data: &str) -> Verified {
-    barman_recover::verify(&options(&[(Opt::DataDirectory, data)])).unwrap()
+    barman_recover::verify(&options(&[(Opt::DataDirectory, data)])).found.unwrap()
 }
 
 /// The outcome, and what was logged.
@@ -131,7 +129,7 @@ fn backups_come_newest_first_with_what_one_chooses_by() {
     let url = api.url();
     let config = options(&[(Opt::ApiUrl, &url), (Opt::BarmanServer, "main"), (Opt::MaxRetries, "1")]);
     let list = || barman_recover::backups(&config, &Cancel::new(), |_| ());
-    let found = list().unwrap();
+    let found = list().found.backups;
     let ids: Vec<&str> = found.iter().map(|backup| backup.id.as_str()).collect();
     assert_eq!(ids, ["20261123T000000", BACKUP, "20251122T000000"]);
     assert!(
@@ -139,9 +137,10 @@ fn backups_come_newest_first_with_what_one_chooses_by() {
     );
     assert_eq!(found[0].version.as_deref(), Some("15.0"));
     api.set_script(Script::new().diagnose([Step::proxy_error(500).forever()]));
-    assert!(matches!(list(), Err(OperationsError::Http(problem)) if problem.message.contains("HTTP 500")));
+    let failed = list();
+    assert!(failed.code == Code::HttpError && failed.message.contains("HTTP 500"), "{failed:?}");
     let unknown = options(&[(Opt::ApiUrl, &url), (Opt::BarmanServer, "nope")]);
     api.set_script(Script::new());
     let refused = barman_recover::backups(&unknown, &Cancel::new(), |_| ());
-    assert!(matches!(refused, Err(OperationsError::Http(problem)) if problem.message.contains("only: main")));
+    assert!(refused.code == Code::HttpError && refused.message.contains("only: main"), "{refused:?}");
 }

@@ -63,8 +63,9 @@ fn backups_are_a_table_or_json() {
     let [head, row] = ran.out.lines().collect::<Vec<_>>()[..] else { panic!("{}", ran.out) };
     assert!(head.starts_with("ID ") && head.ends_with("STATUS"), "{head}");
     assert!(row.starts_with(BACKUP) && row.ends_with("DONE"), "{row}");
-    let rows = parsed(&ask(&api, &["backups", "--barman-server=main", "--format=json"]).out);
-    assert_eq!((&rows[0]["id"], &rows[0]["is_complete"]), (&json!(BACKUP), &json!(true)));
+    let answer = parsed(&ask(&api, &["backups", "--barman-server=main", "--format=json"]).out);
+    let row = &answer["backups"][0];
+    assert_eq!((&answer["code"], &row["id"], &row["is_complete"]), (&json!(0), &json!(BACKUP), &json!(true)));
     let unknown = ask(&api, &["backups", "--barman-server=nope"]);
     assert!(unknown.code == Some(2) && unknown.has("nope") && unknown.has("HINT: "), "{}", unknown.log);
 }
@@ -90,7 +91,12 @@ fn a_check_has_numbers_for_failures_and_for_warnings_alone() {
             if more == ["--format=json"] {
                 let findings = parsed(&ran.out);
                 let of = |what: &str| {
-                    findings.as_array().unwrap().iter().find(|finding| finding["what"] == what).cloned()
+                    findings["findings"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .find(|finding| finding["what"] == what)
+                        .cloned()
                 };
                 assert_eq!(of("data directory").unwrap()["verdict"], "WARNING");
             } else {
