@@ -173,6 +173,3 @@ fn warnings(wal: &WalFiles, start: Segment, fetcher: Option<String>) -> Vec<Prob
 fn incomplete<T>(why: impl Into<String>) -> Result<T, Completeness> {
     Err(Completeness::Incomplete(why.into()))
 }
-
-#[cfg(test)]
-mod tests;

@@ -58,7 +58,7 @@ pub(crate) struct Wal {
 
 /// Reads what is in a data directory.
 pub(crate) fn verify(path: &Path) -> Verified {
-    let mut directory = DataDirectory::new(path);
+    let directory = DataDirectory::new(path);
     let name = printable(&path.display().to_string());
     let mut verified = judge(&name, directory.examine());
     match directory.strangers() {
