@@ -85,12 +85,12 @@ pub(super) fn manifest_starts_at(end: &str, location: Location) -> bool {
 /// The command by which PostgreSQL is to fetch WAL from Barman, as Barman writes it for servers with `get-wal`: the
 /// last `restore_command` of the text, if it is one of Barman's.
 pub(super) fn wal_fetcher(configuration: &str) -> Option<String> {
-    let command = configuration.lines().filter_map(|line| {
+    let mut command = configuration.lines().filter_map(|line| {
         let value = line.trim_start().strip_prefix("restore_command")?.trim_start();
         let value = value.strip_prefix('=').unwrap_or(value).trim();
         Some(value.strip_prefix('\'')?.rsplit_once('\'')?.0.replace("''", "'"))
     });
-    let command = command.last()?;
+    let command = command.next_back()?;
     let is_barmans = command.contains("barman-wal-restore") || command.contains("barman get-wal");
     is_barmans.then(|| one_line(&command))
 }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cancel::Interrupt;
-use crate::next::data::complete::Marks;
+use crate::next::data::complete::{Base, Marks, Shortfall};
 use crate::next::data::count::Counter;
 use crate::next::data::files::{Entry, Files, Kind, RealFiles, if_there};
 use crate::next::data::reader::Reader;
@@ -143,7 +143,7 @@ impl DataDirectory {
                 Completeness::Incomplete("the data directory is empty".into())
             }
             Place::Directory(_) => match self.base(&self.reader())? {
-                Err(answer) => answer,
+                Err(shortfall) => shortfall.into(),
                 Ok(base) => {
                     let rest = self.reader().rest(&base.info)?;
                     complete::whole(base, rest)
@@ -158,7 +158,7 @@ impl DataDirectory {
         Ok(answer)
     }
 
-    fn base(&self, reader: &Reader) -> Known<Result<complete::Base, Completeness>> {
+    fn base(&self, reader: &Reader) -> Known<Result<Base, Shortfall>> {
         let marks = reader.marks()?;
         let (info, label) = (reader.info()?, reader.label()?);
         Ok(complete::base(&marks, self.before.as_ref(), info, label))

@@ -149,3 +149,60 @@ fn has_no_descriptor() {
     assert_eq!(directory.look().content, right);
     complete(directory.examine());
 }
+
+/// Ends ext4 as a loss of power does: what is in memory is lost, the journal's included.
+const SHUT_DOWN: &str = "
+import fcntl, os, struct, sys
+fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))
+";
+
+/// Makes a directory on a file system of its own, lets `work` fill it, and takes the power away. Returns what is there
+/// afterwards; None if this user can't do that here.
+fn after_a_loss_of_power(work: impl FnOnce(&Restore)) -> Option<Completeness> {
+    let scratch = tempfile::tempdir().unwrap();
+    let [image, at] = ["image", "at"].map(|name| scratch.path().join(name));
+    File::create(&image).unwrap().set_len(32 << 20).unwrap();
+    fs::create_dir(&at).unwrap();
+    let is_made =
+        Command::new("mkfs.ext4").arg("-q").arg(&image).output().is_ok_and(|done| done.status.success());
+    if !is_made {
+        eprintln!("left out: ext4 can't be made here");
+        return None;
+    }
+    let mount = || {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "loop"]).args([&image, &at]);
+        let is_mounted = sys::effective_user() == 0 && mount.output().is_ok_and(|done| done.status.success());
+        is_mounted.then(|| Mount(at.clone()))
+    };
+    let Some(mounted) = mount() else {
+        eprintln!("left out: ext4 can't be mounted here");
+        return None;
+    };
+    let restore = Restore { data: at.join("data"), ..Restore::new(Special::Plain) };
+    work(&restore);
+    let ended = Command::new("python3").args(["-c", SHUT_DOWN]).arg(&at).output();
+    if !ended.is_ok_and(|done| done.status.success()) {
+        eprintln!("left out: ext4 can't be shut down here");
+        return None;
+    }
+    drop(mounted);
+    let _mounted = mount().unwrap();
+    Some(restore.directory().examine())
+}
+
+#[test]
+fn what_was_flushed_survives_a_loss_of_power() {
+    let pause = |time| {
+        std::thread::sleep(time);
+        Ok(())
+    };
+    let survived = after_a_loss_of_power(|restore| {
+        restore.run();
+        restore.directory().flush(pause).unwrap().unwrap();
+    });
+    let Some(survived) = survived else { return };
+    complete(survived);
+    let lost = after_a_loss_of_power(Restore::run);
+    assert!(!matches!(lost, Some(Completeness::Complete(_))), "the test shows nothing: {lost:?}");
+}

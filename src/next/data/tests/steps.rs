@@ -32,7 +32,7 @@ pub(super) struct Restore {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Special {
     Plain,
-    /// pg_basebackup made it: its label has no ID, its manifest gets one.
+    /// `pg_basebackup` made it: its label has no ID, its manifest gets one.
     Postgres,
     /// As a tar file that is unpacked on the node: the manifest keeps its name.
     Tar,
@@ -74,7 +74,9 @@ impl Restore {
     }
 
     pub(super) fn run(&self) {
-        STEPS.iter().for_each(|step| step(self));
+        for step in STEPS {
+            step(self);
+        }
     }
 
     pub(super) fn directory(&self) -> DataDirectory {
@@ -137,7 +139,9 @@ impl Restore {
 
     fn begin_wal(&self) {
         if self.backup != Special::GetWal {
-            WAL[..2].iter().for_each(|name| self.put(&format!("pg_wal/{name}"), "wal", SOURCE));
+            for name in &WAL[..2] {
+                self.put(&format!("pg_wal/{name}"), "wal", SOURCE);
+            }
         }
     }
 
