@@ -159,8 +159,9 @@ impl DataDirectory {
     }
 
     fn base(&self, reader: &Reader) -> Known<Result<Base, Shortfall>> {
-        let marks = reader.marks()?;
+        // In this order: a record that is replaced meanwhile is older than its time then, and never newer.
         let (info, label) = (reader.info()?, reader.label()?);
+        let marks = reader.marks()?;
         Ok(complete::base(&marks, self.before.as_ref(), info, label))
     }
 

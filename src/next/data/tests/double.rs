@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::super::DataDirectory;
 use super::super::files::{Entry, Files, RealFiles};
+
+type Event = Box<dyn FnOnce(&Knobs) + Send>;
 
 /// What a test changes while a data directory is used.
 #[derive(Default)]
@@ -17,8 +19,8 @@ pub(super) struct Knobs {
     error: AtomicI32,
     /// Whether everything lies on another device.
     pub(super) is_elsewhere: AtomicBool,
-    /// After how many calls that is so.
-    pub(super) elsewhere_in: AtomicU64,
+    /// Calls until something happens, and what.
+    event: Mutex<Option<(u64, Event)>>,
 }
 
 impl Knobs {
@@ -33,11 +35,22 @@ impl Knobs {
         self.calls.swap(0, Ordering::SeqCst) == 0
     }
 
+    /// Lets something happen at the nth call from now on.
+    pub(super) fn at_call(&self, nth: u64, happens: impl FnOnce(&Knobs) + Send + 'static) {
+        *self.event.lock().unwrap() = Some((nth, Box::new(happens)));
+    }
+
+    /// Whether it has not happened yet; then it never does.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.event.lock().unwrap().take().is_some()
+    }
+
     fn call(&self) -> io::Result<()> {
-        if self.elsewhere_in.load(Ordering::SeqCst) > 0
-            && self.elsewhere_in.fetch_sub(1, Ordering::SeqCst) == 1
-        {
-            self.is_elsewhere.store(true, Ordering::SeqCst);
+        let event = self.event.lock().unwrap().take();
+        match event {
+            Some((1, happens)) => happens(self),
+            Some((nth, happens)) => *self.event.lock().unwrap() = Some((nth - 1, happens)),
+            None => {}
         }
         let before = self.calls.load(Ordering::SeqCst);
         self.calls.store(before.saturating_sub(1), Ordering::SeqCst);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::double::Double;
@@ -126,16 +127,40 @@ fn a_file_system_that_goes_away_during_an_examination_takes_nothing_with_it() {
     for nth in 1..50 {
         let (mut directory, knobs) = Double::directory(&restore.data, &empty);
         directory.look();
-        knobs.elsewhere_in.store(nth, Ordering::SeqCst);
+        knobs.at_call(nth, |knobs| knobs.is_elsewhere.store(true, Ordering::SeqCst));
         let found = directory.examine();
         assert!(
             matches!(found, Completeness::Unknown(_) | Completeness::Complete(_)),
             "call {nth}: {found:?}"
         );
         knobs.is_elsewhere.store(false, Ordering::SeqCst);
-        knobs.elsewhere_in.store(nth, Ordering::SeqCst);
+        knobs.at_call(nth, |knobs| knobs.is_elsewhere.store(true, Ordering::SeqCst));
         let found = directory.look();
         assert!(is_right(&found.content, &Ok(Content::Something)), "call {nth}: {found:?}");
         assert!(found.first_file != Ok(None), "call {nth}: {found:?}");
+    }
+}
+
+#[test]
+fn a_restore_that_goes_on_during_an_examination_is_not_complete_before_its_end() {
+    for backup in [Special::SourceRestored, Special::GetWal] {
+        for (step, happens) in STEPS.into_iter().enumerate() {
+            for nth in 1.. {
+                let restore = Arc::new(Restore::new(backup));
+                STEPS[..step].iter().for_each(|step| step(&restore));
+                let (directory, knobs) = Double::directory(&restore.data, Path::new("/"));
+                let goes_on = restore.clone();
+                knobs.at_call(nth, move |_| happens(&goes_on));
+                let found = directory.examine();
+                if knobs.is_waiting() {
+                    break;
+                }
+                let is_last = step + 1 == STEPS.len();
+                assert!(
+                    is_last || !matches!(found, Completeness::Complete(_)),
+                    "{step}, call {nth}: {found:?}"
+                );
+            }
+        }
     }
 }
