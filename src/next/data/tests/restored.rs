@@ -139,6 +139,13 @@ fn wal_that_the_backup_needs_is_part_of_it() {
         let Completeness::WalMissing(_, missing) = restore.directory().examine() else { panic!() };
         assert_eq!(missing, lacks(there), "{backup:?}");
     }
+    let restore = Restore::whole(Special::Waiting);
+    restore.put(&format!("pg_wal/{}", WAL[2]), "wal", 1);
+    let Completeness::WalMissing(_, missing) = restore.directory().examine() else { panic!() };
+    assert_eq!(missing, lacks(WAL[2]), "Barman waits, and does not say for what");
+    let restore = Restore::whole(Special::GetWal);
+    fs::remove_file(restore.data.join("recovery.signal")).unwrap();
+    assert!(matches!(restore.directory().examine(), Completeness::WalMissing(..)), "nothing fetches it");
     let restore = Restore::whole(Special::Plain);
     fs::remove_dir_all(restore.data.join("pg_wal")).unwrap();
     assert!(matches!(restore.directory().examine(), Completeness::Incomplete(_)), "no pg_wal");
