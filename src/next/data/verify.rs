@@ -17,7 +17,7 @@ pub(crate) enum State {
     Complete,
     /// Something is missing, or nothing is here.
     Incomplete,
-    /// Everything that must be here is; only what Barman writes last can't be told from what the backup brought.
+    /// Everything that must be here is; only what Barman writes last can't be distinguished from what the backup brought.
     Unproven,
     /// It can't be seen.
     Unknown,
@@ -30,7 +30,7 @@ pub(crate) struct Verified {
     pub(crate) state: State,
     /// What was found, in one line.
     pub(crate) detail: String,
-    /// The backup that was restored; None if it is not here as far as that it can be told.
+    /// The backup that was restored; None if too little of it is here.
     pub(crate) backup: Option<Restored>,
     pub(crate) wal: Wal,
     pub(crate) warnings: Vec<Problem>,
