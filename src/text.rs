@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-
 /// One printable line of at most 500 characters, for a server's words in logs and terminals.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::new();

@@ -27,6 +27,23 @@ pub(super) struct Base {
     unproven: Option<String>,
 }
 
+/// Why a restore is not complete, whatever WAL is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Shortfall {
+    /// Nothing is new since the restore began.
+    Unchanged(String),
+    Incomplete(String),
+}
+
+impl From<Shortfall> for Completeness {
+    fn from(shortfall: Shortfall) -> Completeness {
+        match shortfall {
+            Shortfall::Unchanged(why) => Completeness::Unchanged(why),
+            Shortfall::Incomplete(why) => Completeness::Incomplete(why),
+        }
+    }
+}
+
 /// What comes beside the base backup.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Rest {
@@ -38,16 +55,16 @@ pub(super) struct Rest {
     pub(super) manifest_id: Option<String>,
 }
 
-/// Judges everything but WAL. An error is the answer: the restore is not complete. `before` is what was there before
+/// Judges everything but WAL. An error says that the restore is not complete. `before` is what was there before
 /// the restore; without it everything counts as new.
 pub(super) fn base(
     marks: &Marks,
     before: Option<&Marks>,
     info: Option<Info>,
     label: Option<Label>,
-) -> Result<Base, Completeness> {
+) -> Result<Base, Shortfall> {
     if before.is_some_and(|before| !has_news(marks, before)) {
-        return Err(Completeness::Unchanged("none of Barman's files is newer than this restore".into()));
+        return Err(Shortfall::Unchanged("none of Barman's files is newer than this restore".into()));
     }
     let written = |file: Option<FileId>| file.is_some_and(|file| file.size > 0);
     for (name, file) in [
@@ -95,7 +112,7 @@ fn has_news(now: &Marks, before: &Marks) -> bool {
 /// Judges the file that Barman writes last. It sends the edited `postgresql.auto.conf` with the time of the restore,
 /// while `.barman-recover.info` keeps that of Barman's catalogue, and everything else that of the backup. The text
 /// says why it proves nothing.
-fn last_file(marks: &Marks, before: Option<&Marks>) -> Result<Option<String>, Completeness> {
+fn last_file(marks: &Marks, before: Option<&Marks>) -> Result<Option<String>, Shortfall> {
     let (Some(auto_conf), Some(info)) = (marks.auto_conf, marks.info) else {
         let is_new = before.is_none_or(|before| {
             (marks.pg_version, marks.pg_control, marks.info)
@@ -170,9 +187,6 @@ fn warnings(wal: &WalFiles, start: Segment, fetcher: Option<String>) -> Vec<Prob
     newer.into_iter().collect()
 }
 
-fn incomplete<T>(why: impl Into<String>) -> Result<T, Completeness> {
-    Err(Completeness::Incomplete(why.into()))
+fn incomplete<T>(why: impl Into<String>) -> Result<T, Shortfall> {
+    Err(Shortfall::Incomplete(why.into()))
 }
-
-#[cfg(test)]
-mod tests;

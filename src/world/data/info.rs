@@ -75,7 +75,7 @@ pub(super) fn manifest_id(name: &str) -> Option<&str> {
 }
 
 /// Whether the end of a manifest says that the WAL of its backup starts there. This is how the manifest of this
-/// backup is told from one that came with the data, of an earlier backup that the source had been restored from.
+/// backup is distinguished from one that came with the data, of an earlier backup that the source had been restored from.
 pub(super) fn manifest_starts_at(end: &str, location: Location) -> bool {
     let Some((_, ranges)) = end.rsplit_once("\"WAL-Ranges\"") else { return false };
     let starts = ranges.split("\"Start-LSN\":").skip(1).filter_map(|rest| rest.split('"').nth(1));
@@ -85,12 +85,12 @@ pub(super) fn manifest_starts_at(end: &str, location: Location) -> bool {
 /// The command by which PostgreSQL is to fetch WAL from Barman, as Barman writes it for servers with `get-wal`: the
 /// last `restore_command` of the text, if it is one of Barman's.
 pub(super) fn wal_fetcher(configuration: &str) -> Option<String> {
-    let command = configuration.lines().filter_map(|line| {
+    let mut command = configuration.lines().filter_map(|line| {
         let value = line.trim_start().strip_prefix("restore_command")?.trim_start();
         let value = value.strip_prefix('=').unwrap_or(value).trim();
         Some(value.strip_prefix('\'')?.rsplit_once('\'')?.0.replace("''", "'"))
     });
-    let command = command.last()?;
+    let command = command.next_back()?;
     let is_barmans = command.contains("barman-wal-restore") || command.contains("barman get-wal");
     is_barmans.then(|| one_line(&command))
 }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cancel::Interrupt;
-use crate::world::data::complete::Marks;
+use crate::world::data::complete::{Base, Marks, Shortfall};
 use crate::world::data::count::Counter;
 use crate::world::data::files::{Entry, Files, Kind, RealFiles, if_there};
 use crate::world::data::reader::Reader;
@@ -156,7 +156,7 @@ impl DataDirectory {
                 Completeness::Incomplete("the data directory is empty".into())
             }
             Place::Directory(_) => match self.base(&self.reader())? {
-                Err(answer) => answer,
+                Err(shortfall) => shortfall.into(),
                 Ok(base) => {
                     let rest = self.reader().rest(&base.info)?;
                     complete::whole(base, rest)
@@ -171,9 +171,10 @@ impl DataDirectory {
         Ok(answer)
     }
 
-    fn base(&self, reader: &Reader) -> Known<Result<complete::Base, Completeness>> {
-        let marks = reader.marks()?;
+    fn base(&self, reader: &Reader) -> Known<Result<Base, Shortfall>> {
+        // In this order: a record that is replaced meanwhile is older than its time then, and never newer.
         let (info, label) = (reader.info()?, reader.label()?);
+        let marks = reader.marks()?;
         Ok(complete::base(&marks, self.before.as_ref(), info, label))
     }
 

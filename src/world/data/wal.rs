@@ -100,7 +100,9 @@ mod tests {
 
     fn files(names: &[&str]) -> WalFiles {
         let mut files = WalFiles::default();
-        names.iter().for_each(|name| files.add(name));
+        for name in names {
+            files.add(name);
+        }
         files
     }
 
@@ -108,8 +110,8 @@ mod tests {
         files(names).missing(Segment::parse(begin).unwrap(), Segment::parse(end), size)
     }
 
-    fn lacks(needed: Option<&str>, there: Option<&str>) -> Option<MissingWal> {
-        Some(MissingWal { needed: needed.map(Into::into), there: there.map(Into::into) })
+    fn lacks(needed: Option<&str>, there: Option<&str>) -> MissingWal {
+        MissingWal { needed: needed.map(Into::into), there: there.map(Into::into) }
     }
 
     #[test]
@@ -137,13 +139,13 @@ mod tests {
         {
             let (begin, end) = (format!("0000000100000000{last}"), "000000010000000100000000");
             assert_eq!(missing(&[&begin, end], &begin, end, size), None, "{size}");
-            assert_eq!(missing(&[&begin], &begin, end, size), lacks(Some(end), Some(&begin)), "{size}");
+            assert_eq!(missing(&[&begin], &begin, end, size), Some(lacks(Some(end), Some(&begin))), "{size}");
         }
         let last = "00000001FFFFFFFF000000FF";
         let end = "000000020000000000000000";
         assert_eq!(
             missing(&[last], last, end, 16 * MEGABYTE),
-            lacks(Some(end), Some(last)),
+            Some(lacks(Some(end), Some(last))),
             "no more segments"
         );
     }
@@ -152,12 +154,16 @@ mod tests {
     fn a_gap_is_missing_wal_whatever_comes_after_it() {
         let (a, b, c) = ("000000010000000000000004", "000000010000000000000005", "000000010000000000000006");
         assert_eq!(missing(&[a, b, c], a, c, USUAL_SIZE), None);
-        assert_eq!(missing(&[a, c], a, c, USUAL_SIZE), lacks(Some(c), Some(a)));
-        assert_eq!(missing(&[b, c], a, c, USUAL_SIZE), lacks(Some(c), None));
-        assert_eq!(missing(&[], a, a, USUAL_SIZE), lacks(Some(a), None));
-        assert_eq!(missing(&[a, b], a, "None", USUAL_SIZE), lacks(None, Some(b)), "the end is unknown");
+        assert_eq!(missing(&[a, c], a, c, USUAL_SIZE), Some(lacks(Some(c), Some(a))));
+        assert_eq!(missing(&[b, c], a, c, USUAL_SIZE), Some(lacks(Some(c), None)));
+        assert_eq!(missing(&[], a, a, USUAL_SIZE), Some(lacks(Some(a), None)));
+        assert_eq!(missing(&[a, b], a, "None", USUAL_SIZE), Some(lacks(None, Some(b))), "the end is unknown");
         let other = "000000020000000000000005";
-        assert_eq!(missing(&[a, other], a, b, USUAL_SIZE), lacks(Some(b), Some(a)), "of another timeline");
+        assert_eq!(
+            missing(&[a, other], a, b, USUAL_SIZE),
+            Some(lacks(Some(b), Some(a))),
+            "of another timeline"
+        );
     }
 
     #[test]
