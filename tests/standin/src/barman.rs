@@ -13,10 +13,9 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::SystemTime;
 
-use serde::Deserialize as _;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::backend::{Backend, Foreign, Job, Kind, Operation, Status};
+use crate::backend::{Backend, Job, Status};
 use crate::clock::{event_time, operation_id};
 
 /// How Barman is called, and where it keeps its servers.
@@ -125,7 +124,6 @@ impl Installation {
 
 pub struct Barman {
     installation: Installation,
-    start: SystemTime,
     /// Asking Barman takes a third of a second, and a server that exists goes on existing.
     known: Mutex<HashSet<String>>,
     /// Between the look for a job file and its writing; None reproduces the real API's race.
@@ -135,7 +133,7 @@ pub struct Barman {
 impl Barman {
     pub fn new(installation: Installation, racy: bool) -> Self {
         let creating = (!racy).then(Mutex::default);
-        Self { installation, start: SystemTime::now(), known: Mutex::default(), creating }
+        Self { installation, known: Mutex::default(), creating }
     }
 
     fn servers(&self) -> Vec<String> {
@@ -149,27 +147,6 @@ impl Barman {
         };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         names.filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect()
-    }
-
-    fn operation(&self, server: &str, id: &str) -> Option<Operation> {
-        let job = self.installation.read(server, "jobs", id).ok()?;
-        let since_start = |file: PathBuf| {
-            let changed = fs::metadata(file).and_then(|meta| meta.modified()).ok()?;
-            let millis = changed.duration_since(self.start).unwrap_or_default().as_millis();
-            u64::try_from(millis).ok()
-        };
-        Some(Operation {
-            id: id.to_owned(),
-            server: server.to_owned(),
-            kind: job.get("operation_type").and_then(|kind| Kind::deserialize(kind).ok()).unwrap_or_default(),
-            destination_directory: job
-                .get("destination_directory")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
-            status: self.status(server, id)?,
-            started_ms: since_start(self.installation.file(server, "jobs", id))?,
-            ended_ms: since_start(self.installation.file(server, "output", id)),
-        })
     }
 }
 
@@ -230,41 +207,5 @@ impl Backend for Barman {
 
     fn diagnose(&self) -> Option<Value> {
         serde_json::from_slice(&self.installation.ask(&["diagnose"])?).ok()
-    }
-
-    fn appear(&self, foreign: &Foreign) {
-        let Some(server) = foreign.server.clone().or_else(|| self.servers().into_iter().next()) else {
-            return;
-        };
-        let id = foreign.id.clone().unwrap_or_else(|| operation_id(self.start));
-        let job = json!({"operation_type": foreign.kind, "start_time": event_time(SystemTime::now())});
-        let Value::Object(job) = job else { return };
-        let (installation, foreign) = (self.installation.clone(), foreign.clone());
-        thread::spawn(move || {
-            thread::sleep(std::time::Duration::from_millis(foreign.after_ms));
-            let _ = installation.write(&server, "jobs", &id, &job);
-            if let Some(ms) = foreign.duration_ms {
-                thread::sleep(std::time::Duration::from_millis(ms));
-                let success = foreign.status != Some(Status::Failed);
-                let _ = installation.write_output(&server, &id, success, "");
-            }
-        });
-    }
-
-    fn finish(&self, id: &str, status: Status) -> bool {
-        let running = |server: &String| self.status(server, id) == Some(Status::InProgress);
-        let server = self.servers().into_iter().find(running);
-        let success = status == Status::Done;
-        server.is_some_and(|server| {
-            self.installation.write_output(&server, id, success, "ended by hand").is_ok()
-        })
-    }
-
-    fn operations(&self) -> Vec<Operation> {
-        let of_server = |server: String| {
-            let ids = self.ids(&server);
-            ids.into_iter().filter_map(|id| self.operation(&server, &id)).collect::<Vec<_>>()
-        };
-        self.servers().into_iter().flat_map(of_server).collect()
     }
 }

@@ -1,8 +1,8 @@
 //! HTTP/1.1 as far as the stand-in needs it: a request read from a stream, a reply turned into bytes.
-//! What a reply says is `routes.rs`; how a script spoils it is `server.rs`.
+//! What a reply says is `routes.rs`; how a script spoils it is `script.rs`.
 
 use std::fmt::Write as _;
-use std::io::{self, Read};
+use std::io::Read;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -96,8 +96,6 @@ pub struct Reply {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// The reply to a HEAD: the length of the body, without the body.
-    pub head_only: bool,
 }
 
 /// How the reply shows the end of its body.
@@ -115,7 +113,7 @@ pub enum Length {
 impl Reply {
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
-        Self { status, headers, body: body.into(), head_only: false }
+        Self { status, headers, body: body.into() }
     }
 
     /// As Flask's `jsonify` writes it: no blanks, ASCII only, a line feed at the end.
@@ -137,17 +135,9 @@ impl Reply {
     /// The error page of werkzeug; `text` is escaped here.
     pub fn page(status: u16, text: &str) -> Self {
         let title = title(status);
-        let mut escaped = String::new();
-        for c in text.chars() {
-            match c {
-                '&' => escaped.push_str("&amp;"),
-                '<' => escaped.push_str("&lt;"),
-                '>' => escaped.push_str("&gt;"),
-                '"' => escaped.push_str("&#34;"),
-                '\'' => escaped.push_str("&#39;"),
-                other => escaped.push(other),
-            }
-        }
+        let entities = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&#34;"), ("'", "&#39;")];
+        let escape = |text: String, (plain, entity)| text.replace(plain, entity);
+        let escaped = entities.into_iter().fold(text.to_owned(), escape);
         let body = format!(
             "<!doctype html>\n<html lang=en>\n<title>{status} {title}</title>\n<h1>{title}</h1>\n<p>{escaped}</p>\n"
         );
@@ -162,7 +152,7 @@ impl Reply {
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         let own = ["Server", "Date", "Connection", "Content-Length"];
         let headers = lines.filter_map(header).filter(|(name, _)| !own.contains(&name.as_str())).collect();
-        Some(Self { status, headers, body: recording[end + 4..].to_vec(), head_only: false })
+        Some(Self { status, headers, body: recording[end + 4..].to_vec() })
     }
 
     pub fn render(&self, length: Length, keep_alive: bool) -> Vec<u8> {
@@ -184,7 +174,7 @@ impl Reply {
         };
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
-        if self.head_only || length == Length::Endless {
+        if length == Length::Endless {
             return bytes;
         }
         if length == Length::Chunked {
@@ -205,9 +195,7 @@ impl Reply {
 fn title(status: u16) -> &'static str {
     match status {
         200 => "OK",
-        201 => "Created",
         202 => "Accepted",
-        301 => "Moved Permanently",
         302 => "Found",
         307 => "Temporary Redirect",
         400 => "Bad Request",
@@ -216,7 +204,6 @@ fn title(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
-        413 => "Request Entity Too Large",
         415 => "Unsupported Media Type",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
@@ -225,9 +212,4 @@ fn title(status: u16) -> &'static str {
         504 => "Gateway Timeout",
         _ => "Unknown",
     }
-}
-
-/// Reads until the peer has nothing more to say, and forgets it.
-pub fn drain(stream: &mut impl Read) {
-    let _ = io::copy(stream, &mut io::sink());
 }

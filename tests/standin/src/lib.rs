@@ -7,14 +7,13 @@ pub mod client;
 mod clock;
 mod conn;
 mod control;
-mod fill;
 mod http;
 mod model;
 pub mod options;
 mod pause;
 mod playing;
-mod receiver;
 mod recordings;
+mod recover;
 mod routes;
 mod script;
 mod server;
@@ -30,8 +29,7 @@ use std::time::{Duration, Instant};
 pub use backend::{Foreign, Kind, Operation, Status};
 pub use barman::{Installation, RUN_OPERATION};
 pub use clock::{event_time, operation_id};
-pub use fill::{Mark, OnRemoval, Part};
-pub use model::Model;
+pub use model::{Mark, Model, Part};
 pub use recordings::ALL as RECORDINGS;
 pub use routes::Stage;
 pub use script::{At, Endless, Script, Step};
@@ -40,6 +38,7 @@ pub use tls::{Tls, TlsVersions};
 
 use backend::Backend;
 use pause::Pause;
+use playing::Playing;
 use server::Shared;
 
 /// A running stand-in.
@@ -69,8 +68,8 @@ impl Api {
     /// On an address of its own, for instance the one that another `Api` has just left.
     pub fn start_on(address: &str, model: Model, script: Script, tls: Option<&Tls>) -> Result<Self, String> {
         let pause = Arc::new(Pause::default());
-        let backend = Arc::new(playing::Playing::start(model, Arc::clone(&pause)));
-        Self::serve(address, backend, pause, script, tls)
+        let playing = Playing::start(model, Arc::clone(&pause));
+        Self::serve(address, Box::new(Arc::clone(&playing)), Some(playing), pause, script, tls)
     }
 
     /// With the real Barman behind it. `racy` reproduces the real API's race between two creates.
@@ -81,13 +80,14 @@ impl Api {
         script: Script,
         tls: Option<&Tls>,
     ) -> Result<Self, String> {
-        let backend = Arc::new(barman::Barman::new(installation, racy));
-        Self::serve(address, backend, Arc::new(Pause::default()), script, tls)
+        let backend = Box::new(barman::Barman::new(installation, racy));
+        Self::serve(address, backend, None, Arc::default(), script, tls)
     }
 
     fn serve(
         address: &str,
-        backend: Arc<dyn Backend>,
+        backend: Box<dyn Backend>,
+        playing: Option<Arc<Playing>>,
         pause: Arc<Pause>,
         script: Script,
         tls: Option<&Tls>,
@@ -96,7 +96,7 @@ impl Api {
         let config = tls.map(Tls::config).transpose()?;
         let listener = TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let shared = Arc::new(Shared::new(backend, pause, config));
+        let shared = Arc::new(Shared::new(backend, playing, pause, config));
         shared.set_script(script);
         let listening = Mutex::new(Some(Listening::start(&shared, listener)));
         Ok(Self { shared, address, scheme: if tls.is_some() { "https" } else { "http" }, listening })
@@ -134,7 +134,7 @@ impl Api {
 
     /// Every operation, those of other nodes included.
     pub fn operations(&self) -> Vec<Operation> {
-        self.shared.backend.operations()
+        self.shared.playing.as_ref().map(|playing| playing.operations()).unwrap_or_default()
     }
 
     /// The most operations that were in progress at once in this directory.
@@ -154,7 +154,7 @@ impl Api {
 
     /// Ends an operation by hand; false: there is none in progress with this id.
     pub fn finish(&self, id: &str, status: Status) -> bool {
-        self.shared.backend.finish(id, status)
+        self.shared.playing.as_ref().is_some_and(|playing| playing.finish(id, status))
     }
 
     /// From here on another script; nothing is released any more.

@@ -42,7 +42,7 @@ fn tls(options: &Options) -> Result<Option<Tls>, String> {
         (None, None) => return Ok(None),
         _ => return Err("--tls-cert and --tls-key belong together".to_owned()),
     };
-    let tls = Tls::new(cert, key).versions(options.tls_versions);
+    let tls = Tls::new(cert, key).versions(options.tls_version);
     Ok(Some(match &options.client_ca {
         Some(ca) => tls.client_ca(read(ca)?),
         None => tls,

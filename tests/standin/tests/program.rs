@@ -126,10 +126,10 @@ fn the_program_plays_what_its_options_say() {
 #[test]
 fn wrong_options_are_named_and_end_it() {
     for (options, says) in [
-        (&["--nope"][..], "unknown option '--nope'"),
+        (&["--server", "s", "--nope"][..], "--nope: unknown field `nope`"),
         (&["--backup", "b"], "--server before it"),
-        (&["--server", "s", "--duration-ms", "x"], "'x' is not a number"),
-        (&["--listen"], "--listen needs a value"),
+        (&["--server", "s", "--duration-ms", "x"], "--duration-ms: invalid type: string \"x\""),
+        (&["--listen"], "expected a string"),
     ] {
         let output = standin().args(options).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
@@ -174,7 +174,7 @@ fn a_restore_outlives_the_api_and_is_known_to_the_next() {
 }
 
 #[test]
-fn a_restore_whose_process_died_stays_in_progress_until_ended_by_hand() {
+fn a_restore_whose_process_died_stays_in_progress() {
     let barman = WithBarman::new();
     let _held = barman.hold();
     let api = barman.start();
@@ -185,11 +185,6 @@ fn a_restore_whose_process_died_stays_in_progress_until_ended_by_hand() {
     );
     wait_until("the end of the process", || !Path::new("/proc").join(&group).exists());
     assert_eq!(api.poll(&id), "IN_PROGRESS");
-    let end = format!(
-        "POST /_standin/operation/{id} HTTP/1.1\r\nContent-Length: 21\r\n\r\n{{\"status\": \"FAILED\"}} "
-    );
-    assert!(api.ask(end.as_bytes()).contains(r#"{"ended":true}"#));
-    assert_eq!(api.poll(&id), "FAILED");
 }
 
 #[test]

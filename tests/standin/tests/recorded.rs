@@ -9,9 +9,7 @@ use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
 use standin::client::{get, post, recovery, request};
-use standin::{
-    Api, Foreign, Model, OnRemoval, RECORDINGS, Script, Stage, Status, Step, event_time, operation_id,
-};
+use standin::{Api, Foreign, Model, RECORDINGS, Script, Stage, Status, Step, event_time, operation_id};
 use tempfile::tempdir;
 
 use crate::{ask, created_id, outcome, poll, within};
@@ -63,7 +61,7 @@ fn recorded_state(name: &str) -> Model {
     let operation = |id: &str, duration_ms, status| Foreign {
         id: Some(id.to_owned()),
         duration_ms,
-        status: Some(status),
+        status,
         ..Foreign::default()
     };
     let first = pg().existing(operation(KNOWN, Some(0), Status::Done));
@@ -150,41 +148,6 @@ fn in_a_race_two_creates_share_an_id_and_the_last_destination_wins() {
     assert_eq!(outcome(&api, &id), "DONE");
     let filled = destinations.map(|to| Path::new(&to).join("global/pg_control").exists());
     assert!(filled[0] != filled[1], "one node got DONE and has no data: {filled:?}");
-}
-
-#[test]
-fn a_restore_fills_its_destination_and_refuses_one_that_is_not_empty() {
-    let scratch = tempdir().unwrap();
-    let data = within(&scratch, "data");
-    let api = Api::start(pg().fill().files(3).bytes(3000).unique_ids(), Script::new());
-    let first = created_id(&ask(&api, &recovery(&data)));
-    assert_eq!(outcome(&api, &first), "DONE");
-    assert_eq!(fs::read_to_string(Path::new(&data).join("PG_VERSION")).unwrap(), "15\n");
-    assert_eq!(fs::metadata(Path::new(&data).join("base/1/16384")).unwrap().len(), 1000);
-    assert!(Path::new(&data).join("global/pg_control").exists());
-    let second = created_id(&ask(&api, &recovery(&data)));
-    assert_eq!(outcome(&api, &second), "FAILED");
-}
-
-#[test]
-fn a_directory_removed_underneath_decides_the_outcome_as_configured() {
-    let cases = [
-        (OnRemoval::Fail, "FAILED", false),
-        (OnRemoval::Ignore, "DONE", false),
-        (OnRemoval::Refill, "DONE", true),
-    ];
-    for (what, expected, there) in cases {
-        let scratch = tempdir().unwrap();
-        let data = within(&scratch, "data");
-        let api = Api::start(pg().hold().on_removal(what), Script::new());
-        let id = created_id(&ask(&api, &recovery(&data)));
-        api.wait("the first file", |_| Path::new(&data).join("PG_VERSION").exists());
-        fs::remove_dir_all(&data).unwrap();
-        api.release();
-        assert_eq!(outcome(&api, &id), expected, "{what:?}");
-        assert_eq!(Path::new(&data).join("global/pg_control").exists(), there, "{what:?}");
-        assert!(!Path::new(&data).join("PG_VERSION").exists(), "{what:?}");
-    }
 }
 
 #[test]
