@@ -48,7 +48,7 @@ How it restores, through the ssh command that the create named (ssh: every host 
   --postgres-backup      the backup was made by pg_basebackup: no ID in its backup_label
 
 Or the real Barman, with the job and output files of the real API:
-  --barman PROGRAM --barman-home DIRECTORY [--barman-config FILE] [--racy]
+  --barman PROGRAM --barman-home DIRECTORY [--barman-config FILE]
 
 GET  /_standin/journal       what was asked and what became of it
 POST /_standin/script        another script
@@ -72,15 +72,12 @@ pub struct Options {
     pub barman: Option<PathBuf>,
     pub barman_home: Option<PathBuf>,
     pub barman_config: Option<PathBuf>,
-    pub racy: bool,
-    pub server_name: String,
-    pub operation_id: String,
     #[serde(skip)]
     pub model: Model,
 }
 
 /// Those of the program itself; all others are of a server or an operation.
-const OWN: [&str; 14] = [
+const OWN: [&str; 11] = [
     "help",
     "listen",
     "port-file",
@@ -92,9 +89,6 @@ const OWN: [&str; 14] = [
     "barman",
     "barman-home",
     "barman-config",
-    "racy",
-    "server-name",
-    "operation-id",
 ];
 
 impl Options {

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
@@ -21,9 +21,6 @@ use crate::pause::Pause;
 use crate::playing::Playing;
 use crate::routes::{self, Stage};
 use crate::script::{At, Endless, Script, Step};
-
-/// A thousand of them wait at once; TLS in a debug build needs the most.
-const STACK: usize = 256 << 10;
 
 /// A request as the journal shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -51,8 +48,8 @@ pub struct Received {
 /// What all connections share.
 pub struct Shared {
     pub backend: Box<dyn Backend>,
-    /// None: the real Barman is behind it.
-    pub playing: Option<Arc<Playing>>,
+    /// What is played, nothing when the real Barman is behind it.
+    pub playing: Arc<Playing>,
     pub script: Mutex<Script>,
     pub journal: Mutex<Vec<Received>>,
     pub tls_failures: Mutex<Vec<String>>,
@@ -68,7 +65,7 @@ pub struct Shared {
 impl Shared {
     pub fn new(
         backend: Box<dyn Backend>,
-        playing: Option<Arc<Playing>>,
+        playing: Arc<Playing>,
         pause: Arc<Pause>,
         tls: Option<Arc<ServerConfig>>,
     ) -> Self {
@@ -94,32 +91,41 @@ impl Shared {
     }
 
     fn appear(&self, foreign: &[Foreign]) {
-        for playing in &self.playing {
-            for foreign in foreign {
-                playing.appear(foreign);
-            }
+        for foreign in foreign {
+            self.playing.appear(foreign);
         }
     }
 
     /// Until `closing`, and the connection that wakes it; then every open connection is shut down.
-    /// Threads are started beside the accepting, which has to keep up: the queue of connections holds
-    /// only 128.
-    pub fn accept(self: &Arc<Self>, listener: TcpListener, closing: &AtomicBool) {
-        let (sender, accepted) = mpsc::channel();
-        thread::scope(|scope| {
-            scope.spawn(|| self.start_threads(accepted));
-            for stream in listener.incoming() {
-                if closing.load(Ordering::Relaxed) {
-                    break;
-                }
-                let number = self.connections.fetch_add(1, Ordering::Relaxed);
-                let _ = stream.map(|stream| sender.send((number, stream)));
+    pub fn accept(self: &Arc<Self>, listener: &TcpListener, closing: &AtomicBool) {
+        for stream in listener.incoming().flatten() {
+            if closing.load(Ordering::Relaxed) {
+                break;
             }
-            drop((sender, listener));
-        });
+            self.serve(stream);
+        }
         for stream in self.live.lock().unwrap().values() {
             let _ = stream.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Starts the thread of a connection.
+    fn serve(self: &Arc<Self>, stream: TcpStream) {
+        let number = self.connections.fetch_add(1, Ordering::Relaxed);
+        let Ok(other) = stream.try_clone() else { return };
+        self.live.lock().unwrap().insert(number, other);
+        // Taken here, as threads do not begin in the order of their connections.
+        let step = self.script.lock().unwrap().next_connection();
+        let shared = Arc::clone(self);
+        let serve = move || {
+            let _ = stream.set_nodelay(true);
+            shared.connection(step, stream);
+            // Only with the last descriptor the connection ends.
+            shared.live.lock().unwrap().remove(&number);
+        };
+        let mut threads = self.threads.lock().unwrap();
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread::spawn(serve));
     }
 
     /// Ends what connections and operations wait for, and waits for their end.
@@ -128,30 +134,7 @@ impl Shared {
         for thread in self.threads.lock().unwrap().drain(..) {
             let _ = thread.join();
         }
-        if let Some(playing) = &self.playing {
-            playing.join();
-        }
-    }
-
-    fn start_threads(self: &Arc<Self>, accepted: mpsc::Receiver<(u64, TcpStream)>) {
-        for (number, stream) in accepted {
-            let mut threads = self.threads.lock().unwrap();
-            let Ok(other) = stream.try_clone() else { continue };
-            self.live.lock().unwrap().insert(number, other);
-            // Taken here, as threads do not begin in the order of their connections.
-            let step = self.script.lock().unwrap().next_connection();
-            let shared = Arc::clone(self);
-            let serve = move || {
-                let _ = stream.set_nodelay(true);
-                shared.connection(step, stream);
-                // Only with the last descriptor the connection ends.
-                shared.live.lock().unwrap().remove(&number);
-            };
-            if number.is_multiple_of(64) {
-                threads.retain(|thread| !thread.is_finished());
-            }
-            threads.extend(thread::Builder::new().stack_size(STACK).spawn(serve));
-        }
+        self.playing.join();
     }
 
     fn connection(&self, step: Option<Step>, stream: TcpStream) {
