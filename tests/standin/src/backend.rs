@@ -87,8 +87,8 @@ pub struct Foreign {
     pub after_ms: u64,
     /// How long it is in progress; missing: for ever.
     pub duration_ms: Option<u64>,
-    /// How it ends (DONE).
-    pub status: Status,
+    /// How it ends; DONE when missing.
+    pub status: Option<Status>,
 }
 
 pub trait Backend: Send + Sync {

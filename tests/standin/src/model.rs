@@ -211,11 +211,14 @@ impl Model {
         gap(part: Part, ms: u64) => gap = Some(part), gap_ms = ms, fill = true;
         /// `fill` in which no command runs behind this part until `Api::release`.
         hold_behind(part: Part) => hold = Some(part), fill = true;
+        /// `fill` that waits behind `PG_VERSION`, its first file, until `Api::release`.
+        hold() => hold = Some(Part::First), fill = true;
         /// `fill` that runs no command behind this part, whatever the result.
         stop_behind(part: Part) => stop = Some(part), fill = true;
-        /// `fill` that copies the base backup again so often when that has failed, and so late: Barman's
-        /// `basebackup_retry_times` and `basebackup_retry_sleep` (0).
-        retries(times: u32, ms: u64) => retries = times, retry_ms = ms, fill = true;
+        /// `fill` that copies the base backup again so often when that has failed: Barman's `basebackup_retry_times` (0).
+        retries(times: u32) => retries = times, fill = true;
+        /// How long it waits before it copies again (0; Barman: 30 s).
+        retry_ms(ms: u64) => retry_ms = ms, fill = true;
         /// `fill` by two processes at once, as after two creates of one second.
         twice() => twice = true, fill = true;
         /// `fill` of another directory than was asked for.

@@ -111,7 +111,7 @@ impl Playing {
             server,
             kind: foreign.kind,
             started_ms,
-            ended: foreign.duration_ms.map(|ms| (started_ms + ms, foreign.status)),
+            ended: foreign.duration_ms.map(|ms| (started_ms + ms, foreign.status.unwrap_or_default())),
             is_foreign: true,
             ..Entry::default()
         });

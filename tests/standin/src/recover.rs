@@ -9,34 +9,39 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{Pid, Signal, kill_process_group};
-
 use crate::backup::{Backup, Item};
 use crate::model::{Part, Plan};
 use crate::pause::Pause;
 
-/// The Barman host: a directory for what is sent, and the ssh. It is removed at the end of the stand-in, however that
-/// comes: by a process whose standard input ends then.
+/// The Barman host: a directory for what is sent, and the ssh. At the end of the stand-in, however that comes, it is
+/// removed, and what still runs is ended: by a process whose standard input ends then, and in whose group all run.
 pub struct Host {
     directory: PathBuf,
-    remover: Child,
+    keeper: Child,
 }
+
+const KEEPER: &str = "trap '' TERM; read -r _; kill -s TERM 0; rm -rf -- \"$0\"";
 
 impl Host {
     pub fn new() -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("standin-").tempdir()?.keep();
         fs::write(directory.join("ssh"), include_str!("../ssh"))?;
-        let mut remover = Command::new("sh");
-        remover.args(["-c", "read -r _; rm -rf -- \"$0\""]).arg(&directory);
-        remover.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        Ok(Self { remover: remover.spawn()?, directory })
+        let mut keeper = Command::new("sh");
+        keeper.args(["-c", KEEPER]).arg(&directory).process_group(0);
+        keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self { keeper: keeper.spawn()?, directory })
+    }
+
+    /// The process group of all that it runs.
+    fn group(&self) -> i32 {
+        self.keeper.id().cast_signed()
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
-        drop(self.remover.stdin.take());
-        let _ = self.remover.wait();
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
     }
 }
 
@@ -299,7 +304,7 @@ impl Barman<'_> {
         let begun = File::create(&said).and_then(|said| {
             let log = File::options().create(true).append(true).open(self.scratch.join("log"))?;
             command.env("STANDIN_BANNER", &self.recover.plan.banner).stdin(Stdio::null());
-            command.stdout(said).stderr(log).process_group(0).spawn()
+            command.stdout(said).stderr(log).process_group(self.recover.host.group()).spawn()
         });
         let mut child = begun.map_err(|error| self.fails(&format!("{command:?}: {error}")))?;
         loop {
@@ -307,7 +312,7 @@ impl Barman<'_> {
                 return Ok((status.code().unwrap_or(-1), fs::read(&said).unwrap_or_default()));
             }
             if self.rest(2).is_err() {
-                let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+                let _ = child.kill();
                 let _ = child.wait();
                 return Err(Cut::Ended);
             }

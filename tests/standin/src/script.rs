@@ -2,7 +2,6 @@
 //! same in Rust and in JSON; the README explains the words, `server.rs` carries them out.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 
@@ -57,7 +56,6 @@ pub struct Step {
     pub(crate) times: Option<u32>,
     pub(crate) forever: bool,
     pub(crate) apply: Option<bool>,
-    pub(crate) remove_dir: Option<PathBuf>,
     pub(crate) foreign: Vec<Foreign>,
     pub(crate) delay_ms: u64,
     pub(crate) hold: bool,
@@ -121,8 +119,6 @@ impl Step {
         forever() => forever = true;
         /// Whether the create is carried out (by default: when the reply is the model's).
         apply(apply: bool) => apply = Some(apply);
-        /// Removes this directory before the reply.
-        remove_dir(path: impl Into<PathBuf>) => remove_dir = Some(path.into());
         /// Waits before the reply.
         delay_ms(ms: u64) => delay_ms = ms;
         /// Waits for `Api::release` before the reply.

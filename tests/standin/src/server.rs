@@ -2,7 +2,6 @@
 //! carries it out. What is journaled is journaled before the client can know of it.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io::Write as _;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -237,9 +236,6 @@ impl Shared {
 
     /// What happens behind the reply, and the reply.
     fn act(&self, step: &Step, request: &Request, entry: usize) -> Reply {
-        if let Some(directory) = &step.remove_dir {
-            let _ = fs::remove_dir_all(directory);
-        }
         self.appear(&step.foreign);
         let own = step.own_reply();
         if let Some(own) = &own

@@ -98,6 +98,10 @@ fn nothing_of_a_program_that_is_killed_is_left() {
     drop(api);
     let names = || fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name());
     wait_until("its directory to be gone", || names().all(|name| name == "data"));
+    let here =
+        |entry: fs::DirEntry| fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&data));
+    let is_written = || fs::read_dir("/proc").unwrap().flatten().any(here);
+    wait_until("the end of its restore", || !is_written());
 }
 
 #[test]

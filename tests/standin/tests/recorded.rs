@@ -59,7 +59,7 @@ fn recorded_state(name: &str) -> Model {
     let operation = |id: &str, duration_ms, status| Foreign {
         id: Some(id.to_owned()),
         duration_ms,
-        status,
+        status: Some(status),
         ..Foreign::default()
     };
     let first = pg().existing(operation(KNOWN, Some(0), Status::Done));

@@ -160,11 +160,11 @@ fn a_run_that_ends_takes_the_copy_with_it() {
 
 #[test]
 fn a_second_try_of_barman_is_refused_when_the_run_has_ended_and_completes_while_it_lives() {
-    let refused = start(pg().duration_ms(HOUR).retries(1, 50));
+    let refused = start(pg().duration_ms(HOUR).retries(1));
     wait_until("the receivers", || refused.has("PG_VERSION"));
     refused.alive.unlock().unwrap();
     assert_eq!((refused.end().as_str(), refused.commands().len()), ("FAILED", 9));
-    let again = start(pg().duration_ms(300).retries(1, 1000).hold_behind(Part::First));
+    let again = start(pg().duration_ms(300).retries(1).retry_ms(1000).hold_behind(Part::First));
     wait_until("the first file", || again.has("PG_VERSION"));
     fs::rename(&again.data, within(&again.scratch, "away")).unwrap();
     fs::write(&again.data, "in the way").unwrap();
