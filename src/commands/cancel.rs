@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use crate::api::OperationKind;
 use crate::cancel::Cancel;
-use crate::commands::not_begun;
 use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Connection, Restore};
 use crate::event::{Event, Level};
-use crate::outcome::{Busy, Code, OperationState, Outcome, Problem};
+use crate::outcome::{Code, OperationState, Outcome, Problem};
 use crate::recovery::close_state_file;
 use crate::recovery::follow::follow;
 use crate::recovery::problems::unreadable;
@@ -52,7 +51,11 @@ pub fn end_restore(
     let host = Host::new(on_event, cancel.clone());
     match opened(config, &host) {
         Ok((mut world, api, restore)) => finish(&mut world, api.as_ref(), &restore),
-        Err(why) => not_begun(&host, Level::Error, Code::InvalidArgument, &why.to_string()),
+        Err(why) => {
+            let message = why.to_string();
+            host.report(Event::log(Level::Error, &message));
+            Outcome::not_begun(Code::InvalidArgument, &message)
+        }
     }
 }
 
@@ -82,8 +85,8 @@ fn finish(world: &mut dyn World, api: Option<&Connection>, restore: &Restore) ->
         Interrupt::DeadlinePassed => Problem::new("the deadline has passed: the restore may continue", ""),
         _ => Problem::new("cancelled: the restore may continue", ""),
     };
-    let (code, busy, problem) = match end(world, api, restore, &mut known) {
-        Ok(()) => (Code::RecoveryDone, None, Problem::default()),
+    let (code, problem) = match end(world, api, restore, &mut known) {
+        Ok(()) => (Code::RecoveryDone, Problem::default()),
         Err(end) => end.report(left),
     };
     for text in [&problem.message, &problem.hint].into_iter().filter(|text| !text.is_empty()) {
@@ -95,7 +98,6 @@ fn finish(world: &mut dyn World, api: Option<&Connection>, restore: &Restore) ->
         http_status: known.http_status,
         elapsed: world.now(),
         hint: problem.hint,
-        busy,
         ..Outcome::not_begun(code, &problem.message)
     }
 }
@@ -158,8 +160,8 @@ fn lock(world: &mut dyn World, restore: &Restore) -> Result<Option<Record>, End>
         Lock::Held(record) => {
             let pid = record.map_or("?".into(), |record| record.run.pid.to_string());
             let directory = &restore.data_directory;
-            Err(End::busy(
-                Busy::StateFile,
+            Err(End::with(
+                Code::Busy,
                 format!("a run (pid {pid}) is following the restore into {directory}: it has locked {path}"),
                 format!("cancel that run, which ends the restore too: 'kill {pid}'"),
             ))

@@ -8,8 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Serialize, Serializer};
 
 use crate::cancel::Cancel;
+use crate::commands::answer;
 use crate::config::options::Command;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, Restore};
+use crate::outcome::{Answer, Code};
 use crate::text::{self, printable, utc};
 use crate::world::World;
 use crate::world::fs::directory::stamp;
@@ -107,12 +109,18 @@ impl Verified {
 
 /// Checks whether the data directory holds a complete restore. Needs only the option `data-directory`; sends nothing,
 /// and reads no state file. If it finds neither a complete restore nor a receiver, it blocks for about a second to
-/// see whether something changes.
-///
-/// # Errors
-/// The data directory is not given, or it is relative and the current directory is unknown.
-pub fn verify(config: &Config) -> Result<Verified, ConfigError> {
-    let restore = from_here(config.restore_for(Command::Verify)?)?;
+/// see whether something changes. Ends with [`Code::RecoveryFailed`] unless the restore is complete.
+#[must_use]
+pub fn verify(config: &Config) -> Answer<Option<Verified>> {
+    let mut answer = answer(|| Ok(Some(looked(from_here(config.restore_for(Command::Verify)?)?))));
+    if let Some(verified) = answer.found.as_ref().filter(|verified| !verified.is_complete()) {
+        answer.message.clone_from(&verified.detail);
+        answer.code = Code::RecoveryFailed;
+    }
+    answer
+}
+
+fn looked(restore: Restore) -> Verified {
     let mut world = Here::offline(&restore, Host::new(|_| (), Cancel::new()));
     let directory = restore.data_directory;
     let mut looks = LOOKS;
@@ -126,7 +134,7 @@ pub fn verify(config: &Config) -> Result<Verified, ConfigError> {
             || now.postmaster.is_some()
             || started(Path::new(&directory), &now);
         if is_settled || looks == 0 {
-            return Ok(judge(directory, &now));
+            return judge(directory, &now);
         }
         looks -= 1;
         thread::sleep(MOMENT / LOOKS);

@@ -1,7 +1,9 @@
 //! The one table of options, of every command: the program's arguments, the C setters, the environment names and the
 //! documentation are made from it or tested against it. Pure.
 
-use crate::config::spec::{CHECK, FOLLOWING, LOCAL, ONLINE, RECOVERY, SWITCH, WITH_STATE_FILE};
+use serde::Serialize;
+
+use crate::config::spec::{CHECK, FOLLOWING, LOCAL, ONLINE, OPERATIONS, RECOVERY, SWITCH, WITH_STATE_FILE};
 pub use crate::config::spec::{Command, Group};
 pub use crate::config::value::Kind;
 use crate::config::value::{Check, at_least_one, no_query, proxy};
@@ -90,6 +92,10 @@ options! {
         "Have Barman log in on this node, by a restore into a scratch directory that it refuses as not empty: nothing is copied, and an operation that has FAILED is left in the API's list";
     Strict "strict": Advanced, Kind::Flag, CHECK, {},
         "Treat every warning as a failure";
+    Role "role": Needed, Kind::Text, SWITCH, { required: true },
+        "New role of this node, as Patroni calls it";
+    Limit "limit": Advanced, Kind::Count, OPERATIONS, { default: "20" },
+        "How many operations at most, the newest first; 0 for all; each costs a request";
 }
 
 const fn row(
@@ -132,16 +138,18 @@ impl Opt {
 }
 
 /// A row of [`OPTIONS`](crate::OPTIONS).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[non_exhaustive]
 pub struct OptionSpec {
     /// Which option.
+    #[serde(skip)]
     pub option: Opt,
     /// Its long name, without the dashes.
     pub name: &'static str,
     /// Another long name, or "".
     pub alias: &'static str,
-    /// What its value looks like.
+    /// What its value looks like; serialized as `kind`, and the `words` if it takes one of these.
+    #[serde(flatten)]
     pub kind: Kind,
     /// The default as text; "" when there is none.
     pub default: &'static str,
@@ -149,13 +157,16 @@ pub struct OptionSpec {
     /// [`is_required_by`](OptionSpec::is_required_by).
     pub required: bool,
     /// The option that makes it not required.
+    #[serde(skip)]
     pub unless: Option<Opt>,
     /// Its group in help texts.
+    #[serde(skip)]
     pub group: Group,
     /// The commands that it belongs to.
     pub commands: &'static [Command],
     /// Its meaning, as `--help` prints it.
     pub help: &'static str,
+    #[serde(skip)]
     pub(crate) check: Option<Check>,
 }
 
@@ -193,8 +204,8 @@ mod tests {
             assert_eq!(spec.option as usize, place, "{}", spec.name);
             assert!(spec.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", spec.name);
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.name);
-            // Patroni passes these itself; a prefix match would swallow them.
-            for patroni in ["scope", "role", "connstring", "no_leader", "keep_data"] {
+            // Patroni passes these itself; a prefix match would swallow them. Ours is the role that it passes.
+            for patroni in ["scope", "role_", "connstring", "no_leader", "keep_data"] {
                 assert!(!spec.name.starts_with(patroni), "{}", spec.name);
             }
         }

@@ -59,6 +59,18 @@ pub(crate) struct Restore {
     pub(crate) leave_running: bool,
     /// Whether a failed check of the space or the directory is only a warning.
     pub(crate) force: bool,
+    /// Where the state directory is to be, if not beside the data directory.
+    #[allow(dead_code, reason = "read by the recovery to come")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Whether Barman's commands run on this node through a lease.
+    #[allow(dead_code, reason = "read by the recovery to come")]
+    pub(crate) lease: bool,
+    /// Whether the node will stream the WAL that is not restored.
+    #[allow(dead_code, reason = "read by the recovery to come")]
+    pub(crate) replica: bool,
+    /// Whether someone watches the progress, so that the size of the backup is worth a question.
+    #[allow(dead_code, reason = "read by the recovery to come")]
+    pub(crate) watched: bool,
 }
 
 /// A config switch.
@@ -130,6 +142,10 @@ impl Config {
             diagnose: !self.is_on(Opt::NoDiagnose),
             leave_running: self.is_on(Opt::LeaveRunning),
             force: self.is_on(Opt::Force),
+            state_dir: None,
+            lease: true,
+            replica: false,
+            watched: false,
         })
     }
 

@@ -1,8 +1,14 @@
 //! The types of the columns of the table in `options.rs`: the commands that an option belongs to, and its group.
 //! Pure.
 
+use serde::Serialize;
+
+use crate::config::error::ConfigError;
+use crate::text::one_line;
+
 /// A command. Its options are the rows of [`OPTIONS`](crate::OPTIONS) that name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Command {
     /// Restore a backup: [`run`](crate::run).
@@ -11,7 +17,7 @@ pub enum Command {
     Check,
     /// Switch the configuration of a Barman server: [`config_switch`](crate::config_switch()).
     ConfigSwitch,
-    /// Ask about operations: [`Operations`](crate::Operations).
+    /// List the operations of a Barman server: [`operations`](crate::operations()).
     Operations,
     /// List the backups of a Barman server: [`backups`](crate::backups()).
     Backups,
@@ -33,6 +39,31 @@ impl Command {
         Command::Verify,
         Command::EndRestore,
     ];
+
+    /// The command with this name.
+    ///
+    /// # Errors
+    /// There is no such command. The text names those that there are.
+    pub fn find(name: &str) -> Result<Command, ConfigError> {
+        Command::ALL.iter().copied().find(|command| command.name() == name).ok_or_else(|| {
+            let known: Vec<_> = Command::ALL.iter().map(|command| command.name()).collect();
+            ConfigError::new(format!("there is no command '{}', only {}", one_line(name), known.join(", ")))
+        })
+    }
+
+    /// Its name: `config-switch`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Command::Recover => "recover",
+            Command::Check => "check",
+            Command::ConfigSwitch => "config-switch",
+            Command::Operations => "operations",
+            Command::Backups => "backups",
+            Command::Verify => "verify",
+            Command::EndRestore => "end-restore",
+        }
+    }
 }
 
 /// The group of an option in help texts and documentation.
@@ -81,5 +112,6 @@ pub(super) const LOCAL: &[Command] =
     &[Command::Recover, Command::Check, Command::Verify, Command::EndRestore];
 pub(super) const WITH_STATE_FILE: &[Command] = &[Command::Recover, Command::Check, Command::EndRestore];
 pub(super) const FOLLOWING: &[Command] = &[Command::Recover, Command::Check, Command::Operations];
+pub(super) const OPERATIONS: &[Command] = &[Command::Operations];
 pub(super) const SWITCH: &[Command] = &[Command::ConfigSwitch];
 pub(super) const CHECK: &[Command] = &[Command::Check];

@@ -1,5 +1,8 @@
 //! The kinds of option values, and how they are parsed: the same way from text and from C. Pure.
 
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
 use crate::config::url::Url;
 
 /// A value for an option.
@@ -59,6 +62,27 @@ pub enum Kind {
     Count,
     /// On or off; off unless given.
     Flag,
+}
+
+impl Serialize for Kind {
+    /// As the field `kind`, and for a word the field `words`.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut fields = to.serialize_map(None)?;
+        let kind = match self {
+            Kind::Text => "text",
+            Kind::Word(_) => "word",
+            Kind::Path => "path",
+            Kind::Url => "url",
+            Kind::Seconds => "seconds",
+            Kind::Count => "count",
+            Kind::Flag => "flag",
+        };
+        fields.serialize_entry("kind", kind)?;
+        if let Kind::Word(words) = self {
+            fields.serialize_entry("words", words)?;
+        }
+        fields.end()
+    }
 }
 
 impl Kind {

@@ -58,6 +58,13 @@ impl Config {
         Ok(self)
     }
 
+    /// Gives an option its default again.
+    pub fn reset(&mut self, option: Opt) {
+        if let Some(place) = self.values.get_mut(option as usize) {
+            *place = None;
+        }
+    }
+
     /// Whether the option was set; its default does not count.
     #[must_use]
     pub fn is_set(&self, option: Opt) -> bool {
@@ -92,8 +99,9 @@ impl Config {
         }
     }
 
-    /// A number, or its default.
-    pub(crate) fn number(&self, option: Opt) -> Option<u32> {
+    /// The value of a number, or its default.
+    #[must_use]
+    pub fn number(&self, option: Opt) -> Option<u32> {
         match self.stored(option) {
             Some(Stored::Number(number)) => Some(*number),
             _ => option.spec().default.parse().ok(),

@@ -179,7 +179,7 @@ fn restored_line(outcome: &Outcome, mark: Option<&Mark>) -> String {
 }
 
 /// The last line of a run.
-pub(crate) fn ended_line<C>(outcome: &Outcome<C>, code: &str, number: i32) -> String {
+pub(crate) fn ended_line(outcome: &Outcome, code: &str, number: i32) -> String {
     let operation = match (&outcome.operation_id, outcome.operation_state) {
         (_, OperationState::NotCreated) => String::new(),
         (Some(id), state) => format!("; operation {id}: {}", state.name()),

@@ -7,7 +7,7 @@ use crate::api::date::Date;
 use crate::api::{OperationKind, Reply, Request, TransportError};
 use crate::config::Connection;
 use crate::event::{Event, Level};
-use crate::outcome::{Busy, Code, OperationState, Outcome, Problem};
+use crate::outcome::{Code, OperationState, Outcome, Problem};
 use crate::text::seconds;
 use crate::world::journal::Line;
 use crate::world::{Interrupt, World};
@@ -18,8 +18,6 @@ use super::waits::{Every, Missed, Outage, retry_wait};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
     With(Code, Problem),
-    /// With [`Code::Busy`].
-    Busy(Busy, Problem),
     Interrupted(Interrupt),
 }
 
@@ -34,17 +32,12 @@ impl End {
         End::With(code, Problem::new(message, hint))
     }
 
-    pub(crate) fn busy(why: Busy, message: impl Into<String>, hint: impl Into<String>) -> End {
-        End::Busy(why, Problem::new(message, hint))
-    }
-
-    /// The code, the reason if it is [`Code::Busy`], and what to say; `left` says what an interrupt leaves behind.
-    pub(crate) fn report(self, left: impl FnOnce(Interrupt) -> Problem) -> (Code, Option<Busy>, Problem) {
+    /// The code and what to say; `left` says what an interrupt leaves behind.
+    pub(crate) fn report(self, left: impl FnOnce(Interrupt) -> Problem) -> (Code, Problem) {
         match self {
-            End::With(code, problem) => (code, None, problem),
-            End::Busy(why, problem) => (Code::Busy, Some(why), problem),
-            End::Interrupted(why @ Interrupt::DeadlinePassed) => (Code::TimedOut, None, left(why)),
-            End::Interrupted(why) => (Code::Cancelled, None, left(why)),
+            End::With(code, problem) => (code, problem),
+            End::Interrupted(why @ Interrupt::DeadlinePassed) => (Code::TimedOut, left(why)),
+            End::Interrupted(why) => (Code::Cancelled, left(why)),
         }
     }
 }
@@ -253,8 +246,8 @@ impl Run<'_> {
         end: Result<(), End>,
         left: impl FnOnce(&mut Self, Interrupt) -> Problem,
     ) -> Outcome {
-        let (code, busy, problem) = match end {
-            Ok(()) => (Code::RecoveryDone, None, Problem::default()),
+        let (code, problem) = match end {
+            Ok(()) => (Code::RecoveryDone, Problem::default()),
             Err(end) => end.report(|interrupt| left(self, interrupt)),
         };
         let level = if code == Code::Cancelled { Level::Warning } else { Level::Error };
@@ -272,7 +265,7 @@ impl Run<'_> {
             operation_id: self.operation_id.clone(),
             operation_state: self.state,
             http_status: self.http_status,
-            busy,
+            warnings: Vec::new(),
             elapsed: self.now(),
             bytes: self.bytes,
             total_bytes: self.total_bytes,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::api::{Reply, Request};
 use crate::config::{Connection, Restore};
-use crate::outcome::{Busy, Code, OperationState, Problem};
+use crate::outcome::{Code, OperationState, Problem};
 use crate::text;
 use crate::world::journal::{Ended, Line, Lock, Record, Run as RunLine};
 use crate::world::snapshot::{Content, Snapshot};
@@ -23,8 +23,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub(crate) fn refuse_running_postgres(snapshot: &Snapshot, restore: &Restore) -> Result<(), End> {
     let Some(pid) = snapshot.postmaster else { return Ok(()) };
     let directory = &restore.data_directory;
-    Err(End::busy(
-        Busy::Postgres,
+    Err(End::with(
+        Code::Busy,
         format!(
             "PostgreSQL is running in {directory}: its postmaster.pid names process {pid}, which is alive"
         ),
@@ -93,7 +93,7 @@ fn refuse_foreign(run: &mut Run, restore: &Restore, record: &Record, path: &str)
     if let Some(journal) = run.world.journal() {
         journal.leave();
     }
-    Err(End::busy(Busy::StateFile, message, hint))
+    Err(End::with(Code::Busy, message, hint))
 }
 
 /// Describes what else a state file belongs to, if it is not this restore.

@@ -46,6 +46,14 @@ pub struct Finding {
     pub hint: String,
 }
 
+/// The result of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Findings {
+    /// In the order in which they were made.
+    pub findings: Vec<Finding>,
+}
+
 impl Finding {
     fn new(verdict: Verdict, what: &'static str, detail: impl AsRef<str>, hint: impl AsRef<str>) -> Finding {
         Finding { verdict, what, detail: printable(detail.as_ref()), hint: printable(hint.as_ref()) }

@@ -10,16 +10,19 @@ mod remote;
 mod ssh;
 mod ssh_command;
 
+use std::time::Instant;
+
 use crate::cancel::Cancel;
 use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Restore};
 use crate::event::Event;
+use crate::outcome::{Answer, Code, Problem};
 use crate::sys;
 use crate::world::here::{Here, from_here};
 use crate::world::host::Host;
 use crate::world::local;
 
-pub use finding::{Finding, Verdict};
+pub use finding::{Finding, Findings, Verdict};
 
 use finding::Report;
 
@@ -30,19 +33,30 @@ use finding::Report;
 /// Each finding goes to `on_finding` as soon as it is made, and all are returned, in the same order. Checks that
 /// could not be made are among them, as [`Verdict::Skipped`]. With the option `strict`, a [`Verdict::Warning`]
 /// becomes [`Verdict::Failed`]. Both callbacks are called on this thread. `cancel` ends the check from another
-/// thread; it then returns the findings so far.
+/// thread; it then returns the findings so far. If one is [`Verdict::Failed`], the check ends with
+/// [`Code::RecoveryFailed`], and the message is that of the first one.
 pub fn check(
     config: &Config,
     cancel: &Cancel,
     on_event: impl FnMut(Event) + Send + 'static,
     mut on_finding: impl FnMut(&Finding),
-) -> Vec<Finding> {
+) -> Answer<Findings> {
+    let begun = Instant::now();
     let mut report = Report::new(&mut on_finding, config.is_on(Opt::Strict));
     let host = Host::new(on_event, cancel.clone());
     if let Err(error) = look(config, &host, &mut report) {
         report.add(Finding::failed("options", error.to_string(), "nothing else was checked"));
     }
-    report.into_findings()
+    let findings = report.into_findings();
+    let (code, problem) = match findings.iter().find(|finding| finding.verdict == Verdict::Failed) {
+        _ if cancel.is_cancelled() => (Code::Cancelled, Problem::new("cancelled", "")),
+        Some(failed) => {
+            let message = format!("{}: {}", failed.what, failed.detail);
+            (Code::RecoveryFailed, Problem::new(message, failed.hint.as_str()))
+        }
+        None => (Code::RecoveryDone, Problem::default()),
+    };
+    Answer::new(code, problem, begun.elapsed(), Findings { findings })
 }
 
 fn look(config: &Config, host: &Host, report: &mut Report) -> Result<(), ConfigError> {

@@ -1,0 +1,165 @@
+//! The create request: what its reply means, and when it may be sent again.
+
+use std::time::Duration;
+
+use crate::api::{Created as Answer, Request};
+use crate::outcome::{Code, OperationState};
+use crate::text::seconds;
+
+use super::explain::refusal_hint;
+use super::session::{End, Session};
+use super::start::KnownOperations;
+use super::timing::{ID_RESOLUTION, QUEUE, WIDEST_SPREAD, below};
+
+/// The result of a create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// The API named the operation.
+    Named(String),
+    /// It may have started an operation; until when to look for it.
+    InDoubt {
+        why: String,
+        last_look: Duration,
+    },
+    NotStarted(Failure),
+}
+
+/// A create of which nothing has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) why: String,
+    /// The code of the run if it was the last attempt.
+    pub(crate) code: Code,
+    /// The API itself failed, perhaps because of another node's create in the same second.
+    pub(crate) by_api: bool,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure about which the API has said nothing.
+    pub(crate) fn new(code: Code, why: impl Into<String>) -> Failure {
+        Failure { why: why.into(), code, by_api: false, retry_after: None }
+    }
+}
+
+/// Sends the create, once. A refusal ends the run.
+pub(crate) fn create(run: &mut Session, request: &Request, known: &KnownOperations) -> Result<Created, End> {
+    run.pause(Duration::ZERO)?;
+    // Assumed until proven otherwise: the host may ask, or the run may be killed, before the reply comes.
+    run.set_operation(None, OperationState::MaybeCreated);
+    let reply = match run.send(request) {
+        Ok(reply) => reply,
+        Err(error) if error.sent => {
+            run.pause(Duration::ZERO)?;
+            return Ok(in_doubt(run, error.text));
+        }
+        Err(error) => {
+            run.set_operation(None, OperationState::NotCreated);
+            run.pause(Duration::ZERO)?;
+            if error.permanent {
+                return Err(refused(run, Code::HttpError, &error.text, &error.hint));
+            }
+            return Ok(Created::NotStarted(Failure::new(Code::HttpError, error.text)));
+        }
+    };
+    run.http_status = Some(reply.status);
+    Ok(match reply.created() {
+        Answer::Named(id) if known.has(&id) => {
+            in_doubt(run, format!("it named operation {id}, which existed before"))
+        }
+        Answer::Named(id) => {
+            run.set_operation(Some(&id), OperationState::InProgress);
+            let kind = run.kind.name();
+            run.info(format!("Created the {kind} operation with ID {id}"));
+            Created::Named(id)
+        }
+        Answer::Refused(why) => return Err(refused(run, Code::HttpError, &why, "")),
+        Answer::NotStarted(why) => {
+            run.set_operation(None, OperationState::NotCreated);
+            let (by_api, retry_after) = (reply.status == 500, reply.retry_after);
+            Created::NotStarted(Failure { why, code: Code::HttpError, by_api, retry_after })
+        }
+        Answer::InDoubt(why) => in_doubt(run, why),
+    })
+}
+
+/// The create may have been processed, but its reply does not say so.
+fn in_doubt(run: &mut Session, why: String) -> Created {
+    run.set_operation(None, OperationState::MaybeCreated);
+    let kind = run.kind.name();
+    run.warn(format!(
+        "the create request may have started a {kind} operation, but its reply does not say so ({why}): looking for it"
+    ));
+    let last_look = run.now() + run.connection.create_timeout;
+    Created::InDoubt { why, last_look }
+}
+
+/// The end of a run whose create was refused or failed too often.
+fn refused(run: &mut Session, code: Code, why: &str, hint: &str) -> End {
+    run.set_operation(None, OperationState::NotCreated);
+    let (kind, server, url) = (run.kind.name(), &run.connection.barman_server, &run.connection.api_url);
+    let message = format!(
+        "An issue was faced while trying to create a {kind} operation: server {server} at {url}: {why}"
+    );
+    End::with(code, message, if hint.is_empty() { refusal_hint(why) } else { hint.into() })
+}
+
+/// Creates of which nothing came.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts {
+    failed: u32,
+    /// How often the API itself failed, and when the first create failed.
+    queued: u32,
+    since: Option<Duration>,
+}
+
+impl Attempts {
+    /// Waits until the create may be sent again, or ends the run after the last attempt. While the list grows, the
+    /// API is serving other nodes, and the failure does not count as an attempt.
+    pub(crate) fn again(
+        &mut self,
+        run: &mut Session,
+        known: &mut KnownOperations,
+        failure: &Failure,
+    ) -> Result<(), End> {
+        let since = *self.since.get_or_insert(run.now());
+        let why = &failure.why;
+        let status = run.http_status; // of the create
+        let others = failure.by_api && known.new_ones(run)?.is_ok_and(|new| known.add(new));
+        run.http_status = status;
+        let wait = if failure.by_api {
+            self.spread(run, failure.retry_after, others)
+        } else {
+            run.retry_wait(ID_RESOLUTION, failure.retry_after)
+        };
+        if others && run.now().saturating_sub(since) < QUEUE {
+            run.info(format!(
+                "the API is busy with other nodes, it creates one operation per second ({why}): trying again in {}",
+                seconds(wait)
+            ));
+            return run.pause(wait);
+        }
+        self.failed += 1;
+        let (attempt, most, kind) = (self.failed, run.connection.max_retries.max(1), run.kind.name());
+        if attempt >= most {
+            let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
+            return Err(refused(run, failure.code, &format!("{why}{tries}"), ""));
+        }
+        run.warn(format!("Attempt {attempt} of {most} to create the {kind} operation failed: {why}"));
+        run.pause(wait)
+    }
+
+    /// While `others` are being served this is a wait for our turn rather than a retry. Each second serves one of the
+    /// nodes that ask in it, so the window grows slowly at first: of a few nodes, one should ask in every second.
+    fn spread(&mut self, run: &mut Session, retry_after: Option<Duration>, others: bool) -> Duration {
+        self.queued = self.queued.saturating_add(1);
+        let (least, growth) = if others {
+            (ID_RESOLUTION, self.queued.max(2_u32.saturating_pow(self.queued.saturating_sub(2))))
+        } else {
+            (run.connection.retry_wait.max(ID_RESOLUTION), 2_u32.saturating_pow(self.queued - 1))
+        };
+        let least = least.max(retry_after.unwrap_or_default().min(run.loop_wait));
+        let window = ID_RESOLUTION.saturating_mul(growth).min(WIDEST_SPREAD);
+        least + below(window, run.world.random())
+    }
+}

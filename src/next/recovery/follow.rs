@@ -1,0 +1,274 @@
+//! Follows an operation to its end: one that a reply named, or whatever a lost create may have started.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::time::Duration;
+
+use crate::api::{Request, Status};
+use crate::outcome::{Code, OperationState};
+use crate::text::{first_few, printable, seconds};
+
+use super::create::{Created, Failure};
+use super::history::Use;
+use super::session::{End, Missed, Outage, Session};
+use super::start::KnownOperations;
+use super::timing::{ID_RESOLUTION, LIST_AGAIN, LOOK, SHORTEST};
+use super::watch::Watch;
+
+/// How an operation has ended, as far as the API says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Done,
+    Failed,
+    /// It is not known: the API is gone, does not know the operation, or has several that may be it. The text says
+    /// which.
+    Unclear(String),
+    /// Nothing has happened for the stall timeout.
+    Stalled(String),
+    /// Two restores use one lease.
+    SecondBarman,
+    /// Nothing was started.
+    Nothing(Failure),
+}
+
+/// Follows what a create has started to its end.
+pub(crate) fn follow(
+    run: &mut Session,
+    watch: &mut Watch,
+    created: Created,
+    known: &mut KnownOperations,
+) -> Result<Ended, End> {
+    match created {
+        Created::Named(id) => follow_named(run, watch, &id),
+        Created::InDoubt { why, last_look } => follow_candidates(run, watch, known, &why, last_look),
+        Created::NotStarted(failure) => Ok(Ended::Nothing(failure)),
+    }
+}
+
+/// When to ask next, and what the last answer was.
+struct Questions {
+    next: Duration,
+    outage: Outage,
+}
+
+impl Questions {
+    /// Logs that the API answers again, if it did not.
+    fn answered(&mut self, run: &mut Session) {
+        let now = run.now();
+        if let Some(outage) = self.outage.over(now) {
+            run.info(format!("the API answers again, after {}", seconds(outage)));
+        }
+    }
+
+    /// Counts a bad answer and logs it. Returns how the operation has ended if the outage has lasted too long.
+    fn missed(&mut self, run: &mut Session, watch: &Watch, missed: &Missed, about: &str) -> Option<Ended> {
+        let news = watch.news(run.now());
+        let miss = self.outage.miss(run, missed, news);
+        let (lasted, tries, why) = (seconds(miss.lasted), miss.tries, &missed.why);
+        if miss.too_long {
+            let url = &run.connection.api_url;
+            return Some(Ended::Unclear(format!(
+                "no valid answer about {about} from {url} for {lasted} ({tries} tries), the last error: {why}"
+            )));
+        }
+        let budget = seconds(run.connection.max_outage);
+        run.warn(format!(
+            "Attempt {tries} to ask about {about} failed: {why} (no valid answer for {lasted}, giving up after {budget} in which nothing arrives)"
+        ));
+        self.next = run.now() + miss.wait;
+        None
+    }
+
+    /// Waits until the next look or question.
+    fn pause(&self, run: &mut Session) -> Result<(), End> {
+        let left = self.next.saturating_sub(run.now());
+        run.pause(left.clamp(SHORTEST, LOOK))
+    }
+}
+
+fn follow_named(run: &mut Session, watch: &mut Watch, id: &str) -> Result<Ended, End> {
+    let about = format!("operation {}", printable(id));
+    let mut questions = Questions { next: Duration::ZERO, outage: Outage::default() };
+    let mut asked = run.now();
+    loop {
+        if let Some(ended) = watch.look(run)? {
+            return Ok(ended);
+        }
+        let now = run.now();
+        if questions.outage.is_over() {
+            questions.next = asked + watch.ask_wait(now, run.loop_wait);
+        }
+        if now >= questions.next {
+            asked = now;
+            match poll(run, id)? {
+                Ok(Status::Done) => return Ok(Ended::Done),
+                Ok(Status::Failed) => return Ok(Ended::Failed),
+                Ok(Status::InProgress) => {
+                    questions.answered(run);
+                    watch.log_progress(run, id);
+                }
+                Err(missed) => {
+                    if let Some(ended) = questions.missed(run, watch, &missed, &about) {
+                        return Ok(ended);
+                    }
+                }
+            }
+        }
+        if watch.is_long_complete(run, questions.outage.is_over()) {
+            return Ok(long_complete(&about));
+        }
+        questions.pause(run)?;
+    }
+}
+
+/// Asks once about an operation. An API that does not know an operation which it has named has trouble: that is no
+/// end.
+fn poll(run: &mut Session, id: &str) -> Result<Result<Status, Missed>, End> {
+    run.ask(&Request::Poll(id.into()), |reply| reply.operation().map_err(|why| Missed::by(reply, why)))
+}
+
+fn long_complete(about: &str) -> Ended {
+    Ended::Unclear(format!("the API does not say that {about} has ended, but the data is complete"))
+}
+
+/// The operations that a lost create may have started, each with its end.
+#[derive(Default)]
+struct Candidates(BTreeMap<String, Option<Status>>);
+
+impl Candidates {
+    fn open(&self) -> Vec<String> {
+        self.0.iter().filter(|(_, end)| end.is_none()).map(|(id, _)| id.clone()).collect()
+    }
+
+    fn have_all_ended(&self) -> bool {
+        !self.0.is_empty() && self.0.values().all(Option::is_some)
+    }
+
+    fn has_any_ended(&self) -> bool {
+        self.0.values().any(Option::is_some)
+    }
+
+    fn names(&self) -> String {
+        match self.0.len() {
+            0 => "an operation".into(),
+            1 => format!("operation {}", first_few(self.0.keys().map(String::as_str))),
+            _ => format!("one of the operations {}", first_few(self.0.keys().map(String::as_str))),
+        }
+    }
+
+    /// How they have ended, all of them.
+    fn end(&self) -> Ended {
+        let all = |status| self.0.values().all(|end| *end == Some(status));
+        if all(Status::Done) {
+            Ended::Done
+        } else if all(Status::Failed) {
+            Ended::Failed
+        } else {
+            Ended::Unclear(format!(
+                "it is not known which of the operations was this node's: {}",
+                self.names()
+            ))
+        }
+    }
+
+    /// Asks for the list, and for the state of each that has not ended.
+    fn ask(
+        &mut self,
+        run: &mut Session,
+        watch: &mut Watch,
+        known: &KnownOperations,
+    ) -> Result<Result<(), Missed>, End> {
+        let ids = match known.new_ones(run)? {
+            Ok(ids) => ids,
+            Err(missed) => return Ok(Err(missed)),
+        };
+        for id in ids {
+            if let Entry::Vacant(place) = self.0.entry(id) {
+                run.info(format!("operation {} is new and may be ours: following it", place.key()));
+                place.insert(None);
+            }
+        }
+        if let [id] = self.open().as_slice()
+            && self.0.len() == 1
+        {
+            run.set_operation(Some(id), OperationState::InProgress);
+            watch.note_operation(run, id);
+        } else if self.0.len() > 1 {
+            run.set_operation(None, OperationState::MaybeCreated);
+        }
+        for id in self.open() {
+            match poll(run, &id)? {
+                Ok(Status::InProgress) => watch.log_progress(run, &id),
+                Ok(status) => {
+                    let state: OperationState = status.into();
+                    run.info(format!("operation {id} has ended: {}", state.name()));
+                    self.0.insert(id, Some(status));
+                }
+                Err(missed) => return Ok(Err(missed)),
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// Finds what a create without a clear reply has started. If Barman uses the lease, it runs, and is followed; if the
+/// lease has not been used until `last_look`, nothing comes of that create any more.
+fn follow_candidates(
+    run: &mut Session,
+    watch: &mut Watch,
+    known: &mut KnownOperations,
+    why: &str,
+    last_look: Duration,
+) -> Result<Ended, End> {
+    let mut candidates = Candidates::default();
+    let mut questions = Questions { next: run.now(), outage: Outage::default() };
+    loop {
+        if let Some(ended) = watch.look(run)? {
+            return Ok(ended);
+        }
+        let now = run.now();
+        // A use that is seen now was there before the next list, which therefore has its operation.
+        let is_used = !watch.has_lease() || watch.history.lease_use() != Use::Nothing;
+        if now >= questions.next {
+            match candidates.ask(run, watch, known)? {
+                Ok(()) => {
+                    questions.answered(run);
+                    let wait = watch.ask_wait(run.now(), run.loop_wait);
+                    questions.next =
+                        now + if now < last_look { LIST_AGAIN.min(wait.max(ID_RESOLUTION)) } else { wait };
+                    if is_used && has_ended(run, watch, &candidates, last_look) {
+                        known.add(candidates.0.keys().cloned());
+                        return Ok(candidates.end());
+                    }
+                }
+                Err(missed) => {
+                    let ended = questions.missed(run, watch, &missed, &candidates.names());
+                    if let Some(ended) = ended.filter(|_| is_used && now >= last_look) {
+                        return Ok(ended);
+                    }
+                    questions.next = questions.next.min(now + LIST_AGAIN);
+                }
+            }
+        }
+        if now >= last_look && (!is_used || (!watch.has_lease() && candidates.0.is_empty())) {
+            known.add(candidates.0.into_keys());
+            let why = format!("no operation has come of the create request ({why})");
+            return Ok(Ended::Nothing(Failure::new(Code::HttpError, why)));
+        }
+        if candidates.has_any_ended() && watch.has_lease() && watch.is_complete(run) {
+            return Ok(Ended::Unclear(format!("{} has ended", candidates.names())));
+        }
+        if watch.is_long_complete(run, questions.outage.is_over() && !candidates.0.is_empty()) {
+            return Ok(long_complete(&candidates.names()));
+        }
+        questions.pause(run)?;
+    }
+}
+
+/// Whether all candidates have ended, and no command shows that ours goes on. Without a lease another may still come
+/// until the last look.
+fn has_ended(run: &Session, watch: &Watch, candidates: &Candidates, last_look: Duration) -> bool {
+    let now = run.now();
+    let is_quiet = watch.history.idle(now).is_some_and(|idle| idle >= ID_RESOLUTION);
+    candidates.have_all_ended() && if watch.has_lease() { is_quiet } else { now >= last_look }
+}

@@ -1,0 +1,100 @@
+//! A recovery, from its first look to its exit code. It reaches the outside only through `World` and does no I/O of
+//! its own. Its laws:
+//!
+//! 1. One writer: Barman can write on this node only while the run that asked for it is alive, and a run holds one
+//!    lease at a time. So after every exit of a run nothing of it writes.
+//! 2. 0 means that the data is here, complete and flushed.
+//! 3. Never give up while data arrives; never wait for what can't succeed.
+//! 4. Unknown is neither yes nor no: an error is no evidence, it is looked at again.
+//! 5. Nothing is ever deleted or moved in a data directory.
+
+mod claim;
+pub(crate) mod create;
+pub(crate) mod explain;
+mod finish;
+pub(crate) mod follow;
+pub(crate) mod history;
+mod plain;
+pub(crate) mod session;
+pub(crate) mod start;
+mod throughput;
+pub(crate) mod timing;
+mod verdict;
+pub(crate) mod watch;
+
+use crate::api::{NewRecovery, OperationKind, Request};
+use crate::config::{Connection, Restore};
+use crate::next::world::{Backup, World};
+use crate::outcome::{Code, Outcome};
+
+use claim::{Claim, Lease, claim};
+use create::{Attempts, create};
+use finish::{Consequence, finish, flush, judge, log_start};
+use follow::{Ended, follow};
+use history::History;
+use session::{End, Session};
+use start::{KnownOperations, api_is_up, refuse_unfit, remember, strangers, warn_of_content};
+use watch::Watch;
+
+/// Restores a backup into the data directory of this node.
+pub(crate) fn recover(world: &mut dyn World, connection: &Connection, restore: &Restore) -> Outcome {
+    let mut run = Session::new(world, connection, OperationKind::Recovery, restore.loop_wait);
+    log_start(&mut run, restore);
+    let end = if restore.lease {
+        restore_backup(&mut run, restore)
+    } else {
+        plain::restore_backup(&mut run, restore)
+    };
+    finish(run, restore, end)
+}
+
+fn restore_backup(run: &mut Session, restore: &Restore) -> Result<Backup, End> {
+    refuse_unfit(run, restore)?; // PostgreSQL runs there, "/", another user's
+    let mut claim = claim(run, restore)?; // waits while another run lives; revokes and drains what a dead one left
+    let end = restore_by_lease(run, restore, &mut claim);
+    claim.close(run, end.as_ref().map_or_else(End::code, |_| Code::RecoveryDone));
+    end
+}
+
+fn restore_by_lease(run: &mut Session, restore: &Restore, claim: &mut Claim) -> Result<Backup, End> {
+    api_is_up(run)?;
+    let mut known = KnownOperations::list(run)?; // the operations before the create
+    let mut attempts = Attempts::default();
+    loop {
+        let before = strangers(run, restore)?; // an rsync here that is nobody's lease: waits, never ends it
+        warn_of_content(run, restore, &before);
+        remember(run, restore)?; // only what comes from now on counts
+        let mut history = History::new(run.now(), &before);
+        let log = claim.path();
+        let mut lease = claim.grant(run)?;
+        let ended = restore_once(run, restore, &mut lease, &mut history, &mut known);
+        let drained = lease.revoke(run, history); // nothing writes any more, whatever happened
+        match judge(run, restore, ended?, &drained, &log)? {
+            Consequence::Restored(backup) => {
+                flush(run, restore)?;
+                return Ok(backup);
+            }
+            Consequence::Again(failure) => attempts.again(run, &mut known, &failure)?, // or ends the run
+        }
+    }
+}
+
+/// One create, and whatever it started, to its end.
+fn restore_once(
+    run: &mut Session,
+    restore: &Restore,
+    lease: &mut Lease,
+    history: &mut History,
+    known: &mut KnownOperations,
+) -> Result<Ended, End> {
+    let request = Request::Create(NewRecovery { ssh_command: lease.ssh_command(restore), ..restore.into() });
+    let created = create(run, &request, known)?; // named, in doubt, or not started
+    if let create::Created::Named(id) = &created {
+        lease.note_operation(run, id);
+    }
+    plain::ask_size(run, restore);
+    let mut watch = Watch::new(run.now(), Some(restore), Some(lease), history);
+    let ended = follow(run, &mut watch, created, known)?;
+    watch.report_done(run);
+    Ok(ended)
+}

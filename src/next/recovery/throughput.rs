@@ -1,0 +1,113 @@
+//! Progress figures for people: share, current rate, time left. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::event::Progress;
+use crate::next::world::Usage;
+
+/// The current rate is measured over this time.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Bytes over time.
+#[derive(Debug, Default)]
+pub(super) struct Throughput {
+    began: Duration,
+    /// What was there before.
+    before: u64,
+    samples: VecDeque<(Duration, u64)>,
+    total: Option<u64>,
+    /// Bytes of WAL, once the base backup is complete.
+    wal: Option<u64>,
+}
+
+impl Throughput {
+    pub(super) fn new(began: Duration, before: u64) -> Throughput {
+        Throughput { began, before, samples: VecDeque::from([(began, 0)]), total: None, wal: None }
+    }
+
+    /// Adds the figures of a look.
+    pub(super) fn add(&mut self, now: Duration, usage: &Usage, base_is_complete: bool) {
+        self.total = usage.total.or(self.total);
+        let bytes = usage.bytes.saturating_sub(self.before);
+        if base_is_complete && self.wal.is_none() {
+            self.samples = VecDeque::from([(now, bytes)]); // from here on the rate is that of WAL
+        }
+        self.wal = base_is_complete.then_some(usage.wal_bytes);
+        // At most one sample per quarter of a second, plus one from before the window.
+        if self.samples.back().is_none_or(|(at, _)| now.saturating_sub(*at) >= Duration::from_millis(200)) {
+            self.samples.push_back((now, bytes));
+        } else if let Some(last) = self.samples.back_mut() {
+            last.1 = bytes;
+        }
+        while self.samples.get(1).is_some_and(|(at, _)| now.saturating_sub(*at) >= WINDOW) {
+            self.samples.pop_front();
+        }
+    }
+
+    /// Bytes that have arrived; `None` until there are some.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        self.samples.back().map(|(_, bytes)| *bytes).filter(|bytes| *bytes > 0)
+    }
+
+    pub(super) fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// The figures, once something has arrived; the last ones have the rate over the whole time.
+    pub(super) fn progress(&self, now: Duration, is_done: bool) -> Option<Progress> {
+        let bytes = self.bytes()?;
+        let (since, then) = if is_done { (self.began, 0) } else { *self.samples.front()? };
+        let millis = now.saturating_sub(since).as_millis().max(1);
+        let rate = u128::from(bytes.saturating_sub(then)) * 1000 / millis;
+        let bytes_per_second = u64::try_from(rate).unwrap_or(u64::MAX);
+        let left = self
+            .total
+            .filter(|_| bytes_per_second > 0 && self.wal.is_none() && !is_done)
+            .map(|total| Duration::from_secs(total.saturating_sub(bytes).div_ceil(bytes_per_second)));
+        Some(Progress {
+            bytes,
+            total: self.total,
+            wal_bytes: self.wal,
+            bytes_per_second,
+            elapsed: now.saturating_sub(self.began),
+            left,
+            is_done,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn usage(bytes: u64) -> Usage {
+        Usage { bytes, total: Some(1000), ..Usage::default() }
+    }
+
+    #[test]
+    fn figures_have_share_rate_and_time_left() {
+        let mut throughput = Throughput::new(S * 5, 50);
+        assert_eq!(throughput.progress(S * 6, false), None);
+        throughput.add(S * 10, &usage(300), false);
+        let progress = throughput.progress(S * 10, false).unwrap();
+        assert_eq!((progress.bytes_per_second, progress.left), (50, Some(S * 15)));
+        assert_eq!(progress.to_string(), "250 bytes of 1.0 kB (25 %), 50 bytes/s, 5 s, about 15 s left");
+        throughput.add(S * 10, &usage(1050), true);
+        throughput.add(S * 14, &Usage { wal_bytes: 16, ..usage(1066) }, true);
+        let text = throughput.progress(S * 14, false).unwrap().to_string();
+        assert_eq!(text, "base backup copied, copying WAL: 16 bytes, 4 bytes/s, 9 s");
+        assert_eq!(throughput.progress(S * 14, true).unwrap().percent(), Some(100));
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_seconds() {
+        let mut throughput = Throughput::new(Duration::ZERO, 0);
+        for second in 0..100 {
+            throughput.add(S * second, &usage(u64::from(second.min(50)) * 1000), false);
+        }
+        assert_eq!(throughput.progress(S * 99, false).unwrap().bytes_per_second, 0);
+    }
+}

@@ -1,0 +1,198 @@
+//! Watches a restore from this node while its operation is followed: looks at the data directory, reads the log of the
+//! lease, reports what has arrived, and ends a restore that has become useless.
+
+use std::time::Duration;
+
+use crate::config::Restore;
+use crate::event::Event;
+use crate::next::world::{Completeness, Look};
+use crate::outcome::Code;
+use crate::text::seconds;
+
+use super::claim::Lease;
+use super::explain;
+use super::follow::Ended;
+use super::history::{History, Use};
+use super::session::{End, Session};
+use super::start::refuse_postgres;
+use super::throughput::Throughput;
+use super::timing::{
+    COMPLETE_IN_PROGRESS, COMPLETE_UNANSWERED, Every, LOOK, PROGRESS, SHORTEST, STALL, idle_wait,
+};
+
+/// What is watched while an operation is followed.
+pub(crate) struct Watch<'w, 'c> {
+    /// None for an operation that does not write on this node.
+    restore: Option<&'w Restore>,
+    /// None for a restore without a lease.
+    lease: Option<&'w mut Lease<'c>>,
+    pub(crate) history: &'w mut History,
+    throughput: Throughput,
+    began: Duration,
+    reported: Every,
+    examined: Every,
+    stall_warned: bool,
+    progress_logged: Every,
+}
+
+impl<'w, 'c> Watch<'w, 'c> {
+    pub(crate) fn new(
+        began: Duration,
+        restore: Option<&'w Restore>,
+        lease: Option<&'w mut Lease<'c>>,
+        history: &'w mut History,
+    ) -> Watch<'w, 'c> {
+        let before = history.usage().map_or(0, |usage| usage.bytes);
+        Watch {
+            restore,
+            lease,
+            history,
+            throughput: Throughput::new(began, before),
+            began,
+            reported: Every::default(),
+            examined: Every::default(),
+            stall_warned: false,
+            progress_logged: Every::default(),
+        }
+    }
+
+    /// Whether the lease shows what Barman does.
+    pub(crate) fn has_lease(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// Whether Barman has run a command through the lease.
+    pub(crate) fn is_used(&self) -> bool {
+        !self.history.commands().is_empty()
+    }
+
+    /// Notes the operation for whoever comes after this run.
+    pub(crate) fn note_operation(&mut self, run: &mut Session, id: &str) {
+        if let Some(lease) = &mut self.lease {
+            lease.note_operation(run, id);
+        }
+    }
+
+    /// Looks once. Returns how the restore has ended, if what this node shows decides that.
+    pub(crate) fn look(&mut self, run: &mut Session) -> Result<Option<Ended>, End> {
+        let Some(restore) = self.restore else { return Ok(None) };
+        let look = run.world.look();
+        let now = run.now();
+        self.history.look(now, &look);
+        if let Some(lease) = &mut self.lease {
+            self.history.log(now, lease.log());
+            if let Some(file) = self.history.first_file() {
+                lease.note_first_file(run, file);
+            }
+            refuse_useless(&look, self.history, restore)?;
+            if self.history.began_twice(&restore.data_directory) {
+                return Ok(Some(Ended::SecondBarman));
+            }
+        }
+        self.report(run);
+        Ok(self.stalled(run, restore))
+    }
+
+    /// Reports what has arrived, if it is time.
+    fn report(&mut self, run: &mut Session) {
+        let now = run.now();
+        let Some(usage) = self.history.usage() else { return };
+        self.throughput.add(now, &usage, usage.wal_bytes > 0);
+        (run.bytes, run.total_bytes) = (self.throughput.bytes(), self.throughput.total());
+        let every = if now < self.began + LOOK * 8 { LOOK } else { PROGRESS };
+        if self.reported.is_due(now, every) {
+            self.report_progress(run, false);
+        }
+    }
+
+    fn report_progress(&self, run: &mut Session, is_done: bool) {
+        if let Some(progress) = self.throughput.progress(run.now(), is_done) {
+            run.world.report(Event::Progress(progress));
+        }
+    }
+
+    /// The last figures of a restore that is done.
+    pub(crate) fn report_done(&mut self, run: &mut Session) {
+        self.report(run);
+        self.report_progress(run, true);
+    }
+
+    /// The progress line that the Python program logs too, once per loop wait.
+    pub(crate) fn log_progress(&mut self, run: &mut Session, id: &str) {
+        let now = run.now();
+        if self.progress_logged.is_due(now, run.loop_wait) {
+            let figures = self.throughput.progress(now, false).map(|progress| format!(": {progress}"));
+            let kind = run.kind.capitalized();
+            run.info(format!("{kind} operation {id} is still in progress{}", figures.unwrap_or_default()));
+        }
+    }
+
+    /// Warns, or gives up, when nothing has happened for too long.
+    fn stalled(&mut self, run: &mut Session, restore: &Restore) -> Option<Ended> {
+        let still = self.history.still(run.now());
+        if still < STALL {
+            self.stall_warned = false;
+        }
+        let gives_up = restore.stall_timeout.is_some_and(|limit| still >= limit);
+        if !gives_up && (still < STALL || self.stall_warned || !run.state.may_be_running()) {
+            return None;
+        }
+        let operation =
+            run.operation_id.as_ref().map_or("the operation".into(), |id| format!("operation {id}"));
+        let directory = &restore.data_directory;
+        let what = format!("nothing new has arrived in {directory} for {}", seconds(still));
+        if gives_up {
+            return Some(Ended::Stalled(format!(
+                "{what}, and {operation} is still in progress (--stall-timeout)"
+            )));
+        }
+        self.stall_warned = true;
+        let hint = explain::stall(self.history, &run.connection.barman_server);
+        run.warn(format!("{what}, while {operation} is in progress"));
+        run.warn(format!("HINT: {hint}"));
+        None
+    }
+
+    /// How long to wait between two questions about the operation.
+    pub(crate) fn ask_wait(&self, now: Duration, loop_wait: Duration) -> Duration {
+        if !self.has_lease() {
+            let age = now.saturating_sub(self.began);
+            return (age / 11).min(loop_wait).max(SHORTEST);
+        }
+        self.history.idle(now).map_or(loop_wait, |idle| idle_wait(idle, loop_wait))
+    }
+
+    /// When something last happened, for the budget of an outage; None if this node does not show it.
+    pub(crate) fn news(&self, now: Duration) -> Option<Duration> {
+        (self.restore.is_some() && self.history.has_news).then(|| self.history.news(now))
+    }
+
+    /// Whether the data is complete now.
+    pub(crate) fn is_complete(&mut self, run: &mut Session) -> bool {
+        self.restore.is_some()
+            && !self.history.runs_a_command()
+            && !matches!(self.history.lease_use(), Use::Nothing if self.has_lease())
+            && matches!(run.world.examine(), Completeness::Complete(_))
+    }
+
+    /// Whether the data is complete and nothing has happened for so long that no answer is needed any more.
+    pub(crate) fn is_long_complete(&mut self, run: &mut Session, answered: bool) -> bool {
+        let now = run.now();
+        let long = if answered { COMPLETE_IN_PROGRESS } else { COMPLETE_UNANSWERED };
+        self.history.still(now) >= long && self.examined.is_due(now, LOOK * 4) && self.is_complete(run)
+    }
+}
+
+/// Ends a restore that can't become a node any more: PostgreSQL runs in its directory, or somebody has emptied it.
+fn refuse_useless(look: &Look, history: &History, restore: &Restore) -> Result<(), End> {
+    refuse_postgres(look, restore)?;
+    if !history.was_emptied() {
+        return Ok(());
+    }
+    let directory = &restore.data_directory;
+    Err(End::with(
+        Code::RecoveryFailed,
+        format!("Recovery operation failed. {directory} was removed or emptied while it was being restored"),
+        "Patroni does so when it gives up on this node; the restore has been ended",
+    ))
+}
