@@ -1,12 +1,9 @@
 //! Ends a run from another thread, promptly: also during waits and requests.
 
-use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Ends a run from any thread. Clones share one state, and a cancel can't be undone.
-///
-/// A request in flight that starts something still has up to eight seconds for its reply.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<Shared>);
 
@@ -15,7 +12,7 @@ pub struct Cancel(Arc<Shared>);
 pub(crate) enum Interrupt {
     /// By [`Cancel::cancel`].
     Cancelled,
-    /// By [`Cancel::detach`].
+    /// By [`Cancel::detach`]. Only the recovery that follows a restore without a lease knows it.
     Detached,
     DeadlinePassed,
 }
@@ -30,8 +27,8 @@ struct Shared {
 struct State {
     /// When the first call came. The reason may still become [`Interrupt::Cancelled`].
     interrupt: Option<(Interrupt, Instant)>,
-    /// The socket of the request in flight, if an interrupt has to shut it down.
-    socket: Weak<TcpStream>,
+    /// How often those who wait were woken.
+    changes: u64,
 }
 
 impl Cancel {
@@ -64,37 +61,36 @@ impl Cancel {
         self.lock().interrupt
     }
 
-    /// Waits for an interrupt, at most this long.
-    pub(crate) fn wait(&self, time: Duration) {
-        let begun = Instant::now();
-        let mut state = self.lock();
-        while state.interrupt.is_none() {
-            let left = time.saturating_sub(begun.elapsed());
-            if left.is_zero() {
-                break;
-            }
-            let waited = self.0.changed.wait_timeout(state, left.min(Duration::from_secs(3600)));
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+    /// How often those who wait were woken: to be read before looking for what is waited for, so that nothing is
+    /// missed in between.
+    pub(crate) fn changes(&self) -> u64 {
+        self.lock().changes
     }
 
-    /// Makes an interrupt shut down this socket, instead of the previous one. Returns the interrupt if there has been
-    /// one.
-    pub(crate) fn watch(&self, socket: Weak<TcpStream>) -> Option<Interrupt> {
-        let mut state = self.lock();
-        state.socket = socket;
-        state.interrupt.map(|(why, _)| why)
+    /// Waits until something has changed since `seen`, at most this long.
+    pub(crate) fn wait_for_change(&self, seen: u64, time: Duration) {
+        let state = self.lock();
+        drop(self.0.changed.wait_timeout_while(state, time, |state| state.changes == seen));
+    }
+
+    /// Wakes those who wait, as what they wait for may be there.
+    pub(crate) fn wake(&self) {
+        self.change(|_| ());
     }
 
     fn end(&self, why: Interrupt) {
+        self.change(|state| {
+            let (earlier, _) = state.interrupt.get_or_insert_with(|| (why, Instant::now()));
+            if why == Interrupt::Cancelled {
+                *earlier = why;
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
-        let (earlier, _) = state.interrupt.get_or_insert_with(|| (why, Instant::now()));
-        if why == Interrupt::Cancelled {
-            *earlier = why;
-        }
-        if let Some(socket) = state.socket.upgrade() {
-            let _ = socket.shutdown(Shutdown::Both); // an error means that it is already closed
-        }
+        change(&mut state);
+        state.changes = state.changes.wrapping_add(1);
         drop(state);
         self.0.changed.notify_all();
     }
@@ -116,22 +112,25 @@ impl Cancel {
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(600);
+
     #[test]
-    fn a_wait_ends_when_cancelled_from_another_thread() {
-        for end in [Cancel::cancel, Cancel::detach] {
+    fn a_wait_ends_when_something_changes_in_another_thread() {
+        for change in [Cancel::cancel, Cancel::detach, Cancel::wake] {
             let cancel = Cancel::new();
-            let other = cancel.clone();
-            let thread = std::thread::spawn(move || end(&other));
-            cancel.wait(Duration::from_secs(600));
-            assert!(cancel.is_cancelled());
+            let (other, seen) = (cancel.clone(), cancel.changes());
+            let thread = std::thread::spawn(move || change(&other));
+            cancel.wait_for_change(seen, LONG);
+            assert_ne!(cancel.changes(), seen);
             thread.join().unwrap();
+            cancel.wait_for_change(seen, LONG);
         }
     }
 
     #[test]
     fn a_wait_ends_at_its_time() {
         let cancel = Cancel::new();
-        cancel.wait(Duration::from_millis(10));
+        cancel.wait_for_change(cancel.changes(), Duration::from_millis(10));
         assert!(!cancel.is_cancelled());
     }
 

@@ -204,9 +204,9 @@ pub(crate) fn ask(run: &mut Run, request: &Request) -> Result<Reply, End> {
         left -= 1;
         match run.ask(request)? {
             Ok(reply) if reply.status < 500 || left == 0 => return Ok(reply),
-            Err(error) if error.permanent || left == 0 => {
-                let hint = if error.hint.is_empty() { API_HINT } else { &error.hint };
-                return Err(End::with(Code::HttpError, error.text, hint));
+            Err(error) if error.is_permanent() || left == 0 => {
+                let hint = error.hint().unwrap_or(API_HINT);
+                return Err(End::with(Code::HttpError, error.message, hint));
             }
             _ => run.pause(run.connection.retry_wait.max(SHORTEST))?,
         }

@@ -29,7 +29,6 @@ fn defaults_are_those_of_the_table() {
     let settings = config().connection(Command::Recover).unwrap();
     assert_eq!(settings.retry_wait, Duration::from_secs(2));
     assert_eq!(settings.max_retries, 5);
-    assert_eq!(settings.connect_timeout, Duration::from_secs(10));
     assert_eq!(settings.request_timeout, Duration::from_secs(20));
     assert_eq!(settings.create_timeout, Duration::from_secs(60));
     assert_eq!(settings.max_outage, Duration::from_secs(300));

@@ -77,15 +77,15 @@ pub(crate) fn create(run: &mut Run, request: &Request) -> Result<Created, End> {
             }
         }
         Err(error) if error.sent => {
-            Ok(Created::Started(Started::InDoubt(in_doubt(run, error.text, error.timed_out))))
+            Ok(Created::Started(Started::InDoubt(in_doubt(run, error.message.clone(), error.is_late()))))
         }
         Err(error) => {
             run.set_operation(None, OperationState::NotCreated);
             run.pause(Duration::ZERO)?;
-            if error.permanent {
-                return Err(refused(run, &error.text, &error.hint));
+            if error.is_permanent() {
+                return Err(refused(run, &error.message, error.hint().unwrap_or_default()));
             }
-            Ok(Created::NotStarted(Failure::new(error.text)))
+            Ok(Created::NotStarted(Failure::new(error.message)))
         }
     }
 }

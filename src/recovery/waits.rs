@@ -87,7 +87,8 @@ impl Missed {
 
 impl From<TransportError> for Missed {
     fn from(error: TransportError) -> Missed {
-        Missed { why: error.text, hint: error.hint, permanent: error.permanent, retry_after: None }
+        let (hint, permanent) = (error.hint().unwrap_or_default().into(), error.is_permanent());
+        Missed { why: error.message, hint, permanent, retry_after: None }
     }
 }
 

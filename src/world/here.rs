@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::api::{Reply, Request, TransportError};
+use crate::api::{NoReply, Reply, Request, TransportError};
 use crate::config::ConfigError;
 use crate::config::options::Opt;
 use crate::config::settings::{Connection, Restore, beside};
@@ -24,6 +24,8 @@ use crate::world::{Interrupt, World};
 
 /// Time between two routine searches for receivers: a host may have thousands of processes.
 const SEARCH_EVERY: Duration = Duration::from_secs(5);
+
+const DEADLINE_PASSED: &str = "the deadline has passed";
 
 /// The world of one run.
 pub(crate) struct Here {
@@ -109,18 +111,24 @@ impl World for Here {
     fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, TransportError> {
         let (began, left) = (self.now(), self.left());
         let Some(api) = &self.api else {
-            return Err(TransportError::unsent(true, "no API is given", ""));
+            return Err(TransportError::unsent(NoReply::NoApi, "no API is given"));
         };
         if left.is_zero() {
-            return Err(TransportError::unsent(false, "the deadline has passed", ""));
+            return Err(TransportError::unsent(NoReply::DeadlinePassed, DEADLINE_PASSED));
         }
-        let answer = api.send(request, limit.min(left));
+        let mut answer = api.send(request, limit.min(left));
         let url = api.url(request);
         let sent = match request.body() {
             Some(body) => format!("POST {url} {}", String::from_utf8_lossy(&body)),
             None => format!("GET {url}"),
         };
         let took = self.now().saturating_sub(began);
+        if let Err(error) = &mut answer
+            && matches!(error.kind, NoReply::TimedOut(_))
+            && self.left().is_zero()
+        {
+            (error.kind, error.message) = (NoReply::DeadlinePassed, format!("{url}: {DEADLINE_PASSED}"));
+        }
         self.log_request(&sent, &answer, took);
         answer
     }

@@ -1,14 +1,14 @@
 //! The host of a run: where its events go, and whether the run has to end. Ticks come from wherever the run waits (a
-//! pause, a lookup, a read), always on the thread that runs it.
+//! pause, a request), always on the thread that runs it.
 
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::cancel::{Cancel, Interrupt};
 use crate::event::Event;
 use crate::world::GRACE;
+use crate::world::helper::{Panicked, Worker};
 
 /// Time between two ticks.
 const TICK: Duration = Duration::from_secs(1);
@@ -19,7 +19,8 @@ type OnEvent = Box<dyn FnMut(Event) + Send>;
 pub(crate) struct Host {
     events: Arc<Mutex<Events>>,
     pub(crate) cancel: Cancel,
-    /// Whether an interrupt takes effect only [`GRACE`] after it came.
+    /// Whether an interrupt takes effect only [`GRACE`] after it came. Only the recovery without a lease needs it, to
+    /// watch the end of the restore that it has ended.
     has_grace: Arc<AtomicBool>,
 }
 
@@ -56,20 +57,37 @@ impl Host {
     /// Waits and ticks. With a time of zero it only checks whether an interrupt is in effect.
     pub(crate) fn wait(&self, time: Duration) -> Result<(), Interrupt> {
         let begun = Instant::now();
+        self.wait_until(|| time.saturating_sub(begun.elapsed()), || None::<()>).map(|_| ())
+    }
+
+    /// Waits and ticks until the worker has an answer, or no time is left: then `None`.
+    pub(crate) fn wait_for<T: Send + 'static>(
+        &self,
+        worker: &Worker<T>,
+        left: impl Fn() -> Duration,
+    ) -> Result<Option<Result<T, Panicked>>, Interrupt> {
+        self.wait_until(left, || worker.answer())
+    }
+
+    fn wait_until<T>(
+        &self,
+        left: impl Fn() -> Duration,
+        found: impl Fn() -> Option<T>,
+    ) -> Result<Option<T>, Interrupt> {
         loop {
+            let seen = self.cancel.changes();
             let next = self.tick();
+            if let Some(found) = found() {
+                return Ok(Some(found));
+            }
             if let Some(interrupt) = self.interrupt() {
                 return Err(interrupt);
             }
-            let left = time.saturating_sub(begun.elapsed());
+            let left = left();
             if left.is_zero() {
-                return Ok(());
+                return Ok(None);
             }
-            if self.grace().is_zero() {
-                self.cancel.wait(left.min(next));
-            } else {
-                std::thread::sleep(left.min(next));
-            }
+            self.cancel.wait_for_change(seen, left.min(next));
         }
     }
 
@@ -88,32 +106,6 @@ impl Host {
     /// not know.
     pub(crate) fn grace(&self) -> Duration {
         if self.has_grace.load(Ordering::Relaxed) { GRACE } else { Duration::ZERO }
-    }
-
-    /// The host of one request, which can be granted grace separately.
-    pub(crate) fn for_request(&self) -> Host {
-        Host { has_grace: Arc::new(AtomicBool::new(!self.grace().is_zero())), ..self.clone() }
-    }
-
-    /// Lets an interrupt that takes effect at once shut down the socket of the current request. Fails if one has come
-    /// already.
-    pub(crate) fn watch(&self, socket: &Arc<TcpStream>) -> Result<(), Interrupt> {
-        self.watch_unless_grace(Arc::downgrade(socket))
-    }
-
-    /// The request is about to start something: unless an interrupt has come, it gets the grace for its reply.
-    pub(crate) fn commit(&self) -> Result<(), Interrupt> {
-        self.watch_unless_grace(Weak::new())?;
-        self.has_grace.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn watch_unless_grace(&self, socket: Weak<TcpStream>) -> Result<(), Interrupt> {
-        match self.interrupt() {
-            Some(interrupt) => Err(interrupt),
-            None if self.grace().is_zero() => self.cancel.watch(socket).map_or(Ok(()), Err),
-            None => Ok(()),
-        }
     }
 
     fn events(&self) -> MutexGuard<'_, Events> {
@@ -162,13 +154,26 @@ mod tests {
     }
 
     #[test]
-    fn the_grace_of_one_request_is_not_that_of_the_run() {
+    fn an_answer_ends_the_wait_for_it_and_so_does_a_panic() {
         let host = Host::new(|_| (), Cancel::new());
-        let request = host.for_request();
-        request.commit().unwrap();
+        let answered = Worker::start("answers", &host.cancel, || 7).unwrap();
+        assert_eq!(host.wait_for(&answered, || LONG).unwrap().unwrap().unwrap(), 7);
+        answered.join();
+        let panics = Worker::start("panics", &host.cancel, || panic!("on purpose")).unwrap();
+        assert!(matches!(host.wait_for::<()>(&panics, || LONG), Ok(Some(Err(Panicked)))));
+        panics.join();
+    }
+
+    #[test]
+    fn the_wait_for_work_that_hangs_ends_by_time_or_interrupt() {
+        let host = Host::new(|_| (), Cancel::new());
+        let (release, hold) = std::sync::mpsc::channel::<()>();
+        let hangs = Worker::start("hangs", &host.cancel, move || hold.recv().is_err()).unwrap();
+        assert!(matches!(host.wait_for(&hangs, || Duration::ZERO), Ok(None)));
         host.cancel.cancel();
-        assert_eq!((request.interrupt(), host.interrupt()), (None, Some(Interrupt::Cancelled)));
-        assert_eq!(host.for_request().commit(), Err(Interrupt::Cancelled));
+        assert!(matches!(host.wait_for(&hangs, || LONG), Err(Interrupt::Cancelled)));
+        drop(release);
+        hangs.join();
     }
 
     #[test]

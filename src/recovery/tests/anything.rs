@@ -10,7 +10,7 @@ use super::random::random_options;
 use super::run::Killed;
 use super::sim::{SECRETS, Sim};
 use super::state::{ms, secs};
-use crate::api::{Reply, Request, Status, TransportError};
+use crate::api::{NoReply, Phase, Reply, Request, Status, TransportError};
 use crate::config::options::Opt;
 use crate::config::url::Url;
 use crate::event::Event;
@@ -128,7 +128,12 @@ impl World for Anything {
         if timed_out || self.dice.one_in(8) {
             let error = no_reply(timed_out || self.dice.one_in(2), "no\tanswer");
             let permanent = !error.sent && self.dice.one_in(3);
-            return Err(TransportError { timed_out, permanent, ..error });
+            let kind = match (timed_out, permanent) {
+                (true, _) => NoReply::TimedOut(Phase::Answer),
+                (false, true) => NoReply::Redirects,
+                (false, false) => error.kind,
+            };
+            return Err(TransportError { kind, ..error });
         }
         let reply = self.any_reply();
         self.done |= matches!(request, Request::Poll(_)) && reply.operation() == Ok(Status::Done);

@@ -10,7 +10,7 @@ use super::api::{Exchange, Kind, no_reply};
 use super::clock::Shared;
 use super::file::StateFile;
 use super::state::{State, ms};
-use crate::api::{Reply, Request, TransportError};
+use crate::api::{NoReply, Phase, Reply, Request, TransportError};
 use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome};
 use crate::world::inspection::Inspection;
@@ -245,8 +245,12 @@ impl World for Here {
         }
         if answered.is_none() {
             let timed_out = begun + limit <= end;
-            let text = if timed_out { "no answer in time" } else { "interrupted" };
-            return Err(TransportError { timed_out, ..no_reply(true, text) });
+            let (kind, text) = if timed_out {
+                (NoReply::TimedOut(Phase::Answer), "no answer in time")
+            } else {
+                (NoReply::Interrupted, "interrupted")
+            };
+            return Err(TransportError { kind, ..no_reply(true, text) });
         }
         let answer = match exchange {
             Exchange::Answer(_, Some(reply)) => Ok(reply),
