@@ -1,10 +1,12 @@
 //! What the thread of a request and the one that waits for it tell each other.
 
-use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::api::Phase;
+
+/// As much of a reply as has its status: `HTTP/1.1 407`.
+const STATUS_LINE: usize = 12;
 
 /// One request, as shared by its thread and by the one that waits for it.
 #[derive(Debug, Clone)]
@@ -18,30 +20,18 @@ struct State {
     /// Whether nobody waits any more. The thread may still hang in a lookup or in a TCP connect, which nothing can
     /// end; whenever it returns from there, it must do nothing more.
     is_abandoned: bool,
-    proxy_status: Option<u16>,
+    first_bytes: Vec<u8>,
 }
-
-/// Nobody waits for this request any more.
-#[derive(Debug)]
-pub(super) struct Abandoned;
-
-impl fmt::Display for Abandoned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nobody waits for this request any more")
-    }
-}
-
-impl std::error::Error for Abandoned {}
 
 impl Call {
     pub(super) fn new() -> Call {
         let state =
-            State { phase: Phase::Lookup, has_posted: false, is_abandoned: false, proxy_status: None };
+            State { phase: Phase::Lookup, has_posted: false, is_abandoned: false, first_bytes: Vec::new() };
         Call(Arc::new(Mutex::new(state)))
     }
 
     /// The thread goes on to this phase, unless nobody waits any more.
-    pub(super) fn enter(&self, phase: Phase) -> Result<(), Abandoned> {
+    pub(super) fn enter(&self, phase: Phase) -> io::Result<()> {
         self.proceed(|state| state.phase = phase)
     }
 
@@ -58,19 +48,19 @@ impl Call {
         self.lock().has_posted
     }
 
-    /// The status with which the proxy answered.
-    pub(super) fn note_proxy_status(&self, status: Option<u16>) {
-        self.lock().proxy_status = status;
+    /// What came first where HTTP was expected: if it is none, it shows what else speaks there.
+    pub(super) fn note_first_bytes(&self, bytes: &[u8]) {
+        self.lock().first_bytes = bytes.iter().copied().take(STATUS_LINE).collect();
     }
 
-    pub(super) fn proxy_status(&self) -> Option<u16> {
-        self.lock().proxy_status
+    pub(super) fn first_bytes(&self) -> Vec<u8> {
+        self.lock().first_bytes.clone()
     }
 
-    fn proceed(&self, change: impl FnOnce(&mut State)) -> Result<(), Abandoned> {
+    fn proceed(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
         let mut state = self.lock();
         if state.is_abandoned {
-            return Err(Abandoned);
+            return Err(ErrorKind::NotConnected.into()); // as ureq after a shutdown
         }
         change(&mut state);
         Ok(())
@@ -95,7 +85,7 @@ impl<'a> Upload<'a> {
 
 impl Read for Upload<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.call.proceed(|state| state.has_posted = true).map_err(io::Error::other)?;
+        self.call.proceed(|state| state.has_posted = true)?;
         self.rest.read(buffer)
     }
 }

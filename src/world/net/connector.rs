@@ -30,29 +30,13 @@ pub(super) struct Lookup {
     pub(super) system: DefaultResolver,
 }
 
-/// The host name could not be looked up.
-#[derive(Debug)]
-pub(super) struct NameUnknown(pub(super) Error);
-
-impl fmt::Display for NameUnknown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for NameUnknown {}
-
 impl Resolver for Lookup {
     fn resolve(&self, uri: &Uri, config: &UreqConfig, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        self.call.enter(Phase::Lookup).map_err(other)?;
-        let found = self.system.resolve(uri, config, NextTimeout::default());
-        self.call.enter(Phase::Connect).map_err(other)?;
-        found.map_err(|error| other(NameUnknown(error)))
+        self.call.enter(Phase::Lookup)?;
+        let found = self.system.resolve(uri, config, NextTimeout::default())?;
+        self.call.enter(Phase::Connect)?;
+        Ok(found)
     }
-}
-
-fn other(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Other(Box::new(error))
 }
 
 /// The last connector of the chain: gets a connection to the proxy, or to the server (through the proxy if there is
@@ -70,24 +54,20 @@ impl<In: Wire> Connector<In> for Finish {
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         let Some(socket) = chained else { return Ok(None) };
         let is_to_proxy = self.has_proxy && details.config.proxy().is_none();
-        let expected = match details.needs_tls() {
-            _ if is_to_proxy => Expected::ReplyOfProxy,
-            true => Expected::Anything,
-            false => Expected::Http,
-        };
-        let wire = Plain { socket: socket.boxed(), call: self.call.clone(), expected }.boxed();
+        let expects_http = is_to_proxy || !details.needs_tls();
+        let wire = Plain { socket: socket.boxed(), call: self.call.clone(), expects_http }.boxed();
         if is_to_proxy {
             return Ok(Some(wire));
         }
         let wire = if details.needs_tls() { self.handshake(details, wire)?.boxed() } else { wire };
-        self.call.enter(Phase::Answer).map_err(other)?;
+        self.call.enter(Phase::Answer)?;
         Ok(Some(wire))
     }
 }
 
 impl Finish {
     fn handshake(&self, details: &ConnectionDetails, wire: Box<dyn Wire>) -> Result<Secure, Error> {
-        self.call.enter(Phase::Handshake).map_err(other)?;
+        self.call.enter(Phase::Handshake)?;
         let config = self.tls.config().map_err(io::Error::other)?;
         let host = details.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_string()).map_err(io::Error::other)?;
@@ -99,54 +79,13 @@ impl Finish {
     }
 }
 
-/// What the first bytes from a server should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expected {
-    Http,
-    /// The status of it is noted, as ureq's error does not have it.
-    ReplyOfProxy,
-    Anything,
-}
-
-/// A server that was asked in plain HTTP answered in TLS.
-#[derive(Debug)]
-pub(super) struct SpeaksTls;
-
-impl fmt::Display for SpeaksTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server speaks TLS, not plain HTTP")
-    }
-}
-
-impl std::error::Error for SpeaksTls {}
-
 /// ureq's socket.
 #[derive(Debug)]
 struct Plain {
     socket: Box<dyn Wire>,
     call: Call,
-    expected: Expected,
-}
-
-impl Plain {
-    fn check_first(&mut self) -> Result<(), Error> {
-        let expected = std::mem::replace(&mut self.expected, Expected::Anything);
-        match (expected, self.socket.buffers().input()) {
-            // A TLS alert (21) or handshake (22) record.
-            (Expected::Http, [21 | 22, ..]) => Err(other(SpeaksTls)),
-            (Expected::ReplyOfProxy, reply) => {
-                self.call.note_proxy_status(status(reply));
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// That of `HTTP/1.1 407 Proxy Authentication Required`.
-fn status(reply: &[u8]) -> Option<u16> {
-    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', digits @ ..] = reply else { return None };
-    std::str::from_utf8(digits.get(..3)?).ok()?.parse().ok()
+    /// Whether nothing has come yet, and the first bytes should be HTTP.
+    expects_http: bool,
 }
 
 fn is_broken(error: &Error) -> bool {
@@ -169,7 +108,9 @@ impl Wire for Plain {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let came = self.socket.await_input(timeout)?;
-        self.check_first()?;
+        if std::mem::take(&mut self.expects_http) {
+            self.call.note_first_bytes(self.socket.buffers().input());
+        }
         Ok(came)
     }
 
@@ -212,24 +153,5 @@ impl Wire for Secure {
 
     fn is_tls(&self) -> bool {
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_http_reply_has_a_status() {
-        for (reply, found) in [
-            ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", Some(407)),
-            ("HTTP/1.0 200", Some(200)),
-            ("HTTP/1.1 40", None),
-            ("HTTP/1.1 no HTTP", None),
-            ("SSH-2.0-x 407", None),
-            ("", None),
-        ] {
-            assert_eq!(status(reply.as_bytes()), found, "{reply}");
-        }
     }
 }

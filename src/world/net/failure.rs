@@ -1,14 +1,13 @@
 //! Why no reply came: the errors of ureq and of rustls as a kind, and in words for an operator.
 
-use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
 use ureq::Error;
 
-use crate::api::{NoReply, Shortage, TlsFault};
+use crate::api::{NoReply, Phase, Shortage, TlsFault};
 use crate::text::{first_few, one_line};
-use crate::world::net::connector::{NameUnknown, SpeaksTls};
+use crate::world::net::call::Call;
 use crate::world::net::trust::NoRoots;
 
 /// Why no reply came.
@@ -23,19 +22,18 @@ impl Failure {
         Failure { kind, text: text.into() }
     }
 
-    /// Translates an error of ureq that is not a time-out. `proxy` is the status with which the proxy answered.
-    pub(super) fn of(error: &Error, proxy: Option<u16>) -> Failure {
+    /// Translates an error of ureq that is not a time-out.
+    pub(super) fn of(error: &Error, call: &Call) -> Failure {
         match error {
+            Error::Io(error) if call.phase() == Phase::Lookup => of_lookup(error),
             Error::Io(error) => of_io(error),
-            Error::ConnectProxyFailed(why) => {
-                let text = match proxy {
-                    Some(status) => format!("the proxy refused with HTTP {status}"),
-                    None => format!("the proxy does not work: {}", one_line(why)),
-                };
-                Failure::new(NoReply::Proxy(proxy), text)
+            Error::HostNotFound => Failure::new(NoReply::NameUnknown, "the host name has no address"),
+            Error::ConnectProxyFailed(why) => of_proxy(status(&call.first_bytes()), why),
+            // A TLS alert (21) or handshake (22) record.
+            Error::Protocol(_) if matches!(call.first_bytes().first(), Some(21 | 22)) => {
+                let text = "the server speaks TLS, not plain HTTP";
+                Failure::new(NoReply::Tls(TlsFault::NotPlainHttp), text)
             }
-            Error::Other(error) => of_own(error.as_ref()),
-            Error::HostNotFound => no_address(),
             other => {
                 let text = format!("not a valid HTTP reply ({})", one_line(&other.to_string()));
                 Failure::new(NoReply::NotHttp, text)
@@ -44,23 +42,25 @@ impl Failure {
     }
 }
 
-/// Errors of our own connector.
-fn of_own(error: &(dyn StdError + Send + Sync + 'static)) -> Failure {
-    if error.is::<SpeaksTls>() {
-        return Failure::new(NoReply::Tls(TlsFault::NotPlainHttp), error.to_string());
-    }
-    match error.downcast_ref() {
-        Some(NameUnknown(Error::Io(error))) => match shortage(error) {
-            Some(shortage) => Failure::new(NoReply::Shortage(shortage), one_line(&error.to_string())),
-            None => Failure::new(NoReply::NameUnknown, format!("the host name is not known ({error})")),
-        },
-        Some(NameUnknown(_)) => no_address(),
-        None => Failure::new(NoReply::Other, one_line(&error.to_string())),
-    }
+fn of_proxy(status: Option<u16>, why: &str) -> Failure {
+    let text = match status {
+        Some(status) => format!("the proxy refused with HTTP {status}"),
+        None => format!("the proxy does not work: {}", one_line(why)),
+    };
+    Failure::new(NoReply::Proxy(status), text)
 }
 
-fn no_address() -> Failure {
-    Failure::new(NoReply::NameUnknown, "the host name has no address")
+/// That of `HTTP/1.1 407 Proxy Authentication Required`, whose number ureq's error does not have.
+fn status(reply: &[u8]) -> Option<u16> {
+    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', digits @ ..] = reply else { return None };
+    std::str::from_utf8(digits.get(..3)?).ok()?.parse().ok()
+}
+
+fn of_lookup(error: &io::Error) -> Failure {
+    match shortage(error) {
+        Some(_) => of_io(error),
+        None => Failure::new(NoReply::NameUnknown, format!("the host name is not known ({error})")),
+    }
 }
 
 fn of_io(error: &io::Error) -> Failure {
@@ -199,16 +199,26 @@ mod tests {
         let kind = |number| of_io(&io::Error::from_raw_os_error(number)).kind;
         for number in [libc::EMFILE, libc::ENFILE] {
             assert_eq!(kind(number), NoReply::Shortage(Shortage::Files));
-            let lookup = NameUnknown(Error::Io(io::Error::from_raw_os_error(number)));
-            assert_eq!(
-                of_own(&lookup).kind,
-                NoReply::Shortage(Shortage::Files),
-                "getaddrinfo opens files too"
-            );
+            let lookup = of_lookup(&io::Error::from_raw_os_error(number));
+            assert_eq!(lookup.kind, NoReply::Shortage(Shortage::Files), "a lookup opens files too");
         }
         assert_eq!(kind(libc::ENOBUFS), NoReply::Shortage(Shortage::Memory));
         assert_eq!(kind(libc::ECONNREFUSED), NoReply::Refused);
         assert_eq!(kind(libc::ECONNRESET), NoReply::Cut);
         assert_eq!(kind(libc::EHOSTUNREACH), NoReply::Other);
+    }
+
+    #[test]
+    fn only_an_http_reply_has_a_status() {
+        for (reply, found) in [
+            ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", Some(407)),
+            ("HTTP/1.0 200", Some(200)),
+            ("HTTP/1.1 40", None),
+            ("HTTP/1.1 no HTTP", None),
+            ("SSH-2.0-x 407", None),
+            ("", None),
+        ] {
+            assert_eq!(status(reply.as_bytes()), found, "{reply}");
+        }
     }
 }

@@ -99,7 +99,7 @@ impl Http {
                 return answer;
             }
             Ok(Some(Err(Panicked))) => Failure::new(NoReply::Other, "its thread has panicked"),
-            Ok(None) => late(call.phase(), connect, question.limit),
+            Ok(None) => late(call.phase(), question.limit),
             Err(_) => interrupted(),
         };
         call.abandon();
@@ -138,12 +138,13 @@ impl Question {
 }
 
 /// A request that took too long.
-fn late(phase: Phase, connect: Duration, whole: Duration) -> Failure {
+fn late(phase: Phase, limit: Duration) -> Failure {
+    let connect = seconds(CONNECT.min(limit));
     let text = match phase {
-        Phase::Lookup => format!("the host name was not resolved within {}", seconds(connect)),
-        Phase::Connect => format!("no connection within {}", seconds(connect)),
+        Phase::Lookup => format!("the host name was not resolved within {connect}"),
+        Phase::Connect => format!("no connection within {connect}"),
         Phase::Handshake => "the server did not answer the TLS handshake: does it speak TLS?".into(),
-        Phase::Answer => format!("no answer within {}", seconds(whole)),
+        Phase::Answer => format!("no answer within {}", seconds(limit)),
     };
     Failure::new(NoReply::TimedOut(phase), text)
 }
@@ -159,8 +160,8 @@ fn start(
     let (body, most, limit) = (question.body.clone(), question.most, question.limit);
     let work = move || match run(&agent, &call, &url, body.as_deref()) {
         Ok(response) => Ok(read(&url, response, most)),
-        Err(Error::Timeout(_)) => Err(late(call.phase(), CONNECT.min(limit), limit)),
-        Err(error) => Err(Failure::of(&error, call.proxy_status())),
+        Err(Error::Timeout(_)) => Err(late(call.phase(), limit)),
+        Err(error) => Err(Failure::of(&error, &call)),
     };
     Worker::start("barman-request", &host.cancel, work).map_err(|error| {
         let text = format!("no thread can be started for the request ({error})");
@@ -347,12 +348,20 @@ mod tests {
         let url = format!("http://{address}");
         let error = post(&host, &url, Duration::from_millis(300)).unwrap_err();
         assert_eq!((error.kind, error.sent), (NoReply::TimedOut(Phase::Connect), false), "{}", error.message);
-        let cancel = host.cancel.clone();
-        let canceller = thread::spawn(move || cancel.cancel());
-        interrupted(post(&host, &url, LONG), false);
-        canceller.join().unwrap();
-        // There is room again, and the kernel of the request that was left behind tries once more.
+
+        let (call, url) = (Call::new(), Url::parse(&url).unwrap());
+        let agent = http(&host).agent(&call, LONG);
+        let question = Question { body: Some(BODY.into()), most: 100, begun: Instant::now(), limit: LONG };
+        let worker = start(&host, agent.clone(), call.clone(), url, &question).ok().unwrap();
+        while call.phase() < Phase::Connect {
+            thread::yield_now();
+        }
+        call.abandon();
+        agent.shutdown();
+        // There is room again, and the kernel tries once more for the request that was left behind.
         let accepted: Vec<TcpStream> = waiting.iter().map(|_| listener.accept().unwrap().0).collect();
+        worker.join();
+        assert!(!call.has_posted());
         let (mut late, _) = listener.accept().unwrap();
         assert_eq!(late.read(&mut [0; 64]).unwrap_or(0), 0, "nothing may be sent any more");
         drop(accepted);
