@@ -27,7 +27,7 @@ pub(crate) trait World {
     fn now(&self) -> Duration;
 
     /// Sends one request, once, and waits for its reply: at most this long, and not beyond the deadline. An interrupt
-    /// ends it at once, but a request that starts something still has until the end of the grace for its reply.
+    /// ends it at once, whatever it is; the error says whether it may have been processed.
     fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, TransportError>;
 
     /// Waits; with a time of zero it only checks whether the run has to end. The host gets ticks meanwhile.

@@ -272,20 +272,6 @@ fn a_cancel_ends_no_restore_that_is_to_be_left_running() {
     });
 }
 
-/// The reply names the operation, which is then ended as one that was named before.
-#[test]
-fn a_cancel_during_the_create_waits_for_the_reply_and_ends_the_restore() {
-    let script = Script::new().create([Step::model().delay_ms(1500)]);
-    let (node, api) = (Node::new(), Api::start(restore().receivers().stuck(), script));
-    let run = node.start(&api, &PATIENT);
-    api.wait("the create", |api| api.applied() == 1);
-    run.signal("TERM");
-    let ended = run.end();
-    ended.expect(-15).says("Created the recovery operation with ID");
-    assert_eq!(api.operations()[0].status, Status::Failed, "{}", ended.log);
-    assert!(!node.remembers());
-}
-
 /// Barman may be slow to say so: the run ends all the same before Patroni kills it.
 #[test]
 fn a_cancel_gives_up_on_an_operation_that_does_not_end() {
