@@ -279,7 +279,7 @@ impl Log {
 }
 
 /// `4711 ls /data`, `4711 = 0`; None for what the script does not write.
-fn parse_line(line: &str) -> Option<LogLine> {
+pub(crate) fn parse_line(line: &str) -> Option<LogLine> {
     let (pid, words) = line.split_once(' ')?;
     let pid = plain_number(pid)?;
     match words.strip_prefix("= ").and_then(plain_number) {
