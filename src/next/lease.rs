@@ -291,4 +291,4 @@ fn plain_number(text: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::next) mod tests;
