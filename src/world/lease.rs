@@ -293,4 +293,4 @@ fn plain_number(text: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::next) mod tests;
