@@ -242,7 +242,12 @@ fn what_is_shipped_has_no_path_of_this_machine() {
     let home = env::var("HOME").unwrap();
     let here = [env!("CARGO_MANIFEST_DIR"), &home, &format!("{}/", env::temp_dir().display())];
     check_rows(
-        ["lib/libbarman_recover.so", "bin/patroni_barman", "lib/pkgconfig/barman_recover.pc"],
+        [
+            "lib/libbarman_recover.so",
+            "lib/libbarman_recover.a",
+            "bin/patroni_barman",
+            "lib/pkgconfig/barman_recover.pc",
+        ],
         |file| {
             let bytes = fs::read(prefix.join(file)).unwrap();
             for path in here {
