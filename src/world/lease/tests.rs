@@ -35,9 +35,14 @@ impl Node {
         let bin = TempDir::with_prefix("bin").unwrap();
         symlink(&program, bin.path().join("sh")).unwrap();
         if shell == "busybox" {
-            // Its own flock and setsid have fewer options than those of util-linux.
-            symlink(&program, bin.path().join("flock")).unwrap();
-            symlink(&program, bin.path().join("setsid")).unwrap();
+            // Where its own flock and setsid are built in, these: they have fewer options than those of util-linux.
+            let list = Command::new(&program).arg("--list").output().unwrap().stdout;
+            let list = String::from_utf8(list).unwrap();
+            for command in ["flock", "setsid"] {
+                if list.lines().any(|line| line == command) {
+                    symlink(&program, bin.path().join(command)).unwrap();
+                }
+            }
         }
         let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap());
         Some(Node { place, bin, path })
