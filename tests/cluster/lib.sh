@@ -39,6 +39,7 @@ set_up() {
     start_postgres source "$STACK/source"
     as_pg pgbench --initialize --quiet --scale=2 "$(conninfo source)" 2>>"$STACK/log/pgbench.log"
     start_sshd
+    start_barman_host
     make_barman pg "$(conninfo source)"
     backup pg
     as_pg pgbench --client=2 --transactions=200 "$(conninfo source)" >>"$STACK/log/pgbench.log" 2>&1
@@ -150,7 +151,7 @@ never_two() {
 }
 
 # Prints how many operations the API was asked for with this destination: operations DIRECTORY
-operations() { { grep -l -s -F "\"$1\"" "$STACK"/barman/pg/jobs/*.json || true; } | wc -l; }
+operations() { { grep -l -s -F "\"$1\"" "$STACK/barman/$SERVER"/jobs/*.json || true; } | wc -l; }
 
 # Prints when the last restore into a directory ended, in seconds since the epoch: restore_end DIRECTORY
 restore_end() { awk -v dir="$1" '$1 == "end" && $3 == dir { end = $4 } END { print end }' "$JOURNAL"; }
@@ -180,7 +181,8 @@ make_node() {
         -e "s|^scope: .*|scope: $SCOPE|" \
         -e "s|/usr/local/bin/patroni_barman|$PROGRAM|" \
         -e "s|http://barman.example.com:7480|$API_URL|" \
-        -e "s|barman-server: main|barman-server: pg|" \
+        -e "s|barman-server: main|barman-server: $SERVER|" \
+        -e "s|-U barman barman.example.com main|-U $STACK_USER $BARMAN_HOST $SERVER|" \
         -e "s|ssh postgres@node1.example.com|$SSH_COMMAND|" \
         -e "s|etcd.example.com:2379|127.0.0.1:$ETCD_PORT|" \
         -e "s/: .*:8008$/: 127.0.0.1:${REST_PORT[$name]}/" -e "s/: .*:5432$/: 127.0.0.1:${PG_PORT[$name]}/" \
