@@ -6,6 +6,7 @@
 PATRONI_VENV=$STACK_REPO/target/patroni-venv
 PATRONI_YML=$STACK_REPO/examples/patroni/patroni.yml
 declare -A NODE_PID REST_PORT PG_PORT
+MOUNTED=()         # file systems in the scratch directory
 declare -A BELOW   # of nodes whose data lie in a folder of their own below data/: that folder, with a slash
 
 install_patroni() {
@@ -58,12 +59,13 @@ set_up() {
 
 # Takes all down and exits: close [STATUS]
 close() {
-    local status=${1:-$?}
+    local status=${1:-$?} volume
     trap '' INT TERM
     trap - EXIT
     stop_all
     if [[ -n ${STACK-} ]]; then
         end_all_postgres
+        for volume in "${MOUNTED[@]}"; do umount --lazy "$volume"; done
         if [[ -n $KEEP ]]; then
             printf '\nKept: %s\n' "$STACK"
         else
@@ -72,6 +74,12 @@ close() {
         fi
     fi
     exit "$status"
+}
+
+# Mounts a file system in memory, where that is allowed: mount_memory DIRECTORY MEGABYTES
+mount_memory() {
+    ((EUID == 0)) && mount -t tmpfs -o "size=${2}m,mode=700,uid=$(id -u "$STACK_USER")" tmpfs "$1" 2>/dev/null || return
+    MOUNTED+=("$1")
 }
 
 # What a failed run leaves in place of its scratch directory.

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Scenarios about WAL: a cluster that is bootstrapped from the backup has to have all rows that its source had. As those
-# of scenarios.sh, and on top of the same stack.
+# Scenarios about WAL: a node made from the backup has to have all rows that its source had, and its WAL where it belongs. As
+# those of scenarios.sh, and on top of the same stack.
 # shellcheck disable=SC2034,SC2153  # the variables in capitals are tests/stack/lib.sh's and tests/cluster/run's
 
 # ---- Across a switchover ----------------------------------------------------------------------------------------
@@ -136,4 +136,83 @@ barman_host_away() {
     note "Barman's host away: $(grep -E -m 1 -o 'could not restore file .*' "$(node_log away)")"
     drop_node away
     start_barman_sshd
+}
+
+# ---- A server with get-wal --------------------------------------------------------------------------------------
+
+# The restore brings no WAL at all, and Patroni removes the restore_command that Barman writes: PostgreSQL fetches it by the
+# recipe, the rows included that have not filled a segment yet.
+scenario_get_wal() {
+    local segment
+    sql "$(conninfo source)" "CREATE TABLE unfinished AS SELECT generate_series(1, 1000) AS n"
+    segment=$(sql "$(conninfo source)" "SELECT pg_walfile_name(pg_current_wal_flush_lsn())")
+    wait_until 60 "the stream of $segment" streamed "$(sql "$(conninfo source)" 'SELECT pg_current_wal_flush_lsn()')"
+    sed -i 's/^\[pg\]$/&\nrecovery_options = get-wal/' "$STACK/barman.conf"
+    fingerprint "$(conninfo source)" >"$STACK/unfinished.sums"
+
+    SCOPE=fetching make_node fetching
+    start_node fetching
+    wait_until 180 "fetching to lead, see $(node_log fetching)" is_leader fetching
+    has_sums fetching unfinished || die "other rows than at the source: $(diff "$STACK/unfinished.sums" "$STACK/fetching.sums")"
+    note "fetching: all rows of the source, those of $segment included, which is not finished"
+    get_wal_replica
+    drop_node fetching
+
+    # Without the recipe PostgreSQL has nothing to start from.
+    SCOPE=without make_node without "$RESTORED_WAL_ALONE"
+    start_node without
+    wait_until 120 "the end of the recovery, see $(node_log without)" says without 'could not locate required checkpoint record'
+    drop_node without
+    sed -i '/^recovery_options = get-wal$/d' "$STACK/barman.conf"
+    sql "$(conninfo source)" 'DROP TABLE unfinished'
+}
+
+# Barman has received all WAL up to this position: streamed LSN
+streamed() {
+    [[ $(sql "$(conninfo source)" "SELECT max(flush_lsn) >= '$1' FROM pg_stat_replication") == t ]]
+}
+
+# A replica of it has no WAL either until it reaches the leader.
+get_wal_replica() {
+    local LEADER=fetching fetch="barman-wal-restore -U $STACK_USER $BARMAN_HOST pg %f %p"
+    sql "$(node_conninfo fetching)" 'CREATE TABLE mark (at timestamptz)'
+    SCOPE=fetching make_node fetched "s|^  data_dir: .*|&\n  recovery_conf:\n    restore_command: $fetch|"
+    start_node fetched
+    must_stream fetched
+    must_say fetched "$BARMAN_METHOD"
+    drop_node fetched
+}
+
+# ---- A disk for the WAL -----------------------------------------------------------------------------------------
+
+# Barman makes pg_wal a plain directory. The example moves it to its disk, also when Patroni has removed both.
+scenario_wal_disk() {
+    local disk=$STACK/wal calls
+    need_leader
+    bandwidth 0
+    as_pg mkdir "$disk"
+    mount_memory "$disk" 300 || note "no file system can be mounted here: the disk is a directory"
+    make_node disk "s|^    command: |&$(reachable "$PWD/examples/patroni/wal-disk") $disk/disk |"
+    start_node disk
+    must_stream disk
+    must_be_on_disk
+    patronictl disk reinit "$SCOPE" disk --force >"$STACK/log/disk.ctl" 2>&1 || die "$(cat "$STACK/log/disk.ctl")"
+    wait_until 60 "the removal" says disk "Removing WAL directory: $disk/disk"
+    must_stream disk
+    must_be_on_disk
+    calls=$(grep -c "$BARMAN_METHOD" "$(node_log disk)")
+    ((calls == 2)) || die "made from the backup $calls times"
+    # Patroni's SIGTERM reaches the program through the script.
+    bandwidth "$SLOW"
+    patronictl disk reinit "$SCOPE" disk --force >>"$STACK/log/disk.ctl" 2>&1 || die "$(cat "$STACK/log/disk.ctl")"
+    wait_until 60 "the restore" in_the_middle "$(data disk)"
+    end_patroni disk TERM
+    must_say disk 'cancelled: '
+    wait_until 5 "the end of the restore" no_restore "$(data disk)"
+    drop_node disk
+}
+
+must_be_on_disk() {
+    [[ $(readlink "$(data disk)/pg_wal") == "$STACK/wal/disk" ]] || die "pg_wal is no link to the disk"
+    [[ ! -e $(data disk)/pg_wal.restored && ! -e $STACK/wal/disk.restored ]] || die "the move has left something"
 }
