@@ -82,6 +82,12 @@ mount_memory() {
     MOUNTED+=("$1")
 }
 
+# Makes an executable script that runs a command: script NAME WORD...
+script() {
+    printf '#!/bin/bash\nexec %s "$@"\n' "${*:2}" | as_pg tee "$STACK/run/$1" >/dev/null
+    chmod 755 "$STACK/run/$1"
+}
+
 # What a failed run leaves in place of its scratch directory.
 failed_logs() {
     local log

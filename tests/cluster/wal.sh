@@ -167,9 +167,9 @@ scenario_get_wal() {
     sql "$(conninfo source)" 'DROP TABLE unfinished'
 }
 
-# Barman has received all WAL up to this position: streamed LSN
+# Barman has received all WAL up to this position, and may not have flushed it: streamed LSN
 streamed() {
-    [[ $(sql "$(conninfo source)" "SELECT max(flush_lsn) >= '$1' FROM pg_stat_replication") == t ]]
+    [[ $(sql "$(conninfo source)" "SELECT max(write_lsn) >= '$1' FROM pg_stat_replication") == t ]]
 }
 
 # A replica of it has no WAL either until it reaches the leader.

@@ -1,0 +1,250 @@
+"""Measures what is left of a restore on the node when its run has ended: tests/cluster/ends has set the stack up."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+import processes
+from observer import Tail
+from stack import Stack
+from timeline import Timeline
+
+# Where Barman is, and how it is held there.
+PLACES = {"before": "wait", "base": "5000", "gap": "wait", "wal": "5000", "last": "20"}
+SIGNALS = {"sigkill": signal.SIGKILL, "sigterm": signal.SIGTERM, "sigint": signal.SIGINT}
+LIMITS = {"deadline": ["--deadline=8"], "stall": ["--stall-timeout=3"], "outage": ["--max-outage=3"]}
+WAYS = [*SIGNALS, *LIMITS, "cancel"]
+# With one that has files coming, or a command that runs, a run goes on without the API.
+IMPOSSIBLE = {("outage", "base"), ("outage", "wal"), ("outage", "last")}
+DWELL = 1.0  # seconds that Barman is at a place before something happens
+PATIENCE = 60.0  # seconds for a run to end
+
+
+class Processes(threading.Thread):
+    """Looks all the time which processes on the node belong to a restore.
+
+    They have the variable that the ssh command hands on, and are below sshd; those of Barman's host have no SSH_CONNECTION.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.alive: dict[int, str] = {}
+        self.last = 0.0  # when one was last seen
+        self._born: dict[int, float] = {}
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        while not self._end.wait(0.003):
+            self._look()
+
+    def end(self) -> None:
+        """Looks no more."""
+        self._end.set()
+        self.join()
+
+    def _look(self) -> None:
+        now = time.time()
+        pids = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+        self._born = {pid: self._born.get(pid, now) for pid in pids}
+        for pid, born in self._born.items():
+            # A young process may still become what it will be.
+            if now - born < 1 and pid not in self.alive and is_of_restore(pid):
+                self.alive[pid] = processes.read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
+        self.alive = {pid: command for pid, command in self.alive.items() if processes.is_alive(pid)}
+        if self.alive:
+            self.last = time.time()
+
+
+def is_of_restore(pid: int) -> bool:
+    """Whether a process of the node was started for a restore."""
+    words = processes.read(pid, "environ").split(b"\0")
+    return any(word.startswith(b"RESTORE_PID=") for word in words) and any(word.startswith(b"SSH_CONNECTION=") for word in words)
+
+
+@dataclass
+class Result:
+    """What one run has shown."""
+
+    code: int | None  # None: it has not ended
+    gone: float  # seconds after the end of the run until the last process was gone
+    writes: list[tuple[float, str]]  # what was written after that, and when
+
+    def __str__(self) -> str:
+        if self.code is None:
+            return "goes on"
+        writes = f"{len(self.writes)} writes, the last {max(self.writes)[0]:.2f} s" if self.writes else "0 writes"
+        return f"{self.gone:.2f} s, {writes} (exit {self.code})"
+
+
+class Ends:
+    """Runs the program, and ends it."""
+
+    def __init__(self, stack: Stack, arguments: argparse.Namespace) -> None:
+        self.stack = stack
+        self.arguments = arguments
+        self.data = f"{stack.path}/data/node"
+        self.places = Tail(f"{stack.path}/log/places")
+        self.journal = Tail(stack.journal)
+        self.restores = 0  # that have not ended
+
+    def measure(self, way: str, place: str) -> Result:
+        """One run that ends in this way while Barman is at this place."""
+        self._clear(f"{place} {PLACES[place]}\n")
+        watch = Processes()
+        watch.start()
+        run = self._start(way)
+        pid = self._wait_for(place, run)
+        code, ended = self._end(way, place, run, pid)
+        self.stack.bandwidth(0)
+        self.stack.supervise()
+        if code is None:
+            run.kill()
+            run.wait()
+        self._until_barman_has_ended()
+        watch.end()
+        return Result(code, max(0.0, watch.last - ended), written_since(self.data, ended))
+
+    def _clear(self, place: str) -> None:
+        self._until_api_answers()
+        subprocess.run(["rm", "-rf", self.data, f"{self.data}.barman-recover"], check=True)
+        with open(f"{self.stack.path}/run/place", "w", encoding="ascii") as file:
+            file.write(place)
+        self.places.lines()
+        self.journal.lines()
+
+    def _until_api_answers(self) -> None:
+        until = time.time() + 30
+        while not self.stack.run("bash", "-c", f"echo > /dev/tcp/127.0.0.1/{self.stack.api_port}").returncode == 0:
+            if time.time() > until:
+                raise RuntimeError("the API does not answer")
+            self.stack.supervise()
+            time.sleep(0.1)
+
+    def _start(self, way: str) -> subprocess.Popen[bytes]:
+        options = ["--barman-server=pg", f"--ssh-command={self.arguments.ssh}", f"--datadir={self.data}", *LIMITS.get(way, [])]
+        if way == "cancel":
+            host = [sys.executable, "-B", f"{os.path.dirname(__file__)}/host.py", self.arguments.library]
+            return self.stack.spawn([*host, f"--api-url={self.arguments.api}", *options], "run.log")
+        return self.stack.spawn([self.arguments.program, "--api-url", self.arguments.api, "recover", *options], "run.log")
+
+    def _wait_for(self, place: str, run: subprocess.Popen[bytes]) -> int:
+        """Waits until Barman has been at a place for a moment, and gives the pid of what it does there."""
+        until = time.time() + PATIENCE
+        while time.time() < until:
+            for line in self.places.lines():
+                name, pid, *_ = line.split()
+                if name == place:
+                    time.sleep(DWELL)
+                    return int(pid)
+            if run.poll() is not None:
+                break
+            time.sleep(0.01)
+        raise RuntimeError(f"Barman does not come to '{place}'; the run: {run.poll()}")
+
+    def _end(self, way: str, place: str, run: subprocess.Popen[bytes], pid: int) -> tuple[int | None, float]:
+        """Has the run end. Its exit code, and when that was."""
+        if way in SIGNALS:
+            run.send_signal(SIGNALS[way])
+        elif way == "cancel":
+            run.send_signal(signal.SIGUSR1)
+        elif way == "outage":
+            self.stack.api.stop(signal.SIGTERM, PATIENCE)
+        elif way == "stall" and place not in ("before", "gap"):
+            os.kill(pid, signal.SIGSTOP)
+        patience = 10.0 if (way, place) in IMPOSSIBLE else PATIENCE
+        try:
+            code = run.wait(patience)
+        except subprocess.TimeoutExpired:
+            code = None
+        ended = time.time()
+        self.stack.api.start_at = min(self.stack.api.start_at or ended, ended) if not self.stack.api.runs() else None
+        if way == "stall" and place not in ("before", "gap"):
+            os.kill(pid, signal.SIGCONT)
+        return code, ended
+
+    def _until_barman_has_ended(self) -> None:
+        """Waits for the end of all that Barman does, its retry included."""
+        until = time.time() + PATIENCE
+        while time.time() < until:
+            for line in self.journal.lines():
+                self.restores += 1 if line.startswith("begin") else -1
+            if self.restores == 0:
+                time.sleep(0.5)
+                return
+            self.stack.supervise()
+            time.sleep(0.05)
+        raise RuntimeError("a restore does not end on Barman's host")
+
+    def notice(self, fails: bool) -> str:
+        """How late the program knows of the end of an operation of about half a minute, and how often it asked."""
+        self._clear("base 2500\n" if fails else "base 2500\n")
+        requests = Tail(f"{self.stack.path}/log/api-requests.log")
+        requests.lines()
+        started = time.time()
+        run = self._start("done")
+        pid = self._wait_for("base", run)
+        if fails:
+            time.sleep(15)
+            os.kill(pid, signal.SIGTERM)
+        code = run.wait(300)
+        ended = time.time()
+        self._until_barman_has_ended()
+        output = f"{self.stack.barman}/output"
+        noted = max(os.stat(f"{output}/{name}").st_mtime for name in os.listdir(output))
+        count = len(requests.lines())
+        return f"exit {code}, {ended - noted:.2f} s after the end of the operation; {count} requests in {ended - started:.0f} s"
+
+
+def written_since(directory: str, at: float) -> list[tuple[float, str]]:
+    """What has changed in a directory since a moment. By the kernel's change time, which no program sets."""
+    found = []
+    for path, _, files in os.walk(directory):
+        for name in [path, *(f"{path}/{file}" for file in files)]:
+            late = os.lstat(name).st_ctime - at
+            if late > 0:
+                found.append((late, os.path.relpath(name, directory)))
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    for name in ("stack", "program", "api", "ssh", "library"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--ways", default=",".join([*WAYS, "notice"]))
+    parser.add_argument("--places", default=",".join(PLACES))
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    stack = Stack(arguments.stack, Timeline())
+    stack.supervise()
+    ends = Ends(stack, arguments)
+    ways, places = arguments.ways.split(","), arguments.places.split(",")
+    bad = 0
+    try:
+        for way in ways:
+            if way == "notice":
+                print(f"DONE: {ends.notice(False)}\nFAILED: {ends.notice(True)}", flush=True)
+                continue
+            for place in places:
+                result = ends.measure(way, place)
+                expected = (way, place) in IMPOSSIBLE
+                wrong = (result.code is None) != expected or (not expected and (bool(result.writes) or result.gone > 0.2))
+                # A run that SIGKILL ends has no time to wait for the end of its commands.
+                if way == "sigkill" and result.gone <= 0.2 and all(late <= 0.2 for late, _ in result.writes):
+                    wrong = False
+                bad += wrong
+                print(f"{way:<9} {place:<7} {result}{'  VIOLATION' if wrong else ''}", flush=True)
+                for late, name in sorted(result.writes)[-3:] if wrong else ():
+                    print(f"    {late:.3f} s {name}")
+    finally:
+        stack.end()
+    print(f"{bad} violations")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
