@@ -245,7 +245,7 @@ drop_node() {
     if is_running "${NODE_PID[$1]}"; then end_patroni "$1" TERM; fi
     end_postgres "$(data "$1")"
     wait_until 120 "the end of the restores of $1" no_restore "$(data "$1")"
-    as_pg rm -rf "$(data "$1")" "$(data "$1").barman-recover.json"
+    as_pg rm -rf "$(data "$1")" "$(data "$1").barman-recover" "$(data "$1")".failed-*
 }
 
 no_restore() { ! restore_runs "$1"; }
