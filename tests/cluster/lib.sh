@@ -297,7 +297,7 @@ must_not_say() { if says "$1" "$2"; then die "in the log of $1: $(grep -E -m 1 -
 # Prints the lines of a log with news.
 story() {
     grep -E -v -e 'INFO: (Lock owner|bootstrap|no action|Selected|not healthy enough|Using default value|Patroni global|No PostgreSQL config|REST API|establishing|waiting for|Recovery operation [^ ]+ is still)' \
-        -e '^localhost:|server signaled' -e '(LOG|HINT|DETAIL|FATAL|STATEMENT):  ' -e '(in progress|consider doing reinitialize|for reading: No such file or directory)$' -e 'Error when calling pg_controldata' -e '^ |^$' "$(log_of "$1")" | cut -c 1-230
+        -e '^localhost:|server signaled' -e '(LOG|HINT|DETAIL|FATAL|STATEMENT):  ' -e '(in progress|consider doing reinitialize|for reading: No such file or directory)$' -e 'Error when calling pg_controldata|Can not fetch local timeline|^Traceback' -e '^ |^$' "$(log_of "$1")" | cut -c 1-230
 }
 
 # Prints the seconds between the first line like one pattern and the first line like another:

@@ -100,6 +100,11 @@ class Result:
     writes: list[tuple[float, str]]  # what was written after that, and when
     later: list[str]  # commands that began after that
 
+    @property
+    def short(self) -> str:
+        """As a cell of the table."""
+        return "goes on" if self.code is None else f"{self.gone:.2f} s, {len(self.writes)}"
+
     def __str__(self) -> str:
         if self.code is None:
             return "goes on"
@@ -213,16 +218,17 @@ class Ends:
         raise RuntimeError("a restore does not end on Barman's host")
 
     def notice(self, fails: bool) -> str:
-        """How late the program knows of the end of an operation of about half a minute, and how often it asked."""
-        self._clear("base 2500\n")
+        """How late the program knows of the end of an operation of about a minute, and how often it asked."""
+        self._clear("base 1200\n")
         requests = Tail(f"{self.stack.path}/log/api-requests.log")
         requests.lines()
         started = time.time()
         run = self._start("done")
         pid = self._wait_for("base", run)
         if fails:
-            time.sleep(15)
+            time.sleep(30)
             os.kill(pid, signal.SIGTERM)
+            os.kill(self._wait_for("base", run), signal.SIGTERM)  # Barman's retry
         code = run.wait(300)
         ended = time.time()
         self._until_barman_has_ended()
@@ -264,13 +270,14 @@ def main() -> int:
     ends = Ends(stack, arguments)
     ways, places = arguments.ways.split(","), arguments.places.split(",")
     bad = 0
+    table: dict[tuple[str, str], Result] = {}
     try:
         for way in ways:
             if way == "notice":
                 print(f"DONE: {ends.notice(False)}\nFAILED: {ends.notice(True)}", flush=True)
                 continue
             for place in places:
-                result = ends.measure(way, place)
+                result = table[way, place] = ends.measure(way, place)
                 wrong = is_wrong(result, way, (way, place) in IMPOSSIBLE)
                 bad += wrong
                 print(f"{way:<9} {place:<7} {result}{'  VIOLATION' if wrong else ''}", flush=True)
@@ -278,7 +285,11 @@ def main() -> int:
                     print("".join(f"    {late:.3f} s {name}\n" for late, name in result.writes[:9]), *result.later[:5], sep="\n")
     finally:
         stack.end()
-    print(f"{bad} violations")
+    print("\nSeconds until the last process of the restore was gone, and what was written after the end of the run:\n")
+    print(f"| the run ends by | {' | '.join(places)} |\n|{' --- |' * (len(places) + 1)}")
+    for way in dict.fromkeys(way for way, _ in table):
+        print(f"| {way} | {' | '.join(table[way, place].short for place in places)} |")
+    print(f"\n{bad} violations")
     return 1 if bad else 0
 
 
