@@ -38,8 +38,8 @@ class Seen:
 
     @property
     def is_guard(self) -> bool:
-        """It is the lease's own script, or the login shell that calls it; alone it has been refused."""
-        return "/lease-" in self.command
+        """It is the lease's own script, what that asks, or the login shell that calls it; alone it has been refused."""
+        return "/lease-" in self.command or self.command.startswith("flock ")
 
 
 class Processes(threading.Thread):
