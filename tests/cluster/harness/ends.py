@@ -165,7 +165,7 @@ class Ends:
     def _start(self, way: str, *limits: str) -> subprocess.Popen[bytes]:
         options = ["--barman-server=pg", f"--ssh-command={self.arguments.ssh}", f"--datadir={self.data}", *filter(None, limits)]
         if way == "cancel":
-            host = [sys.executable, "-B", f"{os.path.dirname(__file__)}/host.py", self.arguments.library]
+            host = ["python3", "-B", f"{self.stack.path}/run/host.py", self.arguments.library]
             return self.stack.spawn([*host, f"--api-url={self.arguments.api}", *options], "run.log")
         return self.stack.spawn([self.arguments.program, "--api-url", self.arguments.api, "recover", *options], "run.log")
 
@@ -253,6 +253,9 @@ def is_wrong(result: Result, way: str, goes_on: bool) -> bool:
     """Whether this breaks the law. A run that SIGKILL ends has no time to wait for the end of its commands."""
     if goes_on or result.code is None:
         return goes_on != (result.code is None)
+    # Where the program ends by itself, it has overheard what was to end it.
+    if result.code == 0 or (way in SIGNALS and result.code != -SIGNALS[way]):
+        return True
     grace = 0.2 if way == "sigkill" else 0.05
     return bool(result.later) or result.gone > grace or any(late > (grace if way == "sigkill" else 0) for late, _ in result.writes)
 
@@ -265,6 +268,8 @@ def main() -> int:
     parser.add_argument("--places", default=",".join(PLACES))
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell starts what runs in the background with SIGINT ignored, and the program would inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     stack = Stack(arguments.stack, Timeline())
     stack.supervise()
     ends = Ends(stack, arguments)
