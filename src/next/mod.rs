@@ -2,3 +2,5 @@
 
 pub(crate) mod recovery;
 pub(crate) mod world;
+#[cfg(test)]
+mod sim;
