@@ -105,7 +105,7 @@ impl State {
         if counts {
             ran.idle = None;
         } else if now - since > if in_progress { IDLE_IN_PROGRESS } else { IDLE } {
-            self.breaks(format!("law 3: run {run} waits since {:.1} s for nothing", since.as_secs_f64()));
+            self.breaks(format!("law 3: run {run} waits for nothing"));
             self.runs[run].idle = None;
         }
     }
@@ -115,7 +115,9 @@ impl State {
         use OperationState::{Done, Failed, InProgress, MaybeCreated, NotCreated};
         let before = self.runs[run].reported();
         let follows = match state {
-            NotCreated | InProgress => before == MaybeCreated,
+            InProgress => before == MaybeCreated,
+            // Again, after a create of which nothing came, or whose restore was ended.
+            NotCreated => before.may_be_running(),
             MaybeCreated => true,
             Done | Failed => matches!(before, InProgress | MaybeCreated),
         };
@@ -180,7 +182,8 @@ impl State {
     fn check_code(&self, run: usize, code: Code, ensure: &mut impl FnMut(bool, &str)) {
         let (ran, here) = (&self.runs[run], &self.nodes[self.runs[run].node]);
         let reason = match code {
-            Code::RecoveryDone | Code::RecoveryFailed => ran.creates() > 0,
+            Code::RecoveryDone => ran.creates() > 0,
+            Code::RecoveryFailed => ran.creates() > 0 || here.hidden || !ran.failing.is_empty(),
             Code::HttpError => ran.has_met(&[Kind::Create, Kind::List, Kind::Poll]) || ran.says("HTTP 404"),
             Code::ApiNotOk => ran.has_met(&[Kind::Status]),
             Code::InvalidArgument => {

@@ -310,12 +310,13 @@ impl World for Here {
     fn inspect(&mut self) -> Known<Inspection> {
         let mut state = self.step();
         state.fallible(self.run, "the file system")?;
-        let here = &state.nodes[self.node(&state)];
+        let node = self.node(&state);
+        let here = &state.nodes[node];
         Ok(Inspection {
             free: Some(1 << 40),
             foreign_owner: here.foreign_owner.clone(),
             is_writable: here.foreign_owner.is_none(),
-            names: Vec::new(),
+            names: if state.is_filled(node) { vec!["PG_VERSION".into()] } else { Vec::new() },
             missing_commands: Vec::new(),
         })
     }
@@ -335,6 +336,7 @@ impl World for Here {
         let writes = |state: &State| (state.nodes[node].tree, state.tree(node).map_or(0, |tree| tree.writes));
         let before = writes(&state);
         let (mut state, waited) = self.wait(state, end);
+        state.runs[self.run].idle = None;
         waited?;
         if fails {
             return Ok(Err("/pg/data can't be flushed: Input/output error (os error 5)".into()));
