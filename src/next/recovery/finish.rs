@@ -46,7 +46,9 @@ pub(crate) fn judge(
     let is_complete = matches!(found, Completeness::Complete(_));
     let state = match &ended {
         Ended::Failed => OperationState::Failed,
-        _ => OperationState::Done,
+        Ended::Done => OperationState::Done,
+        // What the API has not said is not claimed.
+        _ => run.state,
     };
     let id = run.operation_id.clone();
     let data = data(found, drained.history.lease_use(), restore);
@@ -116,19 +118,29 @@ fn hint(
     failed.hint(log, server, &operation)
 }
 
-/// Writes the data to disk: 0 must survive a power cut.
+/// Writes the data to disk: 0 must survive a power cut. It can take minutes, in which somebody may remove the
+/// directory, so that the last look comes after it.
 pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), End> {
-    let begun = run.now();
+    let (begun, directory) = (run.now(), &restore.data_directory);
+    let failed = |why: String, hint: &str| {
+        End::with(Code::RecoveryFailed, format!("Recovery operation failed. {directory} {why}"), hint)
+    };
     if let Err(why) = run.world.flush()? {
-        let message =
-            format!("Recovery operation failed. {} can't be written to disk: {why}", restore.data_directory);
-        return Err(End::with(Code::RecoveryFailed, message, "see the kernel's log for errors of the disk"));
+        let hint = "see the kernel's log for errors of the disk";
+        return Err(failed(format!("can't be written to disk: {why}"), hint));
     }
     let took = run.now().saturating_sub(begun);
     if took >= GONE_AGAIN {
-        run.info(format!("flushed {} to disk in {}", restore.data_directory, seconds(took)));
+        run.info(format!("flushed {directory} to disk in {}", seconds(took)));
     }
-    Ok(())
+    match examine(run) {
+        Completeness::Complete(_) | Completeness::NoProof(..) | Completeness::WalMissing(..) => Ok(()),
+        Completeness::Incomplete(why) | Completeness::Unchanged(why) => {
+            let hint = "Patroni removes it when it gives up on this node";
+            Err(failed(format!("was changed while it was written to disk: {why}"), hint))
+        }
+        Completeness::Unknown(why) => Err(failed(format!("can't be seen any more: {why}"), "")),
+    }
 }
 
 /// Logs how the recovery ended and makes the report.
