@@ -86,6 +86,9 @@ pub(crate) trait ClaimHandle: Send {
     /// Revokes what dead runs have left, and tries to drain it. Does not wait.
     fn drain(&mut self) -> Drain;
 
+    /// Kills what still holds a lease of a dead run and belongs to this user, PostgreSQL excepted.
+    fn kill_holders(&mut self);
+
     /// Writes a lease: from now on its commands run, while this process lives.
     fn grant(&mut self) -> Result<Box<dyn LeaseHandle>, Problem>;
 

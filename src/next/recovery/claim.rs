@@ -8,7 +8,7 @@ use crate::outcome::{Code, Problem};
 
 use super::history::{History, Use};
 use super::session::{End, Session};
-use super::timing::{DRAIN, DRAIN_AGAIN, DRAIN_KILL, Every, GONE_AGAIN};
+use super::timing::{DRAIN, DRAIN_AGAIN, DRAIN_KILL, Every, GONE_AGAIN, LEFT};
 
 /// No other run works on this data directory while it lives, and nothing of a dead one writes there any more.
 pub(crate) struct Claim {
@@ -75,15 +75,24 @@ fn note(run: &Session, restore: &Restore) -> Note {
 
 impl Claim {
     /// Waits until nothing of a dead run writes any more. It was revoked when that run died, so this takes no time,
-    /// unless something is stuck in the kernel.
+    /// unless something is stuck in the kernel, or has left the process group of its command.
     fn drain_what_is_left(&mut self, run: &mut Session) -> Result<(), End> {
-        let mut logged = Every::default();
+        let (mut logged, begun, mut was_told_to_kill) = (Every::default(), run.now(), false);
         loop {
             let why = match self.handle.drain() {
                 Drain::Drained => return Ok(()),
                 Drain::Held(holders) => format!("is still writing ({})", holders.join(", ")),
                 Drain::Unknown(why) => format!("may still be writing ({why})"),
             };
+            let took = run.now().saturating_sub(begun);
+            if took >= LEFT {
+                let hint = "see what it is, and end it; if it can't be ended, its disk may hang, and only a reboot helps";
+                let message = format!("what an earlier run started {why}, and could not be ended");
+                return Err(End::with(Code::RecoveryFailed, message, hint));
+            }
+            if took >= DRAIN_KILL && !std::mem::replace(&mut was_told_to_kill, true) {
+                self.handle.kill_holders();
+            }
             if logged.is_due(run.now(), run.loop_wait) {
                 run.warn(format!("what an earlier run started {why}: waiting for it to end"));
             }

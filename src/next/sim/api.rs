@@ -216,7 +216,7 @@ impl State {
     }
 
     /// The API's answer, as its client still waits for it.
-    pub(super) fn answer(&mut self, request: &Request, ticket: u64) -> Reply {
+    pub(super) fn answer(&mut self, run: usize, request: &Request, ticket: u64) -> Reply {
         match request {
             Request::Status => recording!("status"),
             Request::List => {
@@ -226,7 +226,10 @@ impl State {
                 Reply { date: Date::of_header(&header_at(self.now)), ..listed }
             }
             Request::Poll(id) => match self.status(id) {
-                None => recording!("operation-unknown-id"),
+                None => {
+                    self.runs[run].met(Kind::Poll, self.now, true);
+                    recording!("operation-unknown-id")
+                }
                 Some(status) => {
                     let word = match status {
                         Status::InProgress => "IN_PROGRESS",

@@ -163,6 +163,11 @@ impl State {
             let may_note = ran.failing.is_empty() && here.state.room.is_none() && here.state.locked_by.is_none();
             let was_used = self.leases.iter().any(|lease| lease.run == run && !lease.restores.is_empty());
             ensure(is_noted || !was_used || !may_note, "its end is not noted");
+            if let (Some(id), false) = (&outcome.operation_id, outcome.operation_state.may_be_running()) {
+                let said = self.status(id).map(OperationState::from);
+                let is_true = said.is_none_or(|said| said == outcome.operation_state);
+                ensure(is_true, "an end of the operation that the API has not said");
+            }
         }
         self.check_code(run, outcome.code, &mut ensure);
         if let Some(late) = ran.overdue() {
@@ -183,7 +188,7 @@ impl State {
         let (ran, here) = (&self.runs[run], &self.nodes[self.runs[run].node]);
         let reason = match code {
             Code::RecoveryDone => ran.creates() > 0,
-            Code::RecoveryFailed => ran.creates() > 0 || here.hidden || !ran.failing.is_empty(),
+            Code::RecoveryFailed => ran.creates() > 0 || here.hidden || !ran.failing.is_empty() || ran.says("could not be ended"),
             Code::HttpError => ran.has_met(&[Kind::Create, Kind::List, Kind::Poll]) || ran.says("HTTP 404"),
             Code::ApiNotOk => ran.has_met(&[Kind::Status]),
             Code::InvalidArgument => {

@@ -242,6 +242,14 @@ impl ClaimHandle for Claim {
         if held.is_empty() { Drain::Drained } else { Drain::Held(held) }
     }
 
+    fn kill_holders(&mut self) {
+        let mut state = self.shared.lock();
+        state.step(self.run);
+        for lease in state.nodes[self.node].state.leases.clone() {
+            state.leases[lease].leftover.take_if(|killable| *killable);
+        }
+    }
+
     fn grant(&mut self) -> Result<Box<dyn LeaseHandle>, Problem> {
         let mut state = self.shared.lock();
         state.step(self.run);

@@ -196,7 +196,9 @@ impl State {
         let begin_time = "2026-11-22 09:00:00.000000+00:00".into();
         let backup = Backup { id, server: "pg".into(), begin_time, last_wal: last_wal.clone(), warnings };
         let conf = tree.part(Part::AutoConf);
-        if conf.is_some_and(|conf| !conf.edited || conf.at < info.at) {
+        let proves = |conf: Written| conf.edited && conf.at >= info.at;
+        // Without that file nothing but WAL shows that Barman came past the base backup.
+        if !conf.map_or(last_wal.is_some() || plan.wal == Wal::Get, proves) {
             return Completeness::Incomplete("postgresql.auto.conf has not been edited".into());
         }
         if tree.remembered() == self.runs[run].remembered {
@@ -220,7 +222,7 @@ impl State {
         let info = tree.part(Part::Info).ok_or("there is no mark")?;
         let plan = &self.restores[info.by.ok_or("the mark is not Barman's")?].plan;
         let is_needed = |part: &Part| match part {
-            Part::Wal => plan.wal == Wal::Copied || (plan.wal == Wal::Waiting && !ran.replica),
+            Part::Wal => plan.wal != Wal::Get && !ran.replica,
             Part::AutoConf => plan.auto_conf,
             _ => true,
         };

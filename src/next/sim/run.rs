@@ -235,7 +235,7 @@ impl World for Here {
             _ if waited.is_err() => Err(no_reply(true, "interrupted")),
             _ if ready > end => Err(TransportError { timed_out: true, ..no_reply(true, "no answer in time") }),
             Exchange::Answer(_, Some(reply)) => Ok(reply),
-            Exchange::Answer(_, None) => Ok(state.answer(request, ticket)),
+            Exchange::Answer(_, None) => Ok(state.answer(self.run, request, ticket)),
             Exchange::Broken(_, error) => Err(error),
             Exchange::Silence => Err(no_reply(true, "nothing")),
         };
