@@ -164,9 +164,8 @@ impl State {
             let was_used = self.leases.iter().any(|lease| lease.run == run && !lease.restores.is_empty());
             ensure(is_noted || !was_used || !may_note, "its end is not noted");
             if let (Some(id), false) = (&outcome.operation_id, outcome.operation_state.may_be_running()) {
-                let said = self.status(id).map(OperationState::from);
-                let is_true = said.is_none_or(|said| said == outcome.operation_state);
-                ensure(is_true, "an end of the operation that the API has not said");
+                let has_ended = self.status(id) != Some(Status::InProgress);
+                ensure(has_ended, "an end of the operation that the API has not said");
             }
         }
         self.check_code(run, outcome.code, &mut ensure);
