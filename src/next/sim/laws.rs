@@ -164,7 +164,7 @@ impl State {
             let was_used = self.leases.iter().any(|lease| lease.run == run && !lease.restores.is_empty());
             ensure(is_noted || !was_used || !may_note, "its end is not noted");
             if let (Some(id), false) = (&outcome.operation_id, outcome.operation_state.may_be_running()) {
-                let has_ended = self.status(id) != Some(Status::InProgress);
+                let has_ended = self.status(id) != Some(Status::InProgress) || self.is_complete(run).is_ok();
                 ensure(has_ended, "an end of the operation that the API has not said");
             }
         }
