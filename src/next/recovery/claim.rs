@@ -8,7 +8,7 @@ use crate::outcome::{Code, Problem};
 
 use super::history::{History, Use};
 use super::session::{End, Session};
-use super::timing::{DRAIN, DRAIN_AGAIN, DRAIN_KILL, Every, GONE_AGAIN, LEFT};
+use super::timing::{DRAIN, DRAIN_AGAIN, DRAIN_KILL, Every, GONE_AGAIN, LEFT, UNSEEN};
 
 /// No other run works on this data directory while it lives, and nothing of a dead one writes there any more.
 pub(crate) struct Claim {
@@ -100,12 +100,22 @@ impl Claim {
         }
     }
 
-    /// Lets Barman write on this node, until the lease is revoked or this process ends.
+    /// Lets Barman write on this node, until the lease is revoked or this process ends. An error may pass: a full table
+    /// of files, a full disk.
     pub(crate) fn grant(&mut self, run: &mut Session) -> Result<Lease<'_>, End> {
         self.note.operation_id = None;
         self.write_note(run);
-        let handle = self.handle.grant().map_err(|problem| End::With(Code::InvalidArgument, problem))?;
-        Ok(Lease { claim: self, handle })
+        let begun = run.now();
+        loop {
+            match self.handle.grant() {
+                Ok(handle) => return Ok(Lease { claim: self, handle }),
+                Err(problem) if run.now().saturating_sub(begun) >= UNSEEN => {
+                    return Err(End::With(Code::InvalidArgument, problem));
+                }
+                Err(problem) => run.warn_of(&problem),
+            }
+            run.pause(GONE_AGAIN)?;
+        }
     }
 
     /// Writes the note. It is for people and for `settle`: a restore is not given up because of it.

@@ -7,7 +7,9 @@
 mod api;
 mod barman;
 mod clock;
+mod cluster;
 mod dice;
+mod everywhere;
 mod laws;
 mod lease;
 mod node;
