@@ -1,12 +1,15 @@
 //! System calls that std lacks. Those that rustix lacks too are called through libc, each behind a safe function.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+pub(crate) mod lock;
 
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
@@ -40,6 +43,19 @@ pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
 pub(crate) fn free_space(path: &Path) -> io::Result<u64> {
     let found = rustix::fs::statvfs(path)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Writes everything of the file system with this file to disk. Can take minutes.
+#[cfg(target_os = "linux")]
+pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(file)?)
+}
+
+/// Has everything written to disk, as there is no call for one file system.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn sync_file_system(_: &File) -> io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
 }
 
 /// Whether this user may make and remove files in a directory.
@@ -82,21 +98,32 @@ pub(crate) fn effective_user() -> u32 {
 
 /// The name of a user.
 pub(crate) fn user_name(user: u32) -> Option<String> {
+    let name = user_entry(user, |entry| entry.pw_name)?.to_string_lossy().into_owned();
+    Some(name).filter(|name| !name.is_empty())
+}
+
+/// The home directory of a user, as the user database has it: HOME may be another user's, as under sudo.
+pub(crate) fn user_home(user: u32) -> Option<PathBuf> {
+    let home = OsString::from_vec(user_entry(user, |entry| entry.pw_dir)?.into_bytes());
+    Some(PathBuf::from(home)).filter(|home| home.is_absolute())
+}
+
+/// A text of the entry of a user in the user database.
+fn user_entry(user: u32, field: impl Fn(&libc::passwd) -> *mut libc::c_char) -> Option<CString> {
     let mut entry = MaybeUninit::<libc::passwd>::uninit();
     let mut found = std::ptr::null_mut();
     let mut buffer = vec![0; 16 << 10];
-    // SAFETY: all point to memory of the right type and of the given length. If `found` is set, the entry is filled,
-    // and its name is a NUL-terminated string in the buffer.
-    let name = unsafe {
-        let entry = entry.as_mut_ptr();
-        if libc::getpwuid_r(user, entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found) != 0
-            || found.is_null()
-        {
+    // SAFETY: all point to memory of the right type and of the given length. If `found` is set, it points to the
+    // entry, which is filled, and each of its texts is null or a NUL-terminated string in the buffer.
+    unsafe {
+        let result =
+            libc::getpwuid_r(user, entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &raw mut found);
+        if result != 0 || found.is_null() {
             return None;
         }
-        CStr::from_ptr((*entry).pw_name).to_string_lossy().into_owned()
-    };
-    Some(name).filter(|name| !name.is_empty())
+        let text = field(&*found);
+        (!text.is_null()).then(|| CStr::from_ptr(text).to_owned())
+    }
 }
 
 /// Reports when something opens a directory, by whatever path.
@@ -178,9 +205,18 @@ impl Process {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) -> io::Result<()> {
+        self.send(Signal::TERM)
+    }
+
+    /// Sends SIGKILL.
+    pub(crate) fn kill(&self) -> io::Result<()> {
+        self.send(Signal::KILL)
+    }
+
+    fn send(&self, signal: Signal) -> io::Result<()> {
         let sent = match &self.handle {
-            Some(handle) => pidfd_send_signal(handle, Signal::TERM),
-            None => kill_process(self.pid, Signal::TERM),
+            Some(handle) => pidfd_send_signal(handle, signal),
+            None => kill_process(self.pid, signal),
         };
         Ok(sent?)
     }

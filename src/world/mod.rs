@@ -2,7 +2,7 @@
 //! the data directory, the state file, the processes of this node, and the host.
 
 pub(crate) mod fs;
-mod helper;
+pub(crate) mod helper;
 pub(crate) mod here;
 pub(crate) mod host;
 pub(crate) mod inspection;

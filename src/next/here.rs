@@ -1,0 +1,203 @@
+//! The real world: this node, and the API over the network.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::api::{Reply, Request, TransportError};
+use crate::cancel::Interrupt;
+use crate::config::ConfigError;
+use crate::config::options::Opt;
+use crate::config::settings::{Connection, Restore};
+use crate::event::{Event, Level};
+use crate::next::data::DataDirectory;
+use crate::next::sizer::Sizer;
+use crate::next::state;
+use crate::next::world::{Claiming, Completeness, Inspection, Known, Look, Usage, World};
+use crate::world::host::Host;
+use crate::world::net::Transport;
+
+/// The world of one run.
+pub(crate) struct Here {
+    host: Host,
+    started: Instant,
+    /// The log line of the last request, and how often it was suppressed since.
+    last_request: (String, u32),
+    api: Transport,
+    /// None for a command without a data directory.
+    node: Option<Node>,
+}
+
+/// The data directory of a run, and where its state is to be.
+struct Node {
+    path: PathBuf,
+    state_dir: Option<PathBuf>,
+    backup_id: String,
+    directory: DataDirectory,
+    sizer: Option<Sizer>,
+}
+
+impl Here {
+    /// Reads certificates and keys. An error names the option.
+    pub(crate) fn open(
+        connection: &Connection,
+        restore: Option<&Restore>,
+        host: Host,
+    ) -> Result<Here, ConfigError> {
+        let api = Transport::new(connection, &host)?;
+        let node = restore.map(Node::new);
+        Ok(Here { host, started: Instant::now(), last_request: Default::default(), api, node })
+    }
+
+    /// Logged at DEBUG. Not repeated if only the time differs.
+    fn log_request(&mut self, sent: &str, answer: &Result<Reply, TransportError>, took: Duration) {
+        let came = match answer {
+            Ok(reply) => format!("HTTP {}, {} bytes", reply.status, reply.body.len()),
+            Err(error) if error.sent => "no reply (the request was sent)".into(),
+            Err(_) => "no reply (the request was not sent)".into(),
+        };
+        let line = format!("{sent}: {came}");
+        if line == self.last_request.0 {
+            self.last_request.1 += 1;
+            return;
+        }
+        let (_, again) = std::mem::replace(&mut self.last_request, (line.clone(), 0));
+        let again = if again > 0 {
+            format!(" (the request before this one was sent {again} more times)")
+        } else {
+            String::new()
+        };
+        self.host.report(Event::log(Level::Debug, &format!("{line}, {} ms{again}", took.as_millis())));
+    }
+
+    /// The time left until the deadline interrupts.
+    fn left(&self) -> Duration {
+        self.api.connection.deadline.map_or(Duration::MAX, |end| end.saturating_sub(self.now()))
+    }
+}
+
+impl World for Here {
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, TransportError> {
+        let (began, left) = (self.now(), self.left());
+        if left.is_zero() {
+            return Err(TransportError::unsent(false, "the deadline has passed", ""));
+        }
+        let answer = self.api.send(request, limit.min(left));
+        let url = self.api.url(request);
+        let sent = match request.body() {
+            Some(body) => format!("POST {url} {}", String::from_utf8_lossy(&body)),
+            None => format!("GET {url}"),
+        };
+        let took = self.now().saturating_sub(began);
+        self.log_request(&sent, &answer, took);
+        answer
+    }
+
+    fn pause(&mut self, time: Duration) -> Result<(), Interrupt> {
+        self.host.wait(time.min(self.left()))?;
+        if self.left().is_zero() { Err(Interrupt::DeadlinePassed) } else { Ok(()) }
+    }
+
+    fn rest(&mut self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    fn report(&mut self, event: Event) {
+        self.host.report(event);
+    }
+
+    fn random(&mut self) -> u64 {
+        RandomState::new().hash_one(std::process::id())
+    }
+
+    fn look(&mut self) -> Look {
+        let Some(node) = &mut self.node else { return unseen() };
+        let mut look = node.directory.look();
+        if let (Some(usage), Some(sizer)) = (&mut look.usage, &mut node.sizer) {
+            *usage = Usage { total: sizer.bytes(), ..*usage };
+        }
+        look
+    }
+
+    fn remember(&mut self) -> Known<()> {
+        self.node.as_mut().map_or(Ok(()), |node| node.directory.remember())
+    }
+
+    fn examine(&mut self) -> Completeness {
+        let node = self.node.as_mut().map(|node| node.directory.examine());
+        node.unwrap_or(Completeness::Unknown("there is no data directory".into()))
+    }
+
+    fn inspect(&mut self) -> Known<Inspection> {
+        let node = self.node.as_mut().map(|node| node.directory.inspect());
+        node.unwrap_or(Err("there is no data directory".into()))
+    }
+
+    fn strangers(&mut self) -> Known<usize> {
+        self.node.as_mut().map_or(Ok(0), |node| node.directory.strangers())
+    }
+
+    fn ask_size(&mut self) {
+        if let Some(node) = &mut self.node {
+            node.sizer = node.sizer.take().or_else(|| Sizer::ask(&self.api, &node.backup_id));
+        }
+    }
+
+    fn flush(&mut self) -> Result<Known<()>, Interrupt> {
+        let Some(node) = self.node.take() else { return Ok(Ok(())) };
+        let flushed = node.directory.flush(|time| self.pause(time));
+        self.node = Some(node);
+        flushed
+    }
+
+    fn claim(&mut self) -> Claiming {
+        match &self.node {
+            Some(node) => state::claim(&node.path, node.state_dir.as_deref()),
+            None => Claiming::Held(None),
+        }
+    }
+}
+
+fn unseen() -> Look {
+    let why = || "there is no data directory".to_string();
+    Look { content: Err(why()), first_file: Err(why()), postmaster: Err(why()), usage: None }
+}
+
+impl Node {
+    fn new(restore: &Restore) -> Node {
+        let path = PathBuf::from(&restore.data_directory);
+        Node {
+            directory: DataDirectory::new(&path),
+            path,
+            state_dir: restore.state_dir.clone(),
+            backup_id: restore.backup_id.clone(),
+            sizer: None,
+        }
+    }
+}
+
+/// Makes a relative data directory absolute, as Barman would resolve it from the home directory of its ssh user. A
+/// path that ends with `.` or `..` is replaced by the real one, because the state directory goes next to the directory,
+/// not into it.
+pub(crate) fn from_here(mut restore: Restore) -> Result<Restore, ConfigError> {
+    let refuse = |why: &str| {
+        ConfigError::of(Opt::DataDirectory, format!("is relative, and the current directory {why}"))
+    };
+    let absolute =
+        |path: &Path| std::path::absolute(path).map_err(|error| refuse(&format!("is not known ({error})")));
+    restore.state_dir = restore.state_dir.as_deref().map(absolute).transpose()?;
+    let given = Path::new(&restore.data_directory);
+    if given.is_absolute() && (given.file_name().is_some() || given == Path::new("/")) {
+        return Ok(restore);
+    }
+    let mut whole = absolute(given)?;
+    if whole.file_name().is_none() {
+        whole = whole.canonicalize().unwrap_or(whole);
+    }
+    restore.data_directory = whole.into_os_string().into_string().map_err(|_| refuse("is not UTF-8"))?;
+    Ok(restore)
+}

@@ -1,0 +1,52 @@
+//! Asks the API for the size of the backup, once, in a thread of its own: for `/diagnose` Barman examines all its
+//! servers, which can take long. Without an answer the recovery goes on.
+
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+
+use crate::api::Request;
+use crate::cancel::Cancel;
+use crate::world::helper;
+use crate::world::host::Host;
+use crate::world::net::Transport;
+
+/// Barman opens connections to all servers that it knows.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The question, until it is answered. Dropped, it is cancelled.
+pub(crate) struct Sizer {
+    answers: Receiver<Option<u64>>,
+    answer: Option<u64>,
+    cancel: Cancel,
+}
+
+impl Sizer {
+    /// None if no thread can be started.
+    pub(crate) fn ask(transport: &Transport, backup_id: &str) -> Option<Sizer> {
+        let cancel = Cancel::new();
+        let transport = transport.with_host(Host::new(|_| {}, cancel.clone()));
+        let backup_id = backup_id.to_string();
+        let work = move || {
+            let reply = transport.send(&Request::Diagnose, TIMEOUT).ok()?;
+            let diagnosis = reply.diagnosis(&transport.connection.barman_server).ok()?;
+            diagnosis.backup(&backup_id).ok()?.bytes
+        };
+        let answers = helper::start("barman-diagnose", work).ok()?;
+        Some(Sizer { answers, answer: None, cancel })
+    }
+
+    /// Bytes that a restore writes, without WAL, once known.
+    pub(crate) fn bytes(&mut self) -> Option<u64> {
+        match self.answers.try_recv() {
+            Ok(answer) => self.answer = answer,
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+        }
+        self.answer
+    }
+}
+
+impl Drop for Sizer {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
