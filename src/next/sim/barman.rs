@@ -96,7 +96,7 @@ pub(super) struct Plan {
     pub(super) staging: bool,
     /// A script of the operator runs on the Barman host after the last command.
     pub(super) script: Duration,
-    /// What that leaves on the node holds the lease; whether this user may kill it.
+    /// Something that has left its process group holds the lease; whether this user may kill it.
     pub(super) leftover: Option<bool>,
     /// Barman up to 3.14 does not list the directory.
     pub(super) lists: bool,
@@ -324,7 +324,11 @@ impl State {
             (self.restores[number].tree, self.restores[number].disturbed) = (Some(tree), false);
         }
         let words = if plan.staging { "tar -xzf /staging/base.tar.gz --directory /pg/data" } else { RECEIVE };
-        (0..plan.jobs).all(|_| self.command(number, words).is_some())
+        let runs = (0..plan.jobs).all(|_| self.command(number, words).is_some());
+        if let (Some(lease), true, leftover @ Some(_)) = (self.restores[number].lease, runs, plan.leftover) {
+            self.leases[lease].leftover = leftover;
+        }
+        runs
     }
 
     fn copied(&mut self, number: usize, plan: &Plan) -> bool {
@@ -380,11 +384,7 @@ impl State {
     }
 
     fn done(&mut self, number: usize) {
-        let restore = &mut self.restores[number];
-        restore.alive = false;
-        if let (Some(lease), leftover @ Some(_)) = (restore.lease, restore.plan.leftover) {
-            self.leases[lease].leftover = leftover;
-        }
+        self.restores[number].alive = false;
         let id = self.restores[number].operation.clone();
         self.end_operation(&id, Status::Done);
     }

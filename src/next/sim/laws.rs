@@ -170,7 +170,8 @@ impl State {
         }
         self.check_code(run, outcome.code, &mut ensure);
         if let Some(late) = ran.overdue() {
-            let held = here.state.leases.iter().any(|lease| !self.is_drained(*lease)) || ran.says("still running");
+            let holds = |restore: &Restore| restore.plan.sticks.is_some() || restore.plan.leftover.is_some();
+            let held = self.restores.iter().any(|restore| restore.node == ran.node && holds(restore));
             let most = if held || !ran.failing.is_empty() { DRAIN } else { ms(500) };
             ensure(late <= most, &format!("ends {late:?} after it was told to"));
         }

@@ -159,8 +159,12 @@ impl State {
         let Lease { node, leftover, .. } = &self.leases[lease];
         let held = self.nodes[*node].processes.iter().filter(|process| process.lease == Some(lease));
         let mut held: Vec<String> = held.map(|process| format!("rsync (pid {})", process.pid)).collect();
-        held.extend(leftover.map(|_| "agent (pid 4711)".into()));
-        if held.is_empty() { Drain::Drained } else { Drain::Held(held) }
+        if held.is_empty() && leftover.is_none() {
+            return Drain::Drained;
+        }
+        // What another user runs can't be seen from here.
+        held.extend(leftover.filter(|is_ours| *is_ours).map(|_| "agent (pid 4711)".into()));
+        Drain::Held(held)
     }
 
     pub(super) fn is_drained(&self, lease: usize) -> bool {
@@ -230,16 +234,17 @@ impl ClaimHandle for Claim {
         if let Err(why) = state.fallible(self.run, "a drain") {
             return Drain::Unknown(why);
         }
-        let mut held = Vec::new();
+        let (mut held, mut is_held) = (Vec::new(), false);
         for lease in state.nodes[self.node].state.leases.clone() {
             if state.leases[lease].run != self.run {
                 state.revoke(lease);
                 if let Drain::Held(by) = state.drain(lease) {
+                    is_held = true;
                     held.extend(by);
                 }
             }
         }
-        if held.is_empty() { Drain::Drained } else { Drain::Held(held) }
+        if is_held { Drain::Held(held) } else { Drain::Drained }
     }
 
     fn kill_holders(&mut self) {

@@ -18,3 +18,4 @@ mod row;
 mod run;
 mod sim;
 mod state;
+mod writers;

@@ -40,7 +40,7 @@ fn random_plan(dice: &mut Dice) -> Plan {
         gap: long(dice, 6, 90_000),
         staging: dice.one_in(8),
         script: long(dice, 8, 120_000),
-        leftover: dice.one_in(20).then(|| dice.one_in(2)),
+        leftover: dice.one_in(12).then(|| dice.one_in(2)),
         lists: !dice.one_in(8),
         accepts_files: dice.one_in(6),
         prints_text: dice.one_in(30),
