@@ -42,7 +42,10 @@ pub(crate) fn judge(
     log: &str,
 ) -> Result<Consequence, End> {
     refuse_postgres(&run.world.look(), restore)?;
-    let found = examine(run);
+    let found = match &ended {
+        Ended::Nothing(failure) => Completeness::Unchanged(failure.why.clone()),
+        _ => examine(run)?,
+    };
     let is_complete = matches!(found, Completeness::Complete(_));
     let state = match &ended {
         Ended::Failed => OperationState::Failed,
@@ -84,14 +87,14 @@ fn failed(why: &str) -> String {
 }
 
 /// Reads what is there. While it can't be seen it is looked at again: such an error is evidence of nothing.
-pub(crate) fn examine(run: &mut Session) -> Completeness {
+pub(crate) fn examine(run: &mut Session) -> Result<Completeness, End> {
     let begun = run.now();
     loop {
         let found = run.world.examine();
         if !matches!(found, Completeness::Unknown(_)) || run.now().saturating_sub(begun) >= UNSEEN {
-            return found;
+            return Ok(found);
         }
-        run.world.rest(GONE_AGAIN);
+        run.pause(GONE_AGAIN)?;
     }
 }
 
@@ -133,7 +136,7 @@ pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), End> {
     if took >= GONE_AGAIN {
         run.info(format!("flushed {directory} to disk in {}", seconds(took)));
     }
-    match examine(run) {
+    match examine(run)? {
         Completeness::Complete(_) | Completeness::NoProof(..) | Completeness::WalMissing(..) => Ok(()),
         Completeness::Incomplete(why) | Completeness::Unchanged(why) => {
             let hint = "Patroni removes it when it gives up on this node";

@@ -71,7 +71,7 @@ fn judge(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup, E
         Ended::Unclear(_) | Ended::Stalled(_) | Ended::SecondBarman | Ended::Nothing(_) => run.state,
     };
     run.set_operation(id.as_deref(), state);
-    let found = examine(run);
+    let found = examine(run)?;
     if ended == Ended::Done && !restore.verify {
         if let Completeness::Complete(backup) = found {
             return Ok(backup);

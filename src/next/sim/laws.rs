@@ -226,6 +226,7 @@ impl State {
             && restore.tree.is_some()
             && restore.tree == here.tree
             && restore.node == node
+            && !self.tree(node).is_some_and(|tree| tree.is_foreign)
             && !here.hidden
             && restore.stalled(now.saturating_sub(secs(10)), now).is_zero()
             && self.was_writing(restore, secs(1))

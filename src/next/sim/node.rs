@@ -42,6 +42,8 @@ pub(super) struct Tree {
     parts: [Option<Written>; ALL.len()],
     bytes: u64,
     pub(super) writes: u64,
+    /// Whether another method has written into it.
+    pub(super) is_foreign: bool,
 }
 
 #[derive(Default)]
@@ -276,6 +278,7 @@ impl State {
             self.trees[tree].parts[part as usize] = Some(other);
             self.trees[tree].writes += 1;
         }
+        self.trees[tree].is_foreign = true;
     }
 
     /// A name that `ls` does not show: whoever empties a directory may leave it.
@@ -307,6 +310,7 @@ impl State {
         for part in ALL.iter().filter(|part| !kept.contains(part)) {
             tree.parts[*part as usize] = None;
         }
+        tree.is_foreign = false;
         (tree.bytes, tree.writes) = (tree.bytes / 8, tree.writes + 1);
     }
 
