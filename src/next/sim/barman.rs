@@ -259,10 +259,12 @@ impl State {
 
     /// What a restore does at a stage; false when it fails there.
     fn work(&mut self, number: usize, plan: &Plan, stage: Stage) -> bool {
-        let once = |state: &mut State, words: &str| state.command(number, words).is_some_and(|pid| {
-            state.finish(number, pid, 0);
-            true
-        });
+        let once = |state: &mut State, words: &str| {
+            state.command(number, words).is_some_and(|pid| {
+                state.finish(number, pid, 0);
+                true
+            })
+        };
         match stage {
             Stage::Login => {
                 self.restores[number].begun = true;

@@ -24,7 +24,8 @@ impl State {
     /// The first law, at each step of each run, and after all that happens.
     pub(super) fn check_writers(&mut self, node: usize) {
         let here = &self.nodes[node];
-        let writers: Vec<&Process> = here.processes.iter().filter(|p| p.lease.is_some() && !p.stuck).collect();
+        let writers: Vec<&Process> =
+            here.processes.iter().filter(|p| p.lease.is_some() && !p.stuck).collect();
         if writers.is_empty() {
             return;
         }
@@ -73,7 +74,9 @@ impl State {
             }
         }
         let is_new = lease.is_some_and(|lease| self.leases[lease].restores.is_empty());
-        if self.runs[run].has_lease && (lease.is_none() || self.live_leases(node) != lease.as_slice() || !is_new) {
+        if self.runs[run].has_lease
+            && (lease.is_none() || self.live_leases(node) != lease.as_slice() || !is_new)
+        {
             broken.push("a create without a lease of its own");
         }
         let earlier = self.nodes[node].state.leases.iter().filter(|earlier| Some(**earlier) != lease);
@@ -136,10 +139,17 @@ impl State {
                 broken.push(what.to_string());
             }
         };
-        let live = here.state.leases.iter().any(|lease| self.leases[*lease].run == run && !self.leases[*lease].revoked);
+        let live = here
+            .state
+            .leases
+            .iter()
+            .any(|lease| self.leases[*lease].run == run && !self.leases[*lease].revoked);
         ensure(!live, "law 1: a live lease is left");
         ensure(here.state.locked_by != Some(run), "the claim is left");
-        ensure(outcome.operation_state == ran.reported(), "the outcome has another state than was reported last");
+        ensure(
+            outcome.operation_state == ran.reported(),
+            "the outcome has another state than was reported last",
+        );
         let done = outcome.code == Code::RecoveryDone;
         ensure(done == outcome.message.is_empty(), "done, and a message; or not done, and none");
         if done {
@@ -160,7 +170,8 @@ impl State {
             let what = arriving.map(|restore| restore.operation.clone());
             ensure(forced || what.is_none(), &format!("law 3: gives up while {what:?} brings data"));
             let is_noted = here.state.note.as_ref().is_some_and(|note| note.ended.is_some());
-            let may_note = ran.failing.is_empty() && here.state.room.is_none() && here.state.locked_by.is_none();
+            let may_note =
+                ran.failing.is_empty() && here.state.room.is_none() && here.state.locked_by.is_none();
             let was_used = self.leases.iter().any(|lease| lease.run == run && !lease.restores.is_empty());
             ensure(is_noted || !was_used || !may_note, "its end is not noted");
             if let (Some(id), false) = (&outcome.operation_id, outcome.operation_state.may_be_running()) {
@@ -188,7 +199,9 @@ impl State {
         let (ran, here) = (&self.runs[run], &self.nodes[self.runs[run].node]);
         let reason = match code {
             Code::RecoveryDone => ran.creates() > 0,
-            Code::RecoveryFailed => ran.creates() > 0 || here.hidden || !ran.failing.is_empty() || ran.says("could not be ended"),
+            Code::RecoveryFailed => {
+                ran.creates() > 0 || here.hidden || !ran.failing.is_empty() || ran.says("could not be ended")
+            }
             Code::HttpError => ran.has_met(&[Kind::Create, Kind::List, Kind::Poll]) || ran.says("HTTP 404"),
             Code::ApiNotOk => ran.has_met(&[Kind::Status]),
             Code::InvalidArgument => {

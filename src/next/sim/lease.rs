@@ -95,7 +95,13 @@ impl State {
         }
         if place != Place::OtherHost {
             self.flow(node);
-            self.nodes[node].processes.push(Process { pid, lease, restore: number, since: self.now, stuck: false });
+            self.nodes[node].processes.push(Process {
+                pid,
+                lease,
+                restore: number,
+                since: self.now,
+                stuck: false,
+            });
         }
         Some(pid)
     }

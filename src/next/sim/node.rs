@@ -150,7 +150,8 @@ impl State {
             true => Err("/pg/data: Input/output error (os error 5)".to_string()),
             false => state.fallible(run, what),
         };
-        let [content, file, postmaster] = ["the content", "PG_VERSION", "postmaster.pid"].map(|what| seen(self, what));
+        let [content, file, postmaster] =
+            ["the content", "PG_VERSION", "postmaster.pid"].map(|what| seen(self, what));
         let here = &self.nodes[node];
         let tree = self.tree(node);
         let is = match tree {
@@ -229,10 +230,12 @@ impl State {
             _ => true,
         };
         let wanted = !ran.backup_id.contains('T') || ran.backup_id == plan.backup;
-        let is_here = |part: &Part| tree.part(*part).is_some_and(|it| {
-            let edited = it.edited || !matches!(part, Part::Info | Part::AutoConf);
-            edited && self.backup_of(it) == plan.backup
-        });
+        let is_here = |part: &Part| {
+            tree.part(*part).is_some_and(|it| {
+                let edited = it.edited || !matches!(part, Part::Info | Part::AutoConf);
+                edited && self.backup_of(it) == plan.backup
+            })
+        };
         let complete = wanted && ALL.iter().filter(|part| is_needed(part)).all(is_here);
         if complete { Ok(()) } else { Err(tree.describe()) }
     }

@@ -12,10 +12,10 @@ use super::dice::Dice;
 use super::lease::SSH;
 use super::run::{Cut, Here, Killed, Ran};
 use super::state::{Deed, Happening, State, secs};
-use crate::next::recovery::recover;
 use crate::config::Config;
 use crate::config::options::{Command, Opt};
 use crate::config::{Connection, Restore};
+use crate::next::recovery::recover;
 use crate::outcome::Code;
 
 pub(super) struct Sim {

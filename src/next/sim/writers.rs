@@ -24,7 +24,9 @@ fn a_second_barman_on_one_lease_ends_both() {
             "the second one ran for a second at most",
             |sim, _| {
                 let shared = sim.state.leases[0].shared_since;
-                shared.is_some_and(|at| sim.state.leases[0].cut_writer.is_some_and(|(cut, _)| cut - at < secs(1)))
+                shared.is_some_and(|at| {
+                    sim.state.leases[0].cut_writer.is_some_and(|(cut, _)| cut - at < secs(1))
+                })
             },
         ),
         second("also with a Barman that does not list the directory")
@@ -84,8 +86,10 @@ fn what_a_dead_run_left_is_revoked_and_drained_first() {
             sim.at(ms(20_000), Deed::Remove);
         })
     };
-    let cut = |ms_after: u64| move |sim: &Sim, _: &_| {
-        sim.state.runs[1].times[0].0 < ms(ms_after) // the second run is killed like the first; it has begun by then
+    let cut = |ms_after: u64| {
+        move |sim: &Sim, _: &_| {
+            sim.state.runs[1].times[0].0 < ms(ms_after) // the second run is killed like the first; it has begun by then
+        }
     };
     table([
         died("without waiting", None, None).creates(1).holds("it begins at once", cut(1)),
@@ -108,7 +112,10 @@ fn what_a_dead_run_left_is_revoked_and_drained_first() {
 #[test]
 fn two_runs_at_once_are_one_after_the_other() {
     let mut sim = Sim::new();
-    sim.play(vec![(0, secs(0), once(vec![], vec![])), (0, secs(5), once(vec![Cut::Cancel(secs(90))], vec![]))]);
+    sim.play(vec![
+        (0, secs(0), once(vec![], vec![])),
+        (0, secs(5), once(vec![Cut::Cancel(secs(90))], vec![])),
+    ]);
     let [first, second] = [0, 1].map(|run| &sim.state.runs[run]);
     assert_eq!(first.code(), Some(RecoveryDone), "{}", sim.story());
     assert!(second.says("another run"), "{}", sim.story());
@@ -183,7 +190,9 @@ fn nothing_is_sent_for_a_node_that_is_not_fit() {
             })
             .code(RecoveryDone)
             .says("a restore that this run did not start is writing into /pg/data")
-            .holds("the create comes after it", |_, ran| ran.of(super::api::Kind::Create).all(|at| at > secs(100))),
+            .holds("the create comes after it", |_, ran| {
+                ran.of(super::api::Kind::Create).all(|at| at > secs(100))
+            }),
         row("no room for the note").with(|sim| sim.state.nodes[0].state.room = Some(0)).code(RecoveryDone),
     ]);
 }
