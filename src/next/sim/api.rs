@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::barman::Plan;
+use super::plan::Plan;
 use super::state::{Happening, State, ms, secs};
 use crate::api::date::Date;
 use crate::api::{Reply, Request, Status, TransportError};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::api::Kind;
-use super::sim::{Script, Sim, once};
+use super::caller::{Script, Sim, once};
 use super::state::{Deed, ms, secs};
 use crate::outcome::Code;
 

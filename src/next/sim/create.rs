@@ -1,9 +1,9 @@
 //! What leads to a create, and every answer to it: those that say what became of it, and those that do not.
 
 use super::api::{Fault, Kind, id_at, recording, reply};
-use super::barman::{BACKUP, Fate, Plan, Stage};
+use super::caller::Sim;
+use super::plan::{BACKUP, Fate, Plan, Stage};
 use super::row::{ALWAYS, FIRST, Row, later, moved, row, table};
-use super::sim::Sim;
 use super::state::{Happening, ms, secs};
 use crate::api::{Request, Status};
 use crate::outcome::Code::{ApiNotOk, HttpError, RecoveryDone, RecoveryFailed};

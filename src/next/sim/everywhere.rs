@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::api::{Fault, Kind, recording, reply};
-use super::barman::{Fate, Plan, Stage};
+use super::caller::Sim;
+use super::plan::{Fate, Plan, Stage};
 use super::run::{Cut, Ran};
-use super::sim::Sim;
 use super::state::{Deed, Happening, ms, secs};
 use crate::outcome::{Code, OperationState};
 
@@ -161,7 +161,7 @@ fn one_call_that_fails_changes_nothing() {
         let whole = short(prepare).run();
         for call in (0..whole.calls).filter(|call| *call < 100 || call % 5 == 0 || call + 60 > whole.calls) {
             let mut sim = short(prepare);
-            sim.failing = vec![call..call + 1];
+            sim.failing.push(call..call + 1);
             let ran = sim.run();
             let took = ran.ended.unwrap_or_default().saturating_sub(whole.ended.unwrap_or_default());
             let same = (ran.code(), ran.creates()) == (whole.code(), whole.creates());

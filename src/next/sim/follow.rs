@@ -1,9 +1,9 @@
 //! From the create to the verdict: polls and what they miss, outages, stalls, and what is here at the end.
 
 use super::api::{Fault, Kind, recording, reply};
-use super::barman::{Fate, Place, Plan, Stage, Wal};
+use super::caller::Sim;
+use super::plan::{Fate, Place, Plan, Stage, Wal};
 use super::row::{ALWAYS, FIRST, Row, row, table};
-use super::sim::Sim;
 use super::state::{Deed, Happening, ms, secs};
 use crate::outcome::Code::{HttpError, RecoveryDone, RecoveryFailed, TimedOut};
 use crate::outcome::OperationState::{Done, Failed, InProgress};

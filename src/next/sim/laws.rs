@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::api::Kind;
-use super::barman::{Fate, Place, Restore};
+use super::barman::Restore;
 use super::lease::Process;
+use super::plan::{Fate, Place};
 use super::state::{State, ms, secs};
 use crate::api::{NewRecovery, Reply, Request, Status, TransportError};
 use crate::outcome::{Code, OperationState};
@@ -46,7 +47,9 @@ impl State {
                 broken.push("law 1: two Barmans write through one lease".into());
             }
         }
-        broken.into_iter().for_each(|law| self.breaks(law));
+        for law in broken {
+            self.breaks(law);
+        }
     }
 
     /// As a lease is granted.
@@ -83,7 +86,9 @@ impl State {
         if earlier.copied().any(|earlier| !self.is_drained(earlier)) {
             broken.push("a create before an earlier lease is drained");
         }
-        broken.into_iter().for_each(|law| self.breaks(law));
+        for law in broken {
+            self.breaks(law);
+        }
     }
 
     /// The third law, at each step: nobody waits where nothing can come.
@@ -191,7 +196,9 @@ impl State {
             ensure(!text.contains(char::is_control), &format!("more than a line: {text:?}"));
             ensure(!SECRETS.iter().any(|secret| text.contains(secret)), &format!("a secret: {text}"));
         }
-        broken.into_iter().for_each(|law| self.breaks(law));
+        for law in broken {
+            self.breaks(law);
+        }
     }
 
     /// Each code has its cause.

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::barman::Place;
 use super::clock::Shared;
+use super::plan::Place;
 use super::state::{Happening, State};
 use crate::next::world::{ClaimHandle, Claiming, Drain, Known, LeaseHandle, LogLine, Note};
 use crate::outcome::Problem;
@@ -145,7 +145,9 @@ impl State {
             if let Some(time) = self.restores[restore].plan.sticks {
                 self.flow(node);
                 let stuck = self.nodes[node].processes.iter_mut().find(|process| process.pid == pid);
-                stuck.into_iter().for_each(|process| process.stuck = true);
+                if let Some(process) = stuck {
+                    process.stuck = true;
+                }
                 self.after(time, Happening::Leaves(node, pid));
             } else {
                 self.finish(restore, pid, 137);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::barman::{Restore, Wal};
+use super::barman::Restore;
 use super::lease::{Process, StateDir};
+use super::plan::Wal;
 use super::state::{Deed, Happening, State, secs};
 use crate::next::world::{Backup, Completeness, Content, FileId, Look, MissingWal, Usage};
 
@@ -47,6 +48,7 @@ pub(super) struct Tree {
 }
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct Node {
     /// What is at the path of the data directory.
     pub(super) tree: Option<usize>,
@@ -146,9 +148,12 @@ impl State {
     pub(super) fn look(&mut self, run: usize) -> Look {
         let node = self.runs[run].node;
         self.flow(node);
-        let seen = |state: &mut State, what: &str| match state.nodes[node].hidden {
-            true => Err("/pg/data: Input/output error (os error 5)".to_string()),
-            false => state.fallible(run, what),
+        let seen = |state: &mut State, what: &str| {
+            if state.nodes[node].hidden {
+                Err("/pg/data: Input/output error (os error 5)".to_string())
+            } else {
+                state.fallible(run, what)
+            }
         };
         let [content, file, postmaster] =
             ["the content", "PG_VERSION", "postmaster.pid"].map(|what| seen(self, what));

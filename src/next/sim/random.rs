@@ -7,10 +7,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::api::{Fault, Kind, id_at, recording, reply};
-use super::barman::{BACKUP, Fate, Place, Plan, STAGES, Wal};
+use super::caller::{Caller, Script, Sim};
 use super::dice::Dice;
+use super::plan::{BACKUP, Fate, Place, Plan, STAGES, Wal};
 use super::run::Cut;
-use super::sim::{Caller, Script, Sim};
 use super::state::{Deed, Happening, ms, secs};
 use crate::api::Status;
 use crate::outcome::Code;

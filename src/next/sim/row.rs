@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::api::{Fault, reply};
+use super::caller::Sim;
 use super::run::Ran;
-use super::sim::Sim;
 use super::state::secs;
 use crate::api::Reply;
 use crate::config::url::Url;

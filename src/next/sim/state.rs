@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::api::{Api, Operation, Pending};
-use super::barman::{Plan, Restore, Stage};
+use super::barman::Restore;
 use super::clock::Turns;
 use super::lease::Lease;
 use super::node::{Node, Tree};
+use super::plan::{Plan, Stage};
 use super::run::Ran;
 use crate::api::Status;
 

@@ -1,10 +1,10 @@
 //! One writer: a second Barman on one lease, what outlives a lease, what a dead run has left, two runs at once, and
 //! directories that are removed under a run.
 
-use super::barman::{Fate, Place, Stage};
+use super::caller::{Sim, once};
+use super::plan::{Fate, Place, Stage};
 use super::row::{Row, row, table};
 use super::run::Cut;
-use super::sim::{Sim, once};
 use super::state::{Deed, Happening, ms, secs};
 use crate::outcome::Code::{Busy, Cancelled, InvalidArgument, RecoveryDone, RecoveryFailed};
 use crate::outcome::OperationState::{InProgress, NotCreated};
