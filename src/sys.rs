@@ -1,12 +1,11 @@
 //! System calls that std lacks. Those that rustix lacks too are called through libc, each behind a safe function.
 
 use std::ffi::{CStr, CString, OsString};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 pub(crate) mod lock;
@@ -16,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 #[cfg(target_os = "linux")]
 use rustix::{
-    fs::{StatxAttributes, StatxFlags, inotify},
+    fs::{StatxAttributes, StatxFlags},
     process::{PidfdFlags, pidfd_send_signal},
 };
 
@@ -32,11 +31,6 @@ fn lives(pid: Pid) -> bool {
 /// Refuses numbers that mean a group of processes.
 fn process_id(pid: i32) -> Result<Pid, Errno> {
     Some(pid).filter(|pid| *pid > 0).and_then(Pid::from_raw).ok_or(Errno::SRCH)
-}
-
-/// Opens a file without waiting for a writer if it is a pipe.
-pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// Bytes that this user can still write to the file system of a path.
@@ -126,49 +120,6 @@ fn user_entry(user: u32, field: impl Fn(&libc::passwd) -> *mut libc::c_char) -> 
     }
 }
 
-/// Reports when something opens a directory, by whatever path.
-#[cfg(target_os = "linux")]
-pub(crate) struct OpenWatch(OwnedFd);
-
-#[cfg(target_os = "linux")]
-impl OpenWatch {
-    pub(crate) fn new(directory: &Path) -> io::Result<OpenWatch> {
-        let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
-        inotify::add_watch(&watch, directory, inotify::WatchFlags::OPEN | inotify::WatchFlags::ONLYDIR)?;
-        Ok(OpenWatch(watch))
-    }
-
-    /// Whether the directory itself was opened since the last call, rather than a file in it.
-    pub(crate) fn was_opened(&mut self) -> bool {
-        let (mut buffer, mut opened) = ([MaybeUninit::uninit(); 4096], false);
-        let mut events = inotify::Reader::new(&self.0, &mut buffer);
-        while let Ok(event) = events.next() {
-            opened |= event.events().contains(inotify::ReadFlags::OPEN | inotify::ReadFlags::ISDIR);
-        }
-        opened
-    }
-}
-
-/// Not supported on this system.
-#[cfg(not(target_os = "linux"))]
-pub(crate) struct OpenWatch;
-
-#[cfg(not(target_os = "linux"))]
-impl OpenWatch {
-    pub(crate) fn new(_: &Path) -> io::Result<OpenWatch> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub(crate) fn was_opened(&mut self) -> bool {
-        false
-    }
-}
-
-/// Duplicates a file descriptor, with this number or a higher one; closed on exec.
-pub(crate) fn duplicate(file: &File, least: i32) -> io::Result<OwnedFd> {
-    Ok(rustix::io::fcntl_dupfd_cloexec(file, least)?)
-}
-
 /// Whether this is a mount point; `None` if the kernel does not say (Linux does since 5.8).
 #[cfg(target_os = "linux")]
 pub(crate) fn is_mount_point(path: &Path) -> Option<bool> {
@@ -203,20 +154,11 @@ impl Process {
         }
     }
 
-    /// Sends SIGTERM.
-    pub(crate) fn terminate(&self) -> io::Result<()> {
-        self.send(Signal::TERM)
-    }
-
     /// Sends SIGKILL.
     pub(crate) fn kill(&self) -> io::Result<()> {
-        self.send(Signal::KILL)
-    }
-
-    fn send(&self, signal: Signal) -> io::Result<()> {
         let sent = match &self.handle {
-            Some(handle) => pidfd_send_signal(handle, signal),
-            None => kill_process(self.pid, signal),
+            Some(handle) => pidfd_send_signal(handle, Signal::KILL),
+            None => kill_process(self.pid, Signal::KILL),
         };
         Ok(sent?)
     }

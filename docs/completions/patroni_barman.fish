@@ -57,7 +57,7 @@ complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "check
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "verify" -d 'Check offline whether the data directory holds a complete restore by Barman'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "cancel" -d 'End a restore into the data directory that nobody follows any more'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "backups" -d 'List the backups of a Barman server, to choose a --backup-id'
-complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "operations" -d 'List the operations of a Barman server, show one, or wait for its end'
+complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "operations" -d 'List the newest operations of a Barman server, with their states'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "config-switch" -d 'Switch the configuration of a Barman server at a role change (\'barman config-switch\')'
 complete -c patroni_barman -n "__fish_patroni_barman_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand recover" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r -f
@@ -220,42 +220,40 @@ complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand backups" -
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand backups" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand backups" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand backups" -s h -l help -d 'Print help'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l max-retries -d 'Number of attempts for a request that fails and starts nothing [default: 5] [env: BARMAN_RECOVER_MAX_RETRIES]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l connect-timeout -d 'Seconds to connect to the API, TLS handshake included [default: 10] [env: BARMAN_RECOVER_CONNECT_TIMEOUT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l request-timeout -d 'Seconds to wait for the API\'s answer to a question [default: 20] [env: BARMAN_RECOVER_REQUEST_TIMEOUT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l create-timeout -d 'Seconds to wait for the API\'s answer to the request that starts the operation [default: 60] [env: BARMAN_RECOVER_CREATE_TIMEOUT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l loop-wait -d 'Longest time in seconds between two questions about the operation [default: 10] [env: BARMAN_RECOVER_LOOP_WAIT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l max-outage -d 'Seconds without a valid answer about a running operation before giving up, while no data arrives (300, or max-retries x retry-wait when one of them is given) [env: BARMAN_RECOVER_MAX_OUTAGE]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l deadline -d 'Seconds for the whole run, 0 for no limit [default: 0] [env: BARMAN_RECOVER_DEADLINE]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l cert-file -d 'Client certificate for the API, in PEM; may hold the key too [env: BARMAN_RECOVER_CERT_FILE]' -r -F
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r -F
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l ca-file -d 'Certificates to trust, in PEM, in addition to the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r -F
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l format -d 'How to print: text or json [default: text] [env: BARMAN_RECOVER_FORMAT]' -r -f -a "text\t''
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l max-retries -d 'Number of attempts for a request that fails and starts nothing [default: 5] [env: BARMAN_RECOVER_MAX_RETRIES]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l connect-timeout -d 'Seconds to connect to the API, TLS handshake included [default: 10] [env: BARMAN_RECOVER_CONNECT_TIMEOUT]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l request-timeout -d 'Seconds to wait for the API\'s answer to a question [default: 20] [env: BARMAN_RECOVER_REQUEST_TIMEOUT]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l create-timeout -d 'Seconds to wait for the API\'s answer to the request that starts the operation [default: 60] [env: BARMAN_RECOVER_CREATE_TIMEOUT]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l loop-wait -d 'Longest time in seconds between two questions about the operation [default: 10] [env: BARMAN_RECOVER_LOOP_WAIT]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l max-outage -d 'Seconds without a valid answer about a running operation before giving up, while no data arrives (300, or max-retries x retry-wait when one of them is given) [env: BARMAN_RECOVER_MAX_OUTAGE]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l deadline -d 'Seconds for the whole run, 0 for no limit [default: 0] [env: BARMAN_RECOVER_DEADLINE]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l cert-file -d 'Client certificate for the API, in PEM; may hold the key too [env: BARMAN_RECOVER_CERT_FILE]' -r -F
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r -F
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l ca-file -d 'Certificates to trust, in PEM, in addition to the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r -F
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l limit -d 'How many operations at most, the newest first; 0 for all; each costs a request [default: 20] [env: BARMAN_RECOVER_LIMIT]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l format -d 'How to print: text or json [default: text] [env: BARMAN_RECOVER_FORMAT]' -r -f -a "text\t''
 json\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l limit -d 'How many operations at most, the newest first [default: 20] [env: BARMAN_RECOVER_LIMIT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r -F
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l log-format -d 'text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r -f -a "text\t''
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r -F
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l log-format -d 'text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r -f -a "text\t''
 json\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l log-level -d 'Lowest level that is logged: debug, info, warning or error [default: info] [env: BARMAN_RECOVER_LOG_LEVEL]' -r -f -a "debug\t''
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l log-level -d 'Lowest level that is logged: debug, info, warning or error [default: info] [env: BARMAN_RECOVER_LOG_LEVEL]' -r -f -a "debug\t''
 info\t''
 warning\t''
 error\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l progress -d 'When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r -f -a "auto\t''
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l progress -d 'When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l all -d 'Every operation; each costs a request [env: BARMAN_RECOVER_ALL]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -s v -d 'Log a level more than --log-level; may be repeated'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -s q -d 'Log a level less than --log-level; may be repeated'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -s h -l help -d 'Print help'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -f -a "list" -d 'List the newest operations, with their states'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -f -a "show" -d 'Show one operation'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -f -a "wait" -d 'Wait for the end of an operation'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list show wait help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l all -d 'Every operation, as --limit=0 [env: BARMAN_RECOVER_ALL]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -s v -d 'Log a level more than --log-level; may be repeated'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -s q -d 'Log a level less than --log-level; may be repeated'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -s h -l help -d 'Print help'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -f -a "list" -d 'The same as \'operations\' alone'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and not __fish_seen_subcommand_from list help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r -f
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r -f
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r -f
@@ -270,9 +268,9 @@ complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r -F
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l ca-file -d 'Certificates to trust, in PEM, in addition to the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r -F
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r -f
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l limit -d 'How many operations at most, the newest first; 0 for all; each costs a request [default: 20] [env: BARMAN_RECOVER_LIMIT]' -r -f
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l format -d 'How to print: text or json [default: text] [env: BARMAN_RECOVER_FORMAT]' -r -f -a "text\t''
 json\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l limit -d 'How many operations at most, the newest first [default: 20] [env: BARMAN_RECOVER_LIMIT]' -r -f
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r -F
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l log-format -d 'text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r -f -a "text\t''
 json\t''"
@@ -283,74 +281,12 @@ error\t''"
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l progress -d 'When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l all -d 'Every operation; each costs a request [env: BARMAN_RECOVER_ALL]'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l all -d 'Every operation, as --limit=0 [env: BARMAN_RECOVER_ALL]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -s v -d 'Log a level more than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -s q -d 'Log a level less than --log-level; may be repeated'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l max-retries -d 'Number of attempts for a request that fails and starts nothing [default: 5] [env: BARMAN_RECOVER_MAX_RETRIES]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l connect-timeout -d 'Seconds to connect to the API, TLS handshake included [default: 10] [env: BARMAN_RECOVER_CONNECT_TIMEOUT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l request-timeout -d 'Seconds to wait for the API\'s answer to a question [default: 20] [env: BARMAN_RECOVER_REQUEST_TIMEOUT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l create-timeout -d 'Seconds to wait for the API\'s answer to the request that starts the operation [default: 60] [env: BARMAN_RECOVER_CREATE_TIMEOUT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l loop-wait -d 'Longest time in seconds between two questions about the operation [default: 10] [env: BARMAN_RECOVER_LOOP_WAIT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l max-outage -d 'Seconds without a valid answer about a running operation before giving up, while no data arrives (300, or max-retries x retry-wait when one of them is given) [env: BARMAN_RECOVER_MAX_OUTAGE]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l deadline -d 'Seconds for the whole run, 0 for no limit [default: 0] [env: BARMAN_RECOVER_DEADLINE]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l cert-file -d 'Client certificate for the API, in PEM; may hold the key too [env: BARMAN_RECOVER_CERT_FILE]' -r -F
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r -F
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l ca-file -d 'Certificates to trust, in PEM, in addition to the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r -F
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l format -d 'How to print: text or json [default: text] [env: BARMAN_RECOVER_FORMAT]' -r -f -a "text\t''
-json\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r -F
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l log-format -d 'text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r -f -a "text\t''
-json\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l log-level -d 'Lowest level that is logged: debug, info, warning or error [default: info] [env: BARMAN_RECOVER_LOG_LEVEL]' -r -f -a "debug\t''
-info\t''
-warning\t''
-error\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l progress -d 'When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -s v -d 'Log a level more than --log-level; may be repeated'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -s q -d 'Log a level less than --log-level; may be repeated'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l retry-wait -d 'Seconds to wait before a failed request is repeated [default: 2] [env: BARMAN_RECOVER_RETRY_WAIT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l max-retries -d 'Number of attempts for a request that fails and starts nothing [default: 5] [env: BARMAN_RECOVER_MAX_RETRIES]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l connect-timeout -d 'Seconds to connect to the API, TLS handshake included [default: 10] [env: BARMAN_RECOVER_CONNECT_TIMEOUT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l request-timeout -d 'Seconds to wait for the API\'s answer to a question [default: 20] [env: BARMAN_RECOVER_REQUEST_TIMEOUT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l create-timeout -d 'Seconds to wait for the API\'s answer to the request that starts the operation [default: 60] [env: BARMAN_RECOVER_CREATE_TIMEOUT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l loop-wait -d 'Longest time in seconds between two questions about the operation [default: 10] [env: BARMAN_RECOVER_LOOP_WAIT]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l max-outage -d 'Seconds without a valid answer about a running operation before giving up, while no data arrives (300, or max-retries x retry-wait when one of them is given) [env: BARMAN_RECOVER_MAX_OUTAGE]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l deadline -d 'Seconds for the whole run, 0 for no limit [default: 0] [env: BARMAN_RECOVER_DEADLINE]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l cert-file -d 'Client certificate for the API, in PEM; may hold the key too [env: BARMAN_RECOVER_CERT_FILE]' -r -F
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l key-file -d 'Key of the client certificate, in PEM, not encrypted [env: BARMAN_RECOVER_KEY_FILE]' -r -F
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l ca-file -d 'Certificates to trust, in PEM, in addition to the system\'s (or SSL_CERT_FILE and SSL_CERT_DIR) [env: BARMAN_RECOVER_CA_FILE]' -r -F
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l proxy -d 'HTTP proxy to reach the API through; the environment\'s proxy variables are ignored [env: BARMAN_RECOVER_PROXY]' -r -f
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l format -d 'How to print: text or json [default: text] [env: BARMAN_RECOVER_FORMAT]' -r -f -a "text\t''
-json\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l log-file -d 'File to log to instead of standard error [env: BARMAN_RECOVER_LOG_FILE]' -r -F
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l log-format -d 'text, or json for one JSON object a line [default: text] [env: BARMAN_RECOVER_LOG_FORMAT]' -r -f -a "text\t''
-json\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l log-level -d 'Lowest level that is logged: debug, info, warning or error [default: info] [env: BARMAN_RECOVER_LOG_LEVEL]' -r -f -a "debug\t''
-info\t''
-warning\t''
-error\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l progress -d 'When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never [default: auto] [env: BARMAN_RECOVER_PROGRESS]' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -l log-stderr -d 'Log to standard error as well as to the file [env: BARMAN_RECOVER_LOG_STDERR]'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -s v -d 'Log a level more than --log-level; may be repeated'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -s q -d 'Log a level less than --log-level; may be repeated'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from wait" -s h -l help -d 'Print help'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the newest operations, with their states'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show one operation'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from help" -f -a "wait" -d 'Wait for the end of an operation'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from help" -f -a "list" -d 'The same as \'operations\' alone'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand operations; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l api-url -d 'URL of pg-backup-api, for example \'http://barman:7480\'; \'https://user:password@host/prefix\' works too (required) [env: BARMAN_RECOVER_API_URL]' -r -f
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand config-switch" -l barman-server -d 'Name of the Barman server (required) [env: BARMAN_RECOVER_BARMAN_SERVER]' -r -f
@@ -389,9 +325,7 @@ complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and 
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "verify" -d 'Check offline whether the data directory holds a complete restore by Barman'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "cancel" -d 'End a restore into the data directory that nobody follows any more'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "backups" -d 'List the backups of a Barman server, to choose a --backup-id'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "operations" -d 'List the operations of a Barman server, show one, or wait for its end'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "operations" -d 'List the newest operations of a Barman server, with their states'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "config-switch" -d 'Switch the configuration of a Barman server at a role change (\'barman config-switch\')'
 complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and not __fish_seen_subcommand_from recover check verify cancel backups operations config-switch help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and __fish_seen_subcommand_from operations" -f -a "list" -d 'List the newest operations, with their states'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and __fish_seen_subcommand_from operations" -f -a "show" -d 'Show one operation'
-complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and __fish_seen_subcommand_from operations" -f -a "wait" -d 'Wait for the end of an operation'
+complete -c patroni_barman -n "__fish_patroni_barman_using_subcommand help; and __fish_seen_subcommand_from operations" -f -a "list" -d 'The same as \'operations\' alone'

@@ -207,7 +207,7 @@ fn switch(words: &[&str], env: &[(&str, &str)]) -> Result<Run, Said> {
 fn a_callback_has_its_three_words_at_the_end() {
     for words in [&["--reset"][..], &["--reset", "--typo", "value"], &["--barman-model", "m"], &["--re"]] {
         let Ok(run) = switch(words, &[]) else { panic!("{words:?}") };
-        assert_eq!((run.what, &run.word[..]), (What::ConfigSwitch, "replica"));
+        assert_eq!((run.what, run.config.text(Opt::Role)), (What::ConfigSwitch, Some("replica")));
     }
     for callback in
         [&["on_start", "replica", "demo"][..], &["on_role_change", "master", "demo"], &["on_role_change"]]
@@ -250,26 +250,21 @@ fn the_patroni_configuration_of_a_recovery_can_be_pasted_behind_check() {
 }
 
 #[test]
-fn operations_are_asked_for_in_three_ways() {
+fn operations_are_asked_for_in_two_ways() {
     let ask = |words: &[&str]| match ask(&[&["--api-url=http://h", "operations"][..], words].concat()) {
-        Ok(run) => (run.what, run.word, run.limit, run.json),
+        Ok(run) => (run.what, run.config.number(Opt::Limit), run.json),
         other => panic!("{}", wrong_text(other)),
     };
-    for (words, expected) in [
-        (&["--barman-server=m"][..], (What::List, String::new(), 20, false)),
-        (&["list", "--barman-server=m"], (What::List, String::new(), 20, false)),
-        (&["list", "--barman-server=m", "--limit", "3"], (What::List, String::new(), 3, false)),
-        (&["list", "--all", "--barman-server=m"], (What::List, String::new(), usize::MAX, false)),
-        (&["--barman_server=m", "list", "--format=json"], (What::List, String::new(), 20, true)),
-        (
-            &["wait", "--typo", "x", "ID", "--barman-server", "m", "--format=json"],
-            (What::Wait, "ID".into(), 20, true),
-        ),
-        (&["show", "ID", "--barman-server=m"], (What::Show, "ID".into(), 20, false)),
+    for (words, limit, json) in [
+        (&["--barman-server=m"][..], 20, false),
+        (&["list", "--barman-server=m"], 20, false),
+        (&["list", "--barman-server=m", "--limit", "3"], 3, false),
+        (&["--all", "--barman-server=m"], 0, false),
+        (&["--barman_server=m", "list", "--typo", "x", "--format=json"], 20, true),
     ] {
-        assert_eq!(ask(words), expected, "{words:?}");
+        assert_eq!(ask(words), (What::Operations, Some(limit), json), "{words:?}");
     }
-    for limit in ["0", "-1", "x", ""] {
+    for limit in ["-1", "x", ""] {
         let limit = format!("--limit={limit}");
         let text =
             wrong_text(super::tests::ask(&["--api-url=http://h", "operations", "--barman-server=m", &limit]));
@@ -284,8 +279,8 @@ fn usage_errors_have_one_form() {
         &["recover", "--backup-id"],
         &["recover", "--loop-wait=x", "--api-url=http://h"],
         &["recover", "--log-level=x", "--api-url=http://h"],
-        &["operations", "show", "--api-url=http://h"],
-        &["operations", "shwo"],
+        &["operations", "--api-url=http://h"],
+        &["operations", "lsit"],
         &["config-switch", "--api-url=http://h", "on_start", "replica", "demo"],
         &["help", "nope"],
         &["verify"],
@@ -306,8 +301,8 @@ fn help_is_a_sub_command_too() {
     for (words, says) in [
         (&["help"][..], "Commands:"),
         (&["help", "recover"], "--ssh-command"),
-        (&["help", "operations", "wait"], "ID of the operation"),
-        (&["operations", "help", "wait"], "ID of the operation"),
+        (&["help", "operations", "list"], "--limit"),
+        (&["operations", "help", "list"], "--limit"),
         (&["verify", "-h"], "--data-directory"),
     ] {
         assert!(matches!(ask(words), Err((text, 0)) if text.contains(says)), "{words:?}");

@@ -55,6 +55,7 @@ fn check(api: &Api, data: &str, more: &[(Opt, &str)]) -> Checked {
     let mut handed_out = Vec::new();
     let found =
         barman_recover::check(&config, &Cancel::new(), |_| (), |finding| handed_out.push(finding.clone()));
+    let found = found.found.findings;
     assert_eq!(found, handed_out);
     Checked(found)
 }

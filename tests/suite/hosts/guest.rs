@@ -179,10 +179,10 @@ fn a_thousand_cancels_are_prompt() {
 
 fn plugin(cycles: u32) {
     let scratch = tempdir();
-    let Some(mut plugin) = host("tests/c/plugin.c", &scratch) else { return };
+    let Some(mut guest) = host("tests/c/guest.c", &scratch) else { return };
     let api = start(Over::Http, model().fill(), Script::new());
-    plugin.arg(library()).args([&url(&api), &scratch.within(""), &cycles.to_string()]);
-    ends_well(&mut plugin);
+    guest.args(["plugins", &url(&api), &scratch.within(""), &cycles.to_string()]).arg(library());
+    ends_well(&mut guest);
     assert_eq!(api.applied(), cycles as usize);
 }
 
