@@ -42,6 +42,12 @@ pub(crate) fn judge(
     log: &str,
 ) -> Result<Consequence, End> {
     refuse_postgres(&run.world.look(), restore)?;
+    // The last lines of the log are known only now: a second Barman may have come during the last question.
+    let ended = match ended {
+        Ended::Nothing(failure) => Ended::Nothing(failure),
+        _ if drained.history.began_twice(&restore.data_directory) => Ended::SecondBarman,
+        ended => ended,
+    };
     let found = match &ended {
         Ended::Nothing(failure) => Completeness::Unchanged(failure.why.clone()),
         _ => examine(run)?,
@@ -57,7 +63,7 @@ pub(crate) fn judge(
     let data = data(found, drained.history.lease_use(), restore);
     match verdict(ended.clone(), data, &restore.data_directory) {
         Verdict::Restored(backup, warnings) => {
-            run.set_operation(id.as_deref(), OperationState::Done);
+            run.set_operation(id.as_deref(), state);
             for warning in &warnings {
                 run.warn_of(warning);
             }
@@ -137,7 +143,11 @@ pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), End> {
         run.info(format!("flushed {directory} to disk in {}", seconds(took)));
     }
     match examine(run)? {
-        Completeness::Complete(_) | Completeness::NoProof(..) | Completeness::WalMissing(..) => Ok(()),
+        Completeness::Complete(_) | Completeness::NoProof(..) | Completeness::WalMissing(..) => {
+            let id = run.operation_id.clone();
+            run.set_operation(id.as_deref(), OperationState::Done);
+            Ok(())
+        }
         Completeness::Incomplete(why) | Completeness::Unchanged(why) => {
             let hint = "Patroni removes it when it gives up on this node";
             Err(failed(format!("was changed while it was written to disk: {why}"), hint))

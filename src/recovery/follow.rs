@@ -261,6 +261,13 @@ fn follow_candidates(
             }
         }
         if now >= last_look && (!is_used || (!watch.has_lease() && candidates.0.is_empty())) {
+            // The questions may have taken long, and Barman may have come meanwhile.
+            if let Some(ended) = watch.look(run)? {
+                return Ok(ended);
+            }
+            if watch.has_lease() && watch.history.lease_use() != Use::Nothing {
+                continue;
+            }
             known.add(candidates.0.into_keys());
             let why = format!("no operation has come of the create request ({why})");
             return Ok(Ended::Nothing(Failure::new(Code::HttpError, why)));

@@ -283,6 +283,10 @@ fn a_lease_that_was_never_used_is_revoked_and_the_create_sent_again() {
                 .creates(5),
         ]
     }));
+}
+
+#[test]
+fn a_create_in_doubt_is_told_from_those_of_others() {
     table([
         in_doubt("the API gets to the lost one after all: refused here", Fault::Ghost(secs(80)))
             .code(RecoveryDone)

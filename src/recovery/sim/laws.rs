@@ -8,7 +8,7 @@ use super::lease::Process;
 use super::plan::{Fate, Place};
 use super::state::{State, ms, secs};
 use crate::api::{NewRecovery, Reply, Request, Status, TransportError};
-use crate::outcome::{Code, OperationState};
+use crate::outcome::{Code, OperationState, Outcome};
 
 pub(super) const SECRETS: [&str; 2] = ["s3cret", "/private/key"];
 /// How long two Barmans may write through one lease, and Barman beside a PostgreSQL that was started, until the run has
@@ -191,13 +191,18 @@ impl State {
             let most = if held || !ran.failing.is_empty() { DRAIN } else { ms(500) };
             ensure(late <= most, &format!("ends {late:?} after it was told to"));
         }
-        let texts = ran.log.iter().map(|(.., line)| line).chain([&outcome.message, &outcome.hint]);
+        self.check_texts(run, &outcome, &mut ensure);
+        for law in broken {
+            self.breaks(law);
+        }
+    }
+
+    /// What it says is one line each, and without a secret.
+    fn check_texts(&self, run: usize, outcome: &Outcome, ensure: &mut impl FnMut(bool, &str)) {
+        let texts = self.runs[run].log.iter().map(|(.., line)| line).chain([&outcome.message, &outcome.hint]);
         for text in texts {
             ensure(!text.contains(char::is_control), &format!("more than a line: {text:?}"));
             ensure(!SECRETS.iter().any(|secret| text.contains(secret)), &format!("a secret: {text}"));
-        }
-        for law in broken {
-            self.breaks(law);
         }
     }
 
