@@ -125,9 +125,7 @@ impl LeaseHandle for Lease {
     }
 
     fn kill_holders(&mut self) {
-        if let Ok(file) = self.revoked.file.file() {
-            holders::kill(file, self.user);
-        }
+        self.revoked.kill_holders(self.user);
     }
 }
 
@@ -166,6 +164,13 @@ impl Revoked {
                 Drain::Held(self.holders.clone())
             }
             Err(error) => Drain::Unknown(format!("the lease can't be locked: {error}")),
+        }
+    }
+
+    /// Kills what holds it and belongs to this user, PostgreSQL excepted.
+    pub(crate) fn kill_holders(&self, user: u32) {
+        if let Ok(file) = self.file.file() {
+            holders::kill(file, user);
         }
     }
 }

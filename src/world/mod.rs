@@ -99,6 +99,9 @@ pub(crate) trait ClaimHandle: Send {
     /// Revokes what dead runs have left, and tries to drain it. Does not wait.
     fn drain(&mut self) -> Drain;
 
+    /// Kills what still holds a lease of a dead run and belongs to this user, PostgreSQL excepted.
+    fn kill_holders(&mut self);
+
     /// Writes a lease: from now on Barman's commands run, while this process lives; with `only`, no command but that
     /// one, although the log has all.
     fn grant(&mut self, only: &str) -> Result<Box<dyn LeaseHandle>, Problem>;

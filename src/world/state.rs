@@ -204,6 +204,12 @@ impl ClaimHandle for Claim {
         }
     }
 
+    fn kill_holders(&mut self) {
+        for (_, revoked) in &self.leftovers {
+            revoked.kill_holders(self.place.user);
+        }
+    }
+
     fn grant(&mut self, only: &str) -> Result<Box<dyn LeaseHandle>, Problem> {
         if self.data.is_foreign() {
             let message = format!("another run restores into {}", self.data.path.display());
