@@ -21,6 +21,7 @@ import (
 
 // Restore restores a backup, and returns when the data is in the data directory or the restore has failed.
 func Restore(ctx context.Context, options Options) (result Result, err error) {
+	result.State = NotCreated
 	err = command(ctx, options, "recover", &result)
 	return result, err
 }

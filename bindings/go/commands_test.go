@@ -53,7 +53,7 @@ func TestEachEndHasItsError(t *testing.T) {
 		{failing.options("e"), br.ErrFailed, br.Failed},
 		{unknown, br.ErrHTTP, br.NotCreated},
 		{unreachable, br.ErrAPINotOK, br.NotCreated},
-		{wrong, br.ErrInvalidArgument, ""},
+		{wrong, br.ErrInvalidArgument, br.NotCreated},
 		{late, br.ErrTimedOut, br.InProgress},
 	} {
 		result, err := br.Restore(background, row.options)
@@ -90,7 +90,7 @@ func TestAContextThatIsDoneStartsNothing(t *testing.T) {
 	ctx, cancel := context.WithDeadline(background, time.Now())
 	defer cancel()
 	result, err := br.Restore(ctx, api.options("data"))
-	if !errors.Is(err, br.ErrCancelled) || !errors.Is(err, context.DeadlineExceeded) || result.State != "" {
+	if !errors.Is(err, br.ErrCancelled) || !errors.Is(err, context.DeadlineExceeded) || result.State != br.NotCreated {
 		t.Errorf("%+v %v", result, err)
 	}
 	if states := api.states(); states != "" {

@@ -60,7 +60,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"is too large":                                  {Deadline: 1<<63 - 1},
 	} {
 		result, err := Restore(context.Background(), options)
-		if !errors.Is(err, ErrInvalidArgument) || !strings.Contains(err.Error(), why) || result.State != "" {
+		if !errors.Is(err, ErrInvalidArgument) || !strings.Contains(err.Error(), why) || result.State != NotCreated {
 			t.Errorf("not %q: %v %v", why, result, err)
 		}
 	}
