@@ -29,10 +29,8 @@ pub fn run(run: &Run) -> Result<ExitCode, Said> {
     if !run.ignored.is_empty() {
         warn(&format!("ignoring unknown options (mistyped?): {}", run.ignored.join(", ")));
     }
-    if sys::is_root() && matches!(run.what, What::Recover | What::Cancel) {
-        warn(
-            "running as root: run this as the user that Patroni and PostgreSQL run as, because that user can't write a state file left by root",
-        );
+    if sys::is_root() && matches!(run.what, What::Recover | What::Settle) {
+        warn("running as root: run this as the user that Patroni and PostgreSQL run as");
     }
     let mut end = ask(run, &watched.cancel, &log);
     let is_cancelled = end.code == Code::Cancelled.name();
@@ -47,7 +45,13 @@ fn ask(run: &Run, cancel: &Cancel, log: &Log) -> End {
     let on_event = move |event: Event| events.event(event);
     match run.what {
         What::Recover => barman_recover::run(config, cancel, on_event).into(),
-        What::Cancel => barman_recover::end_restore(config, cancel, on_event).into(),
+        What::Settle => {
+            let answer = barman_recover::settle(config, cancel, on_event);
+            if run.json {
+                print(&json(&answer));
+            }
+            End::new(answer.code, &answer.message, &answer.hint)
+        }
         What::ConfigSwitch => {
             let answer = barman_recover::config_switch(config, cancel, on_event);
             let (code, exit_status) = answer.exit();

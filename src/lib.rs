@@ -34,13 +34,12 @@
 //!
 //! What a recovery promises:
 //!
-//! - Never two restores into one data directory: a second operation is created only when the first provably
-//!   started nothing, or when everything that it may have started has ended. A state file next to the data
-//!   directory preserves this across a kill.
-//! - [`Code::RecoveryDone`] means that the data is there.
-//! - It gives up late while a restore may be running, and at once when none can be.
-//! - It prints nothing, installs no signal handler and keeps no process-wide state. It starts a thread only
-//!   to look up a host name, and one to ask for the backup's size.
+//! - One writer: Barman can write on this node only while the run that asked for it is alive. After every exit of
+//!   a run, also by SIGKILL, nothing of its restore writes any more.
+//! - [`Code::RecoveryDone`] means that the data is there, complete and flushed to disk.
+//! - It gives up late while data arrives, and at once when none can come.
+//! - It prints nothing and installs no signal handler. The only process-wide thing is a `pthread_atfork` handler that
+//!   closes the locks of a run in a forked child. Its threads block all signals.
 //!
 //! [Barman]: https://pgbarman.org
 //! [pg-backup-api]: https://github.com/EnterpriseDB/pg-backup-api
@@ -69,12 +68,12 @@ mod world;
 
 pub use cancel::Cancel;
 pub use commands::backups::{Backup, Backups, backups};
-pub use commands::cancel::end_restore;
 pub use commands::check::{Finding, Findings, Verdict, check};
 pub use commands::config_switch::{Switch, config_switch};
 pub use commands::operations::{Operation, Operations, operations};
 pub use commands::recover::run;
-pub use commands::verify::{CompleteRestore, RestoreState, Verified, verify};
+pub use commands::settle::{Settled, settle};
+pub use commands::verify::{RestoreState, RestoredBackup, RestoredWal, Verified, verify};
 pub use commands::{Report, call};
 pub use config::lookup::nearest;
 pub use config::options::{Command, Group, Kind, OPTIONS, Opt, OptionSpec};

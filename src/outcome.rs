@@ -135,7 +135,7 @@ impl OperationState {
 }
 
 /// What went wrong, and what to do about it, in one line each; empty where there is nothing to say.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Problem {
     /// What went wrong.
     pub message: String,

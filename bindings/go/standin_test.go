@@ -20,10 +20,10 @@ type standin struct {
 	url, directory string
 }
 
-// quick restores end by themselves, endless ones do not; both write files, the latter with processes that can be ended.
+// quick restores end by themselves, endless ones do not; both write files.
 var (
 	quick   = []string{"--fill", "--duration-ms", "300", "--unique-ids"}
-	endless = []string{"--fill", "--stuck", "--hold", "half", "--receivers", "--unique-ids"}
+	endless = []string{"--fill", "--duration-ms", "3600000", "--unique-ids"}
 )
 
 // start runs the program that the environment variable STANDIN names, until the end of the test.

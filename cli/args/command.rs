@@ -17,7 +17,7 @@ pub enum What {
     Recover,
     Check,
     Verify,
-    Cancel,
+    Settle,
     Backups,
     Operations,
     ConfigSwitch,
@@ -32,7 +32,7 @@ pub const SUB_COMMANDS: [SubCommand; 8] = [
     ("recover", What::Recover, Asked::Recover, include_str!("../help/recover.txt"), &[]),
     ("check", What::Check, Asked::Check, include_str!("../help/check.txt"), &["format"]),
     ("verify", What::Verify, Asked::Verify, include_str!("../help/verify.txt"), &["format"]),
-    ("cancel", What::Cancel, Asked::EndRestore, include_str!("../help/cancel.txt"), &[]),
+    ("settle", What::Settle, Asked::Settle, include_str!("../help/settle.txt"), &["format"]),
     ("backups", What::Backups, Asked::Backups, include_str!("../help/backups.txt"), &["format"]),
     ("operations", What::Operations, Asked::Operations, include_str!("../help/operations.txt"), LIST),
     ("operations list", What::Operations, Asked::Operations, include_str!("../help/list.txt"), LIST),
@@ -79,9 +79,10 @@ pub fn command() -> Command {
 
 /// A command with its options, or the root with the global ones, in the order of their groups; the log options last.
 fn described(name: &'static str, asked: Option<Asked>, help: &'static str, more: &[&str]) -> Command {
-    // The role is not typed as an option: Patroni appends it.
+    // The role of a callback is not typed as an option: Patroni appends it.
+    let is_word = |spec: &OptionSpec| spec.option == Opt::Role && asked == Some(Asked::ConfigSwitch);
     let is_its = |spec: &&OptionSpec| {
-        spec.option != Opt::Role && asked.map_or(spec.is_global(), |asked| spec.commands.contains(&asked))
+        !is_word(spec) && asked.map_or(spec.is_global(), |asked| spec.commands.contains(&asked))
     };
     let mut options: Vec<_> = OPTIONS.iter().filter(is_its).collect();
     options.sort_by_key(|spec| Group::ALL.iter().position(|group| *group == spec.group));

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::config::options::Command;
 use crate::event::Event;
 use crate::outcome::{Answer, Code};
-use crate::recovery::run::{End, Run};
+use crate::recovery::session::{End, Session};
 use crate::text::one_line;
 use crate::world::host::Host;
 
@@ -62,7 +62,7 @@ pub fn backups(
     })
 }
 
-fn listed(run: &mut Run) -> Result<Vec<Backup>, End> {
+fn listed(run: &mut Session) -> Result<Vec<Backup>, End> {
     let reply = ask(run, &Request::Diagnose)?;
     let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
     match reply.diagnosis(server) {

@@ -8,29 +8,30 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::api::{OperationKind, Request};
+use crate::api::{OperationKind, Request, Status};
 use crate::cancel::Cancel;
 use crate::commands::recover::Warnings;
 use crate::config::change::Change;
 use crate::config::options::{Command, Opt};
-use crate::config::{Config, Connection};
+use crate::config::{Config, ConfigError, Connection};
 use crate::event::{Event, Level};
 use crate::outcome::{Answer, Code, OperationState, Outcome, Problem};
-use crate::recovery::create::{Attempts, Created, Failure, create};
-use crate::recovery::ended_line;
-use crate::recovery::follow::{Ended, Fate};
-use crate::recovery::in_doubt::follow_started;
-use crate::recovery::problems::own_output;
-use crate::recovery::run::{End, Run};
-use crate::recovery::start::{Baseline, api_is_up};
+use crate::recovery::create::{Attempts, Failure, create};
+use crate::recovery::explain::own_output;
+use crate::recovery::follow::{Ended, follow};
+use crate::recovery::history::History;
+use crate::recovery::session::{End, Missed, Session, ended_line};
+use crate::recovery::start::{KnownOperations, api_is_up};
 use crate::recovery::watch::Watch;
 use crate::version::VERSION;
+use crate::world::World;
 use crate::world::here::Here;
 use crate::world::host::Host;
-use crate::world::{Interrupt, World};
 
 /// Longest wait between two polls, as in the Python program.
 const LOOP_WAIT: Duration = Duration::from_secs(5);
+/// How many earlier switches may still be in progress.
+const LATEST: usize = 2;
 
 /// What became of a config switch.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -94,6 +95,9 @@ pub fn config_switch(
         return not_begun(Level::Info, Code::RecoveryDone, &message);
     }
     let opened = config.switch().and_then(|asked| {
+        if config.text(Opt::Role).is_none() {
+            return Err(ConfigError::of(Opt::Role, "is required"));
+        }
         let connection = config.connection(Command::ConfigSwitch)?;
         Ok((asked, Here::open(&connection, None, host.clone())?, connection))
     });
@@ -111,7 +115,7 @@ fn switch(
     change: &Change,
     warnings: impl FnOnce() -> Vec<String>,
 ) -> Answer<Switch> {
-    let mut run = Run::new(world, connection, OperationKind::ConfigSwitch, LOOP_WAIT);
+    let mut run = Session::new(world, connection, OperationKind::ConfigSwitch, LOOP_WAIT);
     let what = match change {
         Change::Model(model) => format!("Applying config model {model} to"),
         Change::Reset => "Unapplying the config model of".into(),
@@ -120,10 +124,20 @@ fn switch(
     run.info(format!("{what} Barman server {server} through {url} (barman-recover {VERSION})"));
     let end = switched(&mut run, change);
     let outcome = run.finish(end, |run, interrupt| {
-        run.interrupted(match interrupt {
-            Interrupt::DeadlinePassed => "the deadline has passed",
-            Interrupt::Cancelled | Interrupt::Detached => "cancelled",
-        })
+        let what = run.reason(interrupt);
+        let server = &run.connection.barman_server;
+        Problem::new(
+            match (&run.operation_id, run.state.may_be_running()) {
+                (Some(id), true) => format!(
+                    "{what}: config switch operation {id} of server {server} continues on the Barman host"
+                ),
+                (None, true) => {
+                    format!("{what}: a config switch operation of server {server} may have been created")
+                }
+                (_, false) => format!("{what}: no config switch operation is running"),
+            },
+            "",
+        )
     });
     let answer = answered(&outcome, warnings());
     if answer.code != Code::Cancelled {
@@ -154,46 +168,74 @@ fn answered(outcome: &Outcome, warnings: Vec<String>) -> Answer<Switch> {
     Answer::new(code, problem, outcome.elapsed, switch)
 }
 
-fn switched(run: &mut Run, change: &Change) -> Result<(), End> {
+fn switched(run: &mut Session, change: &Change) -> Result<(), End> {
     api_is_up(run)?;
-    let mut baseline = Baseline::take(run)?;
+    let mut known = KnownOperations::list(run)?;
+    wait_for_another(run, &known)?;
     let mut attempts = Attempts::default();
     loop {
-        let mut watch = Watch::blind(run.now());
-        let failure = match create(run, &Request::Switch(change.clone()))? {
-            Created::NotStarted(failure) => failure,
-            Created::Started(started) => {
-                let ended = follow_started(run, &mut watch, &mut baseline, started)?.ended;
-                if !ended.is_empty() {
-                    return judge(run, &ended);
-                }
-                Failure::new("no operation was created".into())
-            }
+        let created = create(run, &Request::Switch(change.clone()), &known)?;
+        let mut history = History::blind(run.now());
+        let mut watch = Watch::new(run.now(), None, None, &mut history);
+        let failure = match follow(run, &mut watch, created, &mut known)? {
+            Ended::Done => return done(run),
+            Ended::Failed => return Err(failed(run)),
+            Ended::Nothing(failure) => failure,
+            Ended::Unclear(why) | Ended::Stalled(why) => return Err(unclear(run, &why)),
+            Ended::SecondBarman => Failure::new(Code::HttpError, "two operations were created"),
         };
-        attempts.again(run, &mut baseline, &failure)?;
+        attempts.again(run, &mut known, &failure)?;
     }
 }
 
-/// Only the API knows how a switch ended.
-fn judge(run: &mut Run, ended: &[Ended]) -> Result<(), End> {
-    let is_done = ended.iter().all(|ended| ended.fate == Fate::Done);
-    let id = match ended {
-        [one] => Some(one.id.as_str()),
-        _ => None,
-    };
-    run.set_operation(id, if is_done { OperationState::Done } else { OperationState::Failed });
-    run.settled = true;
-    if is_done {
-        run.info("Config switch operation finished successfully.");
-        return Ok(());
+/// Patroni kills a callback when the role changes again, but not the switch that it has started, and Barman runs two
+/// at once in parallel: so that the last role wins, the earlier switch has to end first.
+fn wait_for_another(run: &mut Session, known: &KnownOperations) -> Result<(), End> {
+    for id in known.newest(LATEST) {
+        let mut waited = false;
+        let begun = run.now();
+        while is_in_progress(run, &id)? && run.now().saturating_sub(begun) < run.connection.create_timeout {
+            if !std::mem::replace(&mut waited, true) {
+                run.info(format!("config switch operation {id} is in progress: waiting for it to end"));
+            }
+            run.pause(LOOP_WAIT / 10)?;
+        }
     }
-    let server = &run.connection.barman_server;
-    let ids: Vec<&str> = ended.iter().map(|ended| ended.id.as_str()).collect();
-    Err(End::with(
+    Ok(())
+}
+
+/// Whether the API says so; anything else does not keep the new switch from being made.
+fn is_in_progress(run: &mut Session, id: &str) -> Result<bool, End> {
+    let asked =
+        run.ask(&Request::Poll(id.into()), |reply| reply.operation().map_err(|why| Missed::by(reply, why)))?;
+    Ok(asked == Ok(Status::InProgress))
+}
+
+fn done(run: &mut Session) -> Result<(), End> {
+    let id = run.operation_id.clone();
+    run.set_operation(id.as_deref(), OperationState::Done);
+    run.info("Config switch operation finished successfully.");
+    Ok(())
+}
+
+fn failed(run: &mut Session) -> End {
+    let id = run.operation_id.clone();
+    run.set_operation(id.as_deref(), OperationState::Failed);
+    let output = own_output(None, &run.connection.barman_server, id.as_deref().unwrap_or("OPERATION"));
+    End::with(
         Code::RecoveryFailed,
         "Config switch operation failed.",
-        format!("the API gives no reason; {}", own_output(None, server, &ids.join(".json and "))),
-    ))
+        format!("the API gives no reason; {output}"),
+    )
+}
+
+fn unclear(run: &Session, why: &str) -> End {
+    let id = run.operation_id.as_deref().unwrap_or("OPERATION");
+    End::with(
+        Code::HttpError,
+        format!("Maximum number of retries exceeded, exiting. {why}"),
+        own_output(None, &run.connection.barman_server, id),
+    )
 }
 
 #[cfg(test)]

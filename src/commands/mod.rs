@@ -2,11 +2,11 @@
 //! [`call`].
 
 pub(crate) mod backups;
-pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod config_switch;
 pub(crate) mod operations;
 pub(crate) mod recover;
+pub(crate) mod settle;
 pub(crate) mod verify;
 
 use std::time::{Duration, Instant};
@@ -15,13 +15,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::api::OperationKind;
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Interrupt};
 use crate::config::options::Command;
 use crate::config::{Config, ConfigError};
 use crate::event::Event;
 use crate::outcome::{Answer, Code, Outcome, Problem};
-use crate::recovery::run::{End, Run};
-use crate::world::Interrupt;
+use crate::recovery::session::{End, Session};
 use crate::world::here::Here;
 use crate::world::host::Host;
 
@@ -77,7 +76,7 @@ pub fn call(
         Command::Backups => backups::backups(config, cancel, on_event).into(),
         Command::Operations => operations::operations(config, cancel, on_event).into(),
         Command::ConfigSwitch => config_switch::config_switch(config, cancel, on_event).into(),
-        Command::EndRestore => cancel::end_restore(config, cancel, on_event).into(),
+        Command::Settle => settle::settle(config, cancel, on_event).into(),
     }
 }
 
@@ -92,11 +91,14 @@ impl From<ConfigError> for NoAnswer {
 
 impl From<End> for NoAnswer {
     fn from(end: End) -> NoAnswer {
-        let (code, problem) = end.report(|interrupt| match interrupt {
-            Interrupt::DeadlinePassed => Problem::new("the deadline has passed", ""),
-            _ => Problem::new("cancelled", ""),
-        });
-        NoAnswer(code, problem)
+        let code = end.code();
+        match end {
+            End::With(_, problem) => NoAnswer(code, problem),
+            End::Interrupted(Interrupt::DeadlinePassed) => {
+                NoAnswer(code, Problem::new("the deadline has passed", ""))
+            }
+            End::Interrupted(_) => NoAnswer(code, Problem::new("cancelled", "")),
+        }
     }
 }
 
@@ -105,12 +107,12 @@ fn ask_api<T: Default>(
     command: Command,
     config: &Config,
     host: Host,
-    question: impl FnOnce(&mut Run) -> Result<T, End>,
+    question: impl FnOnce(&mut Session) -> Result<T, End>,
 ) -> Answer<T> {
     answer(|| {
         let connection = config.connection(command)?;
         let mut world = Here::open(&connection, None, host)?;
-        let mut run = Run::new(&mut world, &connection, OperationKind::Any, config.loop_wait());
+        let mut run = Session::new(&mut world, &connection, OperationKind::Any, config.loop_wait());
         Ok(question(&mut run)?)
     })
 }

@@ -9,9 +9,8 @@ use crate::config::Config;
 use crate::config::options::{Command, Opt};
 use crate::event::Event;
 use crate::outcome::{Answer, Code, OperationState};
-use crate::recovery::problems::{API_HINT, refusal_hint};
-use crate::recovery::run::{End, Run};
-use crate::recovery::waits::SHORTEST;
+use crate::recovery::explain::{API_HINT, refusal_hint};
+use crate::recovery::session::{End, Missed, Session};
 use crate::text::one_line;
 use crate::world::host::Host;
 
@@ -57,7 +56,7 @@ pub fn operations(
 }
 
 /// Every operation, sanitized: whatever is in the reply ends up in a terminal.
-fn listed(run: &mut Run) -> Result<Vec<Operation>, End> {
+fn listed(run: &mut Session) -> Result<Vec<Operation>, End> {
     let reply = ask(run, &Request::List)?;
     let listed = reply.operations().map_err(|why| {
         let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
@@ -71,17 +70,13 @@ fn listed(run: &mut Run) -> Result<Vec<Operation>, End> {
 }
 
 /// Asks a question, with retries as long as they may help.
-pub(crate) fn ask(run: &mut Run, request: &Request) -> Result<Reply, End> {
-    let mut left = run.connection.max_retries.max(1);
-    loop {
-        left -= 1;
-        match run.ask(request)? {
-            Ok(reply) if reply.status < 500 || left == 0 => return Ok(reply),
-            Err(error) if error.permanent || left == 0 => {
-                let hint = if error.hint.is_empty() { API_HINT } else { &error.hint };
-                return Err(End::with(Code::HttpError, error.text, hint));
-            }
-            _ => run.pause(run.connection.retry_wait.max(SHORTEST))?,
-        }
-    }
+pub(crate) fn ask(run: &mut Session, request: &Request) -> Result<Reply, End> {
+    let asked = run.ask_again(request, "an answer", |reply| match reply.status {
+        500.. => Err(Missed::by(reply, reply.says())),
+        _ => Ok(reply.clone()),
+    })?;
+    asked.map_err(|missed| {
+        let hint = if missed.hint.is_empty() { API_HINT } else { &missed.hint };
+        End::with(Code::HttpError, missed.why, hint)
+    })
 }

@@ -9,7 +9,7 @@ use crate::config::options::Command;
 use crate::event::{Event, Level};
 use crate::outcome::{Code, Outcome};
 use crate::recovery::recover;
-use crate::world::here::{Here, from_here};
+use crate::world::here::{Here, absolute};
 use crate::world::host::Host;
 
 /// Runs one recovery to its end; blocks.
@@ -27,7 +27,7 @@ pub fn run(config: &Config, cancel: &Cancel, mut on_event: impl FnMut(Event) + S
         cancel.clone(),
     );
     let opened = config.connection(Command::Recover).and_then(|connection| {
-        let restore = from_here(config.restore()?)?;
+        let restore = config.restore()?.placed(absolute)?;
         Ok((Here::open(&connection, Some(&restore), host.clone())?, connection, restore))
     });
     let outcome = match opened {

@@ -112,7 +112,7 @@ mod tests {
             ("api-ulr", Opt::ApiUrl),
             ("barmanserver", Opt::BarmanServer),
             ("loop-wiat", Opt::LoopWait),
-            ("forse", Opt::Force),
+            ("no-leese", Opt::NoLease),
         ] {
             assert_eq!(Opt::nearest(typed), Some(option), "{typed}");
         }

@@ -20,9 +20,9 @@ pub enum Command {
     Backups,
     /// Inspect what a restore has left: [`verify`](crate::verify()). It does not talk to the API.
     Verify,
-    /// End a restore that nobody follows any more: [`end_restore`](crate::end_restore()). It asks the API only if the
-    /// options for that are given.
-    EndRestore,
+    /// Clear what a failed restore has left, before PostgreSQL is started: [`settle`](crate::settle()). It does not
+    /// talk to the API.
+    Settle,
 }
 
 impl Command {
@@ -34,7 +34,7 @@ impl Command {
         Command::Operations,
         Command::Backups,
         Command::Verify,
-        Command::EndRestore,
+        Command::Settle,
     ];
 
     /// Its name: `config-switch`.
@@ -47,7 +47,7 @@ impl Command {
             Command::Operations => "operations",
             Command::Backups => "backups",
             Command::Verify => "verify",
-            Command::EndRestore => "end-restore",
+            Command::Settle => "settle",
         }
     }
 }
@@ -85,18 +85,13 @@ impl Group {
 /// `check` also takes what only a recovery needs, because its options are those of the Patroni configuration.
 pub(super) const RECOVERY: &[Command] = &[Command::Recover, Command::Check];
 /// Commands that talk to the API.
-pub(super) const ONLINE: &[Command] = &[
-    Command::Recover,
-    Command::Check,
-    Command::ConfigSwitch,
-    Command::Operations,
-    Command::Backups,
-    Command::EndRestore,
-];
+pub(super) const ONLINE: &[Command] =
+    &[Command::Recover, Command::Check, Command::ConfigSwitch, Command::Operations, Command::Backups];
 /// Commands that use a data directory.
-pub(super) const LOCAL: &[Command] =
-    &[Command::Recover, Command::Check, Command::Verify, Command::EndRestore];
-pub(super) const WITH_STATE_FILE: &[Command] = &[Command::Recover, Command::Check, Command::EndRestore];
+pub(super) const LOCAL: &[Command] = &[Command::Recover, Command::Check, Command::Verify, Command::Settle];
+/// Commands that use the state directory.
+pub(super) const LEASED: &[Command] = &[Command::Recover, Command::Check, Command::Settle];
+pub(super) const WITH_ROLE: &[Command] = &[Command::Recover, Command::Check, Command::ConfigSwitch];
 pub(super) const FOLLOWING: &[Command] = &[Command::Recover, Command::Check, Command::Operations];
 pub(super) const OPERATIONS: &[Command] = &[Command::Operations];
 pub(super) const SWITCH: &[Command] = &[Command::ConfigSwitch];

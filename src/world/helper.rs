@@ -7,7 +7,7 @@ use std::thread;
 use crate::sys;
 
 /// Does the work in a thread with this name, which may outlive the call. The result comes over the channel.
-pub(super) fn start<T: Send + 'static>(
+pub(crate) fn start<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<Receiver<T>> {

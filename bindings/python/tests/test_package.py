@@ -53,7 +53,7 @@ class Standin:
 
 
 QUICK = ("--fill", "--duration-ms", "300")
-LONG = ("--fill", "--duration-ms", "60000", "--receivers")
+LONG = ("--fill", "--duration-ms", "60000")
 
 
 class Commands(unittest.TestCase):

@@ -104,14 +104,6 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The findings that are warnings or worse, among these.
-    pub(super) fn doubtful(&self, all: &[&str]) -> Vec<&'static str> {
-        let is_bad = |finding: &&Finding| {
-            !matches!(finding.verdict, Verdict::Ok | Verdict::Skipped) && all.contains(&finding.what)
-        };
-        self.findings.iter().filter(is_bad).map(|finding| finding.what).collect()
-    }
-
     pub(super) fn into_findings(self) -> Vec<Finding> {
         self.findings
     }

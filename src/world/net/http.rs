@@ -45,7 +45,7 @@ impl Http {
             tls: Arc::new(Tls::new(&connection.tls)?),
             proxy,
             through: through.map_or(String::new(), |p| format!(" (through the proxy {}:{})", p.host, p.port)),
-            connect_timeout: connection.connect_timeout,
+            connect_timeout: Duration::from_secs(10),
             resolver_cache: Arc::default(),
         })
     }

@@ -38,24 +38,6 @@ fn verify_ends_with_0_for_a_complete_restore_alone() {
 }
 
 #[test]
-fn cancel_ends_a_restore_whose_run_is_gone() {
-    let (node, api) =
-        (Node::new(), Api::start(model().fill().stuck().hold_behind(Part::Half).receivers(), Script::new()));
-    let run_of_patroni = node.start(&api, &[]);
-    run_of_patroni.wait_for("still in progress");
-    wait_until("the receivers", || {
-        run(&["verify", "--datadir", &node.data]).out.starts_with("being written: ")
-    });
-    run_of_patroni.kill();
-    let url = api.url();
-    let ran = run(&["cancel", "--datadir", &node.data, "--api-url", &url, "--barman-server=main"]);
-    assert!(ran.code == Some(0) && ran.has("the restore has ended"), "{}", ran.log);
-    assert!(!node.remembers());
-    let again = run(&["cancel", "--datadir", &node.data]);
-    assert_eq!(again.code, Some(0), "{}", again.log);
-}
-
-#[test]
 fn backups_are_a_table_or_json() {
     let api = Api::start(model(), Script::new());
     let ran = ask(&api, &["backups", "--barman-server=main"]);
@@ -225,18 +207,5 @@ fn the_script_before_patronis_start_waits_for_a_restore() {
         wait(&node, &api),
         (Some(0), 0),
         "also where its run has seen the end, and the API is another by now"
-    );
-
-    let (node, api) =
-        (Node::new(), Api::start(model().fill().stuck().hold_behind(Part::Half).receivers(), Script::new()));
-    let run = node.start(&api, &["--no-state-file"]);
-    wait_until("the receivers", || {
-        crate::support::commands::run(&["verify", "--datadir", &node.data]).out.starts_with("being written: ")
-    });
-    run.kill();
-    assert_eq!(
-        wait(&node, &api).0,
-        Some(1),
-        "it is being written, by a restore of which nothing is remembered"
     );
 }
