@@ -26,8 +26,7 @@ func Restore(ctx context.Context, options Options) (result Result, err error) {
 	return result, err
 }
 
-// Check checks everything that a restore with these options needs; it starts and changes nothing, unless
-// [Options].Probe is set. If a finding fails, it returns [ErrFailed] together with all findings.
+// Check checks everything that a restore with these options needs; it changes nothing. If a finding fails, it returns [ErrFailed] together with all findings.
 func Check(ctx context.Context, options Options) ([]Finding, error) {
 	var answer struct{ Findings []Finding }
 	err := command(ctx, options, "check", &answer)
@@ -39,6 +38,13 @@ func Check(ctx context.Context, options Options) ([]Finding, error) {
 func Verify(ctx context.Context, options Options) (verified Verified, err error) {
 	err = command(ctx, options, "verify", &verified)
 	return verified, err
+}
+
+// Settle waits while a run restores into [Options].DataDirectory, and moves the remains of a restore that failed or died
+// aside. Without an error, PostgreSQL may be started as far as restores are concerned. It needs no API.
+func Settle(ctx context.Context, options Options) (settled Settled, err error) {
+	err = command(ctx, options, "settle", &settled)
+	return settled, err
 }
 
 // ListBackups returns the backups of the Barman server, newest first.

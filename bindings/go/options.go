@@ -55,9 +55,14 @@ type Options struct {
 
 	// Accept the API's DONE although the data is not in the data directory: for a restore to another node.
 	NoVerify bool `option:"no-verify"`
+	// Directory for what a run keeps while it restores. Default: next to the data directory, its name followed by
+	// ".barman-recover".
+	StateDir string `option:"state-dir"`
+	// Restore to another host, or through a login with a forced command: Barman writes on when this run has ended.
+	NoLease bool `option:"no-lease"`
 
-	// Check makes Barman log in on this node, by a restore into a scratch directory that it refuses.
-	Probe bool `option:"probe"`
+	// Check does not have Barman log in on this node.
+	NoProbe bool `option:"no-probe"`
 	// Check treats every warning as a failure.
 	Strict bool `option:"strict"`
 

@@ -3,8 +3,6 @@ package barmanrecover
 // #include <barman_recover.h>
 import "C"
 
-import "time"
-
 // Code is how a command ended. Each is an error for errors.Is; errors of commands are an [*Error] with one of them.
 type Code int32
 
@@ -123,20 +121,28 @@ type Backup struct {
 	Version, Mode string
 }
 
-// Verified is what [Verify] has found: "complete", "being written", "incomplete", "in use" or "none".
+// Verified is what [Verify] has found: "complete", "incomplete", "unproven" or "unknown".
 type Verified struct {
 	State, Detail string
 	DataDirectory string `json:"data_directory"`
-	// The restore that is complete, or nil.
-	Restore *struct {
-		BackupID string `json:"backup_id"`
-		Server   string
-		// When the backup was taken, as Barman writes it.
-		Taken string
-		// When Barman wrote its last file.
-		Restored time.Time
-		LastWAL  string `json:"last_wal"`
+	// The backup that was restored, or nil.
+	Backup *struct {
+		ID, Server string
+		// When it began, as Barman writes it.
+		BeginTime string `json:"begin_time"`
 	}
+	// WAL files: the newest; if some are missing, the last one that the backup needs, and that is there without a gap.
+	WAL struct{ Last, Needed, There string }
+	// What one should know all the same.
+	Warnings []struct{ Message, Hint string }
+}
+
+// Settled is what [Settle] did.
+type Settled struct {
+	// Where the remains are now: the data directory first. Empty if nothing was moved.
+	MovedTo []string `json:"moved_to"`
+	// Why nothing was moved, or "".
+	LeftAlone string `json:"left_alone"`
 }
 
 // Option is a row of the library's table of options; its kind is "text", "word" (one of Words), "path", "url", "seconds",

@@ -20,10 +20,10 @@ type standin struct {
 	url, directory string
 }
 
-// quick restores end by themselves, endless ones do not; both write files.
+// quick restores end by themselves, endless ones only in a minute; both write files.
 var (
 	quick   = []string{"--fill", "--duration-ms", "300", "--unique-ids"}
-	endless = []string{"--fill", "--duration-ms", "3600000", "--unique-ids"}
+	endless = []string{"--fill", "--duration-ms", "60000", "--unique-ids"}
 )
 
 // start runs the program that the environment variable STANDIN names, until the end of the test.
@@ -80,6 +80,14 @@ func (s standin) hang() {
 		s.t.Fatal(err)
 	}
 	reply.Body.Close()
+}
+
+// waitFor returns when the operations have these states.
+func (s standin) waitFor(states string) {
+	s.t.Helper()
+	for s.states() != states {
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 func (s standin) states() string {

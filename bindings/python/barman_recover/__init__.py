@@ -35,14 +35,15 @@ from ._types import (
     Panic,
     RecoveryFailed,
     Result,
+    Settled,
     Switch,
     TimedOut,
 )
 
 __all__ = [
     "ApiNotOk", "Backup", "Busy", "Cancelled", "Code", "Directory", "Error", "Event", "Finding", "HttpError",
-    "InvalidArgument", "Operation", "Options", "Panic", "RecoveryFailed", "Result", "Switch", "TimedOut",
-    "backups", "check", "config_switch", "operations", "restore", "verify",
+    "InvalidArgument", "Operation", "Options", "Panic", "RecoveryFailed", "Result", "Settled", "Switch", "TimedOut",
+    "backups", "check", "config_switch", "operations", "restore", "settle", "verify",
 ]
 
 
@@ -69,6 +70,12 @@ def backups(options: Options) -> list[Backup]:
 def verify(options: Options) -> Directory:
     """What is in the data directory; does not use the API. Only errors raise an exception, whatever it finds."""
     return Directory(run(options, "verify", None, (0, 1)))
+
+
+def settle(options: Options, on_event: Optional[OnEvent] = None) -> Settled:
+    """Waits while a run restores into the data directory, and moves the remains of a restore that failed or died aside.
+    Without an exception, PostgreSQL may be started as far as restores are concerned. Does not use the API."""
+    return Settled(run(options, "settle", on_event))
 
 
 def config_switch(options: Options, on_event: Optional[OnEvent] = None) -> Switch:

@@ -112,13 +112,22 @@ class Backup(_Fields):
 
 
 class Directory(_Fields):
-    """What `verify` found: "complete", "being written", "incomplete", "in use" or "none". `restore` has backup_id,
-    server, taken, restored and last_wal of a complete restore, else it is None."""
+    """What `verify` found: "complete", "incomplete", "unproven" or "unknown". `backup` has id, server and begin_time of
+    what was restored, or is None; `wal` has last, needed and there."""
 
     state: str
     detail: str
     data_directory: str
-    restore: Optional[dict[str, Any]]
+    backup: Optional[dict[str, Any]]
+    wal: dict[str, Any]
+    warnings: list[dict[str, str]]
+
+
+class Settled(_Fields):
+    """What `settle` did: where the remains of a failed restore are now, or why nothing was moved."""
+
+    moved_to: list[str]
+    left_alone: str
 
 
 @dataclasses.dataclass
@@ -147,7 +156,9 @@ class Options:
     reset: Optional[bool] = None
     switch_when: Optional[str] = None
     no_verify: Optional[bool] = None
-    probe: Optional[bool] = None
+    state_dir: Optional[Text] = None
+    no_lease: Optional[bool] = None
+    no_probe: Optional[bool] = None
     strict: Optional[bool] = None
     role: Optional[str] = None
     limit: Optional[int] = None

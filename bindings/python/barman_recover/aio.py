@@ -7,7 +7,7 @@ import threading
 from typing import Any, Callable, Optional
 
 from ._run import Command, OnEvent, judged
-from ._types import Backup, Directory, Finding, Operation, Options, Result, Switch
+from ._types import Backup, Directory, Finding, Operation, Options, Result, Settled, Switch
 
 
 async def restore(options: Options, on_event: Optional[OnEvent] = None) -> Result:
@@ -33,6 +33,11 @@ async def backups(options: Options) -> list[Backup]:
 async def verify(options: Options) -> Directory:
     """As `barman_recover.verify`."""
     return Directory(await _run(options, "verify", None, (0, 1)))
+
+
+async def settle(options: Options) -> Settled:
+    """As `barman_recover.settle`."""
+    return Settled(await _run(options, "settle"))
 
 
 async def config_switch(options: Options) -> Switch:

@@ -43,6 +43,10 @@ class Standin:
         return br.Options(api_url=self.url, barman_server="main", ssh_command="ssh x",
                           data_directory=Path(self.directory.name, "data"), **more)
 
+    def wait_for(self, state: str) -> None:
+        while br.operations(self.options())[0].state != state:
+            time.sleep(0.1)
+
     def __enter__(self) -> "Standin":
         return self
 
@@ -68,7 +72,8 @@ class Commands(unittest.TestCase):
             listed = br.operations(api.options())
             self.assertEqual([(one.id, one.kind, one.state) for one in listed], [(result.operation_id, "recovery", "DONE")])
             found = br.verify(api.options())
-            self.assertEqual((found.state, found.restore["backup_id"]), ("complete", "20260101T000000"))
+            self.assertEqual((found.state, found.backup["id"]), ("complete", "20260101T000000"))
+            self.assertEqual(br.settle(api.options()).moved_to, [])
             self.assertEqual([(one.id, one.is_complete) for one in br.backups(api.options())], [("20260101T000000", True)])
 
     def test_each_end_has_its_exception_with_the_result(self) -> None:
@@ -109,7 +114,7 @@ class Commands(unittest.TestCase):
         with Standin(*LONG) as api:
             with self.assertRaises(Stop):
                 br.restore(api.options(), stop)
-            self.assertEqual(br.operations(api.options())[0].state, "FAILED")
+            api.wait_for("FAILED")
 
     def test_a_config_switch_says_whether_it_switched(self) -> None:
         with Standin(*QUICK) as api:
@@ -122,7 +127,7 @@ class Commands(unittest.TestCase):
             threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
             with self.assertRaises(KeyboardInterrupt):
                 br.restore(api.options())
-            self.assertEqual(br.operations(api.options())[0].state, "FAILED")
+            api.wait_for("FAILED")
 
     def test_forty_threads_restore_side_by_side(self) -> None:
         codes: list[int] = []
@@ -162,6 +167,7 @@ class Asyncio(unittest.TestCase):
                 task.cancel()
                 with self.assertRaises(asyncio.CancelledError):
                     await task
+                api.wait_for("FAILED")
                 return (await aio.operations(api.options()))[0].state
 
         self.assertEqual(asyncio.run(main()), "FAILED")

@@ -52,7 +52,7 @@ fn the_places_of_results_and_events_are_those_of_the_page() {
         config.set(option, value).unwrap();
     }
     let events = Arc::new(Mutex::new(BTreeSet::new()));
-    for command in Command::ALL.iter().filter(|command| **command != Command::EndRestore) {
+    for command in Command::ALL {
         let of_events = Arc::clone(&events);
         let report = call(*command, &config, &Cancel::new(), move |event| {
             if event != Event::Tick {
@@ -63,11 +63,14 @@ fn the_places_of_results_and_events_are_those_of_the_page() {
         places(&report.json, "", &mut found);
         let page =
             documented("every command").union(&documented(command.name())).cloned().collect::<BTreeSet<_>>();
-        // A run that has nothing to warn of has no place for it.
-        let lists = |places: BTreeSet<String>| -> BTreeSet<_> {
-            places.into_iter().filter(|place| place != "/warnings/N").collect()
+        // With nothing to warn of, or moved, there is no place for it; without a gap in the WAL its places are null.
+        let sure = |places: BTreeSet<String>| -> BTreeSet<_> {
+            places
+                .into_iter()
+                .filter(|place| !place.starts_with("/warnings/N") && place != "/moved_to/N")
+                .collect()
         };
-        assert_eq!(lists(found), lists(page), "{}", command.name());
+        assert_eq!(sure(found), sure(page), "{}", command.name());
     }
     assert_eq!(*events.lock().unwrap(), documented("Events"));
 }
