@@ -298,4 +298,4 @@ fn plain_number(text: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-pub(in crate::next) mod tests;
+pub(in crate::world) mod tests;

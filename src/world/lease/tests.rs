@@ -10,8 +10,8 @@ use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
 use super::*;
-use crate::next::state::claim;
-use crate::next::world::{ClaimHandle, Claiming};
+use crate::world::state::claim;
+use crate::world::{ClaimHandle, Claiming};
 
 /// What can be `sh` on a node. `tests/run` installs them all; one that is missing here is left out.
 const SHELLS: [&str; 6] = ["dash", "bash", "busybox", "ksh93", "mksh", "zsh"];
@@ -164,7 +164,7 @@ fn a_command_runs_as_it_would_without_the_lease() {
     for shell in SHELLS {
         let Some(node) = Node::new(shell) else { continue };
         let mut claim = node.claim();
-        let mut lease = claim.grant().unwrap();
+        let mut lease = claim.grant("").unwrap();
         let path = lease.path();
         let words = ["sh", "-c", "cat; echo \"$1\" >&2; exit 7", "sh", "two  words $HOME 'x' *"];
         let ran = node.run(&path, &words, "in\0put\n");
@@ -199,7 +199,7 @@ fn a_command_runs_as_it_would_without_the_lease() {
 fn many_commands_run_at_once() {
     let node = Node::new("dash").unwrap();
     let mut claim = node.claim();
-    let lease = claim.grant().unwrap();
+    let lease = claim.grant("").unwrap();
     let mut commands: Vec<Child> = (0..20)
         .map(|_| node.command(&lease.path(), &["sleep", "0.1"]).stdin(Stdio::null()).spawn().unwrap())
         .collect();
@@ -210,7 +210,7 @@ fn many_commands_run_at_once() {
 fn a_login_shell_takes_the_path_for_nothing_else() {
     let node = Node::new("dash").unwrap();
     let mut claim = node.claim();
-    let lease = claim.grant().unwrap();
+    let lease = claim.grant("").unwrap();
     for shell in LOGIN_SHELLS {
         let Some(program) = which(shell) else { continue };
         let run = |words: &str, input: &str| {
@@ -228,7 +228,7 @@ fn nothing_starts_after_the_revocation() {
     for shell in SHELLS {
         let Some(node) = Node::new(shell) else { continue };
         let mut claim = node.claim();
-        let mut lease = claim.grant().unwrap();
+        let mut lease = claim.grant("").unwrap();
         let script = fs::read(lease.path()).unwrap();
         let file = node.within("file");
         let touch = ["touch", file.to_str().unwrap()];
@@ -250,7 +250,7 @@ fn the_revocation_ends_what_writes() {
         let Some(node) = Node::new(shell) else { continue };
         let mut claim = node.claim();
         for (what, script) in WRITERS {
-            let mut lease = claim.grant().unwrap();
+            let mut lease = claim.grant("").unwrap();
             let writer = node.writer(&lease.path(), script);
             assert!(matches!(lease.drain(), Drain::Held(_)), "{shell}: {what}");
             let began = Instant::now();
@@ -267,7 +267,7 @@ fn the_revocation_ends_what_writes() {
 fn a_lease_that_can_not_be_renamed_is_revoked_all_the_same() {
     let node = Node::new("dash").unwrap();
     let mut claim = node.claim();
-    let mut lease = claim.grant().unwrap();
+    let mut lease = claim.grant("").unwrap();
     let writer = node.writer(&lease.path(), WRITERS[0].1);
     // Another file is in the way: a directory can't be replaced by a file.
     fs::create_dir(lease.path().replace(LEASE, REVOKED)).unwrap();
@@ -282,7 +282,7 @@ fn a_lease_that_can_not_be_renamed_is_revoked_all_the_same() {
 fn a_dropped_lease_is_revoked() {
     let node = Node::new("dash").unwrap();
     let mut claim = node.claim();
-    let lease = claim.grant().unwrap();
+    let lease = claim.grant("").unwrap();
     let (path, writer) = (lease.path(), node.writer(&lease.path(), WRITERS[1].1));
     drop(lease);
     writer.ended();
@@ -296,16 +296,16 @@ fn a_dropped_lease_is_revoked() {
 fn helper() {
     let Some(data) = std::env::var_os("LEASE_TEST_DATA") else { return };
     let mut claim = ours(claim(Path::new(&data), None));
-    let mut note = crate::next::world::Note { operation_id: Some("op".into()), ..Default::default() };
+    let mut note = crate::world::Note { operation_id: Some("op".into()), ..Default::default() };
     note.pid = std::process::id();
     claim.note(&note).unwrap();
-    let lease = claim.grant().unwrap();
+    let lease = claim.grant("").unwrap();
     println!("\nLEASE {}", lease.path());
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 
 /// A run in a process of its own, and the path of its lease.
-pub(in crate::next) fn run_elsewhere(data: &Path, umask: &str) -> (Child, String) {
+pub(in crate::world) fn run_elsewhere(data: &Path, umask: &str) -> (Child, String) {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]).arg(std::env::current_exe().unwrap());
     command.args(["next::lease::tests::helper", "--exact", "--ignored", "--nocapture"]);
@@ -335,7 +335,7 @@ fn the_death_of_the_run_ends_what_writes() {
             until("what is left is drained", || next.drain() == Drain::Drained);
             assert!(!Path::new(&path).exists());
             assert!(Path::new(&path.replace(LEASE, LOG)).exists(), "the log is for the operator");
-            let lease = next.grant().unwrap();
+            let lease = next.grant("").unwrap();
             assert!(!Path::new(&path.replace(LEASE, LOG)).exists());
             drop(lease);
             next.remove().unwrap();
@@ -348,7 +348,7 @@ fn the_death_of_the_run_ends_what_writes() {
 fn a_command_that_left_its_group_is_named_and_killed() {
     let node = Node::new("dash").unwrap();
     let mut claim = node.claim();
-    let mut lease = claim.grant().unwrap();
+    let mut lease = claim.grant("").unwrap();
     let script = "setsid sh -c 'echo $$ >>PIDS; echo x >>WRITTEN; exec sleep 1000' & wait";
     let writer = node.writer(&lease.path(), script);
     lease.revoke();
@@ -363,7 +363,7 @@ fn a_command_that_left_its_group_is_named_and_killed() {
 fn postgres_and_who_only_reads_the_lease_are_not_killed() {
     let node = Node::new("dash").unwrap();
     let mut claim = node.claim();
-    let mut lease = claim.grant().unwrap();
+    let mut lease = claim.grant("").unwrap();
     symlink(which("sleep").unwrap(), node.bin.path().join("postgres")).unwrap();
     let script = "setsid sh -c 'echo $$ >>PIDS; echo x >>WRITTEN; exec postgres 1000' & wait";
     let writer = node.writer(&lease.path(), script);
@@ -386,11 +386,11 @@ fn a_renamed_parent_changes_nothing_for_the_run() {
     let node = Node::new("dash").unwrap();
     let parent = node.within("parent");
     let mut claim = ours(claim(&parent.join("data"), None));
-    let mut lease = claim.grant().unwrap();
+    let mut lease = claim.grant("").unwrap();
     let writer = node.writer(&lease.path(), WRITERS[0].1);
     fs::rename(&parent, node.within("moved")).unwrap();
     fs::create_dir_all(parent.join("data.barman-recover")).unwrap();
-    claim.note(&crate::next::world::Note::default()).unwrap();
+    claim.note(&crate::world::Note::default()).unwrap();
     lease.revoke();
     writer.ended();
     drained(&mut *lease);
@@ -426,7 +426,7 @@ fn the_log_of_a_full_file_system_has_its_room() {
         return;
     };
     let mut full = ours(claim(&mount.join("data"), None));
-    let mut lease = full.grant().unwrap();
+    let mut lease = full.grant("").unwrap();
     let filled = fs::write(mount.join("fill"), vec![0; 4 << 20]);
     assert_eq!(filled.unwrap_err().kind(), io::ErrorKind::StorageFull);
     for _ in 0..100 {
@@ -436,7 +436,7 @@ fn the_log_of_a_full_file_system_has_its_room() {
     lease.revoke();
     assert_eq!(lease.drain(), Drain::Drained);
     // Another lease finds no room, and says so.
-    let problem = full.grant().err().unwrap();
+    let problem = full.grant("").err().unwrap();
     assert!(problem.message.contains("written to") && problem.hint.contains("make room"), "{problem:?}");
     let left: Vec<String> = fs::read_dir(full.path())
         .unwrap()
@@ -471,7 +471,7 @@ fn a_log_that_can_not_be_written_refuses_the_command() {
     for shell in SHELLS {
         let Some(node) = Node::new(shell) else { continue };
         let mut claim = node.claim();
-        let lease = claim.grant().unwrap();
+        let lease = claim.grant("").unwrap();
         let log = lease.path().replace(LEASE, LOG);
         fs::remove_file(&log).unwrap();
         symlink("/dev/full", &log).unwrap();

@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 use tempfile::TempDir;
 
 use super::*;
-use crate::next::lease::tests::run_elsewhere;
-use crate::next::world::FileId;
+use crate::world::FileId;
+use crate::world::lease::tests::run_elsewhere;
 
 fn ours(data: &Path, state_dir: Option<&Path>) -> Box<dyn ClaimHandle> {
     match claim(data, state_dir) {
@@ -85,13 +85,13 @@ fn two_state_directories_are_one_claim_as_soon_as_the_data_directory_exists() {
     let mut second = ours(&data, Some(&place.path().join("two")));
     fs::create_dir(&data).unwrap();
     first.note(&note()).unwrap();
-    let problem = second.grant().err().unwrap();
+    let problem = second.grant("").err().unwrap();
     assert!(problem.message.contains("another run restores into"), "{problem:?}");
     // Barman before 3.17 removes the directory and makes it again.
     fs::remove_dir(&data).unwrap();
     fs::create_dir(&data).unwrap();
     first.note(&note()).unwrap();
-    assert!(second.grant().is_err());
+    assert!(second.grant("").is_err());
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_run_that_removes_the_directory_and_one_that_begins_do_not_disturb_each_othe
                     match claim(&data, None) {
                         Claiming::Ours(mut claim) => {
                             claim.note(&note()).unwrap();
-                            drop(claim.grant().unwrap());
+                            drop(claim.grant("").unwrap());
                             assert_eq!(claim.drain(), Drain::Drained);
                             claim.remove().unwrap();
                             claims += 1;
@@ -131,7 +131,7 @@ fn what_others_have_put_there_stays() {
     let mut claim = ours(&data, None);
     let path = PathBuf::from(claim.path());
     fs::write(path.join("notes.txt"), "x").unwrap();
-    drop(claim.grant().unwrap());
+    drop(claim.grant("").unwrap());
     claim.remove().unwrap();
     let left: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["notes.txt"]);
@@ -184,7 +184,7 @@ fn what_a_dead_run_left_is_kept_from_use_before_it_is_drained() {
     let mut next = ours(&data, None);
     assert!(matches!(next.drain(), Drain::Held(_)));
     assert!(!Path::new(&path).exists(), "nothing new can use it");
-    let lease = next.grant().unwrap();
+    let lease = next.grant("").unwrap();
     drop(command);
     assert_eq!(next.drain(), Drain::Drained);
     assert!(Path::new(&lease.path()).exists(), "the lease of this run is untouched");
