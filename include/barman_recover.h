@@ -97,8 +97,8 @@ int32_t barman_recover_set(barman_recover *handle, const char *name, const char 
 int32_t barman_recover_run(barman_recover *handle);
 
 /**
- * Runs a command and returns its code, when it has ended: "recover", "check", "verify", "backups", "operations" or
- * "config-switch".
+ * Runs a command and returns its code, when it has ended: "recover", "check", "verify", "settle", "backups",
+ * "operations" or "config-switch".
  */
 int32_t barman_recover_call(barman_recover *handle, const char *command);
 

@@ -74,8 +74,8 @@ pub extern "C" fn barman_recover_run(handle: *mut Handle) -> i32 {
     barman_recover_call(handle, c"recover".as_ptr())
 }
 
-/// Runs a command and returns its code, when it has ended: "recover", "check", "verify", "backups", "operations" or
-/// "config-switch".
+/// Runs a command and returns its code, when it has ended: "recover", "check", "verify", "settle", "backups",
+/// "operations" or "config-switch".
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_call(handle: *mut Handle, command: *const c_char) -> i32 {
     with(handle, Code::InvalidArgument, Code::Panic, |handle| handle.call(text(&command))) as i32

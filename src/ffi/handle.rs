@@ -29,7 +29,8 @@ pub struct Handle {
 }
 
 struct State {
-    config: Config,
+    /// Shared with the command that runs.
+    config: Arc<Config>,
     phase: Phase,
     /// Of the command that runs, or else of the next one.
     cancel: Cancel,
@@ -52,7 +53,7 @@ enum Phase {
 impl Default for State {
     fn default() -> State {
         let mut state = State {
-            config: Config::new(),
+            config: Arc::default(),
             phase: Phase::New,
             cancel: Cancel::new(),
             events: Events::default(),
@@ -69,7 +70,7 @@ impl Default for State {
 /// A command that has begun.
 struct Begun {
     command: Command,
-    config: Config,
+    config: Arc<Config>,
     cancel: Cancel,
 }
 
@@ -79,7 +80,7 @@ impl Handle {
         if state.phase == Phase::Running {
             return Code::Busy;
         }
-        match set(&mut state.config, name, value) {
+        match set(Arc::make_mut(&mut state.config), name, value) {
             Ok(()) => Code::RecoveryDone,
             Err(why) => state.refuse(Code::InvalidArgument, &why.to_string()),
         }
@@ -211,7 +212,7 @@ impl State {
         self.events = Events::default();
         self.event = Document::default();
         self.refuse(Code::Busy, &format!("the command {} is running", command.name()));
-        Ok(Begun { command, config: self.config.clone(), cancel: self.cancel.clone() })
+        Ok(Begun { command, config: Arc::clone(&self.config), cancel: self.cancel.clone() })
     }
 
     /// Says why a call was refused, in place of the result of the last command.

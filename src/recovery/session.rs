@@ -61,7 +61,8 @@ impl Missed {
 
 impl From<TransportError> for Missed {
     fn from(error: TransportError) -> Missed {
-        Missed { why: error.text, hint: error.hint, permanent: error.permanent, retry_after: None }
+        let hint = error.hint().unwrap_or_default().into();
+        Missed { permanent: error.is_permanent(), why: error.message, hint, retry_after: None }
     }
 }
 

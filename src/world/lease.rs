@@ -284,7 +284,7 @@ impl Log {
 }
 
 /// `4711 ls /data`, `4711 = 0`; None for what the script does not write.
-fn parse_line(line: &str) -> Option<LogLine> {
+pub(crate) fn parse_line(line: &str) -> Option<LogLine> {
     let (pid, words) = line.split_once(' ')?;
     let pid = plain_number(pid)?;
     match words.strip_prefix("= ").and_then(plain_number) {
@@ -298,4 +298,4 @@ fn plain_number(text: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::world) mod tests;

@@ -16,7 +16,7 @@
 static barman_recover *shared[SHARED], *own[2];
 static const char *texts[24];
 static const char *const commands[] = {
-    "recover", "check", "verify", "backups", "operations", "config-switch", "", "no such", "\xff", NULL,
+    "recover", "check", "verify", "settle", "backups", "operations", "config-switch", "", "no such", "\xff", NULL,
 };
 static const char *const pointers[] = {
     "", "/", "/code", "/code_name", "/message", "/hint", "/elapsed_seconds", "/operation_id", "/warnings", "/warnings/0",
@@ -58,7 +58,7 @@ static const char *any_option(unsigned *seed)
     static const char *const names[] = {
         "api-url", "barman_server", "ssh-command", "data-directory", "datadir", "backup-id", "loop-wait", "retry-wait",
         "max-retries", "request-timeout", "create-timeout", "max-outage", "deadline", "stall-timeout", "no-verify",
-        "proxy", "ca-file", "cert-file", "key-file", "barman-model", "reset", "switch-when", "role", "limit", "probe",
+        "proxy", "ca-file", "cert-file", "key-file", "barman-model", "reset", "switch-when", "role", "limit", "state-dir",
     };
 
     return below(seed, 8) == 0 ? ANY(texts) : ANY(names);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::plan::Plan;
 use super::state::{Happening, State, ms, secs};
 use crate::api::date::Date;
-use crate::api::{Reply, Request, Status, TransportError};
+use crate::api::{NoReply, Reply, Request, Status, TlsFault, TransportError};
 
 /// Until a reply that nothing delays is there.
 const LATENCY: Duration = Duration::from_millis(10);
@@ -120,13 +120,7 @@ macro_rules! recording {
 pub(super) use recording;
 
 pub(super) fn no_reply(sent: bool, text: &str) -> TransportError {
-    TransportError {
-        sent,
-        timed_out: false,
-        permanent: false,
-        text: format!("https://barman:7480/api: {text}"),
-        hint: String::new(),
-    }
+    TransportError { kind: NoReply::Cut, sent, message: format!("https://barman:7480/api: {text}") }
 }
 
 /// The ID of a create in that second: `20261122T102257` in the first one.
@@ -189,8 +183,8 @@ impl State {
             Some(Fault::Refused) => Exchange::Broken(LATENCY, no_reply(false, "connection refused")),
             Some(Fault::Lasting) => {
                 let text = "unknown issuer of its certificate";
-                let hint = "check --ca-file".into();
-                Exchange::Broken(LATENCY, TransportError { permanent: true, hint, ..no_reply(false, text) })
+                let kind = NoReply::Tls(TlsFault::UnknownIssuer);
+                Exchange::Broken(LATENCY, TransportError { kind, ..no_reply(false, text) })
             }
             Some(Fault::Lost) => Exchange::Broken(at, no_reply(true, "connection reset by peer")),
             Some(Fault::Broken | Fault::Ghost(_)) => {

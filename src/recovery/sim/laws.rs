@@ -283,7 +283,7 @@ impl State {
                     body.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(70).collect();
                 format!("node {node} {name}: {} {body}", reply.status)
             }
-            Err(error) => format!("node {node} {name}: {} (sent: {})", error.text, error.sent),
+            Err(error) => format!("node {node} {name}: {} (sent: {})", error.message, error.sent),
         });
     }
 }

@@ -234,9 +234,7 @@ impl World for Here {
         let (mut state, waited) = self.wait(state, ready.min(end));
         let answer = match exchange {
             _ if waited.is_err() => Err(no_reply(true, "interrupted")),
-            _ if ready > end => {
-                Err(TransportError { timed_out: true, ..no_reply(true, "no answer in time") })
-            }
+            _ if ready > end => Err(no_reply(true, "no answer in time")),
             Exchange::Answer(_, Some(reply)) => Ok(reply),
             Exchange::Answer(_, None) => Ok(state.answer(self.run, request, ticket)),
             Exchange::Broken(_, error) => Err(error),

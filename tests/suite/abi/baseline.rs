@@ -145,7 +145,7 @@ fn changes_and_removals_are_found() {
     let changes = [
         ("void barman_recover_free(barman_recover *handle);", ""),
         ("_next_event(barman_recover *handle, uint32_t", "_next_event(barman_recover *handle, uint64_t"),
-        ("_code_name(int32_t", "_code_name(uint32_t"),
+        ("_code_name(int32_t", "_code_name(int64_t"),
         (
             "barman_recover_run(barman_recover *handle)",
             "barman_recover_run(barman_recover *handle, int32_t more)",
