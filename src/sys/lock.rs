@@ -100,7 +100,9 @@ impl Drop for LockFile {
             self.slot.store(FREE, SeqCst);
         } else {
             // The handler closed it.
-            self.file.take().map(std::mem::forget);
+            if let Some(file) = self.file.take() {
+                std::mem::forget(file);
+            }
         }
     }
 }
