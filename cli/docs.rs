@@ -1,17 +1,16 @@
-//! The manual page and the shell completions, generated from the same commands as `--help`. A test compares the
-//! committed copies in `docs/`; `UPDATE_DOCS=1 cargo test --bin patroni_barman docs` generates them again.
+//! The manual page, generated from the same commands as `--help`. A test compares the committed copy in `docs/`;
+//! `UPDATE_DOCS=1 cargo test --bin patroni_barman docs` generates it again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::{env, fs, io};
 
-use barman_recover::{Code, Kind, OPTIONS};
-use clap::{Arg, ArgAction, Command, ValueHint};
-use clap_complete::Shell;
+use barman_recover::{Code, OPTIONS};
+use clap::{Arg, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::args::{self, OWN};
+use crate::args;
 
 fn held_equal(path: &str, generated: &str) {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -24,7 +23,7 @@ fn held_equal(path: &str, generated: &str) {
     );
 }
 
-/// The commands, plus what the generators leave out.
+/// The commands, plus what the generator leaves out.
 fn documented() -> Command {
     fn with_aliases(command: Command) -> Command {
         command
@@ -40,41 +39,6 @@ fn documented() -> Command {
     }
     // Without the machine's name.
     with_aliases(args::command()).version(env!("CARGO_PKG_VERSION"))
-}
-
-/// The commands with what a shell can complete for each value: words, files for a path, and nothing where only the
-/// user knows the value.
-fn completed(command: Command) -> Command {
-    let kind = |name: &str| {
-        let own = OWN.iter().map(|(own, kind, ..)| (*own, *kind));
-        OPTIONS.iter().map(|spec| (spec.name, spec.kind)).chain(own).find(|(known, _)| *known == name)
-    };
-    let offered = |arg: Arg| match kind(arg.get_id().as_str()) {
-        Some((_, Kind::Word(words))) => arg.value_parser(words.to_vec()),
-        Some((name, Kind::Flag)) => {
-            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-            Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
-        }
-        Some(("data-directory", _)) => arg.value_hint(ValueHint::DirPath),
-        Some((_, Kind::Path)) => arg.value_hint(ValueHint::FilePath),
-        Some(_) => arg.value_hint(ValueHint::Other),
-        None => arg,
-    };
-    command.mut_args(offered).mut_subcommands(completed)
-}
-
-#[test]
-fn the_completions_are_those_of_the_commands() {
-    let files = [
-        (Shell::Bash, "docs/completions/patroni_barman.bash"),
-        (Shell::Zsh, "docs/completions/_patroni_barman"),
-        (Shell::Fish, "docs/completions/patroni_barman.fish"),
-    ];
-    for (shell, path) in files {
-        let mut text = Vec::new();
-        clap_complete::generate(shell, &mut completed(documented()), args::NAME, &mut text);
-        held_equal(path, &String::from_utf8(text).unwrap());
-    }
 }
 
 #[test]

@@ -65,8 +65,6 @@ pub enum Event {
     /// What has arrived in the data directory, from the first byte on, if it can be seen; sent about once a second
     /// while an operation runs, more often in its first seconds.
     Progress(Progress),
-    /// Nothing happened; sent about once a second so that a host can do its own periodic work.
-    Tick,
 }
 
 impl Event {
@@ -104,7 +102,6 @@ impl Serialize for Event {
                 fields.serialize_entry("elapsed_seconds", &progress.elapsed.as_secs())?;
                 fields.serialize_entry("left_seconds", &progress.left.map(|left| left.as_secs()))?;
             }
-            Event::Tick => common("tick", Level::Debug, "")?,
         }
         fields.end()
     }

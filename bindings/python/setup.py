@@ -1,4 +1,4 @@
-"""The wheel holds a shared library, but no extension of CPython: any Python 3 on a Linux with this glibc."""
+"""The wheel holds a shared library, but no extension of CPython: any Python 3 on a Linux with glibc 2.17 or later."""
 import platform
 
 from setuptools import setup
@@ -8,7 +8,7 @@ from setuptools.dist import Distribution
 
 class Wheel(bdist_wheel):
     def get_tag(self):
-        return "py3", "none", f"manylinux_2_34_{platform.machine()}"
+        return "py3", "none", f"manylinux_2_17_{platform.machine()}"
 
 
 class WithLibrary(Distribution):

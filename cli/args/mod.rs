@@ -13,8 +13,6 @@ use barman_recover::{Code, Command as Asked, Config, Level, Opt};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
-#[cfg(test)]
-pub use command::OWN;
 use command::{Env, LEVELS, SUB_COMMANDS, variable, with_environment};
 pub use command::{NAME, What, command};
 use filter::filter;

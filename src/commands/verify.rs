@@ -95,7 +95,7 @@ pub fn verify(config: &Config) -> Answer<Option<Verified>> {
     answer
 }
 
-fn looked(path: &str) -> Verified {
+pub(crate) fn looked(path: &str) -> Verified {
     let directory = DataDirectory::new(Path::new(path));
     let name = printable(path);
     let mut verified = judge(&name, directory.examine());

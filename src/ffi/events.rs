@@ -12,7 +12,6 @@ pub(super) struct Events(VecDeque<Event>);
 impl Events {
     pub(super) fn push(&mut self, event: Event) {
         match event {
-            Event::Tick => return,
             Event::Progress(_) => self.0.retain(|waiting| !matches!(waiting, Event::Progress(_))),
             Event::Log { .. } | Event::State { .. } => {}
         }
@@ -50,7 +49,6 @@ mod tests {
         for number in 0..1000 {
             events.push(Event::log(Level::Info, &number.to_string()));
             events.push(progress(number));
-            events.push(Event::Tick);
         }
         for number in 0..1000 {
             assert_eq!(events.take(), Some(Event::log(Level::Info, &number.to_string())));

@@ -8,7 +8,7 @@ use crate::world::{ClaimHandle, Claiming, Drain, FileId, Known, LeaseHandle, Log
 
 use super::history::{History, Use};
 use super::session::{End, Session};
-use super::timing::{DRAIN, DRAIN_AGAIN, DRAIN_KILL, Every, GONE_AGAIN};
+use super::timing::{DRAIN, DRAIN_AGAIN, DRAIN_KILL, Every, GONE_AGAIN, LEFT, UNSEEN};
 
 /// No other run works on this data directory while it lives, and nothing of a dead one writes there any more.
 pub(crate) struct Claim {
@@ -75,15 +75,24 @@ fn note(run: &Session, restore: &Restore) -> Note {
 
 impl Claim {
     /// Waits until nothing of a dead run writes any more. It was revoked when that run died, so this takes no time,
-    /// unless something is stuck in the kernel.
+    /// unless something is stuck in the kernel, or has left the process group of its command.
     fn drain_what_is_left(&mut self, run: &mut Session) -> Result<(), End> {
-        let mut logged = Every::default();
+        let (mut logged, begun, mut was_told_to_kill) = (Every::default(), run.now(), false);
         loop {
             let why = match self.handle.drain() {
                 Drain::Drained => return Ok(()),
-                Drain::Held(holders) => format!("is still writing ({})", holders.join(", ")),
+                Drain::Held(holders) => format!("is still writing ({})", named(holders).join(", ")),
                 Drain::Unknown(why) => format!("may still be writing ({why})"),
             };
+            let took = run.now().saturating_sub(begun);
+            if took >= LEFT {
+                let hint = "see what it is, and end it; if it can't be ended, its disk may hang, and only a reboot helps";
+                let message = format!("what an earlier run started {why}, and could not be ended");
+                return Err(End::with(Code::RecoveryFailed, message, hint));
+            }
+            if took >= DRAIN_KILL && !std::mem::replace(&mut was_told_to_kill, true) {
+                self.handle.kill_holders();
+            }
             if logged.is_due(run.now(), run.loop_wait) {
                 run.warn(format!("what an earlier run started {why}: waiting for it to end"));
             }
@@ -91,12 +100,22 @@ impl Claim {
         }
     }
 
-    /// Lets Barman write on this node, until the lease is revoked or this process ends.
+    /// Lets Barman write on this node, until the lease is revoked or this process ends. An error may pass: a full table
+    /// of files, a full disk.
     pub(crate) fn grant(&mut self, run: &mut Session) -> Result<Lease<'_>, End> {
         self.note.operation_id = None;
         self.write_note(run);
-        let handle = self.handle.grant("").map_err(|problem| End::With(Code::InvalidArgument, problem))?;
-        Ok(Lease { claim: self, handle })
+        let begun = run.now();
+        loop {
+            match self.handle.grant("") {
+                Ok(handle) => return Ok(Lease { claim: self, handle }),
+                Err(problem) if run.now().saturating_sub(begun) >= UNSEEN => {
+                    return Err(End::With(Code::InvalidArgument, problem));
+                }
+                Err(problem) => run.warn_of(&problem),
+            }
+            run.pause(GONE_AGAIN)?;
+        }
     }
 
     /// Writes the note. It is for people and for `settle`: a restore is not given up because of it.
@@ -174,7 +193,7 @@ impl Lease<'_> {
         loop {
             let holders = match self.handle.drain() {
                 Drain::Drained => return Vec::new(),
-                Drain::Held(holders) => holders,
+                Drain::Held(holders) => named(holders),
                 Drain::Unknown(why) => vec![why],
             };
             let took = run.now().saturating_sub(begun);
@@ -191,6 +210,11 @@ impl Lease<'_> {
             run.world.rest((took / 10).max(DRAIN_AGAIN));
         }
     }
+}
+
+/// What holds a lease, never empty: what another user runs does not show which files it has open.
+fn named(holders: Vec<String>) -> Vec<String> {
+    if holders.is_empty() { vec!["a process that can't be seen from here".into()] } else { holders }
 }
 
 impl Drop for Lease<'_> {

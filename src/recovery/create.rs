@@ -51,15 +51,16 @@ pub(crate) fn create(run: &mut Session, request: &Request, known: &KnownOperatio
         Ok(reply) => reply,
         Err(error) if error.sent => {
             run.pause(Duration::ZERO)?;
-            return Ok(in_doubt(run, error.text));
+            return Ok(in_doubt(run, error.message));
         }
         Err(error) => {
             run.set_operation(None, OperationState::NotCreated);
             run.pause(Duration::ZERO)?;
-            if error.permanent {
-                return Err(refused(run, Code::HttpError, &error.text, &error.hint));
+            if error.is_permanent() {
+                let hint = error.hint().unwrap_or_default();
+                return Err(refused(run, Code::HttpError, &error.message, hint));
             }
-            return Ok(Created::NotStarted(Failure::new(Code::HttpError, error.text)));
+            return Ok(Created::NotStarted(Failure::new(Code::HttpError, error.message)));
         }
     };
     run.http_status = Some(reply.status);

@@ -42,17 +42,28 @@ pub(crate) fn judge(
     log: &str,
 ) -> Result<Consequence, End> {
     refuse_postgres(&run.world.look(), restore)?;
-    let found = examine(run);
+    // The last lines of the log are known only now: a second Barman may have come during the last question.
+    let ended = match ended {
+        Ended::Nothing(failure) => Ended::Nothing(failure),
+        _ if drained.history.began_twice(&restore.data_directory) => Ended::SecondBarman,
+        ended => ended,
+    };
+    let found = match &ended {
+        Ended::Nothing(failure) => Completeness::Unchanged(failure.why.clone()),
+        _ => examine(run)?,
+    };
     let is_complete = matches!(found, Completeness::Complete(_));
     let state = match &ended {
         Ended::Failed => OperationState::Failed,
-        _ => OperationState::Done,
+        Ended::Done => OperationState::Done,
+        // What the API has not said is not claimed.
+        _ => run.state,
     };
     let id = run.operation_id.clone();
     let data = data(found, drained.history.lease_use(), restore);
     match verdict(ended.clone(), data, &restore.data_directory) {
         Verdict::Restored(backup, warnings) => {
-            run.set_operation(id.as_deref(), OperationState::Done);
+            run.set_operation(id.as_deref(), state);
             for warning in &warnings {
                 run.warn_of(warning);
             }
@@ -82,14 +93,14 @@ fn failed(why: &str) -> String {
 }
 
 /// Reads what is there. While it can't be seen it is looked at again: such an error is evidence of nothing.
-pub(crate) fn examine(run: &mut Session) -> Completeness {
+pub(crate) fn examine(run: &mut Session) -> Result<Completeness, End> {
     let begun = run.now();
     loop {
         let found = run.world.examine();
         if !matches!(found, Completeness::Unknown(_)) || run.now().saturating_sub(begun) >= UNSEEN {
-            return found;
+            return Ok(found);
         }
-        run.world.rest(GONE_AGAIN);
+        run.pause(GONE_AGAIN)?;
     }
 }
 
@@ -116,19 +127,33 @@ fn hint(
     failed.hint(log, server, &operation)
 }
 
-/// Writes the data to disk: 0 must survive a power cut.
+/// Writes the data to disk: 0 must survive a power cut. It can take minutes, in which somebody may remove the
+/// directory, so that the last look comes after it.
 pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), End> {
-    let begun = run.now();
+    let (begun, directory) = (run.now(), &restore.data_directory);
+    let failed = |why: String, hint: &str| {
+        End::with(Code::RecoveryFailed, format!("Recovery operation failed. {directory} {why}"), hint)
+    };
     if let Err(why) = run.world.flush()? {
-        let message =
-            format!("Recovery operation failed. {} can't be written to disk: {why}", restore.data_directory);
-        return Err(End::with(Code::RecoveryFailed, message, "see the kernel's log for errors of the disk"));
+        let hint = "see the kernel's log for errors of the disk";
+        return Err(failed(format!("can't be written to disk: {why}"), hint));
     }
     let took = run.now().saturating_sub(begun);
     if took >= GONE_AGAIN {
-        run.info(format!("flushed {} to disk in {}", restore.data_directory, seconds(took)));
+        run.info(format!("flushed {directory} to disk in {}", seconds(took)));
     }
-    Ok(())
+    match examine(run)? {
+        Completeness::Complete(_) | Completeness::NoProof(..) | Completeness::WalMissing(..) => {
+            let id = run.operation_id.clone();
+            run.set_operation(id.as_deref(), OperationState::Done);
+            Ok(())
+        }
+        Completeness::Incomplete(why) | Completeness::Unchanged(why) => {
+            let hint = "Patroni removes it when it gives up on this node";
+            Err(failed(format!("was changed while it was written to disk: {why}"), hint))
+        }
+        Completeness::Unknown(why) => Err(failed(format!("can't be seen any more: {why}"), "")),
+    }
 }
 
 /// Logs how the recovery ended and makes the report.

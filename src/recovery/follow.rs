@@ -60,23 +60,33 @@ impl Questions {
         }
     }
 
-    /// Counts a bad answer and logs it. Returns how the operation has ended if the outage has lasted too long.
-    fn missed(&mut self, run: &mut Session, watch: &Watch, missed: &Missed, about: &str) -> Option<Ended> {
+    /// Counts a bad answer and logs it. Returns how the operation has ended if the outage has lasted too long. What has
+    /// arrived while that answer was waited for counts too.
+    fn missed(
+        &mut self,
+        run: &mut Session,
+        watch: &mut Watch,
+        missed: &Missed,
+        about: &str,
+    ) -> Result<Option<Ended>, End> {
+        if let Some(ended) = watch.look(run)? {
+            return Ok(Some(ended));
+        }
         let news = watch.news(run.now());
         let miss = self.outage.miss(run, missed, news);
         let (lasted, tries, why) = (seconds(miss.lasted), miss.tries, &missed.why);
         if miss.too_long {
             let url = &run.connection.api_url;
-            return Some(Ended::Unclear(format!(
+            return Ok(Some(Ended::Unclear(format!(
                 "no valid answer about {about} from {url} for {lasted} ({tries} tries), the last error: {why}"
-            )));
+            ))));
         }
         let budget = seconds(run.connection.max_outage);
         run.warn(format!(
             "Attempt {tries} to ask about {about} failed: {why} (no valid answer for {lasted}, giving up after {budget} in which nothing arrives)"
         ));
         self.next = run.now() + miss.wait;
-        None
+        Ok(None)
     }
 
     /// Waits until the next look or question.
@@ -108,7 +118,7 @@ fn follow_named(run: &mut Session, watch: &mut Watch, id: &str) -> Result<Ended,
                     watch.log_progress(run, id);
                 }
                 Err(missed) => {
-                    if let Some(ended) = questions.missed(run, watch, &missed, &about) {
+                    if let Some(ended) = questions.missed(run, watch, &missed, &about)? {
                         return Ok(ended);
                     }
                 }
@@ -242,7 +252,7 @@ fn follow_candidates(
                     }
                 }
                 Err(missed) => {
-                    let ended = questions.missed(run, watch, &missed, &candidates.names());
+                    let ended = questions.missed(run, watch, &missed, &candidates.names())?;
                     if let Some(ended) = ended.filter(|_| is_used && now >= last_look) {
                         return Ok(ended);
                     }
@@ -251,6 +261,13 @@ fn follow_candidates(
             }
         }
         if now >= last_look && (!is_used || (!watch.has_lease() && candidates.0.is_empty())) {
+            // The questions may have taken long, and Barman may have come meanwhile.
+            if let Some(ended) = watch.look(run)? {
+                return Ok(ended);
+            }
+            if watch.has_lease() && watch.history.lease_use() != Use::Nothing {
+                continue;
+            }
             known.add(candidates.0.into_keys());
             let why = format!("no operation has come of the create request ({why})");
             return Ok(Ended::Nothing(Failure::new(Code::HttpError, why)));

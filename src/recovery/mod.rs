@@ -22,6 +22,9 @@ pub(crate) mod timing;
 mod verdict;
 pub(crate) mod watch;
 
+#[cfg(test)]
+mod sim;
+
 use crate::api::{NewRecovery, OperationKind, Request};
 use crate::config::{Connection, Restore};
 use crate::outcome::{Code, Outcome};

@@ -8,7 +8,7 @@ use crate::world::{Backup, Completeness};
 
 use super::create::{Attempts, Created, create};
 use super::explain::own_output;
-use super::finish::examine;
+use super::finish::{examine, flush};
 use super::follow::{Ended, follow};
 use super::history::History;
 use super::session::{End, Session};
@@ -71,9 +71,10 @@ fn judge(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup, E
         Ended::Unclear(_) | Ended::Stalled(_) | Ended::SecondBarman | Ended::Nothing(_) => run.state,
     };
     run.set_operation(id.as_deref(), state);
-    let found = examine(run);
+    let found = examine(run)?;
     if ended == Ended::Done && !restore.verify {
         if let Completeness::Complete(backup) = found {
+            flush(run, restore)?;
             return Ok(backup);
         }
         run.warn(format!(
@@ -88,6 +89,7 @@ fn judge(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup, E
             for warning in &warnings {
                 run.warn_of(warning);
             }
+            flush(run, restore)?;
             return Ok(backup);
         }
         (Ended::Unclear(why), _) => {

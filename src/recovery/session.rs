@@ -61,7 +61,8 @@ impl Missed {
 
 impl From<TransportError> for Missed {
     fn from(error: TransportError) -> Missed {
-        Missed { why: error.text, hint: error.hint, permanent: error.permanent, retry_after: None }
+        let hint = error.hint().unwrap_or_default().into();
+        Missed { permanent: error.is_permanent(), why: error.message, hint, retry_after: None }
     }
 }
 
@@ -277,15 +278,18 @@ impl Outage {
     }
 
     /// Counts a miss. The budget runs from the last good answer or, if that came later, from `news`: when something
-    /// last happened in the restore.
+    /// last happened in the restore. While something happens it does not run, whatever it is.
     pub(crate) fn miss(&mut self, run: &mut Session, missed: &Missed, news: Option<Duration>) -> Miss {
         let now = run.now();
         self.misses = self.misses.saturating_add(1);
         let since = *self.since.get_or_insert(now);
         let lasted = now.saturating_sub(since.max(news.unwrap_or_default()));
-        let left = run.connection.max_outage.saturating_sub(lasted);
         let first = run.connection.retry_wait;
         let wait = retry_wait(self.misses, first, run.loop_wait, missed.retry_after, run.world.random());
+        if news == Some(now) {
+            return Miss { lasted, tries: self.misses, too_long: false, wait };
+        }
+        let left = run.connection.max_outage.saturating_sub(lasted);
         Miss { lasted, tries: self.misses, too_long: left.is_zero(), wait: wait.min(left).max(SHORTEST) }
     }
 

@@ -46,6 +46,10 @@ pub(crate) const DRAIN_KILL: Duration = Duration::from_secs(4);
 /// A drain takes no longer: Patroni sends SIGKILL ten seconds after SIGTERM.
 pub(crate) const DRAIN: Duration = Duration::from_secs(8);
 
+/// What a dead run has left is waited for no longer: it was killed when that run died, and what has not gone by then is
+/// stuck in the kernel, or belongs to another user.
+pub(crate) const LEFT: Duration = Duration::from_secs(60);
+
 /// How long a directory that can't be seen at the end is looked at again.
 pub(crate) const UNSEEN: Duration = Duration::from_secs(10);
 

@@ -12,6 +12,9 @@ use rustix::io::Errno;
 
 use crate::sys::lock::LockFile;
 
+/// How often a directory is made again that another run removes.
+const MOST_TRIES: usize = 50;
+
 /// Whose a directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner {
@@ -40,28 +43,28 @@ impl Folder {
 
     /// A directory in this one, which is made with these rights if it is not there; and whether it was made.
     pub(crate) fn directory(&self, name: &OsStr, rights: Rights) -> io::Result<(Folder, bool)> {
-        let made = match rustix::fs::mkdirat(&self.directory, name, rights.mode()) {
-            Ok(()) => true,
-            Err(Errno::EXIST) => false,
-            // A parent that exists may be one in which nothing can be made.
-            Err(error) => match self.open_directory(name) {
-                Ok(directory) => {
-                    return Ok((Folder { directory, give_to: self.give_to }, false));
-                }
-                Err(_) => return Err(error.into()),
-            },
-        };
-        let mut directory = self.open_directory(name);
-        if made && matches!(directory, Err(Errno::ACCESS)) {
-            // The umask takes rights from the owner himself.
-            rustix::fs::chmodat(&self.directory, name, rights.mode(), AtFlags::empty())?;
-            directory = self.open_directory(name);
+        for _ in 0..MOST_TRIES {
+            let made = rustix::fs::mkdirat(&self.directory, name, rights.mode());
+            let mut found = self.open_directory(name);
+            if made.is_ok() && matches!(found, Err(Errno::ACCESS)) {
+                // The umask takes rights from the owner himself.
+                rustix::fs::chmodat(&self.directory, name, rights.mode(), AtFlags::empty())?;
+                found = self.open_directory(name);
+            }
+            let directory = match (made, found) {
+                // A parent that exists may be in one where nothing can be made.
+                (_, Ok(directory)) => directory,
+                // It has been removed meanwhile.
+                (Ok(()) | Err(Errno::EXIST), Err(Errno::NOENT)) => continue,
+                (Ok(()) | Err(Errno::EXIST), Err(error)) | (Err(error), Err(_)) => return Err(error.into()),
+            };
+            let folder = Folder { directory, give_to: self.give_to };
+            if made.is_ok() && folder.stat()?.st_uid == rustix::process::geteuid().as_raw() {
+                folder.finish(&folder.directory, rights)?;
+            }
+            return Ok((folder, made.is_ok()));
         }
-        let folder = Folder { directory: directory?, give_to: self.give_to };
-        if made && folder.stat()?.st_uid == rustix::process::geteuid().as_raw() {
-            folder.finish(&folder.directory, rights)?;
-        }
-        Ok((folder, made))
+        Err(io::Error::other("it is made and removed all the time"))
     }
 
     fn open_directory(&self, name: &OsStr) -> Result<OwnedFd, Errno> {

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::api::{Reply, Request, TransportError};
+use crate::api::{NoReply, Reply, Request, TransportError};
 use crate::cancel::Interrupt;
 use crate::config::ConfigError;
 use crate::config::options::Opt;
@@ -16,6 +16,8 @@ use crate::world::net::Transport;
 use crate::world::sizer::Sizer;
 use crate::world::state;
 use crate::world::{Claiming, Completeness, Inspection, Known, Look, Usage, World};
+
+const DEADLINE_PASSED: &str = "the deadline has passed";
 
 /// The world of one run.
 pub(crate) struct Here {
@@ -84,15 +86,21 @@ impl World for Here {
     fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, TransportError> {
         let (began, left) = (self.now(), self.left());
         if left.is_zero() {
-            return Err(TransportError::unsent(false, "the deadline has passed", ""));
+            return Err(TransportError::unsent(NoReply::DeadlinePassed, DEADLINE_PASSED));
         }
-        let answer = self.api.send(request, limit.min(left));
+        let mut answer = self.api.send(request, limit.min(left));
         let url = self.api.url(request);
         let sent = match request.body() {
             Some(body) => format!("POST {url} {}", String::from_utf8_lossy(&body)),
             None => format!("GET {url}"),
         };
         let took = self.now().saturating_sub(began);
+        if let Err(error) = &mut answer
+            && matches!(error.kind, NoReply::TimedOut(_))
+            && self.left().is_zero()
+        {
+            (error.kind, error.message) = (NoReply::DeadlinePassed, format!("{url}: {DEADLINE_PASSED}"));
+        }
         self.log_request(&sent, &answer, took);
         answer
     }

@@ -125,9 +125,7 @@ impl LeaseHandle for Lease {
     }
 
     fn kill_holders(&mut self) {
-        if let Ok(file) = self.revoked.file.file() {
-            holders::kill(file, self.user);
-        }
+        self.revoked.kill_holders(self.user);
     }
 }
 
@@ -166,6 +164,13 @@ impl Revoked {
                 Drain::Held(self.holders.clone())
             }
             Err(error) => Drain::Unknown(format!("the lease can't be locked: {error}")),
+        }
+    }
+
+    /// Kills what holds it and belongs to this user, PostgreSQL excepted.
+    pub(crate) fn kill_holders(&self, user: u32) {
+        if let Ok(file) = self.file.file() {
+            holders::kill(file, user);
         }
     }
 }
@@ -279,7 +284,7 @@ impl Log {
 }
 
 /// `4711 ls /data`, `4711 = 0`; None for what the script does not write.
-fn parse_line(line: &str) -> Option<LogLine> {
+pub(crate) fn parse_line(line: &str) -> Option<LogLine> {
     let (pid, words) = line.split_once(' ')?;
     let pid = plain_number(pid)?;
     match words.strip_prefix("= ").and_then(plain_number) {
@@ -293,4 +298,4 @@ fn plain_number(text: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::world) mod tests;

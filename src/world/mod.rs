@@ -8,7 +8,7 @@ pub(crate) mod helper;
 pub(crate) mod here;
 mod holders;
 pub(crate) mod host;
-mod lease;
+pub(crate) mod lease;
 pub(crate) mod local;
 pub(crate) mod net;
 mod place;
@@ -23,9 +23,6 @@ use crate::api::{Reply, Request, TransportError};
 use crate::cancel::Interrupt;
 use crate::event::Event;
 use crate::outcome::Problem;
-
-/// How long an interrupted run may take to end.
-pub(crate) const GRACE: Duration = Duration::from_secs(8);
 
 /// A fact, or why it could not be found out. Such an error is neither yes nor no: whoever gets it looks again.
 pub(crate) type Known<T> = Result<T, String>;
@@ -101,6 +98,9 @@ pub(crate) trait ClaimHandle: Send {
 
     /// Revokes what dead runs have left, and tries to drain it. Does not wait.
     fn drain(&mut self) -> Drain;
+
+    /// Kills what still holds a lease of a dead run and belongs to this user, PostgreSQL excepted.
+    fn kill_holders(&mut self);
 
     /// Writes a lease: from now on Barman's commands run, while this process lives; with `only`, no command but that
     /// one, although the log has all.

@@ -204,6 +204,12 @@ impl ClaimHandle for Claim {
         }
     }
 
+    fn kill_holders(&mut self) {
+        for (_, revoked) in &self.leftovers {
+            revoked.kill_holders(self.place.user);
+        }
+    }
+
     fn grant(&mut self, only: &str) -> Result<Box<dyn LeaseHandle>, Problem> {
         if self.data.is_foreign() {
             let message = format!("another run restores into {}", self.data.path.display());
@@ -265,9 +271,16 @@ impl DataLock {
     }
 }
 
-/// The note in a state directory, if it is one: anybody of this user can have written it.
+/// The note in a state directory, if it is one.
 fn read_note(folder: &Folder) -> Option<Note> {
-    let mut note: Note = serde_json::from_str(&folder.text(NOTE, NOTE_LIMIT).ok()?).ok()?;
+    parse_note(&folder.text(NOTE, NOTE_LIMIT).ok()?)
+}
+
+/// Anybody of this user can have written it.
+pub(crate) fn parse_note(text: &str) -> Option<Note> {
+    // serde would take a list for a note too.
+    let text = Some(text).filter(|text| text.starts_with('{'))?;
+    let mut note: Note = serde_json::from_str(text).ok()?;
     let texts = [&mut note.api_url, &mut note.barman_server, &mut note.backup_id, &mut note.data_directory];
     for text in texts.into_iter().chain(note.operation_id.as_mut()).chain(note.ended.as_mut()) {
         *text = printable(text);

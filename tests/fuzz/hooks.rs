@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::fs;
 use std::path::Path;
 use std::ptr;
+use std::time::Duration;
 
 use crate::api::{Created, OperationKind, Reply};
 use crate::config::options::{Command, Kind, OPTIONS, Opt};
@@ -14,10 +15,10 @@ use crate::config::url::Url;
 use crate::config::{Config, Value};
 use crate::ffi::functions::*;
 use crate::outcome::Code;
-use crate::world::fs::state_file::StateFile;
-use crate::world::journal::{Ended, Line, Record, Run};
-use crate::world::journal::{Journal, Lock};
-use crate::world::snapshot::Stamps;
+use crate::recovery::history::History;
+use crate::world::LogLine;
+use crate::world::lease::parse_line;
+use crate::world::state::parse_note;
 
 /// A reply of the API: three digits of status, a byte that says whether the body is cut off (`!`), the body.
 pub fn replies(data: &[u8]) {
@@ -61,40 +62,29 @@ pub fn replies(data: &[u8]) {
     }
 }
 
-/// The content of a state file. Whatever it is, lines appended to it are read back.
-pub fn state_file(data: &[u8]) {
-    let parsed = Record::parse(data);
-    let whole = data.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    if let Ok(Some(record)) = &parsed {
-        assert_eq!(Record::parse(data.get(..whole).unwrap_or_default()).as_ref(), Ok(&Some(record.clone())));
+/// What is in a state directory: a note, or the log of a lease. Whoever is this user can have written it.
+pub fn state(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Some(note) = parse_note(&text) {
+        assert!(
+            [note.api_url, note.backup_id, note.data_directory]
+                .iter()
+                .all(|text| is_loggable(text) || text.is_empty())
+        );
     }
-
-    let memory = Path::new("/dev/shm");
-    let directory = if memory.is_dir() { memory.into() } else { std::env::temp_dir() };
-    let path = directory.join(format!("barman-recover-fuzz-{}", std::process::id()));
-    assert!(fs::write(&path, data).is_ok());
-    let mut file = StateFile::new(&path);
-    let Lock::Ours { left_over: record, garbage } = file.lock() else {
-        panic!("a regular file can be claimed")
-    };
-    assert_eq!(garbage.clone().map_or(Ok(record.clone()), Err), parsed);
-    let mut lines = vec![Line::Operation("new".into()), Line::Ended(Ended::Done)];
-    if record.is_none() {
-        lines.insert(0, Line::Run(run()));
+    let mut history = History::blind(Duration::ZERO);
+    for (second, line) in text.split('\n').enumerate() {
+        let now = Duration::from_secs(second as u64);
+        let lines: Vec<_> = parse_line(line).into_iter().collect();
+        for line in &lines {
+            if let LogLine::Began(_, words) = line {
+                assert_one_line(words);
+            }
+        }
+        history.log(now, Ok(lines));
+        history.began_twice("/pg/data");
+        assert!(history.idle(now).is_none() == history.runs_a_command());
     }
-    assert!(file.append(&lines).is_ok());
-    drop(file);
-
-    let mut expected = record.unwrap_or_else(|| Record::new(run()));
-    for line in lines {
-        expected.add(line);
-    }
-    let mut file = StateFile::new(&path);
-    let Lock::Ours { left_over: record, garbage: None } = file.lock() else {
-        panic!("what we wrote is understood")
-    };
-    assert_eq!(record, Some(expected));
-    assert!(file.remove(&[]).is_ok() && !path.exists());
 }
 
 /// Lines: a URL, then redirects from it, which may name path segments too.
@@ -170,12 +160,6 @@ fn text(pointer: *const c_char) -> String {
     text.unwrap_or_default().into()
 }
 
-fn run() -> Run {
-    let text = String::new;
-    let (api_url, barman_server, backup_id, data_directory) = (text(), text(), text(), text());
-    Run { pid: 1, api_url, barman_server, backup_id, data_directory, known: None, before: Stamps::default() }
-}
-
 fn is_loggable(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(char::is_control)
 }
@@ -197,12 +181,8 @@ mod tests {
     #[test]
     fn the_corpus_finds_nothing() {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
-        let targets = [
-            ("replies", replies as fn(&[u8])),
-            ("setters", setters),
-            ("state_file", state_file),
-            ("url", url),
-        ];
+        let targets =
+            [("replies", replies as fn(&[u8])), ("setters", setters), ("state", state), ("url", url)];
         for (target, feed) in targets {
             let inputs = fs::read_dir(corpus.join(target)).unwrap();
             let count = inputs.map(|input| feed(&fs::read(input.unwrap().path()).unwrap())).count();

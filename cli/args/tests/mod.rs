@@ -322,7 +322,7 @@ fn the_help_of_a_restore_is_grouped_and_has_examples() {
 
 #[test]
 fn only_the_data_directory_is_needed_where_the_api_is_not() {
-    for (command, what) in [("verify", What::Verify), ("cancel", What::Cancel)] {
+    for (command, what) in [("verify", What::Verify), ("settle", What::Settle)] {
         let Ok(run) = ask(&[command, "--datadir=/d"]) else { panic!("{command}") };
         assert_eq!((run.what, run.ignored), (what, vec![]));
     }

@@ -118,7 +118,7 @@ fn create(world: &mut dyn World, connection: &Connection, new: NewRecovery) -> R
                 let hint = "try again; an operation that it may have started fails by itself";
                 return failed(format!("the API's answer to a restore: {why}"), hint);
             }
-            Err(error) => return failed(error.text, &error.hint),
+            Err(error) => return failed(error.message.clone(), error.hint().unwrap_or_default()),
         }
     }
     failed(format!("the API starts no restore: {last}"), "see the log of pg-backup-api")

@@ -71,7 +71,8 @@ fn once(world: &mut dyn World, connection: &Connection, request: &Request) -> Re
 }
 
 fn of_none(none: TransportError) -> Fault {
-    (none.text, none.hint)
+    let hint = none.hint().unwrap_or_default().into();
+    (none.message, hint)
 }
 
 fn status(connection: &Connection, reply: &Reply) -> Result<(), Fault> {
@@ -93,8 +94,7 @@ fn diagnosis(connection: &Connection, answer: Result<Reply, TransportError>) -> 
         let hint = format!(
             "Barman examines all its servers for this, which may take longer than {limit}: raise --request-timeout"
         );
-        let is_late = none.timed_out;
-        (none.text, if is_late { hint } else { none.hint })
+        if none.is_late() { (none.message, hint) } else { of_none(none) }
     })?;
     reply.diagnosis(&connection.barman_server).map_err(|unknown| {
         let hint = match unknown {

@@ -123,7 +123,7 @@ fn a_proxy_that_answers_byte_by_byte_is_bounded() {
     });
     let run = Recovery::through("http://127.0.0.1:1").arg(format!("--proxy=http://127.0.0.1:{port}"));
     let run = run.args(["--request-timeout=1", "--max-retries=1"]);
-    run.end().fails(API_NOT_OK, "no answer within 1 s");
+    run.end().fails(API_NOT_OK, "no connection within 1 s");
     ended.join().unwrap();
 }
 

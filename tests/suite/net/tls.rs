@@ -185,11 +185,11 @@ fn an_old_version_of_tls_is_named() {
 }
 
 #[test]
-fn silence_in_the_handshake_costs_the_connect_timeout() {
+fn silence_in_the_handshake_is_bounded_and_named() {
     let script = Script::new().connect([Step::model().hang_ms(600_000).forever()]);
     let api = Api::start_tls(model(), script, &server());
     let begun = Instant::now();
-    let ended = trusting(&api.url()).args(["--connect-timeout=1", "--max-retries=1"]).end();
+    let ended = trusting(&api.url()).args(["--request-timeout=1", "--max-retries=1"]).end();
     ended.fails(API_NOT_OK, "did not answer the TLS handshake");
     assert!(begun.elapsed() >= Duration::from_secs(1));
 }

@@ -77,6 +77,7 @@ fn pages() -> Vec<PathBuf> {
         "CHANGELOG.md",
         "bindings/go/README.md",
         "bindings/python/README.md",
+        "examples/container/README.md",
         "examples/patroni/README.md",
         "tests/standin/README.md",
     ]

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::super::verify::{State, verify};
 use super::steps::{ID, RESTORE, Restore, STEPS, Special, WAL, complete, disturb};
+use crate::commands::verify::{RestoreState as State, looked};
 use crate::world::{Completeness, MissingWal};
 
 /// The ways that end with a proof.
@@ -199,12 +199,13 @@ fn verify_says_the_same_to_people_and_programs() {
         (Special::NoAutoConf, State::Unproven, Some(ID)),
         (Special::Waiting, State::Incomplete, Some(ID)),
     ] {
-        let found = verify(&Restore::whole(backup).data);
+        let found = looked(&Restore::whole(backup).data.to_string_lossy());
         assert_eq!((found.state, found.backup.unwrap().id.as_deref()), (state, id), "{}", found.detail);
     }
-    let found = verify(&Restore::new(Special::Plain).data);
+    let found = looked(&Restore::new(Special::Plain).data.to_string_lossy());
     assert_eq!((found.state, found.backup), (State::Incomplete, None));
-    let waiting = serde_json::to_value(verify(&Restore::whole(Special::Waiting).data)).unwrap();
+    let waiting =
+        serde_json::to_value(looked(&Restore::whole(Special::Waiting).data.to_string_lossy())).unwrap();
     assert_eq!(waiting["state"], "incomplete");
     assert_eq!((&waiting["wal"]["needed"], &waiting["wal"]["there"]), (&WAL[2].into(), &WAL[1].into()));
 }
