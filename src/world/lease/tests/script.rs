@@ -81,7 +81,7 @@ fn nothing_starts_after_the_revocation() {
         fs::write(node.within("open"), script).unwrap();
         assert!(!node.run(node.within("open").to_str().unwrap(), &touch, "").status.success(), "{shell}");
         let name = lease.path().replace(LEASE, REVOKED);
-        assert_eq!(node.run(&name, &touch, "").status.success(), false, "{shell}");
+        assert!(!node.run(&name, &touch, "").status.success(), "{shell}");
         assert_eq!(lease.drain(), Drain::Drained);
         assert!(!file.exists(), "{shell}");
     }
