@@ -121,7 +121,8 @@ fn cases_alike() -> Vec<Case> {
         .script(Script::new().status([word("\"maintenance\"")])),
         same("an unknown status word, again and again, is 2", 2, 1, &[GIVES_UP])
             .model(model().stuck())
-            .script(Script::new().poll([word("{\"status\":\"PAUSED\"}").forever()])),
+            .script(Script::new().poll([word("{\"status\":\"PAUSED\"}").forever()]))
+            .arguments(&[GLOBAL, &["recover"], RECOVER, &["--no-lease", "--max-outage=1"]]),
         same("a poll without a status is asked again", 0, 1, DONE)
             .script(Script::new().poll([word("{}").times(2)])),
         same("a poll of 404 is asked again", 0, 1, DONE)

@@ -36,7 +36,8 @@ fn remains_are_moved_aside_whole_and_once() {
     let ran = settle(&node);
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert!(!Path::new(&node.data).exists());
-    let aside: Vec<_> = names(node.path("pg")).into_iter().filter(|name| name.starts_with("data.failed-")).collect();
+    let aside: Vec<_> =
+        names(node.path("pg")).into_iter().filter(|name| name.starts_with("data.failed-")).collect();
     let [aside] = &aside[..] else { panic!("{aside:?}") };
     assert_eq!(names(node.path(&format!("pg/{aside}"))), there);
     assert!(ran.has(aside), "it says where they are: {}", ran.log);
