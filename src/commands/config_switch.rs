@@ -178,7 +178,10 @@ fn switched(run: &mut Session, change: &Change) -> Result<(), End> {
         let mut history = History::blind(run.now());
         let mut watch = Watch::new(run.now(), None, None, &mut history);
         let failure = match follow(run, &mut watch, created, &mut known)? {
-            Ended::Done => return done(run),
+            Ended::Done => {
+                done(run);
+                return Ok(());
+            }
             Ended::Failed => return Err(failed(run)),
             Ended::Nothing(failure) => failure,
             Ended::Unclear(why) | Ended::Stalled(why) => return Err(unclear(run, &why)),
@@ -211,11 +214,10 @@ fn is_in_progress(run: &mut Session, id: &str) -> Result<bool, End> {
     Ok(asked == Ok(Status::InProgress))
 }
 
-fn done(run: &mut Session) -> Result<(), End> {
+fn done(run: &mut Session) {
     let id = run.operation_id.clone();
     run.set_operation(id.as_deref(), OperationState::Done);
     run.info("Config switch operation finished successfully.");
-    Ok(())
 }
 
 fn failed(run: &mut Session) -> End {

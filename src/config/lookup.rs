@@ -123,7 +123,6 @@ mod tests {
         for name in [
             "scope",
             "connstring",
-            "no_leader",
             "keep_data",
             "no_params",
             "method",

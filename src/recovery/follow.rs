@@ -181,13 +181,15 @@ impl Candidates {
         }
     }
 
-    /// Asks for the list, and for the state of each that has not ended.
+    /// Asks for the list, and for the state of each that has not ended. If Barman has used the lease, the list must
+    /// have its operation: one without it is no good answer.
     fn ask(
         &mut self,
         run: &mut Session,
         watch: &mut Watch,
         known: &KnownOperations,
     ) -> Result<Result<(), Missed>, End> {
+        let must_be_there = watch.has_lease() && watch.history.lease_use() != Use::Nothing;
         let ids = match known.new_ones(run)? {
             Ok(ids) => ids,
             Err(missed) => return Ok(Err(missed)),
@@ -197,6 +199,10 @@ impl Candidates {
                 run.info(format!("operation {} is new and may be ours: following it", place.key()));
                 place.insert(None);
             }
+        }
+        if must_be_there && self.0.is_empty() {
+            let why = "the API lists no operation that may be ours".into();
+            return Ok(Err(Missed { why, hint: String::new(), permanent: false, retry_after: None }));
         }
         if let [id] = self.open().as_slice()
             && self.0.len() == 1

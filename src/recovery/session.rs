@@ -236,7 +236,7 @@ impl<'a> Session<'a> {
                     seconds(self.connection.deadline.unwrap_or_default())
                 )
             }
-            _ => "cancelled".into(),
+            Interrupt::Cancelled => "cancelled".into(),
         }
     }
 }

@@ -100,7 +100,9 @@ impl Drop for LockFile {
             self.slot.store(FREE, SeqCst);
         } else {
             // The handler closed it.
-            self.file.take().map(std::mem::forget);
+            if let Some(file) = self.file.take() {
+                std::mem::forget(file);
+            }
         }
     }
 }
@@ -137,6 +139,8 @@ extern "C" fn in_child() {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn open(path: &std::path::Path) -> LockFile {
@@ -144,7 +148,7 @@ mod tests {
             .unwrap()
     }
 
-    /// A child that does nothing until its standard input ends, forked without exec.
+    /// A child that does nothing until it gets a byte, forked without exec.
     fn forked(wait: RawFd) -> i32 {
         // SAFETY: the child only calls read() and _exit(), which are allowed after a fork in a program with threads.
         unsafe {
@@ -174,7 +178,7 @@ mod tests {
         let path = directory.path().join("f");
         let lock = open(&path);
         assert!(lock.try_exclusive().unwrap());
-        let (reader, writer) = io::pipe().unwrap();
+        let (reader, mut writer) = io::pipe().unwrap();
         let child = forked(reader.as_raw_fd());
         assert!(child > 0);
         let links = std::fs::read_dir(format!("/proc/{child}/fd")).unwrap();
@@ -193,7 +197,7 @@ mod tests {
         assert!(!open(&path).try_shared().unwrap(), "the lock of the parent is untouched");
         drop(lock);
         assert!(open(&path).try_exclusive().unwrap());
-        drop(writer);
+        writer.write_all(b".").unwrap(); // the child has both ends of the pipe
         // SAFETY: waits for a child of this test.
         unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
     }

@@ -74,11 +74,11 @@ impl Folder {
 
     /// Gives what was just made its rights and its owner.
     fn finish(&self, made: &OwnedFd, rights: Rights) -> io::Result<()> {
-        let mode = match rights {
+        let bits = match rights {
             Rights::OwnerAlone => Mode::RWXU,
             Rights::Usual => Mode::from_raw_mode(rustix::fs::fstat(made)?.st_mode) | Mode::RWXU,
         };
-        rustix::fs::fchmod(made, mode)?;
+        rustix::fs::fchmod(made, bits)?;
         self.give(made)
     }
 
@@ -102,9 +102,9 @@ impl Folder {
     /// Makes a file that is not there yet, to read and to write.
     pub(crate) fn create(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::RUSR | Mode::WUSR;
-        let made = rustix::fs::openat(&self.directory, name, flags, mode)?;
-        rustix::fs::fchmod(&made, mode)?;
+        let rights = Mode::RUSR | Mode::WUSR;
+        let made = rustix::fs::openat(&self.directory, name, flags, rights)?;
+        rustix::fs::fchmod(&made, rights)?;
         self.give(&made)?;
         Ok(made.into())
     }

@@ -173,14 +173,14 @@ fn make(path: &Path, user: &User) -> Result<Place, Refused> {
         ));
     };
     let (existing, found) = nearest(path).map_err(broken)?;
-    if existing != path {
+    if existing == path {
+        others_keep_out(parent).map_err(broken)??;
+    } else {
         others_keep_out(&existing).map_err(broken)??;
         if !user.could_make_in(&found) {
             let why = format!("the owner of the data directory can make nothing in {}", existing.display());
             return Err(Refused::Elsewhere(why));
         }
-    } else {
-        others_keep_out(parent).map_err(broken)??;
     }
     let cannot = |error: io::Error| match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if existing != path => {
@@ -221,7 +221,7 @@ fn make_parents(existing: &Path, wanted: &Path, user: &User) -> io::Result<Folde
     Ok(folder)
 }
 
-/// Refuses a path of which others can rename a part (as sshd does with its StrictModes). Whoever may write there as
+/// Refuses a path of which others can rename a part (as sshd does with its `StrictModes`). Whoever may write there as
 /// owner or group could replace the data directory itself as well.
 fn others_keep_out(directory: &Path) -> io::Result<Result<(), Refused>> {
     for part in directory.ancestors() {

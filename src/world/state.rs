@@ -33,7 +33,7 @@ pub(crate) fn claim(data_directory: &Path, state_dir: Option<&Path>) -> Claiming
             Err(problem) => return Claiming::Impossible(problem),
         };
         match lock(&place) {
-            Ok(Locked::Ours(lock)) => return Claim::new(place, lock, data_directory),
+            Ok(Locked::Ours(lock)) => return Claim::begin(place, lock, data_directory),
             Ok(Locked::Held) => return Claiming::Held(read_note(&place.folder)),
             Ok(Locked::Changing) => thread::sleep(Duration::from_millis(5)),
             Err(error) => return Claiming::Impossible(cannot_lock(&place.path, &error)),
@@ -88,7 +88,7 @@ struct Claim {
 }
 
 impl Claim {
-    fn new(place: Place, lock: LockFile, data_directory: &Path) -> Claiming {
+    fn begin(place: Place, lock: LockFile, data_directory: &Path) -> Claiming {
         let mut data = DataLock { path: data_directory.into(), held: None };
         if data.is_foreign() {
             // A run with another state directory has it. Its note is there, wherever that is.

@@ -67,7 +67,7 @@ fn an_api_that_is_not_up_is_asked_again_where_that_may_help() {
             .took(ms(0), ms(50)),
         down("no connection", Fault::Refused).says("connection refused (5 tries)").took(secs(8), secs(11)),
         down("a wrong certificate is final", Fault::Lasting)
-            .says("HINT: check --ca-file")
+            .says("HINT: give the issuer")
             .took(ms(0), ms(50)),
         down("silence", Fault::Dropped).took(secs(60), secs(120)),
         down("500", Fault::Answer(recording!("create-unknown-type")))

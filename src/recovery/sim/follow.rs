@@ -82,6 +82,15 @@ fn an_outage_costs_nothing_while_data_arrives() {
             .code(RecoveryFailed)
             .state(Failed)
             .says("Recovery operation failed."),
+        row("the API has lost the operation of a lost reply, and Barman died: not waited for without end")
+            .with(|sim| {
+                sim.state.plan.fate = Fate::Dies(Stage::Control);
+                sim.state.meets(Kind::Create, 0..1, Fault::Lost);
+                sim.state.at(ms(35), Happening::Amnesia);
+            })
+            .code(RecoveryFailed)
+            .creates(1)
+            .took(secs(300), secs(400)),
         row("the API forgets the operation: done by the data")
             .with(|sim| sim.state.at(secs(20), Happening::Amnesia))
             .code(RecoveryDone)

@@ -159,7 +159,14 @@ pub(super) fn whole(base: Base, rest: Rest) -> Completeness {
         return Completeness::WalMissing(backup, MissingWal { needed, there });
     }
     match (missing.filter(|_| !is_fetched), unproven) {
-        (Some(missing), _) => Completeness::WalMissing(backup, missing),
+        // Without Barman's last file it may be on its way: nothing shows that Barman has no more of it.
+        (Some(missing), Some(why)) => {
+            let there = missing.there.map_or("none of it".into(), |there| format!("WAL up to {there}"));
+            Completeness::Incomplete(format!(
+                "WAL that the backup needs is missing ({there} is here), and {why}"
+            ))
+        }
+        (Some(missing), None) => Completeness::WalMissing(backup, missing),
         (None, Some(why)) => Completeness::NoProof(backup, why),
         (None, None) => Completeness::Complete(backup),
     }

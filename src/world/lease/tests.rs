@@ -308,7 +308,7 @@ fn helper() {
 pub(in crate::world) fn run_elsewhere(data: &Path, umask: &str) -> (Child, String) {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]).arg(std::env::current_exe().unwrap());
-    command.args(["next::lease::tests::helper", "--exact", "--ignored", "--nocapture"]);
+    command.args(["world::lease::tests::helper", "--exact", "--ignored", "--nocapture"]);
     command.env("LEASE_TEST_DATA", data).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use barman_recover::{Cancel, Command, Config, Event, Opt, call};
+use barman_recover::{Cancel, Command, Config, Opt, call};
 use serde_json::Value;
 use standin::{Api, Model, Script};
 
@@ -55,9 +55,7 @@ fn the_places_of_results_and_events_are_those_of_the_page() {
     for command in Command::ALL {
         let of_events = Arc::clone(&events);
         let report = call(*command, &config, &Cancel::new(), move |event| {
-            if event != Event::Tick {
-                places(&serde_json::to_value(event).unwrap(), "", &mut of_events.lock().unwrap());
-            }
+            places(&serde_json::to_value(event).unwrap(), "", &mut of_events.lock().unwrap());
         });
         let mut found = BTreeSet::new();
         places(&report.json, "", &mut found);

@@ -124,17 +124,18 @@ fn side_by_side(over: Over, count: u32) {
 }
 
 #[test]
-fn two_hundred_recoveries_run_side_by_side_on_small_stacks() {
-    side_by_side(Over::Http, 200);
+fn recoveries_run_side_by_side_on_small_stacks() {
+    // Each has a real rsync on both sides, which is what fills the machine.
+    side_by_side(Over::Http, 20);
 }
 
 #[test]
 #[ignore = "deep"]
-fn a_thousand_recoveries_run_side_by_side() {
-    for count in [1, 10, 100, 200, 1000] {
+fn two_hundred_recoveries_run_side_by_side() {
+    for count in [1, 10, 100, 200] {
         side_by_side(Over::Http, count);
     }
-    for count in [1, 10, 100, 200] {
+    for count in [1, 10, 100] {
         side_by_side(Over::Https, count);
     }
 }
