@@ -1,15 +1,15 @@
 //! Runs of the built program against an API of the test's own: a node with a data directory, and on it
-//! processes whose end, log and state file can be looked at. A run that hangs is killed and fails its test.
+//! processes whose end, log and state directory can be looked at. A run that hangs is killed and fails its test.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{Within as _, tempdir, without_root};
@@ -35,7 +35,7 @@ const GLOBAL: [&str; 6] = ["--retry-wait", "0", "--max-retries", "3", "--create-
 pub struct Node {
     scratch: TempDir,
     pub data: String,
-    pub state_file: String,
+    pub state_dir: String,
     runs: AtomicU32,
 }
 
@@ -44,8 +44,8 @@ impl Node {
         let scratch = tempdir();
         fs::create_dir(scratch.within("pg")).unwrap();
         let data = scratch.within("pg/data");
-        let state_file = format!("{data}.barman-recover.json");
-        Self { scratch, data, state_file, runs: AtomicU32::new(0) }
+        let state_dir = format!("{data}.barman-recover");
+        Self { scratch, data, state_dir, runs: AtomicU32::new(0) }
     }
 
     pub fn path(&self, name: &str) -> String {
@@ -82,44 +82,56 @@ impl Node {
         let log = self.path(&format!("log-{}", self.runs.fetch_add(1, Ordering::Relaxed)));
         let file = File::create(&log).unwrap();
         command.stdout(file.try_clone().unwrap()).stderr(stderr.unwrap_or_else(|| file.into()));
-        Run { child: command.spawn().unwrap(), log, place: self.path("pg") }
+        Run { child: command.spawn().unwrap(), log, state_dir: self.state_dir.clone() }
     }
 
     pub fn run(&self, api: &Api, extra: &[&str]) -> Ended {
         self.start(api, extra).end()
     }
 
-    pub fn has_state_file(&self) -> bool {
-        Path::new(&self.state_file).exists()
+    /// A path in the data directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        Path::new(&self.data).join(name)
     }
 
-    /// Whether the state file says that an operation may be running. One that has failed it names only where the data
-    /// directory holds what that has left.
-    pub fn remembers(&self) -> bool {
-        let said = self.state();
-        let has_ended = said.lines().last().is_some_and(|line| line.starts_with("{\"ended\":"));
-        let is_empty = fs::read_dir(&self.data).map_or(true, |mut entries| entries.next().is_none());
-        assert!(!(has_ended && is_empty), "a state file about an empty directory: {said}");
-        !said.is_empty() && !has_ended
+    pub fn has_state(&self) -> bool {
+        Path::new(&self.state_dir).exists()
     }
 
-    /// What the state file says; empty when it is not there.
-    pub fn state(&self) -> String {
-        fs::read_to_string(&self.state_file).unwrap_or_default()
+    /// The note of the last run in the state directory; null without one.
+    pub fn note(&self) -> Value {
+        let note = fs::read(Path::new(&self.state_dir).join("run")).unwrap_or_default();
+        serde_json::from_slice(&note).unwrap_or_default()
+    }
+
+    /// Until the run that restores here has seen the first file and noted it.
+    pub fn wait_for_first_file(&self) {
+        wait_until("the first file to be noted", || !self.note()["first_file"].is_null());
+    }
+
+    /// The processes that work in the data directory: rsync receivers, whether it has been removed or not.
+    pub fn receivers(&self) -> Vec<String> {
+        let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        let works_here = |process: &PathBuf| {
+            fs::read_link(process.join("cwd")).is_ok_and(|place| {
+                let place = place.to_string_lossy();
+                let place = place.strip_suffix(" (deleted)").unwrap_or(&place);
+                place.strip_prefix(&self.data).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
+        };
+        processes.filter(works_here).map(|process| process.display().to_string()).collect()
     }
 
     /// Whether a whole restore is there: its beginning, the start of WAL that both `.barman-recover.info` and
     /// `backup_label` name, and an edited configuration that is later than that.
     pub fn is_complete(&self) -> bool {
-        let path = |name: &str| Path::new(&self.data).join(name);
-        let changed =
-            |name: &str| fs::metadata(path(name)).map(|meta| (meta.ctime(), meta.ctime_nsec())).ok();
-        let text = |name: &str| fs::read_to_string(path(name)).unwrap_or_default();
+        let modified = |name: &str| fs::metadata(self.file(name)).and_then(|found| found.modified()).ok();
+        let text = |name: &str| fs::read_to_string(self.file(name)).unwrap_or_default();
         let info = text(".barman-recover.info");
         let wal = info.lines().find_map(|line| line.strip_prefix("begin_wal=")).unwrap_or("none");
-        ["PG_VERSION", "base/1/16384", "global/pg_control"].iter().all(|file| path(file).exists())
+        ["PG_VERSION", "base/1/16384", "global/pg_control"].iter().all(|file| self.file(file).exists())
             && text("backup_label").contains(wal)
-            && changed("postgresql.auto.conf") > changed(".barman-recover.info")
+            && modified("postgresql.auto.conf") > modified(".barman-recover.info")
     }
 
     /// As Patroni does after a hook that failed. Files may still be landing in it.
@@ -146,8 +158,7 @@ pub fn bare(program: &str) -> Command {
 pub struct Run {
     child: Child,
     log: String,
-    /// The directory of data directory and state file.
-    place: String,
+    state_dir: String,
 }
 
 impl Run {
@@ -196,7 +207,7 @@ impl Run {
             watch(self.pid());
             thread::sleep(Duration::from_millis(5));
         };
-        let entries = fs::read_dir(&self.place).unwrap().flatten();
+        let entries = fs::read_dir(&self.state_dir).into_iter().flatten().flatten();
         let left = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
         Ended { status, log: without_root(&self.log()), left }
     }
@@ -214,7 +225,7 @@ impl Drop for Run {
 pub struct Ended {
     pub status: ExitStatus,
     pub log: String,
-    /// The files beside the data directory: a state file or none.
+    /// The content of all files in the state directory; after success there are none.
     pub left: String,
 }
 
