@@ -139,8 +139,6 @@ extern "C" fn in_child() {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     fn open(path: &std::path::Path) -> LockFile {
@@ -148,18 +146,24 @@ mod tests {
             .unwrap()
     }
 
-    /// A child that does nothing until it gets a byte, forked without exec.
-    fn forked(wait: RawFd) -> i32 {
-        // SAFETY: the child only calls read() and _exit(), which are allowed after a fork in a program with threads.
+    /// A child that does nothing, forked without exec.
+    fn forked() -> i32 {
+        // SAFETY: the child only calls alarm() and pause(), which are allowed after a fork in a program with threads.
         unsafe {
             let pid = libc::fork();
             if pid == 0 {
-                let mut byte = 0_u8;
-                libc::read(wait, (&raw mut byte).cast(), 1);
+                libc::alarm(60); // ends it also when the test fails
+                libc::pause();
                 libc::_exit(0);
             }
             pid
         }
+    }
+
+    /// The files that a process has open.
+    fn open_in(pid: i32) -> Vec<std::path::PathBuf> {
+        let links = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok()).collect()
     }
 
     #[test]
@@ -175,29 +179,24 @@ mod tests {
     #[test]
     fn a_forked_child_has_no_locked_file() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("f");
+        let path = directory.path().canonicalize().unwrap().join("f");
         let lock = open(&path);
         assert!(lock.try_exclusive().unwrap());
-        let (reader, mut writer) = io::pipe().unwrap();
-        let child = forked(reader.as_raw_fd());
+        let child = forked();
         assert!(child > 0);
-        let links = std::fs::read_dir(format!("/proc/{child}/fd")).unwrap();
-        // The child may still be on its way out of fork().
-        let mut open_there: Vec<_> =
-            links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok()).collect();
+        // It may still be on its way out of fork().
         for _ in 0..1000 {
-            if !open_there.contains(&path) {
+            if !open_in(child).contains(&path) {
                 break;
             }
             thread::sleep(Duration::from_millis(1));
-            let links = std::fs::read_dir(format!("/proc/{child}/fd")).unwrap();
-            open_there = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok()).collect();
         }
-        assert!(!open_there.is_empty() && !open_there.contains(&path), "{open_there:?}");
+        let files = open_in(child);
+        assert!(!files.is_empty() && !files.contains(&path), "{files:?}");
         assert!(!open(&path).try_shared().unwrap(), "the lock of the parent is untouched");
         drop(lock);
         assert!(open(&path).try_exclusive().unwrap());
-        writer.write_all(b".").unwrap(); // the child has both ends of the pipe
+        crate::sys::Process::open(child).unwrap().kill().unwrap();
         // SAFETY: waits for a child of this test.
         unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
     }

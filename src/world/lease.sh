@@ -1,4 +1,5 @@
 # Barman's commands on this node run through this file, and only while the run that wrote it is alive.
+# shellcheck shell=sh
 lease='@LEASE@' alive='@ALIVE@' log='@LOG@' only='@ONLY@' code=75
 {
   flock -s -n 8 || exit 75                       # revoked: the run waits for this lock, or has it

@@ -38,8 +38,10 @@ fn start(model: Model) -> Started {
 fn start_in(scratch: TempDir, model: Model) -> Started {
     let [data, lease, alive, log] =
         ["data", "lease-1", "alive-1", "log-1"].map(|name| within(&scratch, name));
-    let script =
-        include_str!("../../../src/next/lease.sh").replace("@LEASE@", &lease).replace("@ALIVE@", &alive);
+    let script = include_str!("../../../src/world/lease.sh")
+        .replace("@LEASE@", &lease)
+        .replace("@ALIVE@", &alive)
+        .replace("@ONLY@", "");
     fs::write(&lease, script.replace("@LOG@", &log)).unwrap();
     let alive = File::create(alive).unwrap();
     alive.lock().unwrap();
