@@ -80,8 +80,10 @@ fn what_is_not_proved_to_be_remains_is_left_alone() {
 fn the_remains_of_a_run_that_was_killed_are_moved_aside() {
     let (node, api) = (Node::new(), Api::start(restore().hold(), Script::new()));
     let run = node.start(&api, &[]);
-    let note = format!("{}.barman-recover/run", node.data);
-    wait_until("the first file", || fs::read_to_string(&note).is_ok_and(|note| note.contains("\"inode\"")));
+    let written = format!("{}.barman-recover/run", node.data);
+    wait_until("the first file", || {
+        fs::read_to_string(&written).is_ok_and(|note| note.contains("\"inode\""))
+    });
     run.kill();
     let ran = settle(&node);
     assert!(ran.code == Some(0) && !Path::new(&node.data).exists(), "{}", ran.log);
