@@ -9,6 +9,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=include/cbindgen.toml");
     println!("cargo::rerun-if-changed=src/ffi");
+    println!("cargo::rerun-if-changed=src/outcome.rs");
     let [major, minor, patch] = ["MAJOR", "MINOR", "PATCH"].map(|part| {
         let number = env::var(format!("CARGO_PKG_VERSION_{part}")).expect("set by cargo");
         number.parse::<u32>().expect("a number")
@@ -56,10 +57,21 @@ fn c_header(major: u32, minor: u32, patch: u32) -> String {
 #define BARMAN_RECOVER_VERSION_NUMBER 0x{number:06x}
 #define BARMAN_RECOVER_VERSION \"{version}\""
     ));
-    let builder = cbindgen::Builder::new().with_config(config).with_src("src/ffi/mod.rs");
+    let sources = ["src/ffi/handle.rs", "src/ffi/functions.rs", "src/outcome.rs"];
+    let builder = cbindgen::Builder::new().with_config(config);
+    let builder = sources.into_iter().fold(builder, cbindgen::Builder::with_src);
     let mut text = Vec::new();
-    builder.generate().expect("src/ffi can be read").write(&mut text);
-    tidy(&String::from_utf8(text).expect("src/ffi is UTF-8"))
+    builder.generate().expect("the sources can be read").write(&mut text);
+    codes_last(&tidy(&String::from_utf8(text).expect("the sources are UTF-8")))
+}
+
+/// Moves the codes, which cbindgen puts first, behind the functions.
+fn codes_last(header: &str) -> String {
+    let (before, rest) = header.split_once("/** How a command ended").expect("the codes have this comment");
+    let (codes, rest) = rest.split_once("} barman_recover_codes;\n\n").expect("the codes have this name");
+    let (functions, end) = rest.rsplit_once("#endif").expect("the end of the include guard");
+    let codes = codes.replace("BARMAN_RECOVER_CODES_", "BARMAN_RECOVER_");
+    format!("{before}{functions}/** How a command ended{codes}}} barman_recover_codes;\n\n#endif{end}")
 }
 
 /// Makes the text valid C89 and C++98 (no `//` comments, no comma after the last enumerator), and puts one-line

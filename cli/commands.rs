@@ -3,11 +3,9 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::slice;
 
 use barman_recover::{
-    Backup, Cancel, Code, Event, Finding, Level, Operation, OperationState, Operations, OperationsError,
-    Outcome, Verdict,
+    Answer, Backup, Cancel, Code, Event, Finding, Level, Operation, OperationState, Opt, Outcome, Verdict,
 };
 use indicatif::DecimalBytes;
 use serde::Serialize;
@@ -20,8 +18,6 @@ use crate::sys;
 /// Exit status of a check that finds warnings and no failure.
 const WARNINGS: u8 = 3;
 
-type Answer<T> = Result<T, OperationsError>;
-
 /// Runs a sub-command to its end.
 pub fn run(run: &Run) -> Result<ExitCode, Said> {
     let log = Log::open(run).map_err(|error| {
@@ -33,10 +29,8 @@ pub fn run(run: &Run) -> Result<ExitCode, Said> {
     if !run.ignored.is_empty() {
         warn(&format!("ignoring unknown options (mistyped?): {}", run.ignored.join(", ")));
     }
-    if sys::is_root() && matches!(run.what, What::Recover | What::Cancel) {
-        warn(
-            "running as root: run this as the user that Patroni and PostgreSQL run as, because that user can't write a state file left by root",
-        );
+    if sys::is_root() && matches!(run.what, What::Recover | What::Settle) {
+        warn("running as root: run this as the user that Patroni and PostgreSQL run as");
     }
     let mut end = ask(run, &watched.cancel, &log);
     let is_cancelled = end.code == Code::Cancelled.name();
@@ -49,46 +43,42 @@ pub fn run(run: &Run) -> Result<ExitCode, Said> {
 fn ask(run: &Run, cancel: &Cancel, log: &Log) -> End {
     let (config, events) = (&run.config, log.clone());
     let on_event = move |event: Event| events.event(event);
-    let open = |on_event| Operations::open(config, cancel, on_event);
     match run.what {
         What::Recover => barman_recover::run(config, cancel, on_event).into(),
-        What::Cancel => barman_recover::end_restore(config, cancel, on_event).into(),
+        What::Settle => {
+            let answer = barman_recover::settle(config, cancel, on_event);
+            if run.json {
+                print(&json(&answer));
+            }
+            End::new(answer.code, &answer.message, &answer.hint)
+        }
         What::ConfigSwitch => {
-            let Outcome { code, message, hint, .. } =
-                barman_recover::config_switch(config, &run.word, cancel, on_event);
-            End { code: code.name(), exit_status: code.exit_status(), message, hint, backup_id: None }
+            let answer = barman_recover::config_switch(config, cancel, on_event);
+            let (code, exit_status) = answer.exit();
+            End { code, exit_status, ..End::new(answer.code, &answer.message, &answer.hint) }
         }
         What::Check => check(run, cancel, on_event),
-        What::Verify => answer(run, log, barman_recover::verify(config).map_err(Into::into), |looked| {
-            (format!("{}: {}\n", looked.state.name(), looked.detail), looked.is_complete())
+        What::Verify => print_answer(run, log, &barman_recover::verify(config), |looked| {
+            looked.as_ref().map(|looked| format!("{}: {}\n", looked.state.name(), looked.detail))
         }),
         What::Backups => {
-            let listed = barman_recover::backups(config, cancel, on_event);
-            answer(run, log, listed, |listed| (backups(listed), true))
+            let answer = barman_recover::backups(config, cancel, on_event);
+            print_answer(run, log, &answer, |found| Some(backups(&found.backups)))
         }
-        What::List => {
-            let listed = open(on_event).and_then(|mut api| api.list(run.limit));
-            if listed.as_ref().is_ok_and(|listed| listed.len() == run.limit) {
-                log.write(Level::Info, &format!("the newest {}; see --limit and --all", run.limit));
+        What::Operations => {
+            let answer = barman_recover::operations(config, cancel, on_event);
+            let listed = answer.found.operations.len();
+            if listed > 0 && config.number(Opt::Limit).is_some_and(|limit| limit as usize == listed) {
+                log.write(Level::Info, &format!("the newest {listed}; see --limit and --all"));
             }
-            answer(run, log, listed, |listed| (operations(listed), true))
-        }
-        What::Show => {
-            let shown = open(on_event).and_then(|mut api| api.show(&run.word));
-            answer(run, log, shown, |shown| (operations(slice::from_ref(shown)), true))
-        }
-        What::Wait => {
-            let ended = open(on_event).and_then(|mut api| api.wait(&run.word));
-            answer(run, log, ended, |ended| {
-                (operations(slice::from_ref(ended)), ended.state != Some(OperationState::Failed))
-            })
+            print_answer(run, log, &answer, |found| Some(operations(&found.operations)))
         }
     }
 }
 
 /// Prints the findings as they are found.
 fn check(run: &Run, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'static) -> End {
-    let findings = barman_recover::check(&run.config, cancel, on_event, |finding| {
+    let answer = barman_recover::check(&run.config, cancel, on_event, |finding| {
         let Finding { verdict, what, detail, hint, .. } = finding;
         let hint = if hint.is_empty() { String::new() } else { format!("         HINT: {hint}\n") };
         if !run.json {
@@ -96,34 +86,39 @@ fn check(run: &Run, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'stati
         }
     });
     if run.json {
-        print(&json(&findings));
+        print(&json(&answer));
     }
-    let has = |verdict| findings.iter().any(|finding| finding.verdict == verdict);
-    match () {
-        () if cancel.is_cancelled() => End::new(Code::Cancelled, "", ""),
-        () if has(Verdict::Failed) => End::new(Code::RecoveryFailed, "", ""),
-        () if has(Verdict::Warning) => End { exit_status: WARNINGS, ..End::new(Code::RecoveryDone, "", "") },
-        () => End::new(Code::RecoveryDone, "", ""),
-    }
+    let has_warning = answer.found.findings.iter().any(|finding| finding.verdict == Verdict::Warning);
+    let end = End::new(answer.code, "", "");
+    let is_warned = answer.code == Code::RecoveryDone && has_warning;
+    End { exit_status: if is_warned { WARNINGS } else { end.exit_status }, ..end }
 }
 
-/// Prints an answer, as JSON or as this text, which comes with whether all is well; or logs why there is no answer.
-fn answer<T: Serialize>(run: &Run, log: &Log, answer: Answer<T>, text: fn(&T) -> (String, bool)) -> End {
-    let error = match answer {
-        Ok(answer) => {
-            let (text, is_well) = text(&answer);
-            print(&if run.json { json(&answer) } else { text });
-            return End::new(if is_well { Code::RecoveryDone } else { Code::RecoveryFailed }, "", "");
-        }
-        Err(error) => error,
-    };
-    let (code, message, hint) = (error.code(), error.to_string(), error.hint());
-    for (begin, text) in [("", &message[..]), ("HINT: ", hint)] {
+/// Prints an answer, as JSON or as this text; or logs why there is none.
+fn print_answer<T: Serialize>(
+    run: &Run,
+    log: &Log,
+    answer: &Answer<T>,
+    text: fn(&T) -> Option<String>,
+) -> End {
+    let (code, message, hint) = (answer.code, &answer.message, &answer.hint);
+    // A directory without a complete restore is an answer of `verify` too.
+    let text = text(&answer.found).filter(|_| matches!(code, Code::RecoveryDone | Code::RecoveryFailed));
+    let is_answered = text.is_some();
+    if run.json {
+        print(&json(answer));
+    } else if let Some(text) = text {
+        print(&text);
+    }
+    if is_answered {
+        return End::new(code, "", "");
+    }
+    for (begin, text) in [("", message), ("HINT: ", hint)] {
         if code != Code::Cancelled && !text.is_empty() {
             log.write(Level::Error, &format!("{begin}{text}"));
         }
     }
-    End::new(code, &message, hint)
+    End::new(code, message, hint)
 }
 
 /// Prints to standard output.

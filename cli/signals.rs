@@ -11,9 +11,8 @@ use barman_recover::{Cancel, Level, OperationState};
 use crate::log::Log;
 use crate::sys::Signals;
 
-/// How long a run has to end cleanly after a signal. GRACE applies if something may have been started: a create in
-/// flight and the end of a restore may take 8 s, and Patroni kills after 10 s. PROMPT applies otherwise, as a TCP
-/// connect can't be interrupted.
+/// How long a run has to end cleanly after a signal. GRACE applies if something may have been started: what can't be
+/// killed at once is waited for, for 8 s, and Patroni kills after 10 s. PROMPT applies otherwise.
 const GRACE: Duration = Duration::from_secs(9);
 const PROMPT: Duration = Duration::from_millis(700);
 
@@ -46,9 +45,8 @@ impl Watched {
             let since = Instant::now();
             came.store(signal, Ordering::Relaxed);
             log.write_within(WRITING, Level::Info, format!("{name} received"));
-            // A lost terminal must not waste hours of work.
-            let end_run = if signal == libc::SIGHUP { Cancel::detach } else { Cancel::cancel };
-            end_run(&cancel);
+            cancel.cancel();
+            signals.unblock(); // a second signal ends the program at once
             if has_ended(&log, &end, since, starts_something) {
                 return;
             }

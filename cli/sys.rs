@@ -7,20 +7,21 @@ use std::ptr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The signals that end a run cleanly.
-const ENDING: [(i32, &str); 3] =
-    [(libc::SIGTERM, "SIGTERM"), (libc::SIGINT, "SIGINT"), (libc::SIGHUP, "SIGHUP")];
+const ENDING: [(i32, &str); 2] = [(libc::SIGTERM, "SIGTERM"), (libc::SIGINT, "SIGINT")];
 
 /// Signals that are blocked in this thread and in the threads that it starts, so that they can be waited for.
 #[derive(Clone, Copy)]
 pub struct Signals(libc::sigset_t);
 
 impl Signals {
-    /// Blocks the ending signals, except those that the parent process had set to be ignored (nohup, `&`).
+    /// Blocks the ending signals, except those that the parent process had set to be ignored (`&`). Ignores SIGHUP: a
+    /// lost terminal must not cost hours.
     pub fn block() -> Signals {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigemptyset initialises `set` before anything reads it; sigaction initialises `old` if it succeeds.
-        // No handler is installed.
+        // No handler is installed; `signal` is a plain call.
         unsafe {
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
             libc::sigemptyset(set.as_mut_ptr());
             for (signal, _) in ENDING {
                 let mut old = MaybeUninit::<libc::sigaction>::zeroed();

@@ -14,7 +14,7 @@ import (
 )
 
 func show(event barmanrecover.Event) {
-	if event.Level >= barmanrecover.Info {
+	if event.Level != "DEBUG" {
 		log.Print(event)
 	}
 }

@@ -4,14 +4,11 @@ python3 recover.py http://barman:7480 main 'ssh postgres@node1' /var/lib/postgre
 """
 import sys
 
-from barman_recover import Error, Event, EventKind, Options, State, restore
+from barman_recover import Error, Event, Options, restore
 
 
 def show(event: Event) -> None:
-    if event.kind in (EventKind.LOG, EventKind.PROGRESS) and event.message:
-        print(event.message, file=sys.stderr)
-    elif event.kind == EventKind.STATE:
-        print(f"operation {event.message}: {State(event.level).name}", file=sys.stderr)
+    print(event.message, file=sys.stderr)
 
 
 api_url, barman_server, ssh_command, data_directory = sys.argv[1:]

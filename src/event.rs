@@ -1,38 +1,39 @@
-//! Events that a run reports. Plain values: the program and the C API format them. Pure.
+//! Events that a run reports. Plain values: the program formats them, and C gets them as JSON. Pure.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::outcome::{Names, OperationState, text_of};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::outcome::OperationState;
 use crate::text::{clock, printable, size};
 
-/// How serious a log line is. The numbers are part of the C ABI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(i32)]
+/// How serious a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
 #[non_exhaustive]
 pub enum Level {
     /// Details for troubleshooting.
-    Debug = 0,
+    Debug,
     /// What the run does.
-    Info = 1,
+    Info,
     /// Something is wrong, and the run goes on.
-    Warning = 2,
+    Warning,
     /// Why the run ends, or a hint about it.
-    Error = 3,
+    Error,
 }
 
 impl Level {
-    pub(crate) const NAMES: &Names = &[
-        (Level::Debug as i32, c"DEBUG"),
-        (Level::Info as i32, c"INFO"),
-        (Level::Warning as i32, c"WARNING"),
-        (Level::Error as i32, c"ERROR"),
-    ];
-
     /// The level's name in log lines, as Python's `logging` prints it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        text_of(Level::NAMES, self as i32)
+        match self {
+            Level::Debug => "DEBUG",
+            Level::Info => "INFO",
+            Level::Warning => "WARNING",
+            Level::Error => "ERROR",
+        }
     }
 }
 
@@ -64,14 +65,45 @@ pub enum Event {
     /// What has arrived in the data directory, from the first byte on, if it can be seen; sent about once a second
     /// while an operation runs, more often in its first seconds.
     Progress(Progress),
-    /// Nothing happened; sent about once a second so that a host can do its own periodic work.
-    Tick,
 }
 
 impl Event {
     /// A line for the log; line breaks are replaced.
     pub(crate) fn log(level: Level, message: &str) -> Event {
         Event::Log { level, message: printable(message) }
+    }
+}
+
+impl Serialize for Event {
+    /// Each has `kind` (`log`, `state` or `progress`), `level` and `message`; then its own fields.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut fields = to.serialize_map(None)?;
+        let mut common = |kind: &str, level: Level, message: &str| {
+            fields.serialize_entry("kind", kind)?;
+            fields.serialize_entry("level", &level)?;
+            fields.serialize_entry("message", message)
+        };
+        match self {
+            Event::Log { level, message } => common("log", *level, message)?,
+            Event::State { state, operation_id } => {
+                let operation =
+                    operation_id.as_ref().map_or("the operation".into(), |id| format!("operation {id}"));
+                common("state", Level::Info, &printable(&format!("{operation} is {}", state.name())))?;
+                fields.serialize_entry("operation_id", operation_id)?;
+                fields.serialize_entry("operation_state", state)?;
+            }
+            Event::Progress(progress) => {
+                common("progress", Level::Info, &progress.to_string())?;
+                fields.serialize_entry("percent", &progress.percent())?;
+                fields.serialize_entry("bytes", &progress.bytes)?;
+                fields.serialize_entry("total_bytes", &progress.total)?;
+                fields.serialize_entry("wal_bytes", &progress.wal_bytes)?;
+                fields.serialize_entry("bytes_per_second", &progress.bytes_per_second)?;
+                fields.serialize_entry("elapsed_seconds", &progress.elapsed.as_secs())?;
+                fields.serialize_entry("left_seconds", &progress.left.map(|left| left.as_secs()))?;
+            }
+        }
+        fields.end()
     }
 }
 

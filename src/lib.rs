@@ -27,19 +27,19 @@
 //! ```
 //!
 //! Besides [`run`]: [`check`](check()) checks whether a restore could begin,
-//! [`config_switch`](config_switch()) switches Barman's configuration after a role change, [`Operations`]
-//! asks what the API knows, [`backups`](backups()) lists what can be restored, [`verify`](verify()) inspects
-//! what a restore has left, and [`end_restore`](end_restore()) ends one that nobody follows any more.
+//! [`config_switch`](config_switch()) switches Barman's configuration after a role change,
+//! [`operations`](operations()) and [`backups`](backups()) list what the API knows, and [`verify`](verify()) inspects
+//! what a restore has left. [`call`](call()) runs any [`Command`]. Every result can be serialized; the fields are
+//! those that C gets.
 //!
 //! What a recovery promises:
 //!
-//! - Never two restores into one data directory: a second operation is created only when the first provably
-//!   started nothing, or when everything that it may have started has ended. A state file next to the data
-//!   directory preserves this across a kill.
-//! - [`Code::RecoveryDone`] means that the data is there.
-//! - It gives up late while a restore may be running, and at once when none can be.
-//! - It prints nothing, installs no signal handler and keeps no process-wide state. It starts a thread only
-//!   to look up a host name, and one to ask for the backup's size.
+//! - One writer: Barman can write on this node only while the run that asked for it is alive. After every exit of
+//!   a run, also by SIGKILL, nothing of its restore writes any more.
+//! - [`Code::RecoveryDone`] means that the data is there, complete and flushed to disk.
+//! - It gives up late while data arrives, and at once when none can come.
+//! - It prints nothing and installs no signal handler. The only process-wide thing is a `pthread_atfork` handler that
+//!   closes the locks of a run in a forked child. Its threads block all signals.
 //!
 //! [Barman]: https://pgbarman.org
 //! [pg-backup-api]: https://github.com/EnterpriseDB/pg-backup-api
@@ -55,6 +55,8 @@ mod event;
 mod ffi;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
+#[allow(unsafe_code)] // calls the C API
+#[path = "../tests/fuzz/hooks.rs"]
 pub mod fuzzing;
 mod outcome;
 mod recovery;
@@ -65,17 +67,18 @@ mod version;
 mod world;
 
 pub use cancel::Cancel;
-pub use commands::backups::{Backup, backups};
-pub use commands::cancel::end_restore;
-pub use commands::check::{Finding, Verdict, check};
-pub use commands::config_switch::config_switch;
-pub use commands::operations::{Operation, Operations, OperationsError};
+pub use commands::backups::{Backup, Backups, backups};
+pub use commands::check::{Finding, Findings, Verdict, check};
+pub use commands::config_switch::{Switch, config_switch};
+pub use commands::operations::{Operation, Operations, operations};
 pub use commands::recover::run;
-pub use commands::verify::{CompleteRestore, RestoreState, Verified, verify};
+pub use commands::settle::{Settled, settle};
+pub use commands::verify::{RestoreState, RestoredBackup, RestoredWal, Verified, verify};
+pub use commands::{Report, call};
 pub use config::lookup::nearest;
 pub use config::options::{Command, Group, Kind, OPTIONS, Opt, OptionSpec};
 pub use config::typed::{Typed, typed};
 pub use config::{Config, ConfigError, Value};
 pub use event::{Event, Level, Progress};
-pub use outcome::{Busy, Code, OperationState, Outcome, Problem, SwitchCode};
+pub use outcome::{Answer, Code, OperationState, Outcome, Problem};
 pub use version::VERSION;

@@ -1,51 +1,39 @@
-//! How a recovery ended: the stable codes, the state of the operation, and the report. Pure.
+//! How a command ended: the stable codes, the state of an operation, and the reports. Pure.
 
 use std::ffi::CStr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use crate::text::printable;
 
-/// The numbers of an enum of the C ABI with their names, as in the header without the prefix.
-pub(crate) type Names = [(i32, &'static CStr)];
-
-pub(crate) fn name_of(names: &Names, number: i32) -> &'static CStr {
-    names.iter().find(|(known, _)| *known == number).map_or(c"UNKNOWN", |(_, name)| name)
-}
-
-/// The same as text.
-pub(crate) fn text_of(names: &Names, number: i32) -> &'static str {
-    name_of(names, number).to_str().unwrap_or_default()
-}
-
-/// The result of a recovery. The numbers are part of the C ABI and never change; 0, 1, 2, -1 and -2
-/// are those of Patroni's `patroni_barman`.
+/// How a command ended. The numbers never change; 0, 1, 2, -1 and -2 are those of patroni_barman.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(i32)]
+#[allow(clippy::doc_markdown, reason = "these comments are those of the C header, whose readers read C")]
+#[repr(C)]
 #[non_exhaustive]
 pub enum Code {
-    /// The backup was restored, and the data is in the data directory.
+    /// Done; of a recovery: the backup was restored, and the data is in the data directory.
     RecoveryDone = 0,
-    /// Barman says that the recovery failed; or the data is not in the data directory; or nothing has arrived in it
-    /// for the stall timeout.
+    /// Barman says that it failed, the data is not in the data directory, nothing has arrived in it for the stall
+    /// timeout; or a finding of a check has FAILED, or "verify" found no complete restore.
     RecoveryFailed = 1,
     /// The API refused the request, or could not be reached any more.
     HttpError = 2,
-    /// The program was called without a sub-command. The library never returns it.
+    /// No command has run.
     NoCommand = -1,
     /// The API is not up and running; nothing was started.
     ApiNotOk = -2,
     /// An option is missing or wrong; nothing was sent.
     InvalidArgument = -3,
-    /// Ended by [`Cancel`](crate::Cancel) or by the event callback.
+    /// Ended by a cancel.
     Cancelled = -4,
     /// The overall deadline passed.
     TimedOut = -5,
-    /// The handle is running or has run, PostgreSQL is running in the data directory, or the state file belongs to a
-    /// different API, server, data directory or operation. Nothing was started.
+    /// A command runs on this handle, or PostgreSQL in the data directory; nothing was started.
     Busy = -6,
-    /// A bug in the library, caught at the C border.
+    /// A bug in the library, which was caught.
     Panic = -7,
 }
 
@@ -64,127 +52,90 @@ impl Code {
         Code::Panic,
     ];
 
-    pub(crate) const NAMES: &Names = &[
-        (Code::RecoveryDone as i32, c"RECOVERY_DONE"),
-        (Code::RecoveryFailed as i32, c"RECOVERY_FAILED"),
-        (Code::HttpError as i32, c"HTTP_ERROR"),
-        (Code::NoCommand as i32, c"NO_COMMAND"),
-        (Code::ApiNotOk as i32, c"API_NOT_OK"),
-        (Code::InvalidArgument as i32, c"INVALID_ARGUMENT"),
-        (Code::Cancelled as i32, c"CANCELLED"),
-        (Code::TimedOut as i32, c"TIMED_OUT"),
-        (Code::Busy as i32, c"BUSY"),
-        (Code::Panic as i32, c"PANIC"),
-    ];
+    /// The name of the code with this number; UNKNOWN for a code of a later version.
+    pub(crate) fn name_of(number: i32) -> &'static CStr {
+        Code::ALL.into_iter().find(|code| *code as i32 == number).map_or(c"UNKNOWN", Code::c_name)
+    }
+
+    fn c_name(self) -> &'static CStr {
+        match self {
+            Code::RecoveryDone => c"RECOVERY_DONE",
+            Code::RecoveryFailed => c"RECOVERY_FAILED",
+            Code::HttpError => c"HTTP_ERROR",
+            Code::NoCommand => c"NO_COMMAND",
+            Code::ApiNotOk => c"API_NOT_OK",
+            Code::InvalidArgument => c"INVALID_ARGUMENT",
+            Code::Cancelled => c"CANCELLED",
+            Code::TimedOut => c"TIMED_OUT",
+            Code::Busy => c"BUSY",
+            Code::Panic => c"PANIC",
+        }
+    }
 
     /// The name of the code as in the C header, without its prefix.
     #[must_use]
     pub fn name(self) -> &'static str {
-        text_of(Code::NAMES, self as i32)
+        self.c_name().to_str().unwrap_or_default()
     }
 
     /// The status with which a program ends for this code: `code & 0xff`.
     #[must_use]
     pub fn exit_status(self) -> u8 {
-        lowest_byte(self as i32)
+        let [lowest, ..] = (self as i32).to_le_bytes();
+        lowest
     }
 }
 
-/// The result of a config switch: the numbers of Patroni's `patroni_barman config-switch`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(i32)]
-#[non_exhaustive]
-pub enum SwitchCode {
-    /// The configuration was switched.
-    Done = 0,
-    /// Nothing to do for this role; nothing was sent.
-    Skipped = 1,
-    /// Barman says that the switch failed.
-    Failed = 2,
-    /// The API refused the request, or could not be reached any more.
-    HttpError = 3,
-    /// An option is missing or wrong; nothing was sent.
-    InvalidArgument = 4,
-    /// The API is not up and running; nothing was switched.
-    ApiNotOk = -2,
-    /// Ended by [`Cancel`](crate::Cancel).
-    Cancelled = -4,
-    /// The overall deadline passed.
-    TimedOut = -5,
-}
-
-impl SwitchCode {
-    /// The status with which a program ends for this code: `code & 0xff`.
-    #[must_use]
-    pub fn exit_status(self) -> u8 {
-        lowest_byte(self as i32)
-    }
-
-    /// The name of the code.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            SwitchCode::Done => "CONFIG_SWITCH_DONE",
-            SwitchCode::Skipped => "CONFIG_SWITCH_SKIPPED",
-            SwitchCode::Failed => "CONFIG_SWITCH_FAILED",
-            SwitchCode::HttpError => "HTTP_ERROR",
-            SwitchCode::InvalidArgument => "INVALID_ARGS",
-            SwitchCode::ApiNotOk => "API_NOT_OK",
-            SwitchCode::Cancelled => "CANCELLED",
-            SwitchCode::TimedOut => "TIMED_OUT",
-        }
+impl Serialize for Code {
+    /// As the two fields `code` and `code_name`, which each result has.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut fields = to.serialize_struct("Code", 2)?;
+        fields.serialize_field("code", &(*self as i32))?;
+        fields.serialize_field("code_name", self.name())?;
+        fields.end()
     }
 }
 
-fn lowest_byte(code: i32) -> u8 {
-    let [lowest, ..] = code.to_le_bytes();
-    lowest
-}
-
-/// What is known about the operation on the Barman host. It shows whether files may still be written into the data
-/// directory. The numbers are part of the C ABI.
+/// What is known about an operation on the Barman host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[repr(i32)]
 #[non_exhaustive]
 pub enum OperationState {
     /// None was created.
     #[default]
-    NotCreated = 0,
+    NotCreated,
     /// A create is being sent or was sent, and its result is unknown: a restore may be running.
-    MaybeCreated = 1,
+    MaybeCreated,
     /// It was running when last seen.
-    InProgress = 2,
+    InProgress,
     /// It has ended; Barman calls it done.
-    Done = 3,
+    Done,
     /// It has ended; Barman calls it failed.
-    Failed = 4,
+    Failed,
 }
 
 impl OperationState {
-    pub(crate) const NAMES: &Names = &[
-        (OperationState::NotCreated as i32, c"NOT_CREATED"),
-        (OperationState::MaybeCreated as i32, c"MAYBE_CREATED"),
-        (OperationState::InProgress as i32, c"IN_PROGRESS"),
-        (OperationState::Done as i32, c"DONE"),
-        (OperationState::Failed as i32, c"FAILED"),
-    ];
-
-    /// Whether a restore may be writing into the data directory.
+    /// Whether a restore may be running on the Barman host.
     #[must_use]
     pub fn may_be_running(self) -> bool {
         matches!(self, OperationState::MaybeCreated | OperationState::InProgress)
     }
 
-    /// The name as in the C header, without its prefix.
+    /// The name, as results have it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        text_of(OperationState::NAMES, self as i32)
+        match self {
+            OperationState::NotCreated => "NOT_CREATED",
+            OperationState::MaybeCreated => "MAYBE_CREATED",
+            OperationState::InProgress => "IN_PROGRESS",
+            OperationState::Done => "DONE",
+            OperationState::Failed => "FAILED",
+        }
     }
 }
 
 /// What went wrong, and what to do about it, in one line each; empty where there is nothing to say.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Problem {
     /// What went wrong.
     pub message: String,
@@ -198,80 +149,84 @@ impl Problem {
     }
 }
 
-/// Why a recovery ended with [`Code::Busy`]. The numbers are part of the C ABI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(i32)]
+/// The result of a recovery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub enum Busy {
-    /// PostgreSQL is running in the data directory.
-    Postgres = 2,
-    /// The state file belongs to a different API, server, data directory or operation; or, when a restore is to be
-    /// ended, to a run that is alive.
-    StateFile = 3,
-}
-
-/// The report of a run: of a recovery, or of a command with its own codes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Outcome<C = Code> {
-    /// How it ended.
-    pub code: C,
+pub struct Outcome {
+    /// How it ended; serialized as `code` and `code_name`.
+    #[serde(flatten)]
+    pub code: Code,
     /// What went wrong, in one line; empty when all went well.
     pub message: String,
     /// What to do about it, in one line; empty when there is nothing to say.
     pub hint: String,
-    /// The backup that was restored, if the data directory names it.
-    pub backup_id: Option<String>,
+    /// Time from the start of the run to its end.
+    #[serde(rename = "elapsed_seconds", serialize_with = "in_seconds")]
+    pub elapsed: Duration,
     /// The operation that was created or followed, if it is known.
     pub operation_id: Option<String>,
     /// What is known about that operation.
     pub operation_state: OperationState,
-    /// The HTTP status of the reply that decided how it ended; `None` when no reply did.
-    pub http_status: Option<u16>,
-    /// Why the code is [`Code::Busy`]; `None` for every other code.
-    pub busy: Option<Busy>,
-    /// Time from the start of the run to its end.
-    pub elapsed: Duration,
+    /// The backup that was restored, if the data directory names it.
+    pub backup_id: Option<String>,
     /// Bytes in the data directory at the end, if they were counted.
     pub bytes: Option<u64>,
     /// Size of the backup, if known.
     pub total_bytes: Option<u64>,
+    /// The HTTP status of the reply that decided how it ended; `None` when no reply did.
+    pub http_status: Option<u16>,
+    /// The warnings of the log, each once; of very many the newest.
+    pub warnings: Vec<String>,
 }
 
-impl<C> Outcome<C> {
-    /// The same report with a different type of code.
-    pub(crate) fn map<D>(self, code: impl FnOnce(C) -> D) -> Outcome<D> {
-        Outcome {
-            code: code(self.code),
-            message: self.message,
-            hint: self.hint,
-            backup_id: self.backup_id,
-            operation_id: self.operation_id,
-            operation_state: self.operation_state,
-            http_status: self.http_status,
-            busy: self.busy,
-            elapsed: self.elapsed,
-            bytes: self.bytes,
-            total_bytes: self.total_bytes,
-        }
-    }
-
+impl Outcome {
     /// For a run that sent nothing.
-    pub(crate) fn not_begun(code: C, message: &str) -> Outcome<C> {
+    pub(crate) fn not_begun(code: Code, message: &str) -> Outcome {
         Outcome {
             code,
             message: printable(message),
             hint: String::new(),
-            backup_id: None,
+            elapsed: Duration::ZERO,
             operation_id: None,
             operation_state: OperationState::NotCreated,
-            http_status: None,
-            busy: None,
-            elapsed: Duration::ZERO,
+            backup_id: None,
             bytes: None,
             total_bytes: None,
+            http_status: None,
+            warnings: Vec::new(),
         }
     }
+}
+
+/// The result of any other command: how it ended, and what it found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Answer<T> {
+    /// How it ended; serialized as `code` and `code_name`.
+    #[serde(flatten)]
+    pub code: Code,
+    /// What went wrong, in one line; empty when all went well.
+    pub message: String,
+    /// What to do about it, in one line; empty when there is nothing to say.
+    pub hint: String,
+    /// Time from the start of the command to its end.
+    #[serde(rename = "elapsed_seconds", serialize_with = "in_seconds")]
+    pub elapsed: Duration,
+    /// What it found, as far as it got; its fields are serialized beside the others.
+    #[serde(flatten)]
+    pub found: T,
+}
+
+impl<T> Answer<T> {
+    pub(crate) fn new(code: Code, problem: Problem, elapsed: Duration, found: T) -> Answer<T> {
+        Answer { code, message: problem.message, hint: problem.hint, elapsed, found }
+    }
+}
+
+/// As a number with milliseconds.
+#[allow(clippy::cast_precision_loss, reason = "exact for the next 285,000 years")]
+pub(crate) fn in_seconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(time.as_millis() as f64 / 1000.0)
 }
 
 #[cfg(test)]
@@ -286,7 +241,20 @@ mod tests {
 
     #[test]
     fn every_code_has_its_name() {
-        assert!(Code::NAMES.iter().map(|(number, _)| *number).eq(Code::ALL.map(|code| code as i32)));
-        assert_eq!(Code::ApiNotOk.name(), "API_NOT_OK");
+        let names = Code::ALL.map(Code::name);
+        assert_eq!((names[0], names[4], names[9]), ("RECOVERY_DONE", "API_NOT_OK", "PANIC"));
+        assert_eq!(Code::name_of(77), c"UNKNOWN");
+    }
+
+    #[test]
+    fn what_a_command_found_stands_beside_how_it_ended() {
+        let elapsed = Duration::from_micros(1_234_567);
+        let found = std::collections::BTreeMap::from([("more", 1)]);
+        let answer = Answer::new(Code::ApiNotOk, Problem::new("why", "what to do"), elapsed, found);
+        let json = serde_json::to_value(answer).unwrap();
+        let expected = serde_json::json!({
+            "code": -2, "code_name": "API_NOT_OK", "message": "why", "hint": "what to do", "elapsed_seconds": 1.234, "more": 1
+        });
+        assert_eq!(json, expected);
     }
 }

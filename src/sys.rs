@@ -1,19 +1,21 @@
 //! System calls that std lacks. Those that rustix lacks too are called through libc, each behind a safe function.
 
-use std::ffi::CStr;
-use std::fs::{File, OpenOptions};
+use std::ffi::{CStr, CString, OsString};
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+pub(crate) mod lock;
 
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 #[cfg(target_os = "linux")]
 use rustix::{
-    fs::{StatxAttributes, StatxFlags, inotify},
+    fs::{StatxAttributes, StatxFlags},
     process::{PidfdFlags, pidfd_send_signal},
 };
 
@@ -31,15 +33,23 @@ fn process_id(pid: i32) -> Result<Pid, Errno> {
     Some(pid).filter(|pid| *pid > 0).and_then(Pid::from_raw).ok_or(Errno::SRCH)
 }
 
-/// Opens a file without waiting for a writer if it is a pipe.
-pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
-}
-
 /// Bytes that this user can still write to the file system of a path.
 pub(crate) fn free_space(path: &Path) -> io::Result<u64> {
     let found = rustix::fs::statvfs(path)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Writes everything of the file system with this file to disk. Can take minutes.
+#[cfg(target_os = "linux")]
+pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(file)?)
+}
+
+/// Has everything written to disk, as there is no call for one file system.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn sync_file_system(_: &File) -> io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
 }
 
 /// Whether this user may make and remove files in a directory.
@@ -82,64 +92,32 @@ pub(crate) fn effective_user() -> u32 {
 
 /// The name of a user.
 pub(crate) fn user_name(user: u32) -> Option<String> {
-    let mut entry = MaybeUninit::<libc::passwd>::uninit();
-    let mut found = std::ptr::null_mut();
-    let mut buffer = vec![0; 16 << 10];
-    // SAFETY: all point to memory of the right type and of the given length. If `found` is set, the entry is filled,
-    // and its name is a NUL-terminated string in the buffer.
-    let name = unsafe {
-        let entry = entry.as_mut_ptr();
-        if libc::getpwuid_r(user, entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found) != 0
-            || found.is_null()
-        {
-            return None;
-        }
-        CStr::from_ptr((*entry).pw_name).to_string_lossy().into_owned()
-    };
+    let name = user_entry(user, |entry| entry.pw_name)?.to_string_lossy().into_owned();
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// Reports when something opens a directory, by whatever path.
-#[cfg(target_os = "linux")]
-pub(crate) struct OpenWatch(OwnedFd);
+/// The home directory of a user, as the user database has it: HOME may be another user's, as under sudo.
+pub(crate) fn user_home(user: u32) -> Option<PathBuf> {
+    let home = OsString::from_vec(user_entry(user, |entry| entry.pw_dir)?.into_bytes());
+    Some(PathBuf::from(home)).filter(|home| home.is_absolute())
+}
 
-#[cfg(target_os = "linux")]
-impl OpenWatch {
-    pub(crate) fn new(directory: &Path) -> io::Result<OpenWatch> {
-        let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
-        inotify::add_watch(&watch, directory, inotify::WatchFlags::OPEN | inotify::WatchFlags::ONLYDIR)?;
-        Ok(OpenWatch(watch))
-    }
-
-    /// Whether the directory itself was opened since the last call, rather than a file in it.
-    pub(crate) fn was_opened(&mut self) -> bool {
-        let (mut buffer, mut opened) = ([MaybeUninit::uninit(); 4096], false);
-        let mut events = inotify::Reader::new(&self.0, &mut buffer);
-        while let Ok(event) = events.next() {
-            opened |= event.events().contains(inotify::ReadFlags::OPEN | inotify::ReadFlags::ISDIR);
+/// A text of the entry of a user in the user database.
+fn user_entry(user: u32, field: impl Fn(&libc::passwd) -> *mut libc::c_char) -> Option<CString> {
+    let mut entry = MaybeUninit::<libc::passwd>::uninit();
+    let mut found = std::ptr::null_mut();
+    let mut buffer = vec![0; 16 << 10];
+    // SAFETY: all point to memory of the right type and of the given length. If `found` is set, it points to the
+    // entry, which is filled, and each of its texts is null or a NUL-terminated string in the buffer.
+    unsafe {
+        let result =
+            libc::getpwuid_r(user, entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &raw mut found);
+        if result != 0 || found.is_null() {
+            return None;
         }
-        opened
+        let text = field(&*found);
+        (!text.is_null()).then(|| CStr::from_ptr(text).to_owned())
     }
-}
-
-/// Not supported on this system.
-#[cfg(not(target_os = "linux"))]
-pub(crate) struct OpenWatch;
-
-#[cfg(not(target_os = "linux"))]
-impl OpenWatch {
-    pub(crate) fn new(_: &Path) -> io::Result<OpenWatch> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub(crate) fn was_opened(&mut self) -> bool {
-        false
-    }
-}
-
-/// Duplicates a file descriptor, with this number or a higher one; closed on exec.
-pub(crate) fn duplicate(file: &File, least: i32) -> io::Result<OwnedFd> {
-    Ok(rustix::io::fcntl_dupfd_cloexec(file, least)?)
 }
 
 /// Whether this is a mount point; `None` if the kernel does not say (Linux does since 5.8).
@@ -176,11 +154,11 @@ impl Process {
         }
     }
 
-    /// Sends SIGTERM.
-    pub(crate) fn terminate(&self) -> io::Result<()> {
+    /// Sends SIGKILL.
+    pub(crate) fn kill(&self) -> io::Result<()> {
         let sent = match &self.handle {
-            Some(handle) => pidfd_send_signal(handle, Signal::TERM),
-            None => kill_process(self.pid, Signal::TERM),
+            Some(handle) => pidfd_send_signal(handle, Signal::KILL),
+            None => kill_process(self.pid, Signal::KILL),
         };
         Ok(sent?)
     }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use time::OffsetDateTime;
-
 /// One printable line of at most 500 characters, for a server's words in logs and terminals.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::new();
@@ -70,14 +68,6 @@ pub(crate) fn clock(time: Duration) -> String {
     }
 }
 
-/// `2026-11-24 16:37:15 UTC`, from seconds since 1970. A time after the year 9999, as a file may have, becomes 1970.
-pub(crate) fn utc(unix: i64) -> String {
-    let moment = OffsetDateTime::from_unix_timestamp(unix).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let (year, month, day) = (moment.year(), u8::from(moment.month()), moment.day());
-    let (hour, minute, second) = moment.to_hms();
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
-}
-
 /// `12.3 s`
 pub(crate) fn seconds(time: Duration) -> String {
     if time.subsec_millis() == 0 {
@@ -118,21 +108,6 @@ mod tests {
             (7_000_000_000_000_000, "7000 TB"),
         ] {
             assert_eq!(size(bytes), text);
-        }
-    }
-
-    #[test]
-    fn moments_are_readable() {
-        for (unix, text) in [
-            (0, "1970-01-01 00:00:00 UTC"),
-            (-1, "1969-12-31 23:59:59 UTC"),
-            (951_782_399, "2000-02-28 23:59:59 UTC"),
-            (951_782_400, "2000-02-29 00:00:00 UTC"),
-            (951_868_800, "2000-03-01 00:00:00 UTC"),
-            (1_795_342_977, "2026-11-22 10:22:57 UTC"),
-            (4_102_444_799, "2099-12-31 23:59:59 UTC"),
-        ] {
-            assert_eq!(utc(unix), text);
         }
     }
 

@@ -4,8 +4,8 @@
 //
 // All functions may be called from any goroutine, any number at the same time. A command occupies two threads of the
 // operating system while it runs. When its context is done, it ends in an orderly manner and then returns: a restore
-// is ended on the Barman host too, which takes a few seconds at most (see [Options].LeaveRunning). The library installs
-// no signal handlers and writes no output.
+// is ended on the Barman host too, which takes a few seconds at most. The library installs no signal handlers and writes
+// no output.
 package barmanrecover
 
 // #include <barman_recover.h>
@@ -14,138 +14,183 @@ import "C"
 
 import (
 	"context"
-	"math"
+	"encoding/json"
+	"fmt"
 	"unsafe"
 )
 
-// Restore restores a backup, and returns when the data is in the data directory or the restore has failed. Together
-// with an error, the Result says whether Barman may still be writing.
-func Restore(ctx context.Context, options Options) (Result, error) {
-	run := func(c *C.barman_recover) C.int32_t { return C.barman_recover_run(c) }
-	var result Result
-	err := command(ctx, options, run, func(c *C.barman_recover) { result = resultOf(c) })
+// Restore restores a backup, and returns when the data is in the data directory or the restore has failed.
+func Restore(ctx context.Context, options Options) (result Result, err error) {
+	result.State = NotCreated
+	err = command(ctx, options, "recover", &result)
 	return result, err
 }
 
-// Check checks everything that a restore with these options needs; it starts and changes nothing, unless
-// [Options].Probe is set. If a finding fails, it returns [ErrFailed] together with all findings.
+// Check checks everything that a restore with these options needs; it changes nothing. If a finding fails, it returns [ErrFailed] together with all findings.
 func Check(ctx context.Context, options Options) ([]Finding, error) {
-	check := func(c *C.barman_recover) C.int32_t { return C.barman_recover_check(c) }
-	var findings []Finding
-	err := command(ctx, options, check, func(c *C.barman_recover) { findings = findingsOf(c) })
-	return findings, err
+	var answer struct{ Findings []Finding }
+	err := command(ctx, options, "check", &answer)
+	return answer.Findings, err
 }
 
 // Verify checks whether [Options].DataDirectory holds a complete restore; it needs no API. If not, it returns
 // [ErrFailed] together with what it found.
-func Verify(ctx context.Context, options Options) (Verified, error) {
-	verify := func(c *C.barman_recover) C.int32_t { return C.barman_recover_verify(c) }
-	verified := Verified{State: VerifiedUnknown}
-	err := command(ctx, options, verify, func(c *C.barman_recover) { verified = verifiedOf(c) })
+func Verify(ctx context.Context, options Options) (verified Verified, err error) {
+	err = command(ctx, options, "verify", &verified)
 	return verified, err
 }
 
-// EndRestore ends a restore into [Options].DataDirectory whose own run is gone. If the API and the Barman server are
-// given, it also waits for Barman to say that the operation has ended, and removes the state file, unless the data
-// directory holds remains of the restore. An [ErrFailed] means that something still writes into the directory.
-func EndRestore(ctx context.Context, options Options) (Result, error) {
-	end := func(c *C.barman_recover) C.int32_t { return C.barman_recover_end_restore(c) }
-	var result Result
-	err := command(ctx, options, end, func(c *C.barman_recover) { result = resultOf(c) })
-	return result, err
+// Settle waits while a run restores into [Options].DataDirectory, and moves the remains of a restore that failed or died
+// aside. Without an error, PostgreSQL may be started as far as restores are concerned. It needs no API.
+func Settle(ctx context.Context, options Options) (settled Settled, err error) {
+	err = command(ctx, options, "settle", &settled)
+	return settled, err
 }
 
 // ListBackups returns the backups of the Barman server, newest first.
 func ListBackups(ctx context.Context, options Options) ([]Backup, error) {
-	list := func(c *C.barman_recover) C.int32_t { return C.barman_recover_list_backups(c) }
-	var backups []Backup
-	err := command(ctx, options, list, func(c *C.barman_recover) { backups = backupsOf(c) })
-	return backups, err
+	var answer struct{ Backups []Backup }
+	err := command(ctx, options, "backups", &answer)
+	return answer.Backups, err
 }
 
-// ListOperations returns the newest operations of the Barman server, newest first, with their states; 0 returns all.
-// Each costs a request.
-func ListOperations(ctx context.Context, options Options, newest int) ([]Operation, error) {
-	if newest < 0 || newest > math.MaxInt32 {
-		return nil, refuse("the number of operations is out of range")
+// ListOperations returns the newest operations of the Barman server, newest first, with their states. Each costs a
+// request.
+func ListOperations(ctx context.Context, options Options) ([]Operation, error) {
+	var answer struct{ Operations []Operation }
+	err := command(ctx, options, "operations", &answer)
+	return answer.Operations, err
+}
+
+// ConfigSwitch switches Barman's configuration of the server when the role of this node has changed to
+// [Options].Role. If [Options].SwitchWhen does not include that role, it sends nothing and leaves Switched false,
+// without an error.
+func ConfigSwitch(ctx context.Context, options Options) (result Switch, err error) {
+	err = command(ctx, options, "config-switch", &result)
+	return result, err
+}
+
+// OptionTable returns the library's options of all commands.
+func OptionTable() ([]Option, error) {
+	var table []Option
+	err := json.Unmarshal([]byte(C.GoString(C.barman_recover_options())), &table)
+	return table, err
+}
+
+// Version returns the version of the library that is running. An error means that this package was built with the
+// header of an incompatible version; every command then returns the same error and does nothing.
+func Version() (string, error) {
+	running := C.GoString(C.barman_recover_version())
+	if fits(C.BARMAN_RECOVER_VERSION_NUMBER, uint32(C.barman_recover_version_number())) {
+		return running, nil
 	}
-	list := func(c *C.barman_recover) C.int32_t { return C.barman_recover_list_operations(c, C.uint32_t(newest)) }
-	return operations(ctx, options, list)
+	return running, refuse(fmt.Sprintf("libbarman_recover %s is running, but this program was built with %s",
+		running, C.BARMAN_RECOVER_VERSION))
 }
 
-// ShowOperation returns one operation.
-func ShowOperation(ctx context.Context, options Options, id string) (Operation, error) {
-	return operation(ctx, options, id, func(c *C.barman_recover, id *C.char) C.int32_t {
-		return C.barman_recover_show_operation(c, id)
-	})
-}
-
-// WaitOperation waits until an operation has ended. If it failed, it returns [ErrFailed] together with the operation.
-func WaitOperation(ctx context.Context, options Options, id string) (Operation, error) {
-	return operation(ctx, options, id, func(c *C.barman_recover, id *C.char) C.int32_t {
-		return C.barman_recover_wait_operation(c, id)
-	})
-}
-
-// ConfigSwitch switches Barman's configuration of the server when the role of this node has changed. role is the new
-// role, as Patroni calls it. If [Options].SwitchWhen does not include that role, it returns false without an error and
-// sends nothing.
-func ConfigSwitch(ctx context.Context, options Options, role string) (switched bool, result Result, err error) {
-	err = withText("role", role, func(role *C.char) error {
-		change := func(c *C.barman_recover) C.int32_t {
-			code := C.barman_recover_config_switch(c, role)
-			switched = code == C.BARMAN_RECOVER_SWITCH_DONE
-			return recoveryCode(code)
+// fits says whether a library has everything that a header declares. Before 1.0 each minor version has its own ABI.
+func fits(header, running uint32) bool {
+	abi := func(version uint32) uint32 {
+		if version>>16 > 0 {
+			return version >> 16 << 8
 		}
-		return command(ctx, options, change, func(c *C.barman_recover) { result = resultOf(c) })
-	})
-	return switched, result, err
-}
-
-// recoveryCode is the code of other commands that matches the result of a config switch.
-func recoveryCode(code C.int32_t) C.int32_t {
-	switch code {
-	case C.BARMAN_RECOVER_SWITCH_SKIPPED:
-		return C.BARMAN_RECOVER_RECOVERY_DONE
-	case C.BARMAN_RECOVER_SWITCH_FAILED:
-		return C.BARMAN_RECOVER_RECOVERY_FAILED
-	case C.BARMAN_RECOVER_SWITCH_HTTP_ERROR:
-		return C.BARMAN_RECOVER_HTTP_ERROR
-	case C.BARMAN_RECOVER_SWITCH_INVALID_ARGUMENT:
-		return C.BARMAN_RECOVER_INVALID_ARGUMENT
-	default:
-		return code
+		return version >> 8
 	}
+	return abi(header) == abi(running) && running >= header
 }
 
-func operation(
-	ctx context.Context, options Options, id string, ask func(*C.barman_recover, *C.char) C.int32_t,
-) (found Operation, err error) {
-	found.State = StateUnknown
-	err = withText("operation ID", id, func(id *C.char) error {
-		listed, err := operations(ctx, options, func(c *C.barman_recover) C.int32_t { return ask(c, id) })
-		if len(listed) > 0 {
-			found = listed[0]
-		}
+// command runs a command and delivers its events on this goroutine. When ctx is done, or when OnEvent panics, the command
+// is cancelled, and its end waited for. The result is decoded into a struct.
+func command(ctx context.Context, options Options, name string, result any) error {
+	if _, err := Version(); err != nil {
 		return err
-	})
-	return found, err
-}
-
-func operations(
-	ctx context.Context, options Options, ask func(*C.barman_recover) C.int32_t,
-) (listed []Operation, err error) {
-	err = command(ctx, options, ask, func(c *C.barman_recover) { listed = operationsOf(c) })
-	return listed, err
-}
-
-// withText lends a text to C.
-func withText(what, value string, use func(*C.char) error) error {
-	value, err := text(value)
-	if err != nil {
-		return refuse("the " + what + " " + err.Error())
 	}
-	lent := C.CString(value)
+	list, err := options.list()
+	if err != nil {
+		return err
+	}
+	c := C.barman_recover_new()
+	defer C.barman_recover_free(c) // cancels what runs after a panic, and waits for its end
+	for _, option := range list {
+		if refused := set(c, option); refused != 0 {
+			return errorOf(c, nil)
+		}
+	}
+	if ctx.Err() != nil {
+		C.barman_recover_cancel(c)
+	}
+	lent := C.CString(name)
 	defer C.free(unsafe.Pointer(lent))
-	return use(lent)
+	if refused := C.barman_recover_start(c, lent); refused != 0 {
+		return errorOf(c, nil)
+	}
+	defer cancelWith(ctx, c)()
+	for {
+		switch C.barman_recover_next_event(c, 60_000) {
+		case 1:
+			event := Event{Progress: Progress{Percent: -1}}
+			if err := json.Unmarshal(all(c, true), &event); err != nil {
+				return err
+			}
+			options.deliver(event)
+		case -1:
+			if err := json.Unmarshal(all(c, false), result); err != nil {
+				return err
+			}
+			return errorOf(c, ctx.Err())
+		}
+	}
+}
+
+// cancelWith cancels the command when ctx is done. The function that it returns stops this, and waits until the handle
+// is not used any more.
+func cancelWith(ctx context.Context, c *C.barman_recover) func() {
+	watched, stop := context.WithCancel(ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		<-watched.Done()
+		if ctx.Err() != nil {
+			C.barman_recover_cancel(c)
+		}
+	}()
+	return func() {
+		stop()
+		<-stopped
+	}
+}
+
+func set(c *C.barman_recover, option option) C.int32_t {
+	name, value := C.CString(option.name), C.CString(option.value)
+	defer C.free(unsafe.Pointer(name))
+	defer C.free(unsafe.Pointer(value))
+	return C.barman_recover_set(c, name, value)
+}
+
+// errorOf is the error that the handle tells; nil for success.
+func errorOf(c *C.barman_recover, cause error) error {
+	failure := &Error{Code: Code(C.barman_recover_code(c))}
+	if failure.Code == C.BARMAN_RECOVER_RECOVERY_DONE {
+		return nil
+	}
+	if err := json.Unmarshal(all(c, false), failure); err != nil {
+		return err
+	}
+	if failure.Message == "" {
+		failure.Message = failure.Code.Error()
+	}
+	if failure.Code == ErrCancelled {
+		failure.cause = cause
+	}
+	return failure
+}
+
+// all is the whole result as JSON, or the whole event.
+func all(c *C.barman_recover, event bool) []byte {
+	pointer := C.CString("")
+	defer C.free(unsafe.Pointer(pointer))
+	if event {
+		return []byte(C.GoString(C.barman_recover_event(c, pointer)))
+	}
+	return []byte(C.GoString(C.barman_recover_get(c, pointer)))
 }

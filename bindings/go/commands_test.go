@@ -22,11 +22,11 @@ func TestARestoreHandsOutItsEvents(t *testing.T) {
 	options.Progress = make(chan br.Progress, 1)
 	options.OnEvent = func(event br.Event) { events = append(events, event.String()) }
 	result, err := br.Restore(background, options)
-	if err != nil || result.State != br.Done || result.Bytes == 0 || result.Elapsed == 0 {
+	if err != nil || result.State != br.Done || result.Bytes == 0 || result.ElapsedSeconds == 0 || result.BackupID == "" {
 		t.Fatalf("%+v %v", result, err)
 	}
 	log := strings.Join(events, "\n")
-	for _, line := range []string{"operation " + result.OperationID + ": IN_PROGRESS", "INFO: ", ": DONE", " kB"} {
+	for _, line := range []string{"operation " + result.OperationID + " is IN_PROGRESS", "INFO: ", " is DONE", " kB"} {
 		if !strings.Contains(log, line) {
 			t.Errorf("no %q in:\n%s", line, log)
 		}
@@ -72,17 +72,15 @@ func TestAContextEndsTheRestoreOnTheBarmanHostToo(t *testing.T) {
 	ctx, cancel := context.WithCancel(background)
 	options := api.options("data")
 	options.OnEvent = func(event br.Event) {
-		if event.Kind == br.ProgressMade && event.Progress.Bytes > 0 {
+		if event.Kind == "progress" && event.Bytes > 0 {
 			cancel()
 		}
 	}
 	result, err := br.Restore(ctx, options)
-	if !errors.Is(err, br.ErrCancelled) || !errors.Is(err, context.Canceled) || result.State != br.Failed {
+	if !errors.Is(err, br.ErrCancelled) || !errors.Is(err, context.Canceled) || result.OperationID == "" {
 		t.Errorf("%+v %v", result, err)
 	}
-	if states := api.states(); states != "recovery FAILED" {
-		t.Error(states)
-	}
+	api.waitFor("recovery FAILED")
 }
 
 func TestAContextThatIsDoneStartsNothing(t *testing.T) {
@@ -118,7 +116,7 @@ func TestAPanicOfTheHostEndsTheRestore(t *testing.T) {
 	api := start(t, endless...)
 	options := api.options("data")
 	options.OnEvent = func(event br.Event) {
-		if event.Kind == br.ProgressMade && event.Progress.Bytes > 0 {
+		if event.Kind == "progress" && event.Bytes > 0 {
 			panic("the host's own")
 		}
 	}
@@ -130,26 +128,7 @@ func TestAPanicOfTheHostEndsTheRestore(t *testing.T) {
 		}()
 		br.Restore(background, options)
 	}()
-	if states := api.states(); states != "recovery FAILED" {
-		t.Error(states)
-	}
-}
-
-func TestARestoreThatWasLeftRunningIsEnded(t *testing.T) {
-	api := start(t, endless...)
-	id, options := api.create("data"), api.options("data")
-	if operation, err := br.ShowOperation(background, options, id); err != nil || operation.State != br.InProgress {
-		t.Errorf("%+v %v", operation, err)
-	}
-	if result, err := br.EndRestore(background, options); err != nil {
-		t.Errorf("%+v %v", result, err)
-	}
-	if ended, err := br.WaitOperation(background, options, id); !errors.Is(err, br.ErrFailed) || ended.State != br.Failed {
-		t.Errorf("%+v %v", ended, err)
-	}
-	if left, err := br.Verify(background, options); !errors.Is(err, br.ErrFailed) || left.State == br.VerifiedComplete {
-		t.Errorf("%+v %v", left, err)
-	}
+	api.waitFor("recovery FAILED")
 }
 
 func TestBackupsAreListedAndRestoredOnesVerified(t *testing.T) {
@@ -163,57 +142,33 @@ func TestBackupsAreListedAndRestoredOnesVerified(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, err := br.Verify(background, br.Options{DataDirectory: options.DataDirectory})
-	if err != nil || found.State != br.VerifiedComplete || found.BackupID != backups[0].ID || found.Server != "main" ||
-		time.Since(found.Restored) > time.Minute || found.LastWAL == "" {
+	backup := found.Backup
+	if err != nil || found.State != "complete" || backup == nil || backup.ID != backups[0].ID || backup.Server != "main" ||
+		found.WAL.Last == "" {
 		t.Errorf("%+v %v", found, err)
 	}
-	if found, err := br.Verify(background, api.options("none")); !errors.Is(err, br.ErrFailed) || found.State != br.VerifiedNone {
+	if settled, err := br.Settle(background, options); err != nil || len(settled.MovedTo) > 0 || settled.LeftAlone == "" {
+		t.Errorf("%+v %v", settled, err)
+	}
+	if found, err := br.Verify(background, api.options("none")); !errors.Is(err, br.ErrFailed) || found.State != "incomplete" {
 		t.Errorf("%+v %v", found, err)
 	}
-}
-
-func TestOperationsAreListedShownAndWaitedFor(t *testing.T) {
-	api := start(t, "--stuck", "--unique-ids")
-	older, newer := api.create("a"), api.create("b")
-	api.steer("operation/"+older, `{"status": "DONE"}`)
-	listed, err := br.ListOperations(background, api.options(""), 1)
-	if err != nil || fmt.Sprint(listed) != fmt.Sprintf("[{%s recovery IN_PROGRESS}]", newer) {
+	listed, err := br.ListOperations(background, api.options(""))
+	if err != nil || len(listed) != 1 || listed[0].Kind != "recovery" || listed[0].State != br.Done || listed[0].ID == "" {
 		t.Error(listed, err)
-	}
-	if shown, err := br.ShowOperation(background, api.options(""), older); err != nil || shown.State != br.Done {
-		t.Error(shown, err)
-	}
-	if ended, err := br.WaitOperation(background, api.options(""), older); err != nil || ended.State != br.Done {
-		t.Error(ended, err)
-	}
-	go func() {
-		time.Sleep(100 * time.Millisecond)
-		api.steer("operation/"+newer, `{"status": "FAILED"}`)
-	}()
-	if ended, err := br.WaitOperation(background, api.options(""), newer); !errors.Is(err, br.ErrFailed) || ended.State != br.Failed {
-		t.Error(ended, err)
-	}
-	if none, err := br.ShowOperation(background, api.options(""), "20010101T010101"); err == nil || none.State != br.StateUnknown {
-		t.Error(none, err)
 	}
 }
 
 func TestEveryCommandEndsWithItsContext(t *testing.T) {
 	api := start(t, "--stuck")
-	id := api.create("data")
-	api.steer("script", `{"any": [{"hang_ms": 3600000, "times": 1000}]}`)
+	api.hang()
 	options := api.options("data")
-	options.BarmanModel, options.SwitchWhen = "model", "always"
+	options.BarmanModel, options.SwitchWhen, options.Role = "model", "always", "primary"
 	for name, command := range map[string]func(context.Context) error{
 		"Check":          func(ctx context.Context) error { _, err := br.Check(ctx, options); return err },
 		"ListBackups":    func(ctx context.Context) error { _, err := br.ListBackups(ctx, options); return err },
-		"ListOperations": func(ctx context.Context) error { _, err := br.ListOperations(ctx, options, 0); return err },
-		"ShowOperation":  func(ctx context.Context) error { _, err := br.ShowOperation(ctx, options, id); return err },
-		"WaitOperation":  func(ctx context.Context) error { _, err := br.WaitOperation(ctx, options, id); return err },
-		"ConfigSwitch": func(ctx context.Context) error {
-			_, _, err := br.ConfigSwitch(ctx, options, "primary")
-			return err
-		},
+		"ListOperations": func(ctx context.Context) error { _, err := br.ListOperations(ctx, options); return err },
+		"ConfigSwitch":   func(ctx context.Context) error { _, err := br.ConfigSwitch(ctx, options); return err },
 	} {
 		ctx, cancel := context.WithTimeout(background, 50*time.Millisecond)
 		if err := command(ctx); !errors.Is(err, br.ErrCancelled) || !errors.Is(err, context.DeadlineExceeded) {
@@ -225,22 +180,22 @@ func TestEveryCommandEndsWithItsContext(t *testing.T) {
 
 func TestACheckReturnsItsFindings(t *testing.T) {
 	api := start(t, quick...)
-	wrong := api.options("data")
-	wrong.BarmanServer = "nope"
+	right, wrong := api.options("data"), api.options("data")
+	right.NoProbe, wrong.BarmanServer = true, "nope"
 	for _, row := range []struct {
 		options br.Options
-		server  br.Verdict
+		server  string
 		want    error
 	}{
-		{api.options("data"), br.VerdictOK, nil},
-		{wrong, br.VerdictFailed, br.ErrFailed},
+		{right, "OK", nil},
+		{wrong, "FAILED", br.ErrFailed},
 	} {
 		findings, err := br.Check(background, row.options)
-		verdicts := map[string]br.Verdict{}
+		verdicts := map[string]string{}
 		for _, finding := range findings {
 			verdicts[finding.What] = finding.Verdict
 		}
-		if !errors.Is(err, row.want) || verdicts["API"] != br.VerdictOK || verdicts["server"] != row.server {
+		if !errors.Is(err, row.want) || verdicts["API"] != "OK" || verdicts["server"] != row.server {
 			t.Errorf("%+v %v", findings, err)
 		}
 	}
@@ -260,10 +215,10 @@ func TestAConfigSwitch(t *testing.T) {
 		{failing, "always", false, br.ErrFailed},
 	} {
 		options := row.api.options("")
-		options.BarmanModel, options.SwitchWhen = "model", row.when
-		switched, result, err := br.ConfigSwitch(background, options, "primary")
-		if switched != row.switched || !errors.Is(err, row.want) || (result.OperationID != "") != (switched || row.want == br.ErrFailed) {
-			t.Errorf("%q: %v %+v %v", row.when, switched, result, err)
+		options.BarmanModel, options.SwitchWhen, options.Role = "model", row.when, "primary"
+		result, err := br.ConfigSwitch(background, options)
+		if result.Switched != row.switched || !errors.Is(err, row.want) || (result.OperationID != "") != (result.Switched || row.want == br.ErrFailed) {
+			t.Errorf("%q: %+v %v", row.when, result, err)
 		}
 	}
 }

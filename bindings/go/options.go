@@ -20,14 +20,12 @@ type Options struct {
 	APIURL string `option:"api-url"`
 	// Name of the Barman server. Required.
 	BarmanServer string `option:"barman-server"`
-	// Command with which Barman reaches this node: "ssh postgres@node1". A restore requires it, or OperationID.
+	// Command with which Barman reaches this node: "ssh postgres@node1". A restore requires it.
 	SSHCommand string `option:"ssh-command"`
 	// Data directory of this node: where to restore. A restore requires it.
 	DataDirectory string `option:"data-directory"`
 	// Backup to restore: an ID, or an alias such as "oldest". Default: "latest".
 	BackupID string `option:"backup-id"`
-	// Operation to follow instead of starting one.
-	OperationID string `option:"operation-id"`
 
 	// Client certificate for the API, in PEM; the file may hold the key too.
 	CertFile string `option:"cert-file"`
@@ -42,38 +40,29 @@ type Options struct {
 	RetryWait time.Duration `option:"retry-wait"`
 	// How many times a request that failed and started nothing is sent. Default: 5.
 	MaxRetries int `option:"max-retries"`
-	// Limit for connecting to the API, TLS handshake included. Default: 10 s.
-	ConnectTimeout time.Duration `option:"connect-timeout"`
 	// Limit for the API's reply to a question. Default: 20 s.
 	RequestTimeout time.Duration `option:"request-timeout"`
 	// Limit for the API's reply to the request that starts the operation. Default: 60 s.
 	CreateTimeout time.Duration `option:"create-timeout"`
 	// Longest pause between two requests for the state of the operation. Default: 10 s.
 	LoopWait time.Duration `option:"loop-wait"`
-	// How long to go on without a good reply about a running operation. Default: 300 s, or MaxRetries times RetryWait
-	// if one of them is set.
+	// How long to go on without a good reply about a running operation, while no data arrives. Default: 300 s.
 	MaxOutage time.Duration `option:"max-outage"`
 	// Limit for the whole command, which then ends with [ErrTimedOut]. Default: none.
 	Deadline time.Duration `option:"deadline"`
 	// How long an operation may be in progress while nothing arrives in the data directory. Default: no limit.
 	StallTimeout time.Duration `option:"stall-timeout"`
 
-	// File that records the running operation. Default: next to the data directory, its name followed by
-	// ".barman-recover.json".
-	StateFile string `option:"state-file"`
-	// Keep no state file: the next run then knows nothing about a run that was killed.
-	NoStateFile bool `option:"no-state-file"`
-	// Do not ask for the size of the backup; progress is then without a percentage.
-	NoDiagnose bool `option:"no-diagnose"`
 	// Accept the API's DONE although the data is not in the data directory: for a restore to another node.
 	NoVerify bool `option:"no-verify"`
-	// Leave the restore running when the context is done, instead of ending it.
-	LeaveRunning bool `option:"leave-running"`
-	// Restore although the free space or the data directory is unsuitable.
-	Force bool `option:"force"`
+	// Directory for what a run keeps while it restores. Default: next to the data directory, its name followed by
+	// ".barman-recover".
+	StateDir string `option:"state-dir"`
+	// Restore to another host, or through a login with a forced command: Barman writes on when this run has ended.
+	NoLease bool `option:"no-lease"`
 
-	// Check makes Barman log in on this node, by a restore into a scratch directory that it refuses.
-	Probe bool `option:"probe"`
+	// Check does not have Barman log in on this node.
+	NoProbe bool `option:"no-probe"`
 	// Check treats every warning as a failure.
 	Strict bool `option:"strict"`
 
@@ -83,8 +72,13 @@ type Options struct {
 	Reset bool `option:"reset"`
 	// ConfigSwitch: "promoted", "demoted" or "always". Required.
 	SwitchWhen string `option:"switch-when"`
+	// ConfigSwitch: the new role of this node, as Patroni calls it. Required.
+	Role string `option:"role"`
 
-	// Further options by name, as in [ListOptions], with values as on the command line of patroni_barman. They are
+	// ListOperations: how many at most. Default: 20.
+	Limit int `option:"limit"`
+
+	// Further options by name, as in [OptionTable], with values as on the command line of patroni_barman. They are
 	// set last.
 	Extra map[string]string
 

@@ -67,7 +67,7 @@ func play(t *testing.T, all table, one scenario) {
 		}
 	}
 	result, err := br.Restore(context.Background(), br.Options{Extra: extra})
-	code, state := "RECOVERY_DONE", fmt.Sprint(result.State)
+	code, state := "RECOVERY_DONE", string(result.State)
 	var failure *br.Error
 	if errors.As(err, &failure) {
 		code = fmt.Sprint(failure.Code)

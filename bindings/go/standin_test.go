@@ -20,10 +20,10 @@ type standin struct {
 	url, directory string
 }
 
-// quick restores end by themselves, endless ones do not; both write files, the latter with processes that can be ended.
+// quick restores end by themselves, endless ones only in a minute; both write files.
 var (
 	quick   = []string{"--fill", "--duration-ms", "300", "--unique-ids"}
-	endless = []string{"--fill", "--stuck", "--hold", "half", "--receivers", "--unique-ids"}
+	endless = []string{"--fill", "--duration-ms", "60000", "--unique-ids"}
 )
 
 // start runs the program that the environment variable STANDIN names, until the end of the test.
@@ -71,41 +71,28 @@ func (s standin) options(name string) br.Options {
 	}
 }
 
-// steer sends the stand-in a request of its own.
-func (s standin) steer(path, body string) {
+// hang makes it silent from now on.
+func (s standin) hang() {
 	s.t.Helper()
-	reply, err := http.Post(s.url+"/_standin/"+path, "application/json", strings.NewReader(body))
+	script := strings.NewReader(`{"any": [{"hang_ms": 3600000, "times": 1000}]}`)
+	reply, err := http.Post(s.url+"/_standin/script", "application/json", script)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	reply.Body.Close()
-	if reply.StatusCode != http.StatusOK {
-		s.t.Fatal(path, reply.Status)
-	}
 }
 
-// create starts an operation that nobody follows.
-func (s standin) create(name string) string {
+// waitFor returns when the operations have these states.
+func (s standin) waitFor(states string) {
 	s.t.Helper()
-	options := s.options(name)
-	options.LeaveRunning, options.NoStateFile = true, true
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	options.OnEvent = func(event br.Event) {
-		if event.State == br.InProgress {
-			cancel()
-		}
+	for s.states() != states {
+		time.Sleep(100 * time.Millisecond)
 	}
-	result, err := br.Restore(ctx, options)
-	if result.State != br.InProgress {
-		s.t.Fatal(result, err)
-	}
-	return result.OperationID
 }
 
 func (s standin) states() string {
 	s.t.Helper()
-	listed, err := br.ListOperations(context.Background(), s.options(""), 0)
+	listed, err := br.ListOperations(context.Background(), s.options(""))
 	if err != nil {
 		s.t.Fatal(err)
 	}

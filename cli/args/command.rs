@@ -3,7 +3,7 @@
 use std::env::consts;
 use std::ffi::OsString;
 
-use barman_recover::{Command as Asked, Group, Kind, OPTIONS, OptionSpec};
+use barman_recover::{Command as Asked, Group, Kind, OPTIONS, Opt, OptionSpec};
 use clap::{Arg, ArgAction, Command, value_parser};
 
 pub const NAME: &str = "patroni_barman";
@@ -17,11 +17,9 @@ pub enum What {
     Recover,
     Check,
     Verify,
-    Cancel,
+    Settle,
     Backups,
-    List,
-    Show,
-    Wait,
+    Operations,
     ConfigSwitch,
 }
 
@@ -30,30 +28,26 @@ pub enum What {
 type SubCommand = (&'static str, What, Asked, &'static str, &'static [&'static str]);
 
 /// Every sub-command.
-pub const SUB_COMMANDS: [SubCommand; 10] = [
+pub const SUB_COMMANDS: [SubCommand; 8] = [
     ("recover", What::Recover, Asked::Recover, include_str!("../help/recover.txt"), &[]),
     ("check", What::Check, Asked::Check, include_str!("../help/check.txt"), &["format"]),
     ("verify", What::Verify, Asked::Verify, include_str!("../help/verify.txt"), &["format"]),
-    ("cancel", What::Cancel, Asked::EndRestore, include_str!("../help/cancel.txt"), &[]),
+    ("settle", What::Settle, Asked::Settle, include_str!("../help/settle.txt"), &["format"]),
     ("backups", What::Backups, Asked::Backups, include_str!("../help/backups.txt"), &["format"]),
-    ("operations", What::List, Asked::Operations, include_str!("../help/operations.txt"), LIST),
-    ("operations list", What::List, Asked::Operations, include_str!("../help/list.txt"), LIST),
-    ("operations show", What::Show, Asked::Operations, include_str!("../help/show.txt"), &["format", "ID"]),
-    ("operations wait", What::Wait, Asked::Operations, include_str!("../help/wait.txt"), &["format", "ID"]),
+    ("operations", What::Operations, Asked::Operations, include_str!("../help/operations.txt"), LIST),
+    ("operations list", What::Operations, Asked::Operations, include_str!("../help/list.txt"), LIST),
     ("config-switch", What::ConfigSwitch, Asked::ConfigSwitch, include_str!("../help/switch.txt"), CALLBACK),
 ];
 
-const LIST: &[&str] = &["format", "limit", "all"];
+const LIST: &[&str] = &["format", "all"];
 /// What Patroni appends to its callbacks.
 const CALLBACK: &[&str] = &["action", "role", "cluster"];
 const LOG: [&str; 5] = ["log-file", "log-stderr", "log-format", "log-level", "progress"];
 
 /// The program's own options and positional arguments: name, kind of value, default, help.
-pub const OWN: [(&str, Kind, &str, &str); 12] = [
+pub const OWN: [(&str, Kind, &str, &str); 10] = [
     ("format", Kind::Word(&["text", "json"]), "text", "How to print: text or json"),
-    ("limit", Kind::Count, "20", "How many operations at most, the newest first"),
-    ("all", Kind::Flag, "", "Every operation; each costs a request"),
-    ("ID", Kind::Text, "", "ID of the operation"),
+    ("all", Kind::Flag, "", "Every operation, as --limit=0"),
     ("action", Kind::Word(&["on_role_change"]), "", "Name of the callback, as Patroni appends it"),
     ("role", Kind::Word(&ROLES), "", "New role of this node, as Patroni appends it"),
     ("cluster", Kind::Text, "", "Name of the Patroni cluster, as Patroni appends it"),
@@ -85,7 +79,11 @@ pub fn command() -> Command {
 
 /// A command with its options, or the root with the global ones, in the order of their groups; the log options last.
 fn described(name: &'static str, asked: Option<Asked>, help: &'static str, more: &[&str]) -> Command {
-    let is_its = |spec: &&OptionSpec| asked.map_or(spec.is_global(), |asked| spec.commands.contains(&asked));
+    // The role of a callback is not typed as an option: Patroni appends it.
+    let is_word = |spec: &OptionSpec| spec.option == Opt::Role && asked == Some(Asked::ConfigSwitch);
+    let is_its = |spec: &&OptionSpec| {
+        !is_word(spec) && asked.map_or(spec.is_global(), |asked| spec.commands.contains(&asked))
+    };
     let mut options: Vec<_> = OPTIONS.iter().filter(is_its).collect();
     options.sort_by_key(|spec| Group::ALL.iter().position(|group| *group == spec.group));
     let (about, rest) = help.split_once("\n\n").unwrap_or((help, ""));
@@ -107,7 +105,7 @@ fn of_library(spec: &OptionSpec) -> Arg {
 fn own(name: &str) -> Option<Arg> {
     let (name, kind, default, help) = *OWN.iter().find(|(own, ..)| *own == name)?;
     Some(match kind {
-        _ if name != "ID" && !CALLBACK.contains(&name) => option(name, kind, default, help),
+        _ if !CALLBACK.contains(&name) => option(name, kind, default, help),
         Kind::Word(words) => Arg::new(name).required(true).help(help).value_parser(words.to_vec()),
         _ => Arg::new(name).required(true).help(help),
     })

@@ -28,10 +28,6 @@ pub struct Run {
     pub what: What,
     pub config: Config,
     pub logging: Logging,
-    /// The operation's ID, or the node's role.
-    pub word: String,
-    /// The maximum number of rows.
-    pub limit: usize,
     /// Whether the output is JSON.
     pub json: bool,
     /// The names of unknown options that are not among those that Patroni passes to every hook.
@@ -74,15 +70,10 @@ pub fn parse(argv: Vec<OsString>, env: Env) -> Result<Run, Said> {
 fn run(name: &str, matches: &ArgMatches, ignored: Vec<String>) -> Result<Run, String> {
     let sub = SUB_COMMANDS.iter().find(|(known, ..)| *known == name);
     let (_, what, asked, ..) = sub.ok_or("the following arguments are required: --api-url")?;
-    let limit = given(matches, "limit").map_or(Some(20), |(limit, _)| limit.to_str()?.parse().ok());
-    let limit = limit.filter(|limit| *limit > 0).ok_or("argument --limit: takes a whole number, from 1")?;
-    let word = |name| matches.try_get_one::<String>(name).ok().flatten().cloned();
     Ok(Run {
         what: *what,
         config: config(*asked, matches)?,
         logging: logging(matches)?,
-        word: word("ID").or(word("role")).unwrap_or_default(),
-        limit: if choice(matches, "all", &["false", "true"])? == Some(1) { usize::MAX } else { limit },
         json: choice(matches, "format", &["text", "json"])? == Some(1),
         ignored,
     })
@@ -149,6 +140,12 @@ fn config(asked: Asked, matches: &ArgMatches) -> Result<Config, String> {
         if spec.name != model || !text.is_empty() {
             config.set(spec.option, text).map_err(|why| format!("argument {source}: {}", why.reason()))?;
         }
+    }
+    if let Some(role) = matches.try_get_one::<String>("role").ok().flatten() {
+        config.set(Opt::Role, role.as_str()).map_err(|why| format!("argument role: {}", why.reason()))?;
+    }
+    if choice(matches, "all", &["false", "true"])? == Some(1) {
+        config.set(Opt::Limit, 0).map_err(|why| why.to_string())?;
     }
     let missing: Vec<String> = config.missing(asked).map(|spec| format!("--{}", spec.name)).collect();
     match (has_model, config.is_on(Opt::Reset)) {

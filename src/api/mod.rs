@@ -7,6 +7,8 @@ mod fields;
 mod page;
 mod reply;
 mod request;
+mod transport_error;
 
-pub(crate) use reply::{Created, OperationKind, Reply, Status, TransportError};
+pub(crate) use reply::{Created, OperationKind, Reply, Status};
 pub(crate) use request::{NewRecovery, Request};
+pub(crate) use transport_error::{NoReply, Phase, Shortage, TlsFault, TransportError};

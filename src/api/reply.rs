@@ -26,26 +26,6 @@ pub(crate) struct Reply {
     pub(crate) location: Option<Url>,
 }
 
-/// No reply came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TransportError {
-    /// Whether the request may have been processed, because all of it was sent.
-    pub(crate) sent: bool,
-    /// Whether it was a timeout while the API may have been processing the request.
-    pub(crate) timed_out: bool,
-    /// Whether a retry can't help (wrong certificate, ...).
-    pub(crate) permanent: bool,
-    pub(crate) text: String,
-    pub(crate) hint: String,
-}
-
-impl TransportError {
-    /// Nothing was sent.
-    pub(crate) fn unsent(permanent: bool, text: impl Into<String>, hint: &str) -> TransportError {
-        TransportError { sent: false, timed_out: false, permanent, text: text.into(), hint: hint.into() }
-    }
-}
-
 /// Status of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {

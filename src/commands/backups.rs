@@ -2,18 +2,26 @@
 
 use serde::Serialize;
 
+use crate::api::Request;
 use crate::api::diagnose::{self, Unknown};
-use crate::api::{OperationKind, Request};
 use crate::cancel::Cancel;
-use crate::commands::operations::{OperationsError, ask, of_end};
+use crate::commands::ask_api;
+use crate::commands::operations::ask;
 use crate::config::Config;
 use crate::config::options::Command;
 use crate::event::Event;
-use crate::outcome::Code;
-use crate::recovery::run::{End, Run};
+use crate::outcome::{Answer, Code};
+use crate::recovery::session::{End, Session};
 use crate::text::one_line;
-use crate::world::here::Here;
 use crate::world::host::Host;
+
+/// The backups of a Barman server.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Backups {
+    /// Whatever their status, the newest first.
+    pub backups: Vec<Backup>,
+}
 
 /// A backup of a Barman server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,28 +45,24 @@ pub struct Backup {
     pub mode: Option<String>,
 }
 
-/// Lists the backups of the Barman server, whatever their status, the newest first; blocks.
+/// Lists the backups of the Barman server; blocks.
 ///
 /// Asks `GET /diagnose`, for which Barman examines all its servers and connects to their PostgreSQL: it may take as
 /// long as the option `create-timeout` allows. `on_event` is called on this thread; `cancel` ends the call from
 /// another thread.
-///
-/// # Errors
-/// An option is missing or wrong, or the API does not list this server's backups.
 pub fn backups(
     config: &Config,
     cancel: &Cancel,
     on_event: impl FnMut(Event) + Send + 'static,
-) -> Result<Vec<Backup>, OperationsError> {
-    let connection = config.connection(Command::Backups)?;
-    let mut world = Here::open(&connection, None, Host::new(on_event, cancel.clone()))?;
-    let mut run = Run::new(&mut world, &connection, OperationKind::Any, config.loop_wait());
-    let mut backups = listed(&mut run).map_err(of_end)?;
-    backups.sort_by(|one, other| other.id.cmp(&one.id));
-    Ok(backups)
+) -> Answer<Backups> {
+    ask_api(Command::Backups, config, Host::new(on_event, cancel.clone()), |run| {
+        let mut backups = listed(run)?;
+        backups.sort_by(|one, other| other.id.cmp(&one.id));
+        Ok(Backups { backups })
+    })
 }
 
-fn listed(run: &mut Run) -> Result<Vec<Backup>, End> {
+fn listed(run: &mut Session) -> Result<Vec<Backup>, End> {
     let reply = ask(run, &Request::Diagnose)?;
     let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
     match reply.diagnosis(server) {

@@ -1,19 +1,128 @@
-//! The commands: each opens what it needs, runs, and reports.
+//! The commands: each opens what it needs, runs, and reports. A new one needs a variant of [`Command`], and its line in
+//! [`call`].
 
 pub(crate) mod backups;
-pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod config_switch;
 pub(crate) mod operations;
 pub(crate) mod recover;
+pub(crate) mod settle;
 pub(crate) mod verify;
 
-use crate::event::{Event, Level};
-use crate::outcome::Outcome;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::api::OperationKind;
+use crate::cancel::{Cancel, Interrupt};
+use crate::config::options::Command;
+use crate::config::{Config, ConfigError};
+use crate::event::Event;
+use crate::outcome::{Answer, Code, Outcome, Problem};
+use crate::recovery::session::{End, Session};
+use crate::world::here::Here;
 use crate::world::host::Host;
 
-/// Reports why a run could not begin.
-fn not_begun<C>(host: &Host, level: Level, code: C, why: &str) -> Outcome<C> {
-    host.report(Event::log(level, why));
-    Outcome::not_begun(code, why)
+/// The result of any command, as JSON: for hosts that choose the command by its name.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// How it ended.
+    pub code: Code,
+    /// The serialized result of the command: an object.
+    pub json: Value,
+}
+
+impl Report {
+    /// Of a command that found nothing, or of none.
+    pub(crate) fn bare(code: Code, message: &str, hint: &str) -> Report {
+        Answer::new(code, Problem::new(message, hint), Duration::ZERO, None::<()>).into()
+    }
+
+    fn new(code: Code, result: &impl Serialize) -> Report {
+        // Strings, numbers, lists and objects with names always serialize.
+        Report { code, json: serde_json::to_value(result).unwrap_or_default() }
+    }
+}
+
+impl From<Outcome> for Report {
+    fn from(outcome: Outcome) -> Report {
+        Report::new(outcome.code, &outcome)
+    }
+}
+
+impl<T: Serialize> From<Answer<T>> for Report {
+    fn from(answer: Answer<T>) -> Report {
+        Report::new(answer.code, &answer)
+    }
+}
+
+/// Runs a command to its end; blocks. `on_event` is called on this thread. `cancel` ends the command from another
+/// thread; if it has been cancelled before, the command ends at once.
+pub fn call(
+    command: Command,
+    config: &Config,
+    cancel: &Cancel,
+    on_event: impl FnMut(Event) + Send + 'static,
+) -> Report {
+    if cancel.is_cancelled() {
+        return Report::bare(Code::Cancelled, "cancelled", "");
+    }
+    match command {
+        Command::Recover => recover::run(config, cancel, on_event).into(),
+        Command::Check => check::check(config, cancel, on_event, |_| ()).into(),
+        Command::Verify => verify::verify(config).into(),
+        Command::Backups => backups::backups(config, cancel, on_event).into(),
+        Command::Operations => operations::operations(config, cancel, on_event).into(),
+        Command::ConfigSwitch => config_switch::config_switch(config, cancel, on_event).into(),
+        Command::Settle => settle::settle(config, cancel, on_event).into(),
+    }
+}
+
+/// Why a question has no answer.
+struct NoAnswer(Code, Problem);
+
+impl From<ConfigError> for NoAnswer {
+    fn from(error: ConfigError) -> NoAnswer {
+        NoAnswer(Code::InvalidArgument, Problem::new(error.to_string(), ""))
+    }
+}
+
+impl From<End> for NoAnswer {
+    fn from(end: End) -> NoAnswer {
+        let code = end.code();
+        match end {
+            End::With(_, problem) => NoAnswer(code, problem),
+            End::Interrupted(Interrupt::DeadlinePassed) => {
+                NoAnswer(code, Problem::new("the deadline has passed", ""))
+            }
+            End::Interrupted(_) => NoAnswer(code, Problem::new("cancelled", "")),
+        }
+    }
+}
+
+/// Asks the API something for a command that only reads.
+fn ask_api<T: Default>(
+    command: Command,
+    config: &Config,
+    host: Host,
+    question: impl FnOnce(&mut Session) -> Result<T, End>,
+) -> Answer<T> {
+    answer(|| {
+        let connection = config.connection(command)?;
+        let mut world = Here::open(&connection, None, host)?;
+        let mut run = Session::new(&mut world, &connection, OperationKind::Any, config.loop_wait());
+        Ok(question(&mut run)?)
+    })
+}
+
+/// Times a question, and says how it ended.
+fn answer<T: Default>(question: impl FnOnce() -> Result<T, NoAnswer>) -> Answer<T> {
+    let begun = Instant::now();
+    let (code, problem, found) = match question() {
+        Ok(found) => (Code::RecoveryDone, Problem::default(), found),
+        Err(NoAnswer(code, problem)) => (code, problem, T::default()),
+    };
+    Answer::new(code, problem, begun.elapsed(), found)
 }

@@ -1,27 +1,95 @@
 //! Restores a backup.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use crate::cancel::Cancel;
-use crate::commands::not_begun;
 use crate::config::Config;
 use crate::config::options::Command;
 use crate::event::{Event, Level};
 use crate::outcome::{Code, Outcome};
 use crate::recovery::recover;
-use crate::world::here::{Here, from_here};
+use crate::world::here::{Here, absolute};
 use crate::world::host::Host;
 
 /// Runs one recovery to its end; blocks.
 ///
 /// `on_event` is called on this thread. `cancel` ends the run, and the restore, from another thread. If options are
 /// missing, wrong or incompatible, it ends with [`Code::InvalidArgument`] before anything is sent.
-pub fn run(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'static) -> Outcome {
-    let host = Host::new(on_event, cancel.clone());
+pub fn run(config: &Config, cancel: &Cancel, mut on_event: impl FnMut(Event) + Send + 'static) -> Outcome {
+    let warnings = Warnings::default();
+    let noted = warnings.clone();
+    let host = Host::new(
+        move |event| {
+            noted.note(&event);
+            on_event(event);
+        },
+        cancel.clone(),
+    );
     let opened = config.connection(Command::Recover).and_then(|connection| {
-        let restore = from_here(config.restore()?)?;
+        let restore = config.restore()?.placed(absolute)?;
         Ok((Here::open(&connection, Some(&restore), host.clone())?, connection, restore))
     });
-    match opened {
+    let outcome = match opened {
         Ok((mut world, connection, restore)) => recover(&mut world, &connection, &restore),
-        Err(why) => not_begun(&host, Level::Error, Code::InvalidArgument, &why.to_string()),
+        Err(why) => {
+            let message = why.to_string();
+            host.report(Event::log(Level::Error, &message));
+            Outcome::not_begun(Code::InvalidArgument, &message)
+        }
+    };
+    Outcome { warnings: warnings.taken(), ..outcome }
+}
+
+/// The warnings that a run logs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Warnings(Arc<Mutex<VecDeque<String>>>);
+
+impl Warnings {
+    /// A run may take days and repeat itself.
+    const MOST: usize = 100;
+
+    pub(super) fn note(&self, event: &Event) {
+        let Event::Log { level: Level::Warning, message } = event else { return };
+        let mut warnings = self.lock();
+        if warnings.contains(message) {
+            return;
+        }
+        if warnings.len() == Warnings::MOST {
+            warnings.pop_front();
+        }
+        warnings.push_back(message.clone());
+    }
+
+    pub(super) fn taken(&self) -> Vec<String> {
+        self.lock().drain(..).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outcome_has_each_warning_once_and_of_very_many_the_newest() {
+        let warnings = Warnings::default();
+        for event in [
+            Event::log(Level::Warning, "first"),
+            Event::log(Level::Error, "no warning"),
+            Event::log(Level::Warning, "second"),
+            Event::log(Level::Warning, "first"),
+        ] {
+            warnings.note(&event);
+        }
+        assert_eq!(warnings.taken(), ["first", "second"]);
+        for number in 0..=Warnings::MOST {
+            warnings.note(&Event::log(Level::Warning, &number.to_string()));
+        }
+        let newest = warnings.taken();
+        assert_eq!((newest.len(), newest[0].as_str()), (Warnings::MOST, "1"));
     }
 }

@@ -1,56 +1,42 @@
-//! What a restore has left in the data directory. Works offline, without API and state file. Read-only.
+//! What a restore has left in the data directory, for people and programs: from its files alone, without the API.
 
-use std::fs;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use crate::cancel::Cancel;
+use crate::commands::answer;
+use crate::config::Config;
 use crate::config::options::Command;
-use crate::config::{Config, ConfigError};
-use crate::text::{self, printable, utc};
-use crate::world::World;
-use crate::world::fs::directory::stamp;
-use crate::world::here::{Here, from_here};
-use crate::world::host::Host;
-use crate::world::snapshot::{Content, Snapshot};
-
-/// Between two of Barman's copies there is no receiver for a moment.
-const MOMENT: Duration = Duration::from_secs(1);
-const LOOKS: u32 = 5;
+use crate::outcome::{Answer, Code, Problem};
+use crate::text::{printable, receivers};
+use crate::world::data::DataDirectory;
+use crate::world::here::absolute;
+use crate::world::{Backup, Completeness, MissingWal};
 
 /// What is in a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RestoreState {
-    /// A complete restore by Barman, on which PostgreSQL has not been started yet.
+    /// Everything is here.
     Complete,
-    /// Barman is writing into it, or something in it has just changed.
-    #[serde(rename = "being written")]
-    BeingWritten,
-    /// Files without Barman's last mark: a restore that was cut off, or data that Barman did not restore.
+    /// Something is missing, or nothing is here.
     Incomplete,
-    /// PostgreSQL is running in it, or has been started in it since the restore.
-    #[serde(rename = "in use")]
-    InUse,
-    /// Nothing: it is missing, empty, not a directory, or can't be seen.
-    #[serde(rename = "none")]
-    Nothing,
+    /// Everything that must be here is; only what Barman writes last can't be distinguished from what the backup brought.
+    Unproven,
+    /// It can't be seen.
+    Unknown,
 }
 
 impl RestoreState {
-    /// In one or two words, for people and programs: `complete`, `being written`, `incomplete`, `in use`, `none`.
+    /// In one word, for people and programs: `complete`, `incomplete`, `unproven`, `unknown`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             RestoreState::Complete => "complete",
-            RestoreState::BeingWritten => "being written",
             RestoreState::Incomplete => "incomplete",
-            RestoreState::InUse => "in use",
-            RestoreState::Nothing => "none",
+            RestoreState::Unproven => "unproven",
+            RestoreState::Unknown => "unknown",
         }
     }
 }
@@ -63,146 +49,117 @@ pub struct Verified {
     pub data_directory: String,
     /// What is in it.
     pub state: RestoreState,
-    /// The restore whose last mark is present; also set with `BeingWritten`, while its last receivers end.
-    pub restore: Option<CompleteRestore>,
-    /// How many rsync receivers are writing into it.
-    pub receivers: usize,
     /// What was found, in one line.
     pub detail: String,
+    /// The backup that was restored; `None` if it is not here if too little of it is here.
+    pub backup: Option<RestoredBackup>,
+    /// Its WAL.
+    pub wal: RestoredWal,
+    /// What an operator should know all the same.
+    pub warnings: Vec<Problem>,
 }
 
-/// A complete restore, as its own files describe it.
+/// A backup, as the data directory names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct CompleteRestore {
-    /// The ID of the backup; `None` if the directory does not say.
-    pub backup_id: Option<String>,
-    /// The Barman server that the backup belongs to.
+pub struct RestoredBackup {
+    /// `None` if the data directory does not say.
+    pub id: Option<String>,
+    /// The Barman server that it belonged to when it was taken.
     pub server: String,
-    /// When the backup was taken, as Barman writes it: `2026-11-24 16:37:15.488941+00:00`.
-    pub taken: String,
-    /// When Barman wrote its last file; serialized as `2026-11-24T16:37:15Z`.
-    #[serde(serialize_with = "rfc3339")]
-    pub restored: SystemTime,
-    /// The newest WAL file that was restored with it, if any.
-    pub last_wal: Option<String>,
+    /// When it began, as Barman writes it: `2026-11-24 16:37:15.488941+00:00`.
+    pub begin_time: String,
 }
 
-fn rfc3339<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&utc_of(*time).replace(" UTC", "Z").replace(' ', "T"))
+/// WAL files, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+#[non_exhaustive]
+pub struct RestoredWal {
+    /// The newest one.
+    pub last: Option<String>,
+    /// The last one that the backup needs, if some are missing and Barman knew it.
+    pub needed: Option<String>,
+    /// The last one that is there without a gap, if some are missing.
+    pub there: Option<String>,
 }
 
-fn utc_of(time: SystemTime) -> String {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    utc(i64::try_from(since.as_secs()).unwrap_or_default())
-}
-
-impl Verified {
-    /// Whether a complete restore is present and nothing is writing.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.state == RestoreState::Complete
+/// Reads whether the data directory holds a complete restore. Needs only the option `data-directory`, and sends
+/// nothing. Ends with [`Code::RecoveryFailed`] unless the restore is complete.
+#[must_use]
+pub fn verify(config: &Config) -> Answer<Option<Verified>> {
+    let mut answer = answer(|| Ok(Some(looked(&absolute(config.place(Command::Verify)?)?.data_directory))));
+    if let Some(verified) = answer.found.as_ref().filter(|found| found.state != RestoreState::Complete) {
+        answer.message.clone_from(&verified.detail);
+        answer.code = Code::RecoveryFailed;
     }
+    answer
 }
 
-/// Checks whether the data directory holds a complete restore. Needs only the option `data-directory`; sends nothing,
-/// and reads no state file. If it finds neither a complete restore nor a receiver, it blocks for about a second to
-/// see whether something changes.
-///
-/// # Errors
-/// The data directory is not given, or it is relative and the current directory is unknown.
-pub fn verify(config: &Config) -> Result<Verified, ConfigError> {
-    let restore = from_here(config.restore_for(Command::Verify)?)?;
-    let mut world = Here::offline(&restore, Host::new(|_| (), Cancel::new()));
-    let directory = restore.data_directory;
-    let mut looks = LOOKS;
-    loop {
-        let mut now = world.look();
-        now.receivers = world.receivers();
-        let is_settled = now.receivers > 0
-            || changes(&now)
-            || now.content != Content::Something
-            || now.mark.is_some()
-            || now.postmaster.is_some()
-            || started(Path::new(&directory), &now);
-        if is_settled || looks == 0 {
-            return Ok(judge(directory, &now));
-        }
-        looks -= 1;
-        thread::sleep(MOMENT / LOOKS);
-    }
-}
-
-fn changes(now: &Snapshot) -> bool {
-    now.usage.is_some_and(|usage| usage.changes > 0)
-}
-
-fn judge(directory: String, now: &Snapshot) -> Verified {
-    let (restore, receivers) = (complete(now), now.receivers);
-    let (state, detail) = if receivers > 0 {
-        let detail = format!("a restore is writing into {directory} ({})", text::receivers(receivers));
-        (RestoreState::BeingWritten, detail)
-    } else if let Some(pid) = now.postmaster {
-        (RestoreState::InUse, format!("PostgreSQL is running in {directory} (process {pid})"))
-    } else if let Some(restore) = &restore {
-        (RestoreState::Complete, format!("{directory} holds {}", in_words(restore)))
-    } else {
-        without_mark(&directory, now)
-    };
-    Verified { state, restore, receivers, detail: printable(&detail), data_directory: directory }
-}
-
-fn without_mark(directory: &str, now: &Snapshot) -> (RestoreState, String) {
-    let nothing = |what: &str| (RestoreState::Nothing, format!("{directory} {what}"));
-    match now.content {
-        Content::Unseen => nothing("can't be seen: its parent directory is missing or can't be read"),
-        Content::Missing => nothing("does not exist"),
-        Content::NotADirectory => nothing("is not a directory"),
-        Content::Empty => nothing("is empty"),
-        Content::Something if started(Path::new(directory), now) => {
-            (RestoreState::InUse, format!("PostgreSQL has been started in {directory} since it was restored"))
-        }
-        Content::Something if changes(now) => {
-            (RestoreState::BeingWritten, format!("{directory} is changing"))
-        }
-        Content::Something => (
-            RestoreState::Incomplete,
-            format!(
-                "{directory} lacks the files that Barman writes last: the restore was cut off, or Barman has not restored this data"
-            ),
+pub(crate) fn looked(path: &str) -> Verified {
+    let directory = DataDirectory::new(Path::new(path));
+    let name = printable(path);
+    let mut verified = judge(&name, directory.examine());
+    let writing = match directory.strangers() {
+        Ok(0) => return verified,
+        Ok(count) => Problem::new(
+            format!("a restore is writing into {name} ({})", receivers(count)),
+            "ask again when it has ended",
         ),
+        Err(why) => Problem::new(format!("whether a restore is writing can't be seen: {why}"), ""),
+    };
+    verified.warnings.push(writing);
+    verified
+}
+
+fn judge(name: &str, found: Completeness) -> Verified {
+    let (state, detail, backup, missing) = match found {
+        Completeness::Complete(backup) => {
+            let detail = format!("{name} holds a complete restore of {}", in_words(&backup));
+            (RestoreState::Complete, detail, Some(backup), None)
+        }
+        Completeness::NoProof(backup, why) => {
+            let detail =
+                format!("{name} holds a restore of {}, which may be complete: {why}", in_words(&backup));
+            (RestoreState::Unproven, detail, Some(backup), None)
+        }
+        Completeness::WalMissing(backup, missing) => {
+            let detail = format!(
+                "{name} holds a restore of {} without all its WAL: {}",
+                in_words(&backup),
+                lacks(&missing)
+            );
+            (RestoreState::Incomplete, detail, Some(backup), Some(missing))
+        }
+        Completeness::Incomplete(why) | Completeness::Unchanged(why) => {
+            (RestoreState::Incomplete, format!("{name} holds no complete restore: {why}"), None, None)
+        }
+        Completeness::Unknown(why) => {
+            (RestoreState::Unknown, format!("{name} can't be seen: {why}"), None, None)
+        }
+    };
+    let missing = missing.unwrap_or(MissingWal { needed: None, there: None });
+    let last = backup.as_ref().and_then(|backup| backup.last_wal.clone());
+    Verified {
+        data_directory: name.into(),
+        state,
+        detail: printable(&detail),
+        wal: RestoredWal { last, needed: missing.needed, there: missing.there },
+        warnings: backup.as_ref().map(|backup| backup.warnings.clone()).unwrap_or_default(),
+        backup: backup.map(|Backup { id, server, begin_time, .. }| RestoredBackup { id, server, begin_time }),
     }
 }
 
-/// The restore that the mark describes.
-fn complete(now: &Snapshot) -> Option<CompleteRestore> {
-    let (mark, auto_conf) = (now.mark.clone()?, now.stamps.auto_conf?);
-    let seconds = u64::try_from(auto_conf.ctime.0).unwrap_or_default();
-    Some(CompleteRestore {
-        backup_id: mark.backup_id,
-        server: mark.server,
-        taken: mark.begin_time,
-        restored: UNIX_EPOCH + Duration::from_secs(seconds),
-        last_wal: mark.last_wal,
-    })
+fn in_words(backup: &Backup) -> String {
+    let id = backup.id.as_ref().map_or("a backup".into(), |id| format!("backup {id}"));
+    format!("{id} of server {}, taken {}", backup.server, backup.begin_time)
 }
 
-fn in_words(restore: &CompleteRestore) -> String {
-    let backup = restore.backup_id.as_ref().map_or("a backup".into(), |id| format!("backup {id}"));
-    let wal = restore.last_wal.as_ref().map_or(String::new(), |wal| format!(", with WAL up to {wal}"));
-    let restored = utc_of(restore.restored);
-    let (server, taken) = (&restore.server, &restore.taken);
-    format!("a complete restore of {backup} of server {server}, taken {taken}, restored {restored}{wal}")
-}
-
-/// Whether PostgreSQL has been started on a restore: it renames `backup_label`, later than Barman's last file.
-fn started(directory: &Path, now: &Snapshot) -> bool {
-    let label = |name: &str| fs::metadata(directory.join(name)).ok().map(|found| stamp(&found));
-    let (Some(info), Some(auto_conf), None) = (now.stamps.info, now.stamps.auto_conf, label("backup_label"))
-    else {
-        return false;
-    };
-    let renamed = label("backup_label.old").is_some_and(|old| old.ctime > auto_conf.ctime.max(info.ctime));
-    let is_whole = now.stamps.pg_version.is_some() && now.stamps.pg_control.is_some();
-    renamed && is_whole
+/// `it needs WAL up to X and has up to Y: Barman has not archived the rest yet`
+fn lacks(missing: &MissingWal) -> String {
+    let there =
+        missing.there.as_deref().map_or("has none of it".into(), |there| format!("has it up to {there}"));
+    match &missing.needed {
+        Some(needed) => format!("it needs WAL up to {needed} and {there}"),
+        None => format!("Barman did not know yet which WAL it needs, and it {there}"),
+    }
 }

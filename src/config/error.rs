@@ -4,8 +4,7 @@ use std::fmt;
 
 use crate::config::options::Opt;
 
-/// Why an option was refused. The text never shows the value (it may be a secret), except for a URL, where everything
-/// before an `@` is masked.
+/// Why an option was refused. The text never shows the value: it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     option: Option<Opt>,

@@ -3,7 +3,7 @@
 use strsim::osa_distance;
 
 use crate::config::error::ConfigError;
-use crate::config::options::{OPTIONS, Opt, OptionSpec};
+use crate::config::options::{Command, OPTIONS, Opt, OptionSpec};
 use crate::text::one_line;
 
 impl Opt {
@@ -31,6 +31,19 @@ impl Opt {
     #[must_use]
     pub fn nearest(name: &str) -> Option<Opt> {
         Opt::named(nearest(name, OPTIONS.iter().flat_map(names))?)
+    }
+}
+
+impl Command {
+    /// The command with this name.
+    ///
+    /// # Errors
+    /// There is no such command. The text names those that there are.
+    pub fn find(name: &str) -> Result<Command, ConfigError> {
+        Command::ALL.iter().copied().find(|command| command.name() == name).ok_or_else(|| {
+            let known: Vec<_> = Command::ALL.iter().map(|command| command.name()).collect();
+            ConfigError::new(format!("there is no command '{}', only {}", one_line(name), known.join(", ")))
+        })
     }
 }
 
@@ -99,7 +112,7 @@ mod tests {
             ("api-ulr", Opt::ApiUrl),
             ("barmanserver", Opt::BarmanServer),
             ("loop-wiat", Opt::LoopWait),
-            ("forse", Opt::Force),
+            ("no-leese", Opt::NoLease),
         ] {
             assert_eq!(Opt::nearest(typed), Some(option), "{typed}");
         }
@@ -109,9 +122,7 @@ mod tests {
     fn what_patroni_and_barman_call_their_own_is_no_slip() {
         for name in [
             "scope",
-            "role",
             "connstring",
-            "no_leader",
             "keep_data",
             "no_params",
             "method",

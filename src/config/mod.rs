@@ -3,7 +3,6 @@
 pub(crate) mod change;
 pub(crate) mod error;
 pub(crate) mod lookup;
-mod masked;
 pub(crate) mod options;
 pub(crate) mod settings;
 mod spec;
@@ -11,10 +10,10 @@ mod spec;
 mod tests;
 pub(crate) mod typed;
 pub(crate) mod url;
-mod value;
+pub(crate) mod value;
 mod values;
 
 pub use error::ConfigError;
-pub(crate) use settings::{Connection, Restore, TlsFiles};
+pub(crate) use settings::{Connection, Place, Restore, TlsFiles};
 pub use value::Value;
 pub use values::Config;

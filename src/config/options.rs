@@ -1,10 +1,12 @@
 //! The one table of options, of every command: the program's arguments, the C setters, the environment names and the
 //! documentation are made from it or tested against it. Pure.
 
-use crate::config::spec::{CHECK, FOLLOWING, LOCAL, ONLINE, RECOVERY, SWITCH, WITH_STATE_FILE};
+use serde::Serialize;
+
+use crate::config::spec::{CHECK, FOLLOWING, LEASED, LOCAL, ONLINE, OPERATIONS, RECOVERY, SWITCH, WITH_ROLE};
 pub use crate::config::spec::{Command, Group};
 pub use crate::config::value::Kind;
-use crate::config::value::{Check, at_least_one, no_query, proxy};
+use crate::config::value::{Check, at_least_one, backup_id, directory, no_query, proxy};
 
 /// Makes [`Opt`] and [`OPTIONS`] from one row per option: variant, name, group, kind, commands, any columns that
 /// differ from the defaults in [`row`], and help.
@@ -42,38 +44,26 @@ options! {
         "Seconds to wait before a failed request is repeated";
     MaxRetries "max-retries": Timing, Kind::Count, ONLINE, { default: "5" },
         "Number of attempts for a request that fails and starts nothing";
-    ConnectTimeout "connect-timeout": Timing, Kind::Seconds, ONLINE, { default: "10", check: Some(at_least_one) },
-        "Seconds to connect to the API, TLS handshake included";
     RequestTimeout "request-timeout": Timing, Kind::Seconds, ONLINE, { default: "20", check: Some(at_least_one) },
         "Seconds to wait for the API's answer to a question";
     CreateTimeout "create-timeout": Timing, Kind::Seconds, ONLINE, { default: "60", check: Some(at_least_one) },
         "Seconds to wait for the API's answer to the request that starts the operation";
     BarmanServer "barman-server": Needed, Kind::Text, ONLINE, { required: true },
         "Name of the Barman server";
-    BackupId "backup-id": Needed, Kind::Text, RECOVERY, { default: "latest" },
-        "Backup to restore: an ID or what 'barman recover' accepts (latest, oldest, ...)";
-    SshCommand "ssh-command": Needed, Kind::Text, RECOVERY, { required: true, unless: Some(Opt::OperationId) },
+    BackupId "backup-id": Needed, Kind::Text, RECOVERY, { default: "latest", check: Some(backup_id) },
+        "Backup to restore: an ID, or latest, last, oldest, first or last-failed";
+    SshCommand "ssh-command": Needed, Kind::Text, RECOVERY, { required: true },
         "Command with which Barman reaches this node, as its '--remote-ssh-command'";
-    DataDirectory "data-directory": Needed, Kind::Path, LOCAL, { required: true, alias: "datadir" },
+    DataDirectory "data-directory": Needed, Kind::Path, LOCAL, { required: true, alias: "datadir", check: Some(directory) },
         "Data directory of this node: where to restore";
-    OperationId "operation-id": Advanced, Kind::Text, RECOVERY, {},
-        "Follow this operation instead of starting one (--ssh-command is not needed then)";
     LoopWait "loop-wait": Timing, Kind::Seconds, FOLLOWING, { default: "10" },
         "Longest time in seconds between two questions about the operation";
-    MaxOutage "max-outage": Timing, Kind::Seconds, ONLINE, {},
-        "Seconds without a valid answer about a running operation before giving up, while no data arrives (300, or max-retries x retry-wait when one of them is given)";
+    MaxOutage "max-outage": Timing, Kind::Seconds, ONLINE, { default: "300" },
+        "Seconds without a valid answer about a running operation, and without anything arriving here, before giving up";
     Deadline "deadline": Timing, Kind::Seconds, ONLINE, { default: "0" },
         "Seconds for the whole run, 0 for no limit";
-    Verify "verify": Advanced, Kind::Flag, RECOVERY, {},
-        "Fail when the data is not in the data directory: the default; --verify=false is --no-verify";
-    StateFile "state-file": Advanced, Kind::Path, WITH_STATE_FILE, {},
-        "State file, which records the running operation (next to the data directory: DATADIR.barman-recover.json)";
-    NoStateFile "no-state-file": Advanced, Kind::Flag, WITH_STATE_FILE, {},
-        "Keep no state file: after a kill the next run does not know about the restore";
     StallTimeout "stall-timeout": Timing, Kind::Seconds, RECOVERY, { default: "0" },
-        "Seconds without anything new in the data directory before giving up, 0 for no limit (a warning comes after 300)";
-    NoDiagnose "no-diagnose": Advanced, Kind::Flag, RECOVERY, {},
-        "Do not ask the API for the backup's size (GET /diagnose, for which Barman examines all its servers): no percentage is shown then, and a backup that does not fit is not refused";
+        "End a restore in which nothing has happened on this node for so many seconds, although Barman says that it runs: also one that Barman unpacks or combines on its own host; 0 never ends it (a warning comes after 300)";
     BarmanModel "barman-model": Needed, Kind::Text, SWITCH, {},
         "Barman config model to apply to the server";
     Reset "reset": Needed, Kind::Flag, SWITCH, {},
@@ -81,15 +71,21 @@ options! {
     SwitchWhen "switch-when": Needed, Kind::Word(&["promoted", "demoted", "always"]), SWITCH, { required: true },
         "When to switch: promoted (the new role is primary or promoted), demoted (replica or demoted), always";
     NoVerify "no-verify": Advanced, Kind::Flag, RECOVERY, {},
-        "Accept the API's DONE although the data is not in the data directory: for a restore to a different host";
-    LeaveRunning "leave-running": Advanced, Kind::Flag, RECOVERY, {},
-        "Leave the restore running when this run is cancelled, as the Python program does, instead of ending it";
-    Force "force": Advanced, Kind::Flag, RECOVERY, {},
-        "Restore even if the check of the free space or of the data directory fails";
-    Probe "probe": Advanced, Kind::Flag, CHECK, {},
-        "Have Barman log in on this node, by a restore into a scratch directory that it refuses as not empty: nothing is copied, and an operation that has FAILED is left in the API's list";
+        "With --no-lease: accept what Barman calls done although the data is not in the data directory, as after a restore to another host";
+    StateDir "state-dir": Advanced, Kind::Path, LEASED, {},
+        "State directory, through which Barman's commands run on this node: the same for all runs with this data directory, visible to the login of --ssh-command (beside the data directory: DATADIR.barman-recover)";
+    NoLease "no-lease": Advanced, Kind::Flag, RECOVERY, {},
+        "Restore without a lease, to another host or through a login with a forced command: nothing on this node ends the restore when this program ends";
+    WatchSize "watch-size": Advanced, Kind::Flag, RECOVERY, {},
+        "Ask the API once for the size of the backup (GET /diagnose, for which Barman examines all its servers), so that progress has a percentage";
+    NoProbe "no-probe": Advanced, Kind::Flag, CHECK, {},
+        "Do not have Barman log in on this node: no failed operation is left in the API's list then";
     Strict "strict": Advanced, Kind::Flag, CHECK, {},
         "Treat every warning as a failure";
+    Role "role": Advanced, Kind::Text, WITH_ROLE, {},
+        "Role of this node, as Patroni calls it: a restored replica streams the WAL that Barman does not have yet; a config switch is for some roles";
+    Limit "limit": Advanced, Kind::Count, OPERATIONS, { default: "20" },
+        "How many operations at most, the newest first; 0 for all; each costs a request";
 }
 
 const fn row(
@@ -107,7 +103,6 @@ const fn row(
         kind,
         default: "",
         required: false,
-        unless: None,
         group,
         commands,
         help,
@@ -132,30 +127,31 @@ impl Opt {
 }
 
 /// A row of [`OPTIONS`](crate::OPTIONS).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[non_exhaustive]
 pub struct OptionSpec {
     /// Which option.
+    #[serde(skip)]
     pub option: Opt,
     /// Its long name, without the dashes.
     pub name: &'static str,
     /// Another long name, or "".
     pub alias: &'static str,
-    /// What its value looks like.
+    /// What its value looks like; serialized as `kind`, and the `words` if it takes one of these.
+    #[serde(flatten)]
     pub kind: Kind,
     /// The default as text; "" when there is none.
     pub default: &'static str,
-    /// Whether its commands need it, except those that work without the API; see
-    /// [`is_required_by`](OptionSpec::is_required_by).
+    /// Whether its commands need it.
     pub required: bool,
-    /// The option that makes it not required.
-    pub unless: Option<Opt>,
     /// Its group in help texts.
+    #[serde(skip)]
     pub group: Group,
     /// The commands that it belongs to.
     pub commands: &'static [Command],
     /// Its meaning, as `--help` prints it.
     pub help: &'static str,
+    #[serde(skip)]
     pub(crate) check: Option<Check>,
 }
 
@@ -170,8 +166,7 @@ impl OptionSpec {
     /// Whether this command needs it.
     #[must_use]
     pub fn is_required_by(&self, command: Command) -> bool {
-        let is_optional = command == Command::EndRestore && self.is_global();
-        self.required && self.commands.contains(&command) && !is_optional
+        self.required && self.commands.contains(&command)
     }
 
     /// The name of the environment variable of this option: `BARMAN_RECOVER_LOOP_WAIT`.
@@ -193,8 +188,8 @@ mod tests {
             assert_eq!(spec.option as usize, place, "{}", spec.name);
             assert!(spec.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", spec.name);
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.name);
-            // Patroni passes these itself; a prefix match would swallow them.
-            for patroni in ["scope", "role", "connstring", "no_leader", "keep_data"] {
+            // Patroni passes these itself; a prefix match would swallow them. Ours is the role that it passes.
+            for patroni in ["scope", "role_", "connstring", "no_leader", "keep_data"] {
                 assert!(!spec.name.starts_with(patroni), "{}", spec.name);
             }
         }

@@ -1,7 +1,7 @@
 //! What the options result in: the settings of the connection, of a restore and of a config switch, with defaults
 //! filled in. Each command gets only what it uses. Pure.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::change::{Change, When};
@@ -9,9 +9,6 @@ use crate::config::error::ConfigError;
 use crate::config::options::{Command, Opt};
 use crate::config::url::Url;
 use crate::config::values::Config;
-
-/// The default without `--max-outage`, `--retry-wait` and `--max-retries`.
-const MAX_OUTAGE: Duration = Duration::from_secs(300);
 
 /// Where client certificate, key and trusted certificates come from.
 #[derive(Debug, Clone, Default)]
@@ -29,13 +26,10 @@ pub(crate) struct Connection {
     pub(crate) proxy: Option<Url>,
     pub(crate) retry_wait: Duration,
     pub(crate) max_retries: u32,
-    pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) create_timeout: Duration,
     pub(crate) barman_server: String,
     pub(crate) max_outage: Duration,
-    /// The minimum number of misses in a row, however much time has passed.
-    pub(crate) min_misses: u32,
     pub(crate) deadline: Option<Duration>,
 }
 
@@ -44,21 +38,39 @@ pub(crate) struct Connection {
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Restore {
     pub(crate) backup_id: String,
-    /// Empty if an operation is only followed.
     pub(crate) ssh_command: String,
     pub(crate) data_directory: String,
-    /// The operation to follow instead of starting one.
-    pub(crate) operation_id: Option<String>,
+    /// Where the state directory is to be, if not beside the data directory.
+    pub(crate) state_dir: Option<PathBuf>,
     pub(crate) loop_wait: Duration,
     /// Whether an operation counts as failed if it is done but its data is not here.
     pub(crate) verify: bool,
-    pub(crate) state_file: Option<PathBuf>,
     pub(crate) stall_timeout: Option<Duration>,
-    pub(crate) diagnose: bool,
-    /// Whether a cancelled run leaves the restore running.
-    pub(crate) leave_running: bool,
-    /// Whether a failed check of the space or the directory is only a warning.
-    pub(crate) force: bool,
+    /// Whether Barman's commands run on this node through a lease.
+    pub(crate) lease: bool,
+    /// Whether the node will stream the WAL that is not restored.
+    pub(crate) replica: bool,
+    /// Whether someone watches the progress, so that the size of the backup is worth a question.
+    pub(crate) watched: bool,
+}
+
+impl Restore {
+    /// The same at the place that this one becomes.
+    pub(crate) fn placed(
+        self,
+        becomes: impl FnOnce(Place) -> Result<Place, ConfigError>,
+    ) -> Result<Restore, ConfigError> {
+        let Restore { data_directory, state_dir, .. } = self;
+        let Place { data_directory, state_dir } = becomes(Place { data_directory, state_dir })?;
+        Ok(Restore { data_directory, state_dir, ..self })
+    }
+}
+
+/// What a command without the API works on.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) data_directory: String,
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 /// A config switch.
@@ -75,15 +87,6 @@ impl Config {
         if self.is_set(Opt::KeyFile) && !self.is_set(Opt::CertFile) {
             return Err(ConfigError::of(Opt::KeyFile, "needs --cert-file too"));
         }
-        let retry_wait = self.seconds(Opt::RetryWait);
-        let max_retries = self.number(Opt::MaxRetries).unwrap_or_default();
-        let (max_outage, min_misses) = match self.number(Opt::MaxOutage) {
-            Some(seconds) => (Duration::from_secs(seconds.into()), 1),
-            None if self.is_set(Opt::RetryWait) || self.is_set(Opt::MaxRetries) => {
-                (retry_wait.saturating_mul(max_retries), max_retries.max(1))
-            }
-            None => (MAX_OUTAGE, 1),
-        };
         Ok(Connection {
             api_url: self.url(Opt::ApiUrl).cloned().ok_or_else(|| missing(Opt::ApiUrl))?,
             tls: TlsFiles {
@@ -92,45 +95,44 @@ impl Config {
                 ca_file: self.path(Opt::CaFile),
             },
             proxy: self.url(Opt::Proxy).cloned(),
-            retry_wait,
-            max_retries,
-            connect_timeout: self.seconds(Opt::ConnectTimeout),
+            retry_wait: self.seconds(Opt::RetryWait),
+            max_retries: self.number(Opt::MaxRetries).unwrap_or_default(),
             request_timeout: self.seconds(Opt::RequestTimeout),
             create_timeout: self.seconds(Opt::CreateTimeout),
             barman_server: self.owned(Opt::BarmanServer)?,
-            max_outage,
-            min_misses,
+            max_outage: self.seconds(Opt::MaxOutage),
             deadline: self.limit(Opt::Deadline),
         })
     }
 
     /// The settings of a restore.
     pub(crate) fn restore(&self) -> Result<Restore, ConfigError> {
-        self.restore_for(Command::Recover)
-    }
-
-    /// The settings of the restore that this command works on.
-    pub(crate) fn restore_for(&self, command: Command) -> Result<Restore, ConfigError> {
-        self.complete_for(command)?;
-        let data_directory = self.owned(Opt::DataDirectory)?;
-        let state_file = match self.path(Opt::StateFile) {
-            _ if self.is_on(Opt::NoStateFile) => None,
-            Some(path) => Some(path),
-            None => Some(beside(&data_directory)),
-        };
+        let lease = !self.is_on(Opt::NoLease);
+        if lease && self.is_on(Opt::NoVerify) {
+            return Err(ConfigError::of(
+                Opt::NoVerify,
+                "needs --no-lease too: with a lease the data comes to this node",
+            ));
+        }
+        let Place { data_directory, state_dir } = self.place(Command::Recover)?;
         Ok(Restore {
             backup_id: self.owned(Opt::BackupId)?,
-            ssh_command: self.text(Opt::SshCommand).unwrap_or_default().into(),
+            ssh_command: self.owned(Opt::SshCommand)?,
             data_directory,
-            operation_id: self.text(Opt::OperationId).map(Into::into),
+            state_dir,
             loop_wait: self.loop_wait(),
-            verify: !self.is_on(Opt::NoVerify) && self.flag(Opt::Verify) != Some(false),
-            state_file,
+            verify: !self.is_on(Opt::NoVerify),
             stall_timeout: self.limit(Opt::StallTimeout),
-            diagnose: !self.is_on(Opt::NoDiagnose),
-            leave_running: self.is_on(Opt::LeaveRunning),
-            force: self.is_on(Opt::Force),
+            lease,
+            replica: self.text(Opt::Role) == Some("replica"),
+            watched: self.is_on(Opt::WatchSize),
         })
+    }
+
+    /// Where this command works.
+    pub(crate) fn place(&self, command: Command) -> Result<Place, ConfigError> {
+        self.complete_for(command)?;
+        Ok(Place { data_directory: self.owned(Opt::DataDirectory)?, state_dir: self.path(Opt::StateDir) })
     }
 
     /// What a config switch changes, and for which roles.
@@ -190,12 +192,4 @@ impl Config {
 
 fn missing(option: Opt) -> ConfigError {
     ConfigError::of(option, "is required")
-}
-
-/// Where the state file is: next to the data directory, because the directory itself gets emptied or removed.
-pub(crate) fn beside(data_directory: &str) -> PathBuf {
-    let trimmed = Path::new(data_directory).components().as_path();
-    let mut name = trimmed.as_os_str().to_os_string();
-    name.push(".barman-recover.json");
-    name.into()
 }

@@ -1,8 +1,11 @@
 //! The types of the columns of the table in `options.rs`: the commands that an option belongs to, and its group.
 //! Pure.
 
+use serde::Serialize;
+
 /// A command. Its options are the rows of [`OPTIONS`](crate::OPTIONS) that name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Command {
     /// Restore a backup: [`run`](crate::run).
@@ -11,15 +14,15 @@ pub enum Command {
     Check,
     /// Switch the configuration of a Barman server: [`config_switch`](crate::config_switch()).
     ConfigSwitch,
-    /// Ask about operations: [`Operations`](crate::Operations).
+    /// List the operations of a Barman server: [`operations`](crate::operations()).
     Operations,
     /// List the backups of a Barman server: [`backups`](crate::backups()).
     Backups,
     /// Inspect what a restore has left: [`verify`](crate::verify()). It does not talk to the API.
     Verify,
-    /// End a restore that nobody follows any more: [`end_restore`](crate::end_restore()). It asks the API only if the
-    /// options for that are given.
-    EndRestore,
+    /// Clear what a failed restore has left, before PostgreSQL is started: [`settle`](crate::settle()). It does not
+    /// talk to the API.
+    Settle,
 }
 
 impl Command {
@@ -31,8 +34,22 @@ impl Command {
         Command::Operations,
         Command::Backups,
         Command::Verify,
-        Command::EndRestore,
+        Command::Settle,
     ];
+
+    /// Its name: `config-switch`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Command::Recover => "recover",
+            Command::Check => "check",
+            Command::ConfigSwitch => "config-switch",
+            Command::Operations => "operations",
+            Command::Backups => "backups",
+            Command::Verify => "verify",
+            Command::Settle => "settle",
+        }
+    }
 }
 
 /// The group of an option in help texts and documentation.
@@ -68,18 +85,14 @@ impl Group {
 /// `check` also takes what only a recovery needs, because its options are those of the Patroni configuration.
 pub(super) const RECOVERY: &[Command] = &[Command::Recover, Command::Check];
 /// Commands that talk to the API.
-pub(super) const ONLINE: &[Command] = &[
-    Command::Recover,
-    Command::Check,
-    Command::ConfigSwitch,
-    Command::Operations,
-    Command::Backups,
-    Command::EndRestore,
-];
+pub(super) const ONLINE: &[Command] =
+    &[Command::Recover, Command::Check, Command::ConfigSwitch, Command::Operations, Command::Backups];
 /// Commands that use a data directory.
-pub(super) const LOCAL: &[Command] =
-    &[Command::Recover, Command::Check, Command::Verify, Command::EndRestore];
-pub(super) const WITH_STATE_FILE: &[Command] = &[Command::Recover, Command::Check, Command::EndRestore];
+pub(super) const LOCAL: &[Command] = &[Command::Recover, Command::Check, Command::Verify, Command::Settle];
+/// Commands that use the state directory.
+pub(super) const LEASED: &[Command] = &[Command::Recover, Command::Check, Command::Settle];
+pub(super) const WITH_ROLE: &[Command] = &[Command::Recover, Command::Check, Command::ConfigSwitch];
 pub(super) const FOLLOWING: &[Command] = &[Command::Recover, Command::Check, Command::Operations];
+pub(super) const OPERATIONS: &[Command] = &[Command::Operations];
 pub(super) const SWITCH: &[Command] = &[Command::ConfigSwitch];
 pub(super) const CHECK: &[Command] = &[Command::Check];

@@ -1,7 +1,6 @@
 //! What options accept, and what they come to.
 
 use super::*;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::config::change::Change;
@@ -25,11 +24,11 @@ fn defaults_are_those_of_the_table() {
     let restore = config().restore().unwrap();
     assert_eq!(restore.backup_id, "latest");
     assert_eq!(restore.loop_wait, Duration::from_secs(10));
-    assert_eq!(restore.state_file.unwrap(), Path::new("/pg/data.barman-recover.json"));
+    assert_eq!(restore.state_dir, None);
+    assert!(restore.lease && restore.verify && !restore.replica && !restore.watched);
     let settings = config().connection(Command::Recover).unwrap();
     assert_eq!(settings.retry_wait, Duration::from_secs(2));
     assert_eq!(settings.max_retries, 5);
-    assert_eq!(settings.connect_timeout, Duration::from_secs(10));
     assert_eq!(settings.request_timeout, Duration::from_secs(20));
     assert_eq!(settings.create_timeout, Duration::from_secs(60));
     assert_eq!(settings.max_outage, Duration::from_secs(300));
@@ -74,32 +73,30 @@ fn missing_options_are_named() {
     for option in [Opt::ApiUrl, Opt::BarmanServer, Opt::SshCommand, Opt::DataDirectory] {
         let error = config.connection(Command::Recover).err().unwrap().to_string();
         assert_eq!(error, format!("--{}: is required", option.spec().name));
-        config.set(option, "http://x").unwrap();
+        config.set(option, if option == Opt::ApiUrl { "http://x" } else { "x" }).unwrap();
     }
     assert!(config.connection(Command::Recover).is_ok());
 }
 
 #[test]
-fn following_an_operation_needs_no_ssh_command() {
-    let mut config = Config::new();
-    for option in [Opt::ApiUrl, Opt::BarmanServer, Opt::OperationId, Opt::DataDirectory] {
-        config.set(option, "http://x").unwrap();
+fn what_the_api_would_refuse_is_refused_before_it_is_asked() {
+    let refused = |option: Opt, text: &str| Config::new().set(option, text).is_err();
+    for id in ["latest", "last", "oldest", "first", "last-failed", "20261122T102257"] {
+        assert!(!refused(Opt::BackupId, id), "{id}");
     }
-    assert!(config.connection(Command::Recover).is_ok());
+    for id in ["None", "['latest']", "latest-full", "auto", "weekly", "20261122T10225", "2026-11-22"] {
+        assert!(refused(Opt::BackupId, id), "{id}");
+    }
+    assert!(refused(Opt::DataDirectory, "node1:/pg/data"));
 }
 
 #[test]
-fn retries_given_by_the_user_set_the_outage_budget() {
-    let outage = |sets: &[(Opt, u32)]| {
-        let mut config = config();
-        for (option, number) in sets {
-            config.set(*option, *number).unwrap();
-        }
-        config.connection(Command::Recover).unwrap().max_outage.as_secs()
-    };
-    assert_eq!(outage(&[(Opt::RetryWait, 3)]), 15);
-    assert_eq!(outage(&[(Opt::MaxRetries, 7)]), 14);
-    assert_eq!(outage(&[(Opt::MaxRetries, 7), (Opt::MaxOutage, 60)]), 60);
+fn only_a_restore_to_another_host_goes_unverified() {
+    let mut config = config();
+    config.set(Opt::NoVerify, true).unwrap();
+    assert!(config.restore().err().unwrap().to_string().contains("--no-lease"));
+    config.set(Opt::NoLease, true).unwrap();
+    assert!(!config.restore().unwrap().verify);
 }
 
 #[test]

@@ -80,11 +80,11 @@ pub fn typed<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Result
     names.sort_unstable();
     names.dedup();
     let dashed = name.replace('_', "-");
-    if PATRONIS.contains(&name) {
-        return Ok(Typed::Patronis);
-    }
     if let Some(exact) = names.iter().find(|known| **known == dashed) {
         return Ok(Typed::Option(exact));
+    }
+    if PATRONIS.contains(&name) {
+        return Ok(Typed::Patronis);
     }
     let mut hits: Vec<&str> = names.iter().copied().filter(|known| known.starts_with(&dashed)).collect();
     for pythons in PYTHONS {
@@ -132,7 +132,7 @@ mod tests {
             ("data", "datadir"),
             ("max", "max-retries"),
             ("c", "cert-file"),
-            ("connect_t", "connect-timeout"),
+            ("create_t", "create-timeout"),
         ] {
             assert_eq!(what(name), Ok(Typed::Option(option)), "{name}");
         }
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_patroni_and_its_configuration_pass_is_ignored() {
-        for name in PATRONIS {
+        for name in PATRONIS.into_iter().filter(|name| *name != "role") {
             assert_eq!(what(name), Ok(Typed::Patronis), "{name}");
         }
         for name in ["", "method", "x", "checkpoint", "user", "host"] {

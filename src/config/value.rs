@@ -1,5 +1,8 @@
 //! The kinds of option values, and how they are parsed: the same way from text and from C. Pure.
 
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
 use crate::config::url::Url;
 
 /// A value for an option.
@@ -59,6 +62,27 @@ pub enum Kind {
     Count,
     /// On or off; off unless given.
     Flag,
+}
+
+impl Serialize for Kind {
+    /// As the field `kind`, and for a word the field `words`.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut fields = to.serialize_map(None)?;
+        let kind = match self {
+            Kind::Text => "text",
+            Kind::Word(_) => "word",
+            Kind::Path => "path",
+            Kind::Url => "url",
+            Kind::Seconds => "seconds",
+            Kind::Count => "count",
+            Kind::Flag => "flag",
+        };
+        fields.serialize_entry("kind", kind)?;
+        if let Kind::Word(words) = self {
+            fields.serialize_entry("words", words)?;
+        }
+        fields.end()
+    }
 }
 
 impl Kind {
@@ -130,6 +154,36 @@ pub(crate) type Check = fn(&Stored) -> Result<(), &'static str>;
 /// A time limit of 0 is refused, because nothing could succeed in no time.
 pub(crate) fn at_least_one(value: &Stored) -> Result<(), &'static str> {
     if *value == Stored::Number(0) { Err("must be at least 1") } else { Ok(()) }
+}
+
+/// The API answers every other word with 404, after a restore has been tried: among them what Patroni makes of YAML that
+/// went wrong, like `None` and `['latest']`.
+pub(crate) fn backup_id(value: &Stored) -> Result<(), &'static str> {
+    match value {
+        Stored::Text(text) if !is_backup_id(text) && !ALIASES.contains(&text.as_str()) => Err(
+            "takes an ID as 'patroni_barman backups' lists them (20261122T102257), or latest, last, oldest, first or last-failed",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// What the API takes in place of an ID.
+const ALIASES: [&str; 5] = ["latest", "last", "oldest", "first", "last-failed"];
+
+/// Whether it is the ID of a backup, `20261122T102257`, and no alias.
+pub(crate) fn is_backup_id(text: &str) -> bool {
+    let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    text.split_once('T').is_some_and(|(date, time)| digits(date, 8) && digits(time, 6))
+}
+
+/// Barman takes what stands before a colon for a host.
+pub(crate) fn directory(value: &Stored) -> Result<(), &'static str> {
+    match value {
+        Stored::Text(text) if text.contains(':') => {
+            Err("must not contain a colon: rsync takes what stands before it for a host")
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn no_query(value: &Stored) -> Result<(), &'static str> {

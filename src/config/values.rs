@@ -4,8 +4,7 @@
 use std::fmt;
 
 use crate::config::error::ConfigError;
-use crate::config::masked::masked;
-use crate::config::options::{Command, Kind, OPTIONS, Opt, OptionSpec};
+use crate::config::options::{Command, OPTIONS, Opt, OptionSpec};
 use crate::config::url::Url;
 use crate::config::value::{Stored, Value};
 
@@ -42,12 +41,7 @@ impl Config {
     /// The value is not of the option's kind. The option keeps its previous value.
     pub fn set<'a>(&mut self, option: Opt, value: impl Into<Value<'a>>) -> Result<&mut Config, ConfigError> {
         let (spec, value) = (option.spec(), value.into());
-        let refuse = |reason: String| match value {
-            Value::Text(text) if spec.kind == Kind::Url && !text.is_empty() => {
-                ConfigError::of(option, format!("{reason}: {}", masked(text)))
-            }
-            _ => ConfigError::of(option, reason),
-        };
+        let refuse = |reason: String| ConfigError::of(option, reason);
         let value = spec.kind.read(value).map_err(refuse)?;
         if let Some(check) = spec.check {
             check(&value).map_err(|reason| refuse(reason.into()))?;
@@ -58,6 +52,13 @@ impl Config {
         Ok(self)
     }
 
+    /// Gives an option its default again.
+    pub fn reset(&mut self, option: Opt) {
+        if let Some(place) = self.values.get_mut(option as usize) {
+            *place = None;
+        }
+    }
+
     /// Whether the option was set; its default does not count.
     #[must_use]
     pub fn is_set(&self, option: Opt) -> bool {
@@ -66,10 +67,7 @@ impl Config {
 
     /// The options that this command needs and that are not set.
     pub fn missing(&self, command: Command) -> impl Iterator<Item = &'static OptionSpec> {
-        command.options().filter(move |spec| {
-            let excused = spec.unless.is_some_and(|other| self.is_set(other));
-            spec.is_required_by(command) && !excused && !self.is_set(spec.option)
-        })
+        command.options().filter(move |spec| spec.is_required_by(command) && !self.is_set(spec.option))
     }
 
     fn stored(&self, option: Opt) -> Option<&Stored> {
@@ -92,8 +90,9 @@ impl Config {
         }
     }
 
-    /// A number, or its default.
-    pub(crate) fn number(&self, option: Opt) -> Option<u32> {
+    /// The value of a number, or its default.
+    #[must_use]
+    pub fn number(&self, option: Opt) -> Option<u32> {
         match self.stored(option) {
             Some(Stored::Number(number)) => Some(*number),
             _ => option.spec().default.parse().ok(),

@@ -1,201 +1,152 @@
-//! The content of a handle: the options until its command begins, the result from then on. All mutable state
-//! is behind one lock, which is never held while the host's callback runs.
+//! The content of a handle: the options, the command that runs, the result of the last one. All of it is behind one
+//! lock, which is held only for moments.
 
-use std::collections::BTreeSet;
-use std::ffi::{CString, c_char};
+use std::ffi::c_char;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::done::Done;
+use super::document::Document;
+use super::events::Events;
 use super::guard::catch;
-use super::numbers::barman_recover_busy as CBusy;
-use super::queue::{CEvent, Callback, Queue, c_text};
 use crate::cancel::Cancel;
-use crate::config::options::Opt;
+use crate::commands::{Report, call};
+use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Value};
 use crate::event::Event;
 use crate::outcome::Code;
 use crate::sys;
 
-/// One command: its options and its result. The content is private to the library.
+/// A text from the host: `None` for NULL, an error if it is not UTF-8.
+type Given<'a> = Option<Result<&'a str, &'static str>>;
+
+/// Options, and one command after the other.
+#[derive(Default)]
 pub struct Handle {
-    pub(super) cancel: Cancel,
     state: Mutex<State>,
-    /// Something was added to the queue, or the command has ended.
+    /// An event was added, or the command has ended.
     changed: Condvar,
 }
 
 struct State {
+    /// Shared with the command that runs.
+    config: Arc<Config>,
     phase: Phase,
-    config: Config,
-    callback: Option<Callback>,
-    queue: Queue,
-    /// The thread that `start` created.
+    /// Of the command that runs, or else of the next one.
+    cancel: Cancel,
+    events: Events,
+    /// The event that was taken last.
+    event: Document,
+    code: Code,
+    result: Document,
+    /// The thread of the command that was started last.
     thread: Option<JoinHandle<()>>,
-    /// A panic was caught: nothing may run on the state that it left.
-    broken: bool,
-    done: Done,
-    /// Why a call last returned `Code::Busy`.
-    busy: i32,
-    /// Every text that a getter has returned, kept for the life of the handle.
-    texts: BTreeSet<CString>,
 }
 
+#[derive(PartialEq, Eq)]
 enum Phase {
-    Setup,
-    Running { since: Instant, on: ThreadId },
-    Ended(Duration),
+    New,
+    Running,
+    Ended,
 }
 
-/// Receives the events of a command.
-pub(super) type OnEvent = Box<dyn FnMut(Event) + Send>;
+impl Default for State {
+    fn default() -> State {
+        let mut state = State {
+            config: Arc::default(),
+            phase: Phase::New,
+            cancel: Cancel::new(),
+            events: Events::default(),
+            event: Document::default(),
+            code: Code::NoCommand,
+            result: Document::default(),
+            thread: None,
+        };
+        state.report(Report::bare(Code::NoCommand, "", ""));
+        state
+    }
+}
+
+/// A command that has begun.
+struct Begun {
+    command: Command,
+    config: Arc<Config>,
+    cancel: Cancel,
+}
 
 impl Handle {
-    pub(super) fn new(config: Config) -> Handle {
-        let state = State {
-            phase: Phase::Setup,
-            config,
-            callback: None,
-            queue: Queue::default(),
-            thread: None,
-            broken: false,
-            done: Done::new(Code::InvalidArgument, "", ""),
-            busy: CBusy::BARMAN_RECOVER_BUSY_NONE as i32,
-            texts: BTreeSet::new(),
-        };
-        Handle { cancel: Cancel::new(), state: Mutex::new(state), changed: Condvar::new() }
-    }
-
-    /// The options as they were set.
-    pub(super) fn config(&self) -> Config {
-        self.lock().config.clone()
-    }
-
-    pub(super) fn set(&self, option: Opt, value: Result<Value, &str>) -> Code {
-        self.change(|config| {
-            #[cfg(feature = "panic-test")]
-            assert_ne!((option, value), (Opt::BackupId, Ok(Value::Text("panic!"))), "panic test");
-            config.set(option, value.map_err(|why| ConfigError::of(option, why))?).map(|_| ())
-        })
-    }
-
-    /// Changes the options if the command has not begun.
-    pub(super) fn change(&self, change: impl FnOnce(&mut Config) -> Result<(), ConfigError>) -> Code {
-        self.set_up(|state| match change(&mut state.config) {
-            Ok(()) => Code::RecoveryDone,
-            Err(why) => {
-                state.done.report.message = why.to_string();
-                Code::InvalidArgument
-            }
-        })
-    }
-
-    /// Records why an argument was refused.
-    pub(super) fn refuse(&self, why: &str) -> Code {
-        self.change(|_| Err(ConfigError::new(why)))
-    }
-
-    pub(super) fn set_callback(&self, callback: Option<Callback>) -> Code {
-        self.set_up(|state| {
-            state.callback = callback;
-            Code::RecoveryDone
-        })
-    }
-
-    fn set_up(&self, change: impl FnOnce(&mut State) -> Code) -> Code {
+    pub(super) fn set(&self, name: Given, value: Given) -> Code {
         let mut state = self.lock();
-        match state.phase {
-            _ if state.broken => Code::Panic,
-            Phase::Setup => change(&mut state),
-            Phase::Running { .. } | Phase::Ended(_) => {
-                state.busy = CBusy::BARMAN_RECOVER_BUSY_HANDLE as i32;
-                Code::Busy
-            }
+        if state.phase == Phase::Running {
+            return Code::Busy;
+        }
+        match set(Arc::make_mut(&mut state.config), name, value) {
+            Ok(()) => Code::RecoveryDone,
+            Err(why) => state.refuse(Code::InvalidArgument, &why.to_string()),
         }
     }
 
-    /// Runs the handle's one command on this thread.
-    pub(super) fn run(
-        self: &Arc<Handle>,
-        command: impl FnOnce(&Config, &Cancel, OnEvent) -> Done,
-    ) -> Result<i32, Code> {
-        match self.set_up(|state| state.begin(thread::current().id())) {
-            Code::RecoveryDone => Ok(self.carry_out(command)),
-            refused => Err(refused),
-        }
+    /// Runs a command on this thread.
+    pub(super) fn call(self: &Arc<Handle>, command: Given) -> Code {
+        let begun = self.lock().begin(command);
+        begun.map_or_else(|refused| refused, |begun| self.carry_out(begun))
     }
 
-    /// Runs it on a thread of its own.
-    pub(super) fn start(
-        self: &Arc<Handle>,
-        command: impl FnOnce(&Config, &Cancel, OnEvent) -> Done + Send + 'static,
-    ) -> Code {
+    /// Runs a command on a thread of its own.
+    pub(super) fn start(self: &Arc<Handle>, command: Given) -> Code {
+        let mut state = self.lock();
+        let begun = match state.begin(command) {
+            Ok(begun) => begun,
+            Err(refused) => return refused,
+        };
         let handle = Arc::clone(self);
-        self.set_up(|state| {
-            // It starts by waiting for the lock, which is held until the thread has been recorded below.
-            let body = move || {
-                handle.carry_out(command);
-            };
-            let thread = thread::Builder::new().name("barman-recover".into());
-            match sys::with_signals_blocked(|| thread.spawn(body)) {
-                Ok(thread) => {
-                    let begun = state.begin(thread.thread().id());
-                    state.thread = Some(thread);
-                    begun
-                }
-                Err(why) => {
-                    state.done.report.message = format!("no thread can be started for the run: {why}");
-                    state.busy = CBusy::BARMAN_RECOVER_BUSY_THREAD as i32;
-                    Code::Busy
-                }
+        let body = move || {
+            handle.carry_out(begun);
+        };
+        let thread = thread::Builder::new().name("barman-recover".into());
+        // The command ends by taking the lock, which is held until its thread has been noted here.
+        match sys::with_signals_blocked(|| thread.spawn(body)) {
+            // The thread of the command before has ended it, and thus does nothing any more.
+            Ok(thread) => drop(state.thread.replace(thread)),
+            Err(why) => {
+                state.phase = Phase::Ended;
+                return state.refuse(Code::Busy, &format!("no thread can be started for the command: {why}"));
             }
-        })
+        }
+        Code::RecoveryDone
     }
 
-    fn carry_out(self: &Arc<Handle>, command: impl FnOnce(&Config, &Cancel, OnEvent) -> Done) -> i32 {
-        let config = self.config();
+    fn carry_out(self: &Arc<Handle>, begun: Begun) -> Code {
+        let Begun { command, config, cancel } = begun;
         let handle = Arc::clone(self);
         #[cfg(feature = "panic-test")]
-        let panics = config.restore().is_ok_and(|restore| restore.backup_id == "panic in run!");
-        let on_event = Box::new(move |event| {
+        let panics = config.text(Opt::BackupId) == Some("panic in run!");
+        let on_event = move |event| {
             #[cfg(feature = "panic-test")]
             assert!(!panics, "panic test");
-            handle.report(&event);
-        });
-        let done = catch(|| command(&config, &self.cancel, on_event));
-        let code = self.lock().end(done);
+            handle.lock().events.push(event);
+            handle.changed.notify_all();
+        };
+        let report = catch(|| call(command, &config, &cancel, on_event)).unwrap_or_else(|why| bug(&why));
+        let code = report.code;
+        let mut state = self.lock();
+        state.report(report);
+        (state.phase, state.cancel) = (Phase::Ended, Cancel::new());
+        drop(state);
         self.changed.notify_all();
         code
-    }
-
-    fn report(&self, event: &Event) {
-        let converted = CEvent::new(event);
-        let mut state = self.lock();
-        state.note(event);
-        let Some(callback) = state.callback else {
-            state.queue.push(converted);
-            drop(state);
-            return self.changed.notify_all();
-        };
-        drop(state);
-        if !callback.call(&converted) {
-            self.cancel.cancel();
-        }
     }
 
     pub(super) fn next_event(&self, timeout: Duration) -> i32 {
         let begun = Instant::now();
         let mut state = self.lock();
         loop {
-            if let Some(kind) = state.queue.take() {
-                return kind as i32;
+            if let Some(event) = state.events.take() {
+                state.take(&event);
+                return 1;
             }
-            match state.phase {
-                Phase::Ended(_) => return -1,
-                Phase::Setup if state.broken => return -1,
-                Phase::Running { on, .. } if on == thread::current().id() => return 0,
-                _ => {}
+            if state.phase == Phase::Ended {
+                return -1;
             }
             let left = timeout.saturating_sub(begun.elapsed());
             if left.is_zero() {
@@ -205,61 +156,40 @@ impl Handle {
         }
     }
 
-    /// A field of the event that was taken last.
-    pub(super) fn current_event<T>(&self, none: T, of: impl FnOnce(&CEvent) -> T) -> T {
-        self.lock().queue.current().map_or(none, of)
+    pub(super) fn event(&self, pointer: Given) -> *const c_char {
+        at(&mut self.lock().event, pointer)
     }
 
-    /// Ends a command that has its own thread, and waits for its end.
+    pub(super) fn get(&self, pointer: Given) -> *const c_char {
+        at(&mut self.lock().result, pointer)
+    }
+
+    pub(super) fn code(&self) -> Code {
+        self.lock().code
+    }
+
+    pub(super) fn cancel(&self) {
+        let cancel = self.lock().cancel.clone();
+        cancel.cancel();
+    }
+
+    /// Cancels the command that runs, and waits for its end.
     pub(super) fn close(&self) {
-        let Some(thread) = self.lock().thread.take() else { return };
-        if thread.thread().id() == thread::current().id() {
-            return; // called in the callback, which the header forbids
-        }
-        if !self.cancel.is_cancelled() {
-            self.cancel.cancel(); // a detached run stays detached
-        }
-        let _ = thread.join(); // its panics were caught
-    }
-
-    /// Records a caught panic.
-    pub(super) fn break_down(&self, why: &str) {
-        self.lock().break_down(why);
-        self.changed.notify_all();
-    }
-
-    /// A text about the command so far, valid as long as the handle; "" for none.
-    pub(super) fn text(&self, of: impl FnOnce(&Done) -> Option<&str>) -> *const c_char {
+        self.cancel();
         let mut state = self.lock();
-        let text = c_text(of(&state.done).unwrap_or_default());
-        if let Some(known) = state.texts.get(&text) {
-            return known.as_ptr();
+        while state.phase == Phase::Running {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let pointer = text.as_ptr(); // points to the heap, which doesn't move with the CString
-        state.texts.insert(text);
-        pointer
-    }
-
-    /// A number about the command so far.
-    pub(super) fn number<T>(&self, of: impl FnOnce(&Done) -> Option<T>) -> Option<T> {
-        of(&self.lock().done)
-    }
-
-    /// The code that the command ended with.
-    pub(super) fn result(&self) -> i32 {
-        let state = self.lock();
-        match state.phase {
-            Phase::Running { .. } => Code::Busy as i32,
-            Phase::Setup | Phase::Ended(_) => state.done.report.code,
+        let thread = state.thread.take();
+        drop(state);
+        if let Some(thread) = thread {
+            let _ = thread.join(); // its panics were caught
         }
     }
 
-    pub(super) fn busy_reason(&self) -> i32 {
-        self.lock().busy
-    }
-
-    pub(super) fn elapsed(&self) -> Duration {
-        self.lock().elapsed()
+    /// Reports a panic in a function other than a command.
+    pub(super) fn panicked(&self, why: &str) {
+        self.lock().report(bug(why));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -268,60 +198,65 @@ impl Handle {
 }
 
 impl State {
-    fn begin(&mut self, on: ThreadId) -> Code {
-        self.phase = Phase::Running { since: Instant::now(), on };
-        self.done.report.message.clear();
-        Code::RecoveryDone
-    }
-
-    /// Records what the getters return during the command.
-    fn note(&mut self, event: &Event) {
-        let report = &mut self.done.report;
-        match event {
-            Event::State { state, operation_id } => {
-                report.operation_state = *state;
-                report.operation_id.clone_from(operation_id);
-            }
-            Event::Progress(progress) => {
-                (report.bytes, report.total_bytes) = (Some(progress.bytes), progress.total);
-            }
-            Event::Log { .. } | Event::Tick => {}
+    /// Begins a command, unless one runs; what the one before has left is gone.
+    fn begin(&mut self, command: Given) -> Result<Begun, Code> {
+        if self.phase == Phase::Running {
+            return Err(Code::Busy);
         }
+        let name = required("the name of a command", command);
+        let command = match name.and_then(Command::find) {
+            Ok(command) => command,
+            Err(why) => return Err(self.refuse(Code::InvalidArgument, &why.to_string())),
+        };
+        self.phase = Phase::Running;
+        self.events = Events::default();
+        self.event = Document::default();
+        self.refuse(Code::Busy, &format!("the command {} is running", command.name()));
+        Ok(Begun { command, config: Arc::clone(&self.config), cancel: self.cancel.clone() })
     }
 
-    fn end(&mut self, done: Result<Done, String>) -> i32 {
-        self.phase = Phase::Ended(self.elapsed());
-        match done {
-            Ok(mut done) => {
-                let report = &mut done.report;
-                if report.operation_id.is_none() {
-                    // Keep what the events said: a report without an operation may simply not know it.
-                    report.operation_id = self.done.report.operation_id.take();
-                    report.operation_state = self.done.report.operation_state;
-                }
-                if let Some(why) = report.busy {
-                    self.busy = why as i32;
-                }
-                self.done = done;
-            }
-            Err(why) => self.break_down(&why),
-        }
-        self.done.report.code
+    /// Says why a call was refused, in place of the result of the last command.
+    fn refuse(&mut self, code: Code, why: &str) -> Code {
+        self.result.forget();
+        self.report(Report::bare(code, why, ""));
+        code
     }
 
-    fn break_down(&mut self, why: &str) {
-        self.broken = true;
-        let report = &mut self.done.report;
-        report.code = Code::Panic as i32;
-        report.message = format!("a bug in barman-recover: {why}");
-        report.hint = "please report it; operation_state says whether a restore may be running".into();
+    fn report(&mut self, report: Report) {
+        self.code = report.code;
+        self.result.set(report.json);
     }
 
-    fn elapsed(&self) -> Duration {
-        match self.phase {
-            Phase::Setup => Duration::ZERO,
-            Phase::Running { since, .. } => since.elapsed(),
-            Phase::Ended(elapsed) => elapsed,
-        }
+    fn take(&mut self, event: &Event) {
+        self.event.forget();
+        self.event.set(serde_json::to_value(event).unwrap_or_default()); // texts and numbers always serialize
     }
+}
+
+fn set(config: &mut Config, name: Given, value: Given) -> Result<(), ConfigError> {
+    let option = Opt::find(required("the name of an option", name)?)?;
+    let Some(value) = value else {
+        config.reset(option);
+        return Ok(());
+    };
+    let value = value.map_err(|why| ConfigError::of(option, why))?;
+    #[cfg(feature = "panic-test")]
+    assert_ne!((option, value), (Opt::BackupId, "panic!"), "panic test");
+    config.set(option, Value::Text(value)).map(|_| ())
+}
+
+fn required<'a>(what: &str, given: Given<'a>) -> Result<&'a str, ConfigError> {
+    let text = given.unwrap_or(Err("must not be NULL"));
+    text.map_err(|why| ConfigError::new(format!("{what} {why}")))
+}
+
+fn at(document: &mut Document, pointer: Given) -> *const c_char {
+    match pointer {
+        Some(Ok(pointer)) => document.text(pointer),
+        Some(Err(_)) | None => c"".as_ptr(),
+    }
+}
+
+fn bug(why: &str) -> Report {
+    Report::bare(Code::Panic, &format!("a bug in barman-recover: {why}"), "please report it")
 }

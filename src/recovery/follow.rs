@@ -1,202 +1,297 @@
-//! Follows operations to their end: one that a reply named, candidates after a lost reply, an earlier run's
-//! operation, a config switch, or one that the user waits for.
+//! Follows an operation to its end: one that a reply named, or whatever a lost create may have started.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use crate::api::{Request, Status};
-use crate::outcome::OperationState;
-use crate::text::printable;
+use crate::outcome::{Code, OperationState};
+use crate::text::{first_few, printable, seconds};
 
-use super::run::{End, Run};
-use super::waits::{ID_RESOLUTION, Missed, SHORTEST, poll_wait};
+use super::create::{Created, Failure};
+use super::history::Use;
+use super::session::{End, Missed, Outage, Session};
+use super::start::KnownOperations;
+use super::timing::{ID_RESOLUTION, LIST_AGAIN, LOOK, SHORTEST};
 use super::watch::Watch;
 
-/// How often Barman is asked while a restore whose data can't be used is being ended.
-const ENDING: Duration = Duration::from_millis(500);
-
-/// How an operation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+/// How an operation has ended, as far as the API says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ended {
     Done,
     Failed,
-    /// The API does not know it.
-    Unknown,
-    /// Barman's last mark is here and nothing has changed since, but the API does not say that it has ended.
-    Silent,
+    /// It is not known: the API is gone, does not know the operation, or has several that may be it. The text says
+    /// which.
+    Unclear(String),
+    /// Nothing has happened for the stall timeout.
+    Stalled(String),
+    /// Two restores use one lease.
+    SecondBarman,
+    /// Nothing was started.
+    Nothing(Failure),
 }
 
-impl Fate {
-    pub(crate) fn state(self) -> OperationState {
-        match self {
-            Fate::Done | Fate::Silent => OperationState::Done,
-            Fate::Failed => OperationState::Failed,
-            Fate::Unknown => OperationState::NotCreated,
-        }
-    }
-
-    /// As written in the log.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Fate::Done | Fate::Failed => self.state().name(),
-            Fate::Unknown => "unknown to the API",
-            Fate::Silent => "complete in the data directory",
-        }
-    }
-}
-
-/// An operation that has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ended {
-    pub(crate) id: String,
-    pub(crate) fate: Fate,
-}
-
-/// Follows all of these to their end.
-pub(crate) fn follow(run: &mut Run, watch: &mut Watch, ids: &[String]) -> Result<Vec<Ended>, End> {
-    let began = run.now();
-    let (mut open, mut ended) = (ids.to_vec(), Vec::new());
-    let mut unknown = Unknown::default();
-    watch.look(run)?; // each wait ends with another look
-    loop {
-        let mut wait = poll_wait(run.now().saturating_sub(began), run.loop_wait, !watch.is_blind());
-        let mut answered = true;
-        for id in open.clone() {
-            let fate = match poll(run, &id, &mut unknown)? {
-                Polled::Running => {
-                    log_progress(run, watch, &id);
-                    continue;
-                }
-                Polled::Unknown => {
-                    wait = wait.max(ID_RESOLUTION);
-                    continue;
-                }
-                Polled::Ended(fate) => fate,
-                Polled::Missed(missed) => {
-                    wait = miss(run, watch, &missed, &open)?.unwrap_or(wait);
-                    answered = false;
-                    break;
-                }
-            };
-            open.retain(|other| *other != id);
-            ended.push(Ended { id, fate });
-        }
-        if open.is_empty() {
-            return Ok(ended);
-        }
-        if watch.is_long_complete(run) {
-            ended.extend(give_up_on(run, &open));
-            return Ok(ended);
-        }
-        if answered && watch.doomed().is_some() {
-            wait = wait.min(ENDING);
-        } else if answered && watch.is_complete(run) {
-            // Barman is about to finish. The run can't end before the directory is quiet, which takes a tenth of the
-            // time.
-            let age = run.now().saturating_sub(began);
-            wait = wait.min((age / 30).clamp(SHORTEST * 2, ID_RESOLUTION));
-        }
-        watch.wait(run, wait.max(SHORTEST))?;
-    }
-}
-
-/// Counts a bad answer about these operations; returns how long to wait before asking again, or `None` if the data
-/// directory shows that no answer is needed any more.
-pub(crate) fn miss(
-    run: &mut Run,
+/// Follows what a create has started to its end.
+pub(crate) fn follow(
+    run: &mut Session,
     watch: &mut Watch,
-    missed: &Missed,
-    open: &[String],
-) -> Result<Option<Duration>, End> {
-    watch.look(run)?;
-    if watch.is_long_complete(run) {
-        return Ok(None);
-    }
-    let arrives = watch.arrives(run);
-    run.miss(missed, &about(run, open), arrives).map(Some)
-}
-
-/// The result of a poll.
-enum Polled {
-    Running,
-    Ended(Fate),
-    /// Neither the API nor its list knows the operation; to be confirmed.
-    Unknown,
-    Missed(Missed),
-}
-
-/// When an operation was first unknown both to a poll and to the list.
-type Unknown = HashMap<String, Duration>;
-
-fn poll(run: &mut Run, id: &str, unknown: &mut Unknown) -> Result<Polled, End> {
-    let reply = match run.ask(&Request::Poll(id.into()))? {
-        Ok(reply) => reply,
-        Err(error) => return Ok(Polled::Missed(error.into())),
-    };
-    let missed = |why| Ok(Polled::Missed(Missed::by(&reply, why)));
-    let status = match reply.operation() {
-        Ok(status) => status,
-        Err(why) if reply.status == 404 => return not_found(run, id, unknown, &why),
-        Err(why) => return missed(why),
-    };
-    unknown.remove(id);
-    run.good_answer();
-    Ok(match status {
-        Status::InProgress => Polled::Running,
-        Status::Done => Polled::Ended(Fate::Done),
-        Status::Failed => Polled::Ended(Fate::Failed),
-    })
-}
-
-/// The API also answers 404 when it has trouble with an existing operation. The operation is unknown only if the list
-/// lacks it too, and both still say so a second later.
-fn not_found(run: &mut Run, id: &str, unknown: &mut Unknown, why: &str) -> Result<Polled, End> {
-    match run.list()? {
-        Ok((list, _)) if !list.iter().any(|known| known == id) => {}
-        Ok(_) => {
-            unknown.remove(id);
-            let (why, hint) = (why.into(), String::new());
-            return Ok(Polled::Missed(Missed { why, hint, permanent: false, retry_after: None }));
-        }
-        Err(missed) => return Ok(Polled::Missed(missed)),
-    }
-    run.good_answer();
-    let now = run.now();
-    let first = *unknown.entry(id.into()).or_insert(now);
-    if now.saturating_sub(first) < ID_RESOLUTION {
-        return Ok(Polled::Unknown);
-    }
-    run.warn(format!("operation {id} is unknown to the API ({why})"));
-    Ok(Polled::Ended(Fate::Unknown))
-}
-
-/// The operations that Barman has finished according to the data directory, but not according to the API.
-fn give_up_on(run: &mut Run, open: &[String]) -> Vec<Ended> {
-    let about = about(run, open);
-    run.warn(format!(
-        "the data directory holds a complete restore, nothing has changed in it for a minute, and the API does not say that {about} has ended: treating it as done"
-    ));
-    open.iter().map(|id| Ended { id: id.clone(), fate: Fate::Silent }).collect()
-}
-
-/// The progress line that the Python program logs too, once per loop wait.
-fn log_progress(run: &mut Run, watch: &Watch, id: &str) {
-    let now = run.now();
-    if run.progress_logged.is_due(now, run.loop_wait) {
-        watch.report(run, false); // the same figures
-        let figures = watch.throughput().progress(now, false).map(|progress| format!(": {progress}"));
-        let kind = run.kind.capitalized();
-        run.info(format!("{kind} operation {id} is still in progress{}", figures.unwrap_or_default()));
+    created: Created,
+    known: &mut KnownOperations,
+) -> Result<Ended, End> {
+    match created {
+        Created::Named(id) => follow_named(run, watch, &id),
+        Created::InDoubt { why, last_look } => follow_candidates(run, watch, known, &why, last_look),
+        Created::NotStarted(failure) => Ok(Ended::Nothing(failure)),
     }
 }
 
-/// How messages refer to these operations.
-fn about(run: &Run, open: &[String]) -> String {
-    match open {
-        [] => format!("a {} operation", run.kind.name()),
-        [id] => format!("operation {}", printable(id)),
-        several => {
-            format!("one of the operations {}", crate::text::first_few(several.iter().map(String::as_str)))
+/// When to ask next, and what the last answer was.
+struct Questions {
+    next: Duration,
+    outage: Outage,
+}
+
+impl Questions {
+    /// Logs that the API answers again, if it did not.
+    fn answered(&mut self, run: &mut Session) {
+        let now = run.now();
+        if let Some(outage) = self.outage.over(now) {
+            run.info(format!("the API answers again, after {}", seconds(outage)));
         }
     }
+
+    /// Counts a bad answer and logs it. Returns how the operation has ended if the outage has lasted too long. What has
+    /// arrived while that answer was waited for counts too.
+    fn missed(
+        &mut self,
+        run: &mut Session,
+        watch: &mut Watch,
+        missed: &Missed,
+        about: &str,
+    ) -> Result<Option<Ended>, End> {
+        if let Some(ended) = watch.look(run)? {
+            return Ok(Some(ended));
+        }
+        let news = watch.news(run.now());
+        let miss = self.outage.miss(run, missed, news);
+        let (lasted, tries, why) = (seconds(miss.lasted), miss.tries, &missed.why);
+        if miss.too_long {
+            let url = &run.connection.api_url;
+            return Ok(Some(Ended::Unclear(format!(
+                "no valid answer about {about} from {url} for {lasted} ({tries} tries), the last error: {why}"
+            ))));
+        }
+        let budget = seconds(run.connection.max_outage);
+        run.warn(format!(
+            "Attempt {tries} to ask about {about} failed: {why} (no valid answer for {lasted}, giving up after {budget} in which nothing arrives)"
+        ));
+        self.next = run.now() + miss.wait;
+        Ok(None)
+    }
+
+    /// Waits until the next look or question.
+    fn pause(&self, run: &mut Session) -> Result<(), End> {
+        let left = self.next.saturating_sub(run.now());
+        run.pause(left.clamp(SHORTEST, LOOK))
+    }
+}
+
+fn follow_named(run: &mut Session, watch: &mut Watch, id: &str) -> Result<Ended, End> {
+    let about = format!("operation {}", printable(id));
+    let mut questions = Questions { next: Duration::ZERO, outage: Outage::default() };
+    let mut asked = run.now();
+    loop {
+        if let Some(ended) = watch.look(run)? {
+            return Ok(ended);
+        }
+        let now = run.now();
+        if questions.outage.is_over() {
+            questions.next = asked + watch.ask_wait(now, run.loop_wait);
+        }
+        if now >= questions.next {
+            asked = now;
+            match poll(run, id)? {
+                Ok(Status::Done) => return Ok(Ended::Done),
+                Ok(Status::Failed) => return Ok(Ended::Failed),
+                Ok(Status::InProgress) => {
+                    questions.answered(run);
+                    watch.log_progress(run, id);
+                }
+                Err(missed) => {
+                    if let Some(ended) = questions.missed(run, watch, &missed, &about)? {
+                        return Ok(ended);
+                    }
+                }
+            }
+        }
+        if watch.is_long_complete(run, questions.outage.is_over()) {
+            return Ok(long_complete(&about));
+        }
+        questions.pause(run)?;
+    }
+}
+
+/// Asks once about an operation. An API that does not know an operation which it has named has trouble: that is no
+/// end.
+fn poll(run: &mut Session, id: &str) -> Result<Result<Status, Missed>, End> {
+    run.ask(&Request::Poll(id.into()), |reply| reply.operation().map_err(|why| Missed::by(reply, why)))
+}
+
+fn long_complete(about: &str) -> Ended {
+    Ended::Unclear(format!("the API does not say that {about} has ended, but the data is complete"))
+}
+
+/// The operations that a lost create may have started, each with its end.
+#[derive(Default)]
+struct Candidates(BTreeMap<String, Option<Status>>);
+
+impl Candidates {
+    fn open(&self) -> Vec<String> {
+        self.0.iter().filter(|(_, end)| end.is_none()).map(|(id, _)| id.clone()).collect()
+    }
+
+    fn have_all_ended(&self) -> bool {
+        !self.0.is_empty() && self.0.values().all(Option::is_some)
+    }
+
+    fn has_any_ended(&self) -> bool {
+        self.0.values().any(Option::is_some)
+    }
+
+    fn names(&self) -> String {
+        match self.0.len() {
+            0 => "an operation".into(),
+            1 => format!("operation {}", first_few(self.0.keys().map(String::as_str))),
+            _ => format!("one of the operations {}", first_few(self.0.keys().map(String::as_str))),
+        }
+    }
+
+    /// How they have ended, all of them.
+    fn end(&self) -> Ended {
+        let all = |status| self.0.values().all(|end| *end == Some(status));
+        if all(Status::Done) {
+            Ended::Done
+        } else if all(Status::Failed) {
+            Ended::Failed
+        } else {
+            Ended::Unclear(format!(
+                "it is not known which of the operations was this node's: {}",
+                self.names()
+            ))
+        }
+    }
+
+    /// Asks for the list, and for the state of each that has not ended. If Barman has used the lease, the list must
+    /// have its operation: one without it is no good answer.
+    fn ask(
+        &mut self,
+        run: &mut Session,
+        watch: &mut Watch,
+        known: &KnownOperations,
+    ) -> Result<Result<(), Missed>, End> {
+        let must_be_there = watch.has_lease() && watch.history.lease_use() != Use::Nothing;
+        let ids = match known.new_ones(run)? {
+            Ok(ids) => ids,
+            Err(missed) => return Ok(Err(missed)),
+        };
+        for id in ids {
+            if let Entry::Vacant(place) = self.0.entry(id) {
+                run.info(format!("operation {} is new and may be ours: following it", place.key()));
+                place.insert(None);
+            }
+        }
+        if must_be_there && self.0.is_empty() {
+            let why = "the API lists no operation that may be ours".into();
+            return Ok(Err(Missed { why, hint: String::new(), permanent: false, retry_after: None }));
+        }
+        if let [id] = self.open().as_slice()
+            && self.0.len() == 1
+        {
+            run.set_operation(Some(id), OperationState::InProgress);
+            watch.note_operation(run, id);
+        } else if self.0.len() > 1 {
+            run.set_operation(None, OperationState::MaybeCreated);
+        }
+        for id in self.open() {
+            match poll(run, &id)? {
+                Ok(Status::InProgress) => watch.log_progress(run, &id),
+                Ok(status) => {
+                    let state: OperationState = status.into();
+                    run.info(format!("operation {id} has ended: {}", state.name()));
+                    self.0.insert(id, Some(status));
+                }
+                Err(missed) => return Ok(Err(missed)),
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// Finds what a create without a clear reply has started. If Barman uses the lease, it runs, and is followed; if the
+/// lease has not been used until `last_look`, nothing comes of that create any more.
+fn follow_candidates(
+    run: &mut Session,
+    watch: &mut Watch,
+    known: &mut KnownOperations,
+    why: &str,
+    last_look: Duration,
+) -> Result<Ended, End> {
+    let mut candidates = Candidates::default();
+    let mut questions = Questions { next: run.now(), outage: Outage::default() };
+    loop {
+        if let Some(ended) = watch.look(run)? {
+            return Ok(ended);
+        }
+        let now = run.now();
+        // A use that is seen now was there before the next list, which therefore has its operation.
+        let is_used = !watch.has_lease() || watch.history.lease_use() != Use::Nothing;
+        if now >= questions.next {
+            match candidates.ask(run, watch, known)? {
+                Ok(()) => {
+                    questions.answered(run);
+                    let wait = watch.ask_wait(run.now(), run.loop_wait);
+                    questions.next =
+                        now + if now < last_look { LIST_AGAIN.min(wait.max(ID_RESOLUTION)) } else { wait };
+                    if is_used && has_ended(run, watch, &candidates, last_look) {
+                        known.add(candidates.0.keys().cloned());
+                        return Ok(candidates.end());
+                    }
+                }
+                Err(missed) => {
+                    let ended = questions.missed(run, watch, &missed, &candidates.names())?;
+                    if let Some(ended) = ended.filter(|_| is_used && now >= last_look) {
+                        return Ok(ended);
+                    }
+                    questions.next = questions.next.min(now + LIST_AGAIN);
+                }
+            }
+        }
+        if now >= last_look && (!is_used || (!watch.has_lease() && candidates.0.is_empty())) {
+            // The questions may have taken long, and Barman may have come meanwhile.
+            if let Some(ended) = watch.look(run)? {
+                return Ok(ended);
+            }
+            if watch.has_lease() && watch.history.lease_use() != Use::Nothing {
+                continue;
+            }
+            known.add(candidates.0.into_keys());
+            let why = format!("no operation has come of the create request ({why})");
+            return Ok(Ended::Nothing(Failure::new(Code::HttpError, why)));
+        }
+        if candidates.has_any_ended() && watch.has_lease() && watch.is_complete(run) {
+            return Ok(Ended::Unclear(format!("{} has ended", candidates.names())));
+        }
+        if watch.is_long_complete(run, questions.outage.is_over() && !candidates.0.is_empty()) {
+            return Ok(long_complete(&candidates.names()));
+        }
+        questions.pause(run)?;
+    }
+}
+
+/// Whether all candidates have ended, and no command shows that ours goes on. Without a lease another may still come
+/// until the last look.
+fn has_ended(run: &Session, watch: &Watch, candidates: &Candidates, last_look: Duration) -> bool {
+    let now = run.now();
+    let is_quiet = watch.history.idle(now).is_some_and(|idle| idle >= ID_RESOLUTION);
+    candidates.have_all_ended() && if watch.has_lease() { is_quiet } else { now >= last_look }
 }

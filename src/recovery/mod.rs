@@ -1,114 +1,103 @@
 //! A recovery, from its first look to its exit code. It reaches the outside only through `World` and does no I/O of
-//! its own. Its rules:
+//! its own. Its laws:
 //!
-//! 1. One writer: a create is sent only when nothing that this or an earlier run started can still write into the
-//!    data directory.
-//! 2. 0 means that the data is here: the data directory decides.
-//! 3. Never give up while data arrives; never wait for data that can't be used.
+//! 1. One writer: Barman can write on this node only while the run that asked for it is alive, and a run holds one
+//!    lease at a time. So after every exit of a run nothing of it writes.
+//! 2. 0 means that the data is here, complete and flushed.
+//! 3. Never give up while data arrives; never wait for what can't succeed.
+//! 4. Unknown is neither yes nor no: an error is no evidence, it is looked at again.
+//! 5. Nothing is ever deleted or moved in a data directory.
 
-mod causes;
+mod claim;
 pub(crate) mod create;
-mod earlier;
-mod ending;
-mod evidence;
-mod fitness;
+pub(crate) mod explain;
+mod finish;
 pub(crate) mod follow;
-pub(crate) mod in_doubt;
-mod judge;
-pub(crate) mod problems;
-mod quiet;
-pub(crate) mod run;
+pub(crate) mod history;
+mod plain;
+pub(crate) mod session;
 pub(crate) mod start;
 mod throughput;
-pub(crate) mod waits;
+pub(crate) mod timing;
+mod verdict;
 pub(crate) mod watch;
 
-use crate::api::{OperationKind, Request};
+#[cfg(test)]
+mod sim;
+
+use crate::api::{NewRecovery, OperationKind, Request};
 use crate::config::{Connection, Restore};
 use crate::outcome::{Code, Outcome};
-use crate::world::World;
-use crate::world::journal::Record;
+use crate::world::{Backup, World};
 
-use create::{Attempts, Created, create};
-use earlier::{existing, follow_earlier, refuse_unknown, take_over};
-use ending::{Judged, Restored, finish, judge, log_start};
-use fitness::{refuse_too_large, refuse_unfit_directory};
-use follow::follow;
-use in_doubt::follow_started;
-use judge::{Operations, Origin};
-use quiet::quiet;
-use run::{End, Run};
-use start::{
-    Baseline, api_is_up, lock, nobody_writes_here, note_create, refuse_running_postgres, warn_of_content,
-};
+use claim::{Claim, Lease, claim};
+use create::{Attempts, create};
+use finish::{Consequence, finish, flush, judge, log_start};
+use follow::{Ended, follow};
+use history::History;
+use session::{End, Session};
+use start::{KnownOperations, api_is_up, refuse_unfit, remember, strangers, warn_of_content};
 use watch::Watch;
-
-pub(crate) use ending::{close_state_file, ended_line};
-
-#[cfg(test)]
-mod tests;
 
 /// Restores a backup into the data directory of this node.
 pub(crate) fn recover(world: &mut dyn World, connection: &Connection, restore: &Restore) -> Outcome {
-    let mut run = Run::new(world, connection, OperationKind::Recovery, restore.loop_wait);
+    let mut run = Session::new(world, connection, OperationKind::Recovery, restore.loop_wait);
     log_start(&mut run, restore);
-    let end = restore_backup(&mut run, restore);
+    let end = if restore.lease {
+        restore_backup(&mut run, restore)
+    } else {
+        plain::restore_backup(&mut run, restore)
+    };
     finish(run, restore, end)
 }
 
-fn restore_backup(run: &mut Run, restore: &Restore) -> Result<Restored, End> {
-    refuse_running_postgres(&run.world.look(), restore)?;
-    refuse_unfit_directory(run, restore)?;
-    let left_over = lock(run, restore)?; // waits while another run restores into this directory
-    if let Some(id) = &restore.operation_id {
-        return follow_existing(run, restore, id, left_over.as_ref());
-    }
-    if let Some(record) = left_over {
-        let mut watch = take_over(run, restore, &record);
-        let operations = follow_earlier(run, &mut watch, &record)?; // already ended if its data can't be used
-        quiet(run, &mut watch, restore)?;
-        if let Judged::Restored(restored) = judge(run, restore, &watch, &operations)? {
-            return Ok(restored);
-        }
-    }
+fn restore_backup(run: &mut Session, restore: &Restore) -> Result<Backup, End> {
+    refuse_unfit(run, restore)?; // PostgreSQL runs there, "/", another user's
+    let mut claim = claim(run, restore)?; // waits while another run lives; revokes and drains what a dead one left
+    let end = restore_by_lease(run, restore, &mut claim);
+    claim.close(run, end.as_ref().map_or_else(End::code, |_| Code::RecoveryDone));
+    end
+}
+
+fn restore_by_lease(run: &mut Session, restore: &Restore, claim: &mut Claim) -> Result<Backup, End> {
     api_is_up(run)?;
-    run.world.ask_size(); // answered in parallel with what follows
-    let mut baseline = Baseline::take(run)?; // the operations before the create
-    refuse_too_large(run, restore)?;
-    warn_of_content(run, restore);
+    let mut known = KnownOperations::list(run)?; // the operations before the create
     let mut attempts = Attempts::default();
     loop {
-        let before = nobody_writes_here(run, restore)?; // the data directory before the create
-        note_create(run, restore, &baseline, &before); // from here on a kill leaves a trace
-        let mut watch = Watch::of(restore, run.now(), before);
-        let failure = match create(run, &Request::Create(restore.into()))? {
-            Created::NotStarted(failure) => failure,
-            Created::Started(started) => {
-                let operations = follow_started(run, &mut watch, &mut baseline, started)?;
-                quiet(run, &mut watch, restore)?; // nobody writes any more: the data directory decides
-                match judge(run, restore, &watch, &operations)? {
-                    Judged::Restored(restored) => return Ok(restored),
-                    Judged::NothingStarted(failure) => failure,
-                }
+        let before = strangers(run, restore)?; // an rsync here that is nobody's lease: waits, never ends it
+        warn_of_content(run, restore, &before);
+        remember(run, restore)?; // only what comes from now on counts
+        let mut history = History::new(run.now(), &before);
+        let log = claim.path();
+        let mut lease = claim.grant(run)?;
+        let ended = restore_once(run, restore, &mut lease, &mut history, &mut known);
+        let drained = lease.revoke(run, history); // nothing writes any more, whatever happened
+        match judge(run, restore, ended?, &drained, &log)? {
+            Consequence::Restored(backup) => {
+                flush(run, restore)?;
+                return Ok(backup);
             }
-        };
-        attempts.again(run, &mut baseline, &failure)?; // waits, or ends the run after the last attempt
+            Consequence::Again(failure) => attempts.again(run, &mut known, &failure)?, // or ends the run
+        }
     }
 }
 
-/// `--operation-id`: follows an operation that someone else started.
-fn follow_existing(
-    run: &mut Run,
+/// One create, and whatever it started, to its end.
+fn restore_once(
+    run: &mut Session,
     restore: &Restore,
-    id: &str,
-    left_over: Option<&Record>,
-) -> Result<Restored, End> {
-    let mut watch = existing(run, restore, id, left_over);
-    let ended = follow(run, &mut watch, &[id.to_string()])?;
-    refuse_unknown(run, &ended, left_over.is_some())?;
-    quiet(run, &mut watch, restore)?;
-    match judge(run, restore, &watch, &Operations { origin: Origin::Named, ended })? {
-        Judged::Restored(restored) => Ok(restored),
-        Judged::NothingStarted(failure) => Err(End::with(Code::RecoveryFailed, failure.why, "")),
+    lease: &mut Lease,
+    history: &mut History,
+    known: &mut KnownOperations,
+) -> Result<Ended, End> {
+    let request = Request::Create(NewRecovery { ssh_command: lease.ssh_command(restore), ..restore.into() });
+    let created = create(run, &request, known)?; // named, in doubt, or not started
+    if let create::Created::Named(id) = &created {
+        lease.note_operation(run, id);
     }
+    plain::ask_size(run, restore);
+    let mut watch = Watch::new(run.now(), Some(restore), Some(lease), history);
+    let ended = follow(run, &mut watch, created, known)?;
+    watch.report_done(run);
+    Ok(ended)
 }

@@ -1,30 +1,43 @@
-//! The steps before a create. Nothing of ours is running until then.
+//! The steps before a create: whether the node is fit for a restore, whether the API is up, and what it knows.
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::Duration;
 
+use crate::api::date::{Date, is_recent};
 use crate::api::{Reply, Request};
-use crate::config::{Connection, Restore};
-use crate::outcome::{Busy, Code, OperationState, Problem};
+use crate::config::Restore;
+use crate::outcome::Code;
 use crate::text;
-use crate::world::journal::{Ended, Line, Lock, Record, Run as RunLine};
-use crate::world::snapshot::{Content, Snapshot};
+use crate::world::{Content, Look};
 
-use super::problems::{API_HINT, status_hint, unreadable};
-use super::quiet::QUIET;
-use super::run::{End, Run};
-use super::waits::{Every, Missed};
+use super::explain::{API_HINT, status_hint};
+use super::session::{End, Missed, Session};
+use super::timing::{Every, GONE_AGAIN, UNSEEN};
 
-/// How often another run's state file, and receivers of unknown origin, are checked.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
-/// Refuses a data directory in which PostgreSQL is running, as pgBackRest does.
-pub(crate) fn refuse_running_postgres(snapshot: &Snapshot, restore: &Restore) -> Result<(), End> {
-    let Some(pid) = snapshot.postmaster else { return Ok(()) };
+/// Refuses a directory in which PostgreSQL runs, the root directory, and directories of other users.
+pub(crate) fn refuse_unfit(run: &mut Session, restore: &Restore) -> Result<(), End> {
     let directory = &restore.data_directory;
-    Err(End::busy(
-        Busy::Postgres,
+    refuse_postgres(&run.world.look(), restore)?;
+    let inspection = run.world.inspect();
+    let message = if Path::new(directory).parent().is_none() {
+        format!("the data directory is {directory}, the root directory")
+    } else if let Ok(Some(owner)) = inspection.map(|found| found.foreign_owner) {
+        format!(
+            "the data directory {directory} belongs to a different user ({owner}), and this user may not write into it"
+        )
+    } else {
+        return Ok(());
+    };
+    let hint = "check --data-directory, and run this as the user that Patroni runs as";
+    Err(End::with(Code::InvalidArgument, message, hint))
+}
+
+/// Refuses a directory in which PostgreSQL runs, as pgBackRest does.
+pub(crate) fn refuse_postgres(look: &Look, restore: &Restore) -> Result<(), End> {
+    let Ok(Some(pid)) = look.postmaster else { return Ok(()) };
+    let directory = &restore.data_directory;
+    Err(End::with(
+        Code::Busy,
         format!(
             "PostgreSQL is running in {directory}: its postmaster.pid names process {pid}, which is alive"
         ),
@@ -34,224 +47,135 @@ pub(crate) fn refuse_running_postgres(snapshot: &Snapshot, restore: &Restore) ->
     ))
 }
 
-/// Locks the state file, waiting while another run holds it. Returns what an earlier run left, if anything.
-pub(crate) fn lock(run: &mut Run, restore: &Restore) -> Result<Option<Record>, End> {
-    let (mut logged, mut waited) = (Every::default(), false);
-    loop {
-        let Some(journal) = run.world.journal() else { return Ok(None) };
-        let (path, lock) = (journal.path(), journal.lock());
-        match lock {
-            Lock::Ours { left_over, garbage } => {
-                run.locked = true;
-                run.set_operation(None, OperationState::NotCreated);
-                if let Some(why) = garbage {
-                    run.warn(unreadable(&path, &why));
-                }
-                let Some(record) = left_over else { return Ok(None) };
-                run.arrived = record.is_about(run.world.look().identity);
-                // If another run was waited for, the data directory shows what that run left.
-                if record.can_count() || (waited && record.ended == Some(Ended::Failed)) {
-                    refuse_foreign(run, restore, &record, &path)?;
-                    return Ok(Some(record));
-                }
-                return Ok(None);
-            }
-            Lock::Held(record) => {
-                waited = true;
-                // What the other run started may be writing; this matters if this run is ended now.
-                if let Some(record) = &record {
-                    run.set_operation(record.operation_id.as_deref(), record.open_state());
-                }
-                if logged.is_due(run.now(), run.loop_wait) {
-                    let other = record.as_ref().map_or(String::new(), |record| {
-                        let id = record.operation_id.as_ref();
-                        let operation = id.map_or(String::new(), |id| format!(", operation {id}"));
-                        format!(" (pid {}{operation})", record.run.pid)
-                    });
-                    run.warn(format!(
-                        "another run{other} is restoring into this data directory and has locked {path}: waiting for it to end"
-                    ));
-                }
-                run.pause(LOOK_AGAIN)?;
-            }
-            Lock::Unavailable(why) => {
-                run.warn(format!(
-                    "the state file {path} can't be used ({why}): continuing without it; if this run is killed, the next one will not know about it"
-                ));
-                return Ok(None);
-            }
-        }
-    }
-}
-
-/// Refuses a state file that belongs to something else: its operation may be running and is not ours to judge.
-fn refuse_foreign(run: &mut Run, restore: &Restore, record: &Record, path: &str) -> Result<(), End> {
-    let Some(Problem { message, hint }) = foreign(run.connection, restore, record, path) else {
-        return Ok(());
-    };
-    run.locked = false;
-    if let Some(journal) = run.world.journal() {
-        journal.leave();
-    }
-    Err(End::busy(Busy::StateFile, message, hint))
-}
-
-/// Describes what else a state file belongs to, if it is not this restore.
-pub(crate) fn foreign(
-    connection: &Connection,
-    restore: &Restore,
-    record: &Record,
-    path: &str,
-) -> Option<Problem> {
-    let (url, theirs) = (connection.api_url.to_string(), &record.run);
-    let ids = restore.operation_id.as_ref().zip(record.operation_id.as_ref());
-    let (what, theirs, ours) = if theirs.api_url != url {
-        ("API", theirs.api_url.as_str(), url.as_str())
-    } else if theirs.barman_server != connection.barman_server {
-        ("Barman server", theirs.barman_server.as_str(), connection.barman_server.as_str())
-    } else if Path::new(&theirs.data_directory) != Path::new(&restore.data_directory) {
-        ("data directory", theirs.data_directory.as_str(), restore.data_directory.as_str())
-    } else if let Some((ours, theirs)) = ids.filter(|(ours, theirs)| ours != theirs) {
-        ("operation", theirs.as_str(), ours.as_str())
-    } else if let (Some(ours), None, Some(known)) =
-        (&restore.operation_id, &record.operation_id, &theirs.known)
-        && known.contains(ours)
-    {
-        ("operation", "one that is newer", ours.as_str()) // it was there before that run's create
-    } else {
-        return None;
-    };
-    let operation =
-        record.operation_id.as_ref().map_or("any operation".into(), |id| format!("operation {id}"));
-    Some(Problem::new(
-        format!("the state file {path} belongs to a different {what}: {theirs}, not {ours}"),
-        format!(
-            "make sure that {operation} of server {} at {} has ended, then remove {path}",
-            record.run.barman_server, record.run.api_url
-        ),
-    ))
-}
-
 /// Asks whether the API is up.
-pub(crate) fn api_is_up(run: &mut Run) -> Result<(), End> {
-    let most = run.connection.max_retries.max(1);
-    for attempt in 1.. {
-        let missed: Missed = match run.ask(&Request::Status)? {
-            Ok(reply) => match reply.api_ok() {
-                Ok(()) => return Ok(()),
-                Err((again, why)) => not_ok(run, &reply, again, &why),
-            },
-            Err(error) => error.into(),
-        };
-        let why = &missed.why;
-        if missed.permanent || attempt >= most {
-            let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
-            let hint = if missed.hint.is_empty() { API_HINT } else { &missed.hint };
-            return Err(End::with(
-                Code::ApiNotOk,
-                format!("pg-backup-api is not working: {why}{tries}"),
-                hint,
-            ));
-        }
-        run.warn(format!("Attempt {attempt} of {most} to ask for the status of the API failed: {why}"));
-        let wait = run.retry_wait(Duration::ZERO, missed.retry_after);
-        run.pause(wait)?;
-    }
-    Ok(())
+pub(crate) fn api_is_up(run: &mut Session) -> Result<(), End> {
+    let url = run.connection.api_url.join(&["status"]);
+    let not_ok = |reply: &Reply, (again, why): (bool, String)| Missed {
+        why: format!("{url}: {why}"),
+        hint: status_hint(reply.status),
+        permanent: !again,
+        retry_after: reply.retry_after,
+    };
+    let asked = run.ask_again(&Request::Status, "the status of the API", |reply| {
+        reply.api_ok().map_err(|why| not_ok(reply, why))
+    })?;
+    asked.map_err(|missed| {
+        let hint = if missed.hint.is_empty() { API_HINT } else { &missed.hint };
+        End::with(Code::ApiNotOk, format!("pg-backup-api is not working: {}", missed.why), hint)
+    })
 }
 
-/// A reply that is not OK.
-fn not_ok(run: &Run, reply: &Reply, again: bool, why: &str) -> Missed {
-    let why = format!("{}: {why}", run.connection.api_url.join(&["status"]));
-    Missed { why, hint: status_hint(reply.status), permanent: !again, retry_after: reply.retry_after }
-}
+/// The operations that are not ours: those from before the create, and those that have ended since. None if they could
+/// not be listed.
+pub(crate) struct KnownOperations(Option<HashSet<String>>);
 
-/// The operations that existed before the create; `None` if they could not be listed.
-pub(crate) struct Baseline(pub(crate) Option<HashSet<String>>);
+/// The IDs of operations, and the date on the API's clock.
+type Listed = (Vec<String>, Option<Date>);
 
-impl Baseline {
-    /// Asks for the list, with as many retries as for any request.
-    pub(crate) fn take(run: &mut Run) -> Result<Baseline, End> {
-        let most = run.connection.max_retries.max(1);
-        for attempt in 1..=most {
-            let missed = match run.list()? {
-                Ok((list, _)) => return Ok(Baseline(Some(list.into_iter().collect()))),
-                Err(missed) => missed,
-            };
-            if attempt == most || missed.permanent {
+impl KnownOperations {
+    /// Asks for the list before the first create. A restore does not need it: it only makes a lost reply clearer.
+    pub(crate) fn list(run: &mut Session) -> Result<KnownOperations, End> {
+        let kind = run.kind;
+        let listed = run.ask_again(&Request::List, "the list of operations", |reply| {
+            reply.ids(kind).map_err(|why| Missed::by(reply, why))
+        })?;
+        Ok(match listed {
+            Ok(ids) => KnownOperations(Some(ids.into_iter().collect())),
+            Err(missed) => {
                 let why = missed.why;
                 run.warn(format!("the operations can't be listed ({why}): continuing without the list"));
-                break;
+                KnownOperations(None)
             }
-            let wait = run.retry_wait(Duration::ZERO, missed.retry_after);
-            run.pause(wait)?;
-        }
-        Ok(Baseline(None))
+        })
     }
 
-    /// Adds operations that are not ours or have ended. Returns whether any of them is new.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.0.as_ref().is_some_and(|known| known.contains(id))
+    }
+
+    /// The newest of them: their IDs begin with the time.
+    pub(crate) fn newest(&self, most: usize) -> Vec<String> {
+        let mut ids: Vec<String> = self.0.iter().flatten().cloned().collect();
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        ids.truncate(most);
+        ids
+    }
+
+    /// Adds operations; returns whether any of them is new.
     pub(crate) fn add(&mut self, ids: impl IntoIterator<Item = String>) -> bool {
         let known = self.0.get_or_insert_default();
         let before = known.len();
         known.extend(ids);
         known.len() > before
     }
+
+    /// Asks once for the operations that are new; without a list from before the create, for the recent ones.
+    pub(crate) fn new_ones(&self, run: &mut Session) -> Result<Result<Vec<String>, Missed>, End> {
+        let kind = run.kind;
+        let listed: Result<Listed, Missed> = run.ask(&Request::List, |reply| {
+            let ids = reply.ids(kind).map_err(|why| Missed::by(reply, why))?;
+            Ok((ids, reply.date))
+        })?;
+        let is_new = |id: &String, now: Option<Date>| match (&self.0, now) {
+            (Some(known), _) => !known.contains(id),
+            (None, Some(now)) => is_recent(id, now),
+            (None, None) => true,
+        };
+        Ok(listed.map(|(ids, date)| ids.into_iter().filter(|id| is_new(id, date)).collect()))
+    }
 }
 
-/// Waits until no receiver is writing into the data directory, whoever started it, and there has been none for a
-/// while, as Barman copies in steps. Ends receivers that write into a directory that was removed or emptied. Also
-/// makes sure that PostgreSQL is not running there. Returns what is in the directory then.
-pub(crate) fn nobody_writes_here(run: &mut Run, restore: &Restore) -> Result<Snapshot, End> {
-    let (mut logged, mut seen) = (Every::default(), None);
-    let directory = &restore.data_directory;
+/// Waits while an rsync writes into the data directory that is nobody's lease: that of a person at work on the Barman
+/// host, or of a program without leases. Returns what is in the directory then.
+pub(crate) fn strangers(run: &mut Session, restore: &Restore) -> Result<Look, End> {
+    let (mut logged, begun) = (Every::default(), run.now());
     loop {
-        let snapshot = run.world.look();
-        refuse_running_postgres(&snapshot, restore)?;
-        let (receivers, now) = (run.world.receivers(), run.now());
-        if receivers > 0 {
-            seen = Some(now);
-        } else if seen.is_none_or(|seen| now.saturating_sub(seen) >= QUIET) {
-            return Ok(snapshot);
-        }
-        let counts = snapshot.content == Content::Something;
-        if receivers > 0 && logged.is_due(now, run.loop_wait) {
-            let what =
-                if counts { "waiting for it to end" } else { "ending it, because the directory was emptied" };
+        let look = run.world.look();
+        refuse_postgres(&look, restore)?;
+        let count = match run.world.strangers() {
+            Ok(0) => return Ok(look),
+            Ok(count) => count,
+            // Where processes can't be seen at all, Barman's own check has to do.
+            Err(_) if run.now().saturating_sub(begun) >= UNSEEN => return Ok(look),
+            Err(_) => {
+                run.pause(GONE_AGAIN)?;
+                continue;
+            }
+        };
+        if logged.is_due(run.now(), run.loop_wait) {
             run.warn(format!(
-                "a restore that this run did not start is writing into {directory} ({}): {what}",
-                text::receivers(receivers)
+                "a restore that this run did not start is writing into {} ({}): waiting for it to end",
+                restore.data_directory,
+                text::receivers(count)
             ));
         }
-        if !counts {
-            run.world.end_receivers();
+        run.pause(GONE_AGAIN)?;
+    }
+}
+
+/// Remembers what is in the data directory, so that only what comes later counts. A directory that can't be seen is
+/// looked at again: nothing is started that could not be judged.
+pub(crate) fn remember(run: &mut Session, restore: &Restore) -> Result<(), End> {
+    let begun = run.now();
+    loop {
+        let Err(why) = run.world.remember() else { return Ok(()) };
+        if run.now().saturating_sub(begun) >= UNSEEN {
+            let message = format!("the data directory {} can't be seen: {why}", restore.data_directory);
+            let hint = "check that it is mounted, and that the user of this program may read it; --no-lease restores to a directory that can't be seen from here";
+            return Err(End::with(Code::RecoveryFailed, message, hint));
         }
-        run.pause(LOOK_AGAIN)?;
+        run.pause(GONE_AGAIN)?;
     }
 }
 
 /// Warns about a data directory that Barman may refuse.
-pub(crate) fn warn_of_content(run: &mut Run, restore: &Restore) {
-    let why = match run.world.look().content {
-        Content::Something => {
+pub(crate) fn warn_of_content(run: &mut Session, restore: &Restore, look: &Look) {
+    let why = match look.content {
+        Ok(Content::Something) => {
             "is not empty: Barman 3.15 and later refuse it, unless Barman is configured for delta-restore"
         }
-        Content::NotADirectory => "is not a directory: Barman will refuse it",
+        Ok(Content::NotADirectory) => "is not a directory: Barman will refuse it",
         _ => return,
     };
     run.warn(format!("the data directory {} {why}", restore.data_directory));
-}
-
-/// Writes the first line of the state file: from here on a kill leaves a trace.
-pub(crate) fn note_create(run: &mut Run, restore: &Restore, baseline: &Baseline, before: &Snapshot) {
-    let line = RunLine {
-        pid: std::process::id(),
-        api_url: run.connection.api_url.to_string(),
-        barman_server: run.connection.barman_server.clone(),
-        backup_id: restore.backup_id.clone(),
-        data_directory: restore.data_directory.clone(),
-        known: baseline.0.clone(),
-        before: before.stamps,
-    };
-    let identity = before.identity.map(Line::Identity);
-    run.note(&std::iter::once(Line::Run(line)).chain(identity).collect::<Vec<_>>());
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::event::Progress;
-use crate::world::snapshot::Usage;
+use crate::world::Usage;
 
 /// The current rate is measured over this time.
 const WINDOW: Duration = Duration::from_secs(10);

@@ -1,243 +1,193 @@
-//! Watches the data directory while an operation runs: what arrives, whether it is still the same directory, when
-//! Barman's last mark appears, and how long nothing has changed.
+//! Watches a restore from this node while its operation is followed: looks at the data directory, reads the log of the
+//! lease, reports what has arrived, and ends a restore that has become useless.
 
 use std::time::Duration;
 
 use crate::config::Restore;
 use crate::event::Event;
 use crate::outcome::Code;
-use crate::text::{self, seconds};
-use crate::world::journal::Line;
-use crate::world::snapshot::{Content, Identity, Snapshot};
+use crate::text::seconds;
+use crate::world::{Completeness, Look};
 
-use super::evidence::{Evidence, evidence};
-use super::fitness::warn_of_size;
-use super::run::{End, Run};
+use super::claim::Lease;
+use super::explain;
+use super::follow::Ended;
+use super::history::{History, Use};
+use super::session::{End, Session};
+use super::start::refuse_postgres;
 use super::throughput::Throughput;
-use super::waits::Every;
+use super::timing::{
+    COMPLETE_IN_PROGRESS, COMPLETE_UNANSWERED, Every, LOOK, PROGRESS, SHORTEST, STALL, idle_wait,
+};
 
-/// How often the data directory is looked at while an operation runs.
-const LOOKS: Duration = Duration::from_millis(250);
-/// Warn when nothing new has arrived for this long.
-const STALL: Duration = Duration::from_secs(300);
-/// When nothing new has arrived for this long after the mark, the restore is complete, whatever the API says.
-const COMPLETE_AFTER: Duration = Duration::from_secs(60);
-
-/// What is known about the directory since an operation began.
-pub(crate) struct Watch<'a> {
-    /// `None` for a command without a data directory.
-    restore: Option<&'a Restore>,
-    pub(super) began: Duration,
-    /// The directory before the create.
-    pub(super) before: Snapshot,
-    pub(super) last: Snapshot,
-    /// When a look last found a difference.
-    pub(super) changed: Duration,
-    /// The directory that the operation writes into, recorded once there was something in it.
-    identity: Option<Identity>,
-    /// Why the data being restored can't be used any more.
-    doomed: Option<String>,
-    /// When it was last logged that its receivers were ended.
-    ending: Every,
-    stall_warned: bool,
+/// What is watched while an operation is followed.
+pub(crate) struct Watch<'w, 'c> {
+    /// None for an operation that does not write on this node.
+    restore: Option<&'w Restore>,
+    /// None for a restore without a lease.
+    lease: Option<&'w mut Lease<'c>>,
+    pub(crate) history: &'w mut History,
     throughput: Throughput,
-    reported: Duration,
+    began: Duration,
+    reported: Every,
+    examined: Every,
+    stall_warned: bool,
+    progress_logged: Every,
 }
 
-impl<'a> Watch<'a> {
-    /// For a command without a data directory.
-    pub(crate) fn blind(now: Duration) -> Watch<'static> {
-        Watch::new(None, now, Snapshot::default())
-    }
-
-    /// For an operation that is about to be created, or that began when the directory looked like `before`.
-    pub(crate) fn of(restore: &'a Restore, now: Duration, before: Snapshot) -> Watch<'a> {
-        Watch::new(Some(restore), now, before)
-    }
-
-    fn new(restore: Option<&'a Restore>, now: Duration, before: Snapshot) -> Watch<'a> {
-        let bytes = before.usage.map_or(0, |usage| usage.bytes);
+impl<'w, 'c> Watch<'w, 'c> {
+    pub(crate) fn new(
+        began: Duration,
+        restore: Option<&'w Restore>,
+        lease: Option<&'w mut Lease<'c>>,
+        history: &'w mut History,
+    ) -> Watch<'w, 'c> {
+        let before = history.usage().map_or(0, |usage| usage.bytes);
         Watch {
             restore,
-            began: now,
-            last: before.clone(),
-            before,
-            changed: now,
-            identity: None,
-            doomed: None,
-            ending: Every::default(),
+            lease,
+            history,
+            throughput: Throughput::new(began, before),
+            began,
+            reported: Every::default(),
+            examined: Every::default(),
             stall_warned: false,
-            throughput: Throughput::new(now, bytes),
-            reported: now,
+            progress_logged: Every::default(),
         }
     }
 
-    /// Continues with an earlier run's operation, which wrote into this directory.
-    pub(crate) fn resume(&mut self, now: Snapshot, identity: Option<Identity>, doomed: Option<String>) {
-        (self.last, self.identity, self.doomed) = (now, identity, doomed);
+    /// Whether the lease shows what Barman does.
+    pub(crate) fn has_lease(&self) -> bool {
+        self.lease.is_some()
     }
 
-    /// Why the data being restored can't be used any more; `None` while it can.
-    pub(super) fn doomed(&self) -> Option<&str> {
-        self.doomed.as_deref()
+    /// Notes the operation for whoever comes after this run.
+    pub(crate) fn note_operation(&mut self, run: &mut Session, id: &str) {
+        if let Some(lease) = &mut self.lease {
+            lease.note_operation(run, id);
+        }
     }
 
-    pub(super) fn is_blind(&self) -> bool {
-        self.last.content == Content::Unseen
-    }
-
-    /// Looks, records what changed, and reports what has arrived. Ends a restore whose data can't be used any more.
-    pub(super) fn look(&mut self, run: &mut Run) -> Result<(), End> {
-        let Some(restore) = self.restore else { return Ok(()) };
-        let snapshot = run.world.look();
+    /// Looks once. Returns how the restore has ended, if what this node shows decides that.
+    pub(crate) fn look(&mut self, run: &mut Session) -> Result<Option<Ended>, End> {
+        let Some(restore) = self.restore else { return Ok(None) };
+        let look = run.world.look();
         let now = run.now();
-        if differs(&self.last, &snapshot) {
-            (self.changed, self.stall_warned) = (now, false);
-            run.arrived = true;
-        }
-        run.receivers_seen |= snapshot.receivers > 0;
-        self.keep_identity(run, restore, &snapshot);
-        self.last = snapshot;
-        self.end_doomed(run);
-        if let Some(usage) = &self.last.usage {
-            let base_is_complete =
-                self.last.stamps.info.is_some() && self.last.stamps.info != self.before.stamps.info;
-            self.throughput.add(now, usage, base_is_complete);
-            (run.bytes, run.total_bytes) = (self.throughput.bytes(), self.throughput.total());
-            warn_of_size(run, restore);
-            // More often at first.
-            let every = if now < self.began + LOOKS * 8 { LOOKS } else { Duration::from_secs(1) };
-            if now.saturating_sub(self.reported) >= every {
-                self.reported = now;
-                self.report(run, false);
+        self.history.look(now, &look);
+        if let Some(lease) = &mut self.lease {
+            self.history.log(now, lease.log());
+            if let Some(file) = self.history.first_file() {
+                lease.note_first_file(run, file);
+            }
+            refuse_useless(&look, self.history, restore)?;
+            if self.history.began_twice(&restore.data_directory) {
+                return Ok(Some(Ended::SecondBarman));
             }
         }
-        self.stall(run, restore)
+        self.report(run);
+        Ok(self.stalled(run, restore))
     }
 
-    /// Reports the figures.
-    pub(super) fn report(&self, run: &mut Run, is_done: bool) {
+    /// Reports what has arrived, if it is time.
+    fn report(&mut self, run: &mut Session) {
+        let now = run.now();
+        let Some(usage) = self.history.usage() else { return };
+        self.throughput.add(now, &usage, usage.wal_bytes > 0);
+        (run.bytes, run.total_bytes) = (self.throughput.bytes(), self.throughput.total());
+        let every = if now < self.began + LOOK * 8 { LOOK } else { PROGRESS };
+        if self.reported.is_due(now, every) {
+            self.report_progress(run, false);
+        }
+    }
+
+    fn report_progress(&self, run: &mut Session, is_done: bool) {
         if let Some(progress) = self.throughput.progress(run.now(), is_done) {
             run.world.report(Event::Progress(progress));
         }
     }
 
-    pub(super) fn throughput(&self) -> &Throughput {
-        &self.throughput
+    /// The last figures of a restore that is done.
+    pub(crate) fn report_done(&mut self, run: &mut Session) {
+        self.report(run);
+        self.report_progress(run, true);
     }
 
-    /// Waits, looking meanwhile; returns early when the mark appears.
-    pub(super) fn wait(&mut self, run: &mut Run, time: Duration) -> Result<(), End> {
-        if self.restore.is_none() {
-            return run.pause(time);
-        }
-        let until = run.now() + time;
-        let was_complete = self.is_complete(run);
-        loop {
-            self.look(run)?;
-            let left = until.saturating_sub(run.now());
-            if left.is_zero() || (self.is_complete(run) && !was_complete) {
-                return run.pause(Duration::ZERO);
-            }
-            run.pause(left.min(LOOKS))?;
+    /// The progress line that the Python program logs too, once per loop wait.
+    pub(crate) fn log_progress(&mut self, run: &mut Session, id: &str) {
+        let now = run.now();
+        if self.progress_logged.is_due(now, run.loop_wait) {
+            let figures = self.throughput.progress(now, false).map(|progress| format!(": {progress}"));
+            let kind = run.kind.capitalized();
+            run.info(format!("{kind} operation {id} is still in progress{}", figures.unwrap_or_default()));
         }
     }
 
-    /// Whether the mark of a restore that began after the create is here.
-    pub(super) fn is_complete(&self, run: &Run) -> bool {
-        let Some(restore) = self.restore else { return false };
-        matches!(self.evidence(run, restore), Evidence::Complete(_))
-    }
-
-    pub(super) fn evidence(&self, run: &Run, restore: &Restore) -> Evidence {
-        evidence(&self.before, &self.last, self.doomed(), &run.connection.barman_server, &restore.backup_id)
-    }
-
-    /// Whether the mark has been here, and nothing has changed, for so long that no answer from the API is needed.
-    pub(super) fn is_long_complete(&self, run: &Run) -> bool {
-        self.last.receivers == 0
-            && run.now().saturating_sub(self.changed) >= COMPLETE_AFTER
-            && self.is_complete(run)
-    }
-
-    /// Whether something has arrived recently or a receiver is still running; or everything is here, so that no
-    /// answer from the API will be needed soon.
-    pub(super) fn arrives(&self, run: &Run) -> bool {
-        let since = run.now().saturating_sub(self.changed);
-        let fresh = self.changed > self.began && since < Duration::from_secs(30);
-        self.last.receivers > 0 || fresh || self.is_complete(run)
-    }
-
-    /// Records which directory the operation writes into, and whether it was removed in the meantime.
-    fn keep_identity(&mut self, run: &mut Run, restore: &Restore, now: &Snapshot) {
-        let gone = match (&self.identity, &now.identity) {
-            (Some(then), Some(now)) => !then.became(now),
-            (Some(_), None) => now.content != Content::Unseen,
-            // Removed before a look saw anything in it.
-            (None, _) => now.content == Content::Missing && now.receivers > 0,
-        };
-        if gone {
-            if self.doomed.is_none() {
-                let directory = &restore.data_directory;
-                let why = format!(
-                    "the data directory {directory} was removed or emptied while the operation was running"
-                );
-                run.warn(format!("{why}: what it restores will be incomplete"));
-                run.note(&[Line::Removed(true)]);
-                self.doomed = Some(why);
-            }
-        } else if now.content == Content::Something
-            && self.doomed.is_none()
-            && self.identity != now.identity
-            && let Some(found) = now.identity
-        {
-            self.identity = Some(found);
-            run.note(&[Line::Identity(found)]);
+    /// Warns, or gives up, when nothing has happened for too long.
+    fn stalled(&mut self, run: &mut Session, restore: &Restore) -> Option<Ended> {
+        let still = self.history.still(run.now());
+        if still < STALL {
+            self.stall_warned = false;
         }
-    }
-
-    /// Ends the receivers of a restore whose data can't be used any more; Barman then calls it failed.
-    fn end_doomed(&mut self, run: &mut Run) {
-        let Some(why) = &self.doomed else { return };
-        let receivers = run.world.end_receivers();
-        if receivers > 0 && self.ending.is_due(run.now(), run.loop_wait) {
-            run.info(format!("ending the restore ({why}): sent SIGTERM to {}", text::receivers(receivers)));
-        }
-    }
-
-    /// Warns, or gives up, when nothing has arrived for too long.
-    fn stall(&mut self, run: &mut Run, restore: &Restore) -> Result<(), End> {
-        let still = run.now().saturating_sub(self.changed);
         let gives_up = restore.stall_timeout.is_some_and(|limit| still >= limit);
-        let running = run.state.may_be_running() && self.last.usage.is_some();
-        if !running || !(gives_up || (still >= STALL && !self.stall_warned)) {
-            return Ok(());
+        if !gives_up && (still < STALL || self.stall_warned || !run.state.may_be_running()) {
+            return None;
         }
-        self.stall_warned = true;
         let operation =
-            run.operation_id.as_ref().map_or("an operation".into(), |id| format!("operation {id}"));
+            run.operation_id.as_ref().map_or("the operation".into(), |id| format!("operation {id}"));
         let directory = &restore.data_directory;
         let what = format!("nothing new has arrived in {directory} for {}", seconds(still));
-        let server = &run.connection.barman_server;
-        let hint = format!(
-            "check on the Barman host whether 'barman recover' of server {server} is still running: an operation whose process died stays IN_PROGRESS; {}",
-            run.still_running_hint()
-        );
         if gives_up {
-            let message = format!(
-                "Recovery operation failed. {what}, and {operation} is still IN_PROGRESS (--stall-timeout)"
-            );
-            return Err(End::with(Code::RecoveryFailed, message, hint));
+            return Some(Ended::Stalled(format!(
+                "{what}, and {operation} is still in progress (--stall-timeout)"
+            )));
         }
+        self.stall_warned = true;
+        let hint = explain::stall(self.history, &run.connection.barman_server);
         run.warn(format!("{what}, while {operation} is in progress"));
         run.warn(format!("HINT: {hint}"));
-        Ok(())
+        None
+    }
+
+    /// How long to wait between two questions about the operation.
+    pub(crate) fn ask_wait(&self, now: Duration, loop_wait: Duration) -> Duration {
+        if !self.has_lease() {
+            let age = now.saturating_sub(self.began);
+            return (age / 11).min(loop_wait).max(SHORTEST);
+        }
+        self.history.idle(now).map_or(loop_wait, |idle| idle_wait(idle, loop_wait))
+    }
+
+    /// When something last happened, for the budget of an outage; None if this node does not show it.
+    pub(crate) fn news(&self, now: Duration) -> Option<Duration> {
+        (self.restore.is_some() && self.history.has_news).then(|| self.history.news(now))
+    }
+
+    /// Whether the data is complete now.
+    pub(crate) fn is_complete(&mut self, run: &mut Session) -> bool {
+        self.restore.is_some()
+            && !self.history.runs_a_command()
+            && !matches!(self.history.lease_use(), Use::Nothing if self.has_lease())
+            && matches!(run.world.examine(), Completeness::Complete(_))
+    }
+
+    /// Whether the data is complete and nothing has happened for so long that no answer is needed any more.
+    pub(crate) fn is_long_complete(&mut self, run: &mut Session, answered: bool) -> bool {
+        let now = run.now();
+        let long = if answered { COMPLETE_IN_PROGRESS } else { COMPLETE_UNANSWERED };
+        self.history.still(now) >= long && self.examined.is_due(now, LOOK * 4) && self.is_complete(run)
     }
 }
 
-/// Whether anything visible to a look has changed.
-fn differs(then: &Snapshot, now: &Snapshot) -> bool {
-    let seen =
-        |look: &Snapshot| (look.content, look.identity, look.stamps, look.usage.map(|usage| usage.changes));
-    seen(then) != seen(now)
+/// Ends a restore that can't become a node any more: PostgreSQL runs in its directory, or somebody has emptied it.
+fn refuse_useless(look: &Look, history: &History, restore: &Restore) -> Result<(), End> {
+    refuse_postgres(look, restore)?;
+    if !history.was_emptied() {
+        return Ok(());
+    }
+    let directory = &restore.data_directory;
+    Err(End::with(
+        Code::RecoveryFailed,
+        format!("Recovery operation failed. {directory} was removed or emptied while it was being restored"),
+        "Patroni does so when it gives up on this node; the restore has been ended",
+    ))
 }

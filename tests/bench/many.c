@@ -44,15 +44,15 @@ static void *recover(void *number)
     snprintf(directory, sizeof directory, "%s/data", parent);
     mkdir(parent, 0700);
     recovery = barman_recover_new();
-    if ((code = barman_recover_set_api_url(recovery, arguments[2])) == 0
-        && (code = barman_recover_set_barman_server(recovery, arguments[3])) == 0
-        && (code = barman_recover_set_backup_id(recovery, arguments[4])) == 0
-        && (code = barman_recover_set_ssh_command(recovery, "ssh node")) == 0
-        && (code = barman_recover_set_data_directory(recovery, directory)) == 0)
+    if ((code = barman_recover_set(recovery, "api-url", arguments[2])) == 0
+        && (code = barman_recover_set(recovery, "barman-server", arguments[3])) == 0
+        && (code = barman_recover_set(recovery, "backup-id", arguments[4])) == 0
+        && (code = barman_recover_set(recovery, "ssh-command", "ssh node")) == 0
+        && (code = barman_recover_set(recovery, "data-directory", directory)) == 0)
         code = barman_recover_run(recovery);
     if (code != BARMAN_RECOVER_RECOVERY_DONE && atomic_fetch_add(&failed, 1) == 0)
-        fprintf(stderr, "many: %s: %s %s\n", barman_recover_code_name(code), barman_recover_error_message(recovery),
-                barman_recover_hint(recovery));
+        fprintf(stderr, "many: %s: %s %s\n", barman_recover_code_name(code), barman_recover_get(recovery, "/message"),
+                barman_recover_get(recovery, "/hint"));
     barman_recover_free(recovery);
     atomic_fetch_sub(&running, 1);
     return NULL;

@@ -1,10 +1,11 @@
 /*
- * A host that watches its guest: guest NAME API_URL DIRECTORY COUNT. Every recovery goes into a directory of its
+ * A host that watches its guest: guest NAME API_URL DIRECTORY COUNT [LIBRARY]. Every recovery goes into a directory of its
  * own below DIRECTORY. HOST_CA names a certificate to trust. SIGPIPE is at its default.
  * Ends with 0, or says on stderr what was not so and ends with 1.
  */
 #define _GNU_SOURCE
 #include "host.h"
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -42,12 +43,11 @@ static barman_recover *patient(int number)
 {
     barman_recover *recovery = ready_numbered(number);
 
-    CHECK(barman_recover_set_retry_wait(recovery, 0) == 0);
-    CHECK(barman_recover_set_max_retries(recovery, 1000) == 0);
-    CHECK(barman_recover_set_max_outage(recovery, 3600) == 0);
-    CHECK(barman_recover_set_create_timeout(recovery, 3) == 0); /* so long a lost create is looked for */
-    CHECK(barman_recover_set_connect_timeout(recovery, 600) == 0);
-    CHECK(barman_recover_set_deadline(recovery, 300) == 0); /* only the guard against a hang */
+    set(recovery, "retry-wait", "0");
+    set(recovery, "max-retries", "1000");
+    set(recovery, "max-outage", "3600");
+    set(recovery, "create-timeout", "3"); /* so long a lost create is looked for */
+    set(recovery, "deadline", "300");     /* only the guard against a hang */
     return recovery;
 }
 
@@ -55,8 +55,8 @@ static void restore(int number)
 {
     barman_recover *recovery = patient(number);
 
-    expect(barman_recover_run(recovery), BARMAN_RECOVER_RECOVERY_DONE, recovery);
-    CHECK(barman_recover_operation_state(recovery) == BARMAN_RECOVER_STATE_DONE);
+    expect(recovery, barman_recover_run(recovery), BARMAN_RECOVER_RECOVERY_DONE);
+    CHECK_TEXT(barman_recover_get(recovery, "/operation_state"), "DONE");
     barman_recover_free(recovery);
 }
 
@@ -120,25 +120,17 @@ static size_t small_stack(void)
     return (size_t)(kib != NULL ? atoi(kib) : 128) << 10;
 }
 
-static int under_way;
-
-static int32_t count_operations(int32_t kind, int32_t level, const char *message, void *user_data)
+static void *restore_beside_others(void *recovery)
 {
-    (void)message;
-    (void)user_data;
-    if (kind == BARMAN_RECOVER_EVENT_STATE && level == BARMAN_RECOVER_STATE_IN_PROGRESS)
-        __atomic_add_fetch(&under_way, 1, __ATOMIC_RELAXED);
-    return 0;
+    expect(recovery, barman_recover_run(recovery), BARMAN_RECOVER_RECOVERY_DONE);
+    return NULL;
 }
 
-static void *restore_beside_others(void *number)
+/* Takes events until the operation runs. */
+static void wait_for_progress(barman_recover *recovery)
 {
-    barman_recover *recovery = patient((int)(intptr_t)number);
-
-    CHECK(barman_recover_set_event_callback(recovery, count_operations, NULL) == 0);
-    expect(barman_recover_run(recovery), BARMAN_RECOVER_RECOVERY_DONE, recovery);
-    barman_recover_free(recovery);
-    return NULL;
+    while (!is_state(recovery, "IN_PROGRESS"))
+        CHECK(barman_recover_next_event(recovery, 100) >= 0);
 }
 
 static pthread_t small_thread(void *(*body)(void *), void *argument)
@@ -165,6 +157,7 @@ static void *wait_at_the_gate(void *unused)
 static void side_by_side(void)
 {
     pthread_t *threads = calloc((size_t)count, sizeof *threads);
+    barman_recover **recoveries = calloc((size_t)count, sizeof *recoveries);
     long memory, of_threads;
     struct held before;
     struct rlimit files;
@@ -186,18 +179,23 @@ static void side_by_side(void)
 
     memory = status_kib("VmRSS:");
     before = held();
+    for (number = 0; number < count; number++) {
+        recoveries[number] = patient(number);
+        threads[number] = small_thread(restore_beside_others, recoveries[number]);
+    }
     for (number = 0; number < count; number++)
-        threads[number] = small_thread(restore_beside_others, (void *)(intptr_t)number);
-    while (__atomic_load_n(&under_way, __ATOMIC_RELAXED) < count)
-        sleep_us(1000);
+        wait_for_progress(recoveries[number]);
     sleep_us(300000); /* polling */
     printf("%d in progress: %ld KiB each (threads alone %ld), %d threads, %d descriptors\n", count,
            (status_kib("VmRSS:") - memory) / count, of_threads / count, held().threads - before.threads,
            held().descriptors - before.descriptors);
     fflush(stdout);
-    for (number = 0; number < count; number++)
+    for (number = 0; number < count; number++) {
         pthread_join(threads[number], NULL);
+        barman_recover_free(recoveries[number]);
+    }
     check_held(before);
+    free(recoveries);
     free(threads);
 }
 
@@ -223,16 +221,16 @@ static void cancels(void)
 
     for (number = 0; number < count; number++) {
         barman_recover *recovery = ready_numbered(number);
-        pthread_t thread = small_thread(cancel_later, recovery);
+        pthread_t thread;
 
-        CHECK(barman_recover_set_max_retries(recovery, 1000) == 0);
-        CHECK(barman_recover_set_retry_wait(recovery, 3600) == 0);
-        CHECK(barman_recover_set_request_timeout(recovery, 3600) == 0);
-        expect(barman_recover_run(recovery), BARMAN_RECOVER_CANCELLED, recovery);
+        set(recovery, "max-retries", "1000");
+        set(recovery, "retry-wait", "3600");
+        set(recovery, "request-timeout", "3600");
+        thread = small_thread(cancel_later, recovery);
+        expect(recovery, barman_recover_run(recovery), BARMAN_RECOVER_CANCELLED);
         took[number] = now_us() - __atomic_load_n(&cancelled_at, __ATOMIC_ACQUIRE);
         pthread_join(thread, NULL);
-        /* A create that is under way gets some seconds for its answer. */
-        late += took[number] > 200000 && barman_recover_operation_state(recovery) != BARMAN_RECOVER_STATE_MAYBE_CREATED;
+        late += took[number] > 200000 && strcmp(barman_recover_get(recovery, "/operation_state"), "MAYBE_CREATED") != 0;
         barman_recover_free(recovery);
     }
     check_held(before);
@@ -248,13 +246,13 @@ static void cancels(void)
 
 static pid_t child;
 
-static int32_t fork_in_progress(int32_t kind, int32_t level, const char *message, void *recovery)
+/* Forks a child that outlives the recovery, which is cancelled then. */
+static void fork_in_progress(barman_recover *recovery)
 {
-    (void)level;
-    (void)message;
-    /* The directory has been seen then: without that, the next run could not tell whose data is in it. */
-    if (kind != BARMAN_RECOVER_EVENT_PROGRESS || child != 0)
-        return 0;
+    CHECK(barman_recover_start(recovery, "recover") == 0);
+    /* The directory has been seen then. */
+    while (strcmp(barman_recover_event(recovery, "/kind"), "progress") != 0)
+        CHECK(barman_recover_next_event(recovery, 60000) == 1);
     child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -263,7 +261,9 @@ static int32_t fork_in_progress(int32_t kind, int32_t level, const char *message
     }
     CHECK(child > 0);
     barman_recover_cancel(recovery);
-    return 0;
+    while (barman_recover_next_event(recovery, 60000) >= 0)
+        ;
+    expect(recovery, barman_recover_code(recovery), BARMAN_RECOVER_CANCELLED);
 }
 
 static void *fork_often(void *stop)
@@ -290,15 +290,16 @@ static void forks(void)
     barman_recover *recovery = ready_numbered(0);
     pthread_t thread;
     int stop = 0, status, number;
+    char remove[4200];
 
-    /* The child that is left holds neither the lock on the state file nor the connection. */
-    CHECK(barman_recover_set_event_callback(recovery, fork_in_progress, recovery) == 0);
-    expect(barman_recover_run(recovery), BARMAN_RECOVER_CANCELLED, recovery);
-    CHECK(barman_recover_operation_state(recovery) == BARMAN_RECOVER_STATE_IN_PROGRESS);
+    /* The child that is left holds neither a lock nor the connection. */
+    fork_in_progress(recovery);
     barman_recover_free(recovery);
     puts("forked");
     fflush(stdout);
-    restore(0); /* follows that operation */
+    snprintf(remove, sizeof remove, "rm -rf '%s/0'", directory); /* Barman refuses remains */
+    CHECK(system(remove) == 0);
+    restore(0);
     CHECK(waitpid(child, &status, WNOHANG) == 0);
     CHECK(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child);
 
@@ -319,9 +320,117 @@ static void forks(void)
     check_held(before);
 }
 
+/* The library is known only at run time: loaded, used, unloaded, again and again. */
+
+static struct {
+    void *library;
+    __typeof__(barman_recover_version_number) *version_number;
+    __typeof__(barman_recover_new) *new_;
+    __typeof__(barman_recover_free) *free_;
+    __typeof__(barman_recover_set) *set;
+    __typeof__(barman_recover_run) *run;
+    __typeof__(barman_recover_call) *call;
+    __typeof__(barman_recover_start) *start;
+    __typeof__(barman_recover_next_event) *next_event;
+    __typeof__(barman_recover_event) *event;
+    __typeof__(barman_recover_cancel) *cancel;
+    __typeof__(barman_recover_get) *get;
+    __typeof__(barman_recover_code) *code;
+} plugin;
+
+static const char *library;
+
+static void load(void)
+{
+    plugin.library = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+    if (plugin.library == NULL)
+        fprintf(stderr, "%s\n", dlerror());
+    CHECK(plugin.library != NULL);
+#define LOAD(member, name) CHECK((plugin.member = dlsym(plugin.library, "barman_recover_" name)) != NULL)
+    LOAD(version_number, "version_number");
+    LOAD(new_, "new");
+    LOAD(free_, "free");
+    LOAD(set, "set");
+    LOAD(run, "run");
+    LOAD(call, "call");
+    LOAD(start, "start");
+    LOAD(next_event, "next_event");
+    LOAD(event, "event");
+    LOAD(cancel, "cancel");
+    LOAD(get, "get");
+    LOAD(code, "code");
+    CHECK(plugin.version_number() == BARMAN_RECOVER_VERSION_NUMBER);
+}
+
+/* On a thread of the library's, which ends before it is unloaded. */
+static int32_t run_beside(barman_recover *recovery, int is_last)
+{
+    int states = 0, event;
+
+    plugin.call(recovery, "check"); /* what it makes of the options is no matter here */
+    CHECK(*plugin.get(recovery, "/findings/0/detail") != '\0');
+    CHECK(plugin.start(recovery, "recover") == 0);
+    while ((event = plugin.next_event(recovery, 60000)) >= 0) {
+        const char *state = plugin.event(recovery, "/operation_state");
+
+        CHECK(event == 1);
+        states += *state != '\0';
+        if (is_last && strcmp(state, "IN_PROGRESS") == 0)
+            plugin.cancel(recovery);
+    }
+    CHECK(states >= 2);
+    return plugin.code(recovery);
+}
+
+/* On a thread that outlives the library: what is thread-local in it ends after dlclose. */
+static void *cycle(void *data)
+{
+    int number = (int)(intptr_t)data, is_last = number + 1 == count;
+    barman_recover *recovery = plugin.new_();
+    char path[4096];
+    int32_t code;
+
+    numbered(path, sizeof path, number);
+    CHECK(plugin.set(recovery, "api-url", api_url) == 0);
+    CHECK(plugin.set(recovery, "barman-server", "main") == 0);
+    CHECK(plugin.set(recovery, "ssh-command", "ssh node") == 0);
+    CHECK(plugin.set(recovery, "data-directory", path) == 0);
+    CHECK(plugin.set(recovery, "loop-wait", "1") == 0);
+    CHECK(plugin.set(recovery, "no-probe", "true") == 0); /* of a check: the creates are counted */
+    code = number % 4 < 2 && !is_last ? plugin.run(recovery) : run_beside(recovery, is_last);
+    if (code != (is_last ? BARMAN_RECOVER_CANCELLED : BARMAN_RECOVER_RECOVERY_DONE))
+        fprintf(stderr, "%s\n", plugin.get(recovery, ""));
+    CHECK(code == (is_last ? BARMAN_RECOVER_CANCELLED : BARMAN_RECOVER_RECOVERY_DONE));
+    plugin.free_(recovery);
+    CHECK(dlclose(plugin.library) == 0);
+    return NULL;
+}
+
+static void plugins(void)
+{
+    struct held before = held();
+    int number, warm = count / 4 + 1;
+    long memory = 0;
+
+    for (number = 0; number < count; number++) {
+        load();
+        if (number % 2 == 0)
+            cycle((void *)(intptr_t)number);
+        else
+            pthread_join(small_thread(cycle, (void *)(intptr_t)number), NULL);
+        if (number == warm)
+            memory = status_kib("VmRSS:");
+    }
+    check_held(before);
+    printf("%d cycles: VmRSS %ld KiB after %d, %ld KiB at the end\n", count, memory, warm, status_kib("VmRSS:"));
+    if (count >= 10)
+        CHECK(status_kib("VmRSS:") < memory + 2048);
+}
+
 int main(int argc, char **argv)
 {
-    CHECK(argc == 5);
+    CHECK(argc == 5 || argc == 6);
+    library = argv[5];
     api_url = argv[2];
     directory = argv[3];
     count = atoi(argv[4]);
@@ -342,6 +451,8 @@ int main(int argc, char **argv)
         cancels();
     } else if (strcmp(argv[1], "forks") == 0) {
         forks();
+    } else if (strcmp(argv[1], "plugins") == 0) {
+        plugins();
     } else {
         CHECK(!"a known name");
     }

@@ -2,24 +2,17 @@
 #include "barman_recover.h"
 #include "barman_recover.h"
 
-static int32_t on_event(int32_t kind, int32_t level, const char *message, void *user_data)
+int32_t use(barman_recover *handle);
+
+int32_t use(barman_recover *handle)
 {
-    (void)message;
-    (void)user_data;
-    return kind == BARMAN_RECOVER_EVENT_LOG && level == BARMAN_RECOVER_LEVEL_ERROR;
-}
+    int32_t code = BARMAN_RECOVER_INVALID_ARGUMENT;
 
-int32_t use(barman_recover *recovery);
-
-int32_t use(barman_recover *recovery)
-{
-    int32_t code = barman_recover_set_event_callback(recovery, on_event, recovery);
-
-    if (barman_recover_version_number() >= BARMAN_RECOVER_VERSION_NUMBER && code == BARMAN_RECOVER_RECOVERY_DONE)
-        code = barman_recover_run(recovery);
+    if (barman_recover_version_number() >= BARMAN_RECOVER_VERSION_NUMBER)
+        code = barman_recover_run(handle);
     switch (code) {
     case BARMAN_RECOVER_BUSY:
-        return barman_recover_operation_state(recovery) == BARMAN_RECOVER_STATE_IN_PROGRESS;
+        return *barman_recover_get(handle, "/message") != '\0';
     default:
         return code;
     }

@@ -34,27 +34,44 @@ static inline long now_us(void)
     return now.tv_sec * 1000000L + now.tv_nsec / 1000;
 }
 
-static inline barman_recover *ready(const char *api_url, const char *data_directory)
+static inline void set(barman_recover *handle, const char *name, const char *value)
 {
-    barman_recover *recovery = barman_recover_new();
-    const char *ca = getenv("HOST_CA");
-
-    CHECK(recovery != NULL);
-    CHECK(barman_recover_set_api_url(recovery, api_url) == 0);
-    CHECK(barman_recover_set_barman_server(recovery, "main") == 0);
-    CHECK(barman_recover_set_ssh_command(recovery, "ssh node") == 0);
-    CHECK(barman_recover_set_data_directory(recovery, data_directory) == 0);
-    CHECK(ca == NULL || barman_recover_set_ca_file(recovery, ca) == 0);
-    return recovery;
+    if (barman_recover_set(handle, name, value) == 0)
+        return;
+    fprintf(stderr, "%s: %s\n", name, barman_recover_get(handle, "/message"));
+    exit(1);
 }
 
-static inline void expect(int32_t code, int32_t expected, const barman_recover *recovery)
+static inline barman_recover *ready(const char *api_url, const char *data_directory)
 {
+    barman_recover *handle = barman_recover_new();
+    const char *ca = getenv("HOST_CA");
+
+    CHECK(handle != NULL);
+    set(handle, "api-url", api_url);
+    set(handle, "barman-server", "main");
+    set(handle, "ssh-command", "ssh node");
+    set(handle, "data-directory", data_directory);
+    set(handle, "loop-wait", "1");
+    if (ca != NULL)
+        set(handle, "ca-file", ca);
+    return handle;
+}
+
+static inline void expect(barman_recover *handle, int32_t code, int32_t expected)
+{
+    CHECK(barman_recover_code(handle) == code);
     if (code == expected)
         return;
-    fprintf(stderr, "%s (%s) instead of %s\n", barman_recover_code_name(code),
-            barman_recover_error_message(recovery), barman_recover_code_name(expected));
+    fprintf(stderr, "%s (%s) instead of %s\n", barman_recover_code_name(code), barman_recover_get(handle, "/message"),
+            barman_recover_code_name(expected));
     exit(1);
+}
+
+/* Whether the event that was taken last is this state of the operation. */
+static inline int is_state(barman_recover *handle, const char *state)
+{
+    return strcmp(barman_recover_event(handle, "/operation_state"), state) == 0;
 }
 
 static inline int entries(const char *path)

@@ -1,344 +1,382 @@
 /*
- * What the header promises, one function per promise: promises NAME [API_URL DATA_DIRECTORY].
- * Ends with 0, or says on stderr which line was disappointed and ends with 1.
+ * A promise of the header each: promises NAME API_URL DATA_DIRECTORY. Ends with 0, or says on stderr what was not so.
+ * "scenario NAME=VALUE..." sets these options, recovers, and prints the names of the code and of the operation's state.
  */
-#define _XOPEN_SOURCE 700
+#define _GNU_SOURCE
 #include "host.h"
 #include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
-#include <unistd.h>
 
-static const char *api_url;
-static const char *data_directory;
+static const char *api_url, *data_directory;
 
-/* What the event callback has seen, and what it is to do. */
-static barman_recover *recovery;
-static pthread_t running_thread;
-static int logs, states, ticks, first_states[3];
-static int answer_to_state, reenter;
-static char operation_id[64];
-
-static int32_t on_event(int32_t kind, int32_t level, const char *message, void *user_data)
+static const char *at(barman_recover *handle, const char *pointer)
 {
-    CHECK(user_data == &logs);
-    CHECK(message != NULL);
-    CHECK(pthread_equal(pthread_self(), running_thread));
-    if (reenter) {
-        CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_BUSY);
-        CHECK(barman_recover_set_loop_wait(recovery, 1) == BARMAN_RECOVER_BUSY);
-        CHECK(barman_recover_set_event_callback(recovery, NULL, NULL) == BARMAN_RECOVER_BUSY);
-        CHECK_TEXT(barman_recover_error_message(recovery), "");
-        barman_recover_elapsed_ms(recovery);
-    }
-    switch (kind) {
-    case BARMAN_RECOVER_EVENT_LOG:
-        CHECK(level >= BARMAN_RECOVER_LEVEL_DEBUG && level <= BARMAN_RECOVER_LEVEL_ERROR);
-        CHECK(message[0] != '\0');
-        logs++;
-        return 0;
-    case BARMAN_RECOVER_EVENT_STATE:
-        CHECK(barman_recover_operation_state(recovery) == level);
-        CHECK_TEXT(barman_recover_operation_id(recovery), message);
-        snprintf(operation_id, sizeof operation_id, "%s", message);
-        if (states < 3)
-            first_states[states] = level;
-        states++;
-        return level == BARMAN_RECOVER_STATE_IN_PROGRESS ? answer_to_state : 0;
-    case BARMAN_RECOVER_EVENT_PROGRESS:
-        CHECK(level >= -1 && level <= 100);
-        CHECK(message[0] != '\0');
-        CHECK(barman_recover_bytes(recovery) > 0);
-        return 0;
-    default:
-        CHECK(kind == BARMAN_RECOVER_EVENT_TICK && level == 0);
-        CHECK_TEXT(message, "");
-        ticks++;
-        return 0;
-    }
+    return barman_recover_get(handle, pointer);
 }
 
-static void set_up(void)
+static int contains(const char *text, const char *words)
 {
-    running_thread = pthread_self();
-    recovery = barman_recover_new();
-    CHECK(recovery != NULL);
-    CHECK(barman_recover_set_api_url(recovery, api_url) == 0);
-    CHECK(barman_recover_set_barman_server(recovery, "main") == 0);
-    CHECK(barman_recover_set_ssh_command(recovery, "ssh node") == 0);
-    CHECK(barman_recover_set_data_directory(recovery, data_directory) == 0);
-    CHECK(barman_recover_set_event_callback(recovery, on_event, &logs) == 0);
+    return strstr(text, words) != NULL;
 }
 
-static void null_is_an_answer_everywhere(void)
+/* Takes all events of the command; returns how many. */
+static int drain(barman_recover *handle)
 {
-    typedef int32_t (*text_setter)(barman_recover *, const char *);
-    typedef int32_t (*number_setter)(barman_recover *, uint32_t);
-    static const text_setter texts[] = {
-        barman_recover_set_api_url,       barman_recover_set_cert_file,   barman_recover_set_key_file,
-        barman_recover_set_ca_file,       barman_recover_set_proxy,       barman_recover_set_barman_server,
-        barman_recover_set_backup_id,     barman_recover_set_ssh_command, barman_recover_set_data_directory,
-        barman_recover_set_operation_id,  barman_recover_set_state_file,
-    };
-    static const number_setter numbers[] = {
-        barman_recover_set_retry_wait,      barman_recover_set_max_retries,    barman_recover_set_connect_timeout,
-        barman_recover_set_request_timeout, barman_recover_set_create_timeout, barman_recover_set_loop_wait,
-        barman_recover_set_max_outage,      barman_recover_set_deadline,
-    };
+    int taken = 0, event;
+
+    while ((event = barman_recover_next_event(handle, 60000)) >= 0)
+        taken += event;
+    CHECK(barman_recover_next_event(handle, 60000) == -1);
+    return taken;
+}
+
+static int32_t started(barman_recover *handle, const char *command)
+{
+    CHECK(barman_recover_start(handle, command) == 0);
+    drain(handle);
+    return barman_recover_code(handle);
+}
+
+static void null(void)
+{
     barman_recover *handle = barman_recover_new();
-    size_t i;
 
-    for (i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        CHECK(texts[i](NULL, "x") == BARMAN_RECOVER_INVALID_ARGUMENT);
-        CHECK(texts[i](NULL, NULL) == BARMAN_RECOVER_INVALID_ARGUMENT);
-        CHECK(texts[i](handle, NULL) == BARMAN_RECOVER_INVALID_ARGUMENT);
-        CHECK(strstr(barman_recover_error_message(handle), "must not be NULL") != NULL);
-    }
-    for (i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        CHECK(numbers[i](NULL, 1) == BARMAN_RECOVER_INVALID_ARGUMENT);
-    CHECK(barman_recover_set_verify(NULL, 1) == BARMAN_RECOVER_INVALID_ARGUMENT);
-    CHECK(barman_recover_set_no_state_file(NULL, 1) == BARMAN_RECOVER_INVALID_ARGUMENT);
-    CHECK(barman_recover_set_event_callback(NULL, on_event, NULL) == BARMAN_RECOVER_INVALID_ARGUMENT);
-    CHECK(barman_recover_set_event_callback(handle, NULL, NULL) == 0);
-    CHECK(barman_recover_run(NULL) == BARMAN_RECOVER_INVALID_ARGUMENT);
-    barman_recover_cancel(NULL);
-    CHECK_TEXT(barman_recover_error_message(NULL), "");
-    CHECK_TEXT(barman_recover_hint(NULL), "");
-    CHECK_TEXT(barman_recover_operation_id(NULL), "");
-    CHECK(barman_recover_operation_state(NULL) == BARMAN_RECOVER_STATE_NOT_CREATED);
-    CHECK(barman_recover_http_status(NULL) == 0);
-    CHECK(barman_recover_elapsed_ms(NULL) == 0);
-    CHECK(barman_recover_bytes(NULL) == 0 && barman_recover_total_bytes(NULL) == 0);
-    CHECK(barman_recover_finding_count(NULL) == 0 && barman_recover_listed_count(NULL) == 0);
-    CHECK(barman_recover_finding_verdict(NULL, 0) == -1 && barman_recover_listed_state(NULL, 0) == -1);
-    CHECK_TEXT(barman_recover_finding_what(NULL, 0), "");
-    CHECK_TEXT(barman_recover_finding_detail(NULL, 0), "");
-    CHECK_TEXT(barman_recover_finding_hint(NULL, 0), "");
-    CHECK_TEXT(barman_recover_listed_id(NULL, 0), "");
-    CHECK_TEXT(barman_recover_listed_kind(NULL, 0), "");
-    barman_recover_detach(NULL);
-    barman_recover_free(handle);
     barman_recover_free(NULL);
+    barman_recover_cancel(NULL);
+    CHECK(barman_recover_set(NULL, "api-url", "http://h") == BARMAN_RECOVER_INVALID_ARGUMENT);
+    CHECK(barman_recover_set(NULL, NULL, NULL) == BARMAN_RECOVER_INVALID_ARGUMENT);
+    CHECK(barman_recover_run(NULL) == BARMAN_RECOVER_INVALID_ARGUMENT);
+    CHECK(barman_recover_call(NULL, "check") == BARMAN_RECOVER_INVALID_ARGUMENT);
+    CHECK(barman_recover_start(NULL, NULL) == BARMAN_RECOVER_INVALID_ARGUMENT);
+    CHECK(barman_recover_next_event(NULL, 60000) == -1);
+    CHECK(barman_recover_code(NULL) == BARMAN_RECOVER_INVALID_ARGUMENT);
+    CHECK_TEXT(barman_recover_event(NULL, ""), "");
+    CHECK_TEXT(barman_recover_get(NULL, "/message"), "");
+
+    CHECK(barman_recover_code(handle) == BARMAN_RECOVER_NO_COMMAND);
+    CHECK_TEXT(at(handle, "/code_name"), "NO_COMMAND");
+    CHECK_TEXT(at(handle, "/message"), "");
+    CHECK_TEXT(at(handle, NULL), "");
+    CHECK_TEXT(at(handle, "\xff"), "");
+    CHECK_TEXT(barman_recover_event(handle, NULL), "");
+    CHECK_TEXT(barman_recover_event(handle, ""), "");
+    CHECK(barman_recover_next_event(handle, 0) == 0);
+    CHECK(barman_recover_set(handle, NULL, "x") == BARMAN_RECOVER_INVALID_ARGUMENT);
+    CHECK_TEXT(at(handle, "/message"), "the name of an option must not be NULL");
+    CHECK(barman_recover_call(handle, NULL) == BARMAN_RECOVER_INVALID_ARGUMENT);
+    CHECK(barman_recover_start(handle, "recoverr") == BARMAN_RECOVER_INVALID_ARGUMENT);
+    CHECK(contains(at(handle, "/message"), "there is no command 'recoverr', only recover, check, "));
+    barman_recover_free(handle);
 }
 
-static void refused_values_are_explained(void)
+static void version(void)
 {
-    const char *first;
+    char text[32];
 
-    recovery = barman_recover_new();
-    CHECK_TEXT(barman_recover_error_message(recovery), "");
-    CHECK(barman_recover_set_barman_server(recovery, "caf\xe9") == BARMAN_RECOVER_INVALID_ARGUMENT);
-    first = barman_recover_error_message(recovery);
-    CHECK_TEXT(first, "--barman-server: is not valid UTF-8");
-    CHECK(barman_recover_set_barman_server(recovery, "caf\xc3\xa9") == 0);
-    CHECK(barman_recover_set_api_url(recovery, "barman:7480") == BARMAN_RECOVER_INVALID_ARGUMENT);
-    CHECK(strncmp(barman_recover_error_message(recovery), "--api-url: ", 11) == 0);
-    CHECK(barman_recover_set_connect_timeout(recovery, 0) == BARMAN_RECOVER_INVALID_ARGUMENT);
-    CHECK(barman_recover_set_data_directory(recovery, "") == BARMAN_RECOVER_INVALID_ARGUMENT);
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_INVALID_ARGUMENT);
-    CHECK_TEXT(barman_recover_error_message(recovery), "--api-url: is required");
-    CHECK(barman_recover_error_message(recovery) == barman_recover_error_message(recovery));
-    CHECK_TEXT(first, "--barman-server: is not valid UTF-8");
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_BUSY);
-    barman_recover_free(recovery);
-}
-
-static void library_and_header_have_one_version(void)
-{
+    snprintf(text, sizeof text, "%d.%d.%d", BARMAN_RECOVER_VERSION_MAJOR, BARMAN_RECOVER_VERSION_MINOR,
+             BARMAN_RECOVER_VERSION_PATCH);
     CHECK(barman_recover_version_number() == BARMAN_RECOVER_VERSION_NUMBER);
+    CHECK(strncmp(barman_recover_version(), text, strlen(text)) == 0);
     CHECK_TEXT(barman_recover_version(), BARMAN_RECOVER_VERSION);
     CHECK_TEXT(barman_recover_code_name(BARMAN_RECOVER_API_NOT_OK), "API_NOT_OK");
-    CHECK_TEXT(barman_recover_code_name(12345), "UNKNOWN");
-    CHECK_TEXT(barman_recover_state_name(BARMAN_RECOVER_STATE_IN_PROGRESS), "IN_PROGRESS");
-    CHECK_TEXT(barman_recover_state_name(-1), "UNKNOWN");
+    CHECK_TEXT(barman_recover_code_name(77), "UNKNOWN");
+    CHECK(contains(barman_recover_options(), "{\"name\":\"api-url\",\"alias\":\"\",\"kind\":\"url\",\"default\":\"\","
+                                             "\"required\":true,\"commands\":[\"recover\",\"check\","));
+    CHECK(barman_recover_options() == barman_recover_options());
 }
 
-/* A restore of some seconds: events, functions in the callback, what is left afterwards. */
-static void a_run_tells_and_reports(void)
+static void refused(void)
 {
-    const char *id;
-    uint64_t elapsed;
+    static const char *const values[][3] = {
+        {"api-url", "no-url", "--api-url: "},     {"loop-wait", "-1", "--loop-wait: takes whole seconds"},
+        {"api_url", "\xff", "is not valid UTF-8"}, {"no-verify", "maybe", "takes true or false"},
+        {"api-url", "", "must not be empty"},      {"lop-wait", "1", "did you mean 'loop-wait'?"},
+        {"\xff", "1", "is not valid UTF-8"},       {"switch-when", "never", "takes one of promoted, demoted, always"},
+    };
+    barman_recover *handle = ready(api_url, data_directory);
+    size_t i;
 
-    set_up();
-    reenter = 1;
-    CHECK(barman_recover_elapsed_ms(recovery) == 0);
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_RECOVERY_DONE);
-    CHECK(logs > 0 && states == 3 && ticks > 0);
-    CHECK(first_states[0] == BARMAN_RECOVER_STATE_MAYBE_CREATED);
-    CHECK(first_states[1] == BARMAN_RECOVER_STATE_IN_PROGRESS);
-
-    id = barman_recover_operation_id(recovery);
-    CHECK(id[0] != '\0');
-    CHECK_TEXT(id, operation_id);
-    CHECK(barman_recover_operation_state(recovery) == BARMAN_RECOVER_STATE_DONE);
-    CHECK(barman_recover_http_status(recovery) == 200);
-    CHECK_TEXT(barman_recover_error_message(recovery), "");
-    elapsed = barman_recover_elapsed_ms(recovery);
-    CHECK(elapsed > 0);
-
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_BUSY);
-    CHECK(barman_recover_set_backup_id(recovery, "oldest") == BARMAN_RECOVER_BUSY);
-    CHECK(barman_recover_set_backup_id(recovery, NULL) == BARMAN_RECOVER_BUSY);
-    barman_recover_cancel(recovery);
-    CHECK_TEXT(barman_recover_error_message(recovery), "");
-    CHECK(barman_recover_operation_state(recovery) == BARMAN_RECOVER_STATE_DONE);
-    CHECK(barman_recover_operation_id(recovery) == id);
-    CHECK(barman_recover_elapsed_ms(recovery) == elapsed);
-    barman_recover_free(recovery);
-}
-
-static void cancelled_before_nothing_is_sent(void)
-{
-    set_up();
-    barman_recover_cancel(recovery);
-    barman_recover_cancel(recovery);
-    CHECK(barman_recover_set_loop_wait(recovery, 1) == 0);
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_CANCELLED);
-    CHECK(barman_recover_operation_state(recovery) == BARMAN_RECOVER_STATE_NOT_CREATED);
-    barman_recover_free(recovery);
-}
-
-static void the_callback_cancels(void)
-{
-    set_up();
-    answer_to_state = 1;
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_CANCELLED);
-    CHECK(barman_recover_operation_state(recovery) == BARMAN_RECOVER_STATE_IN_PROGRESS);
-    CHECK_TEXT(barman_recover_operation_id(recovery), operation_id);
-    CHECK(barman_recover_error_message(recovery)[0] != '\0');
-    barman_recover_free(recovery);
-}
-
-static int finished;
-
-/* Calls all kinds of functions, and cancels when the operation runs, or else some time into the run. */
-static void *other_thread(void *wait_for_operation)
-{
-    while (wait_for_operation != NULL
-               ? barman_recover_operation_state(recovery) != BARMAN_RECOVER_STATE_IN_PROGRESS
-               : barman_recover_elapsed_ms(recovery) < 200) {
-        CHECK(barman_recover_error_message(recovery) != NULL);
-        barman_recover_elapsed_ms(recovery);
-        barman_recover_set_deadline(recovery, 3600);
-        sleep_us(2000);
+    for (i = 0; i < sizeof values / sizeof *values; i++) {
+        CHECK(barman_recover_set(handle, values[i][0], values[i][1]) == BARMAN_RECOVER_INVALID_ARGUMENT);
+        CHECK(contains(at(handle, "/message"), values[i][2]));
+        CHECK_TEXT(at(handle, "/code"), "-3");
     }
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_BUSY);
-    barman_recover_cancel(recovery);
-    while (!__atomic_load_n(&finished, __ATOMIC_ACQUIRE)) {
-        CHECK(strlen(barman_recover_error_message(recovery)) < 1000);
-        CHECK(strlen(barman_recover_hint(recovery)) < 1000);
-        CHECK(strlen(barman_recover_operation_id(recovery)) < 1000);
-    }
-    return NULL;
+    CHECK(barman_recover_set(handle, "api-url", "http://user:geheim@h x") == BARMAN_RECOVER_INVALID_ARGUMENT);
+    CHECK(!contains(at(handle, ""), "geheim"));
+    /* NULL is the default again. */
+    set(handle, "ssh-command", NULL);
+    CHECK(barman_recover_run(handle) == BARMAN_RECOVER_INVALID_ARGUMENT);
+    CHECK(contains(at(handle, "/message"), "--ssh-command"));
+    CHECK_TEXT(at(handle, "/operation_state"), "NOT_CREATED");
+    /* One that is started ends like that too. */
+    CHECK(started(handle, "recover") == BARMAN_RECOVER_INVALID_ARGUMENT);
+    barman_recover_free(handle);
 }
 
-static void another_thread_cancels(int wait_for_operation)
+/* A recovery on a thread of the library, with its events. */
+static void events(void)
 {
+    barman_recover *handle = ready(api_url, data_directory);
+    int states = 0, lines = 0, progress = 0, event;
+
+    CHECK(barman_recover_start(handle, "recover") == 0);
+    CHECK(barman_recover_code(handle) == BARMAN_RECOVER_BUSY);
+    CHECK_TEXT(at(handle, "/message"), "the command recover is running");
+    while ((event = barman_recover_next_event(handle, 60000)) >= 0) {
+        const char *kind = barman_recover_event(handle, "/kind");
+
+        CHECK(event == 1 && *barman_recover_event(handle, "/message") != '\0');
+        CHECK(*barman_recover_event(handle, "/level") != '\0');
+        lines += strcmp(kind, "log") == 0;
+        if (strcmp(kind, "state") == 0) {
+            states++;
+            CHECK(!is_state(handle, "IN_PROGRESS") || *barman_recover_event(handle, "/operation_id") != '\0');
+        }
+        if (strcmp(kind, "progress") == 0)
+            progress = atoi(barman_recover_event(handle, "/bytes")) > 0;
+    }
+    expect(handle, barman_recover_code(handle), BARMAN_RECOVER_RECOVERY_DONE);
+    CHECK(states >= 3 && lines >= 3 && progress);
+    CHECK_TEXT(at(handle, "/code_name"), "RECOVERY_DONE");
+    CHECK_TEXT(at(handle, "/operation_state"), "DONE");
+    CHECK_TEXT(at(handle, "/backup_id"), "20261122T101942");
+    CHECK(atof(at(handle, "/elapsed_seconds")) > 1.0 && atoi(at(handle, "/bytes")) > 0);
+    CHECK(*at(handle, "/operation_id") != '\0' && *at(handle, "/hint") == '\0');
+    CHECK(*at(handle, "/warnings") == '[' && strncmp(at(handle, ""), "{\"", 2) == 0);
+    barman_recover_free(handle);
+}
+
+/* Events that nobody takes during the run are kept. */
+static void unread(void)
+{
+    barman_recover *handle = ready(api_url, data_directory);
+
+    expect(handle, barman_recover_run(handle), BARMAN_RECOVER_RECOVERY_DONE);
+    CHECK(drain(handle) > 5);
+    barman_recover_free(handle);
+}
+
+/* One handle, every command. */
+static void reused(void)
+{
+    barman_recover *handle = ready(api_url, data_directory);
+
+    CHECK(barman_recover_call(handle, "verify") == BARMAN_RECOVER_RECOVERY_FAILED);
+    CHECK_TEXT(at(handle, "/state"), "incomplete");
+    barman_recover_call(handle, "check"); /* what it makes of the options is no matter here */
+    CHECK(*at(handle, "/findings/0/verdict") != '\0' && *at(handle, "/findings/0/what") != '\0');
+    CHECK(*at(handle, "/findings/0/detail") != '\0' && *at(handle, "/state") == '\0');
+    expect(handle, barman_recover_run(handle), BARMAN_RECOVER_RECOVERY_DONE);
+    CHECK(*at(handle, "/findings") == '\0');
+    CHECK(started(handle, "operations") == 0);
+    CHECK_TEXT(at(handle, "/operations/0/kind"), "recovery");
+    CHECK_TEXT(at(handle, "/operations/0/state"), "DONE");
+    CHECK(*at(handle, "/operations/0/id") != '\0' && *at(handle, "/operations/9") == '\0');
+    CHECK(barman_recover_call(handle, "backups") == 0);
+    CHECK_TEXT(at(handle, "/backups/0/id"), "20261122T101942");
+    CHECK_TEXT(at(handle, "/backups/0/is_complete"), "true");
+    CHECK(barman_recover_call(handle, "verify") == 0);
+    CHECK_TEXT(at(handle, "/state"), "complete");
+    CHECK_TEXT(at(handle, "/backup/id"), "20261122T101942");
+    CHECK(barman_recover_call(handle, "settle") == 0);
+    CHECK(*at(handle, "/left_alone") != '\0');
+    CHECK_TEXT(at(handle, "/moved_to"), "[]");
+    set(handle, "barman-server", "nope");
+    CHECK(barman_recover_call(handle, "operations") == BARMAN_RECOVER_HTTP_ERROR);
+    CHECK(*at(handle, "/message") != '\0' && *at(handle, "/hint") != '\0');
+    barman_recover_free(handle);
+}
+
+static void switched(void)
+{
+    barman_recover *handle = ready(api_url, data_directory);
+
+    set(handle, "switch-when", "promoted");
+    set(handle, "barman-model", "model");
+    CHECK(barman_recover_call(handle, "config-switch") == BARMAN_RECOVER_INVALID_ARGUMENT);
+    CHECK(contains(at(handle, "/message"), "--role"));
+    set(handle, "role", "replica");
+    CHECK(barman_recover_call(handle, "config-switch") == 0);
+    CHECK_TEXT(at(handle, "/switched"), "false");
+    set(handle, "role", "primary");
+    expect(handle, barman_recover_call(handle, "config-switch"), BARMAN_RECOVER_RECOVERY_DONE);
+    CHECK_TEXT(at(handle, "/switched"), "true");
+    CHECK_TEXT(at(handle, "/operation_state"), "DONE");
+    barman_recover_free(handle);
+}
+
+/* A cancel with nothing running ends the next command, and only that. */
+static void cancelled_before(void)
+{
+    barman_recover *handle = ready("http://127.0.0.1:1", data_directory);
+
+    barman_recover_cancel(handle);
+    barman_recover_cancel(handle);
+    CHECK(barman_recover_run(handle) == BARMAN_RECOVER_CANCELLED);
+    CHECK_TEXT(at(handle, "/message"), "cancelled");
+    set(handle, "max-retries", "1");
+    CHECK(barman_recover_run(handle) == BARMAN_RECOVER_API_NOT_OK);
+    barman_recover_cancel(handle);
+    CHECK(started(handle, "check") == BARMAN_RECOVER_CANCELLED);
+    CHECK(barman_recover_call(handle, "verify") == BARMAN_RECOVER_RECOVERY_FAILED);
+    barman_recover_free(handle);
+}
+
+static void *run(void *handle)
+{
+    return (void *)(intptr_t)barman_recover_run(handle);
+}
+
+/* Cancels a run of another thread, when this state is reached; "" is at once. */
+static void cancelled_at(const char *state)
+{
+    barman_recover *handle = ready(api_url, data_directory);
     pthread_t thread;
+    void *code;
 
-    set_up();
-    CHECK(barman_recover_set_request_timeout(recovery, 3600) == 0);
-    CHECK(pthread_create(&thread, NULL, other_thread, wait_for_operation ? &finished : NULL) == 0);
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_CANCELLED);
-    __atomic_store_n(&finished, 1, __ATOMIC_RELEASE);
-    pthread_join(thread, NULL);
-    barman_recover_free(recovery);
+    CHECK(pthread_create(&thread, NULL, run, handle) == 0);
+    while (*state != '\0' && !is_state(handle, state))
+        CHECK(barman_recover_next_event(handle, 60000) >= 0);
+    if (*state == '\0')
+        sleep_us(100000);
+    barman_recover_cancel(handle);
+    CHECK(pthread_join(thread, &code) == 0);
+    CHECK((intptr_t)code == BARMAN_RECOVER_CANCELLED);
+    drain(handle);
+    barman_recover_free(handle);
 }
 
-static volatile sig_atomic_t pipes, alarms;
-
-static void on_signal(int number)
+static void busy(void)
 {
-    if (number == SIGPIPE)
-        pipes++;
-    else
-        alarms++;
+    barman_recover *handle = ready(api_url, data_directory);
+
+    CHECK(barman_recover_start(handle, "recover") == 0);
+    CHECK(barman_recover_set(handle, "loop-wait", "1") == BARMAN_RECOVER_BUSY);
+    CHECK(barman_recover_run(handle) == BARMAN_RECOVER_BUSY);
+    CHECK(barman_recover_start(handle, "check") == BARMAN_RECOVER_BUSY);
+    CHECK(barman_recover_call(handle, "no such") == BARMAN_RECOVER_BUSY);
+    CHECK_TEXT(at(handle, "/message"), "the command recover is running");
+    CHECK_TEXT(at(handle, "/code"), "-6");
+    barman_recover_cancel(handle);
+    drain(handle);
+    CHECK(barman_recover_code(handle) == BARMAN_RECOVER_CANCELLED);
+    set(handle, "loop-wait", "2");
+    barman_recover_free(handle);
 }
 
-/* Resets of the server raise no SIGPIPE, signals of the host's don't disturb: every few milliseconds one
-   that interrupts system calls. */
-static void signals_do_no_harm(void)
+/* At any moment of a run, of this thread's or of another's. */
+static void freed(void)
 {
-    struct itimerval often = {{0, 3000}, {0, 3000}}, never = {{0, 0}, {0, 0}};
+    static const long moments[] = {0, 100, 1000, 10000, 50000, 200000};
+    struct held before = held();
+    size_t i;
+
+    for (i = 0; i < sizeof moments / sizeof *moments; i++) {
+        barman_recover *handle = ready(api_url, data_directory);
+        pthread_t thread;
+        void *code;
+
+        CHECK(barman_recover_start(handle, "recover") == 0);
+        sleep_us(moments[i]);
+        barman_recover_free(handle);
+
+        handle = ready(api_url, data_directory);
+        CHECK(pthread_create(&thread, NULL, run, handle) == 0);
+        while (barman_recover_code(handle) == BARMAN_RECOVER_NO_COMMAND)
+            sleep_us(100);
+        sleep_us(moments[i]);
+        barman_recover_free(handle);
+        CHECK(pthread_join(thread, &code) == 0);
+        CHECK((intptr_t)code == BARMAN_RECOVER_CANCELLED);
+    }
+    check_held(before);
+}
+
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    alarms++;
+}
+
+/* Interrupted by a signal each millisecond, with SIGPIPE at its default. */
+static void signals(void)
+{
+    struct itimerval often = {{0, 1000}, {0, 1000}};
+    barman_recover *handle = ready(api_url, data_directory);
     struct sigaction action;
 
     memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    CHECK(sigaction(SIGPIPE, &action, NULL) == 0 && sigaction(SIGALRM, &action, NULL) == 0);
-    set_up();
-    CHECK(barman_recover_set_retry_wait(recovery, 0) == 0);
-    CHECK(barman_recover_set_create_timeout(recovery, 2) == 0); /* so long a lost create is looked for */
+    action.sa_handler = on_alarm;
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0 && signal(SIGPIPE, SIG_DFL) != SIG_ERR);
     CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_RECOVERY_DONE);
-    CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
-    CHECK(pipes == 0 && alarms > 0);
-    CHECK(sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == on_signal);
-    barman_recover_free(recovery);
+    set(handle, "retry-wait", "0");
+    expect(handle, barman_recover_run(handle), BARMAN_RECOVER_RECOVERY_DONE);
+    CHECK(alarms > 100);
+    barman_recover_free(handle);
 }
 
-/* Only of a library with the feature panic-test. */
-static void a_panic_is_caught(void)
+/* In a library that was built for it. */
+static void panics(void)
 {
-    set_up();
-    CHECK(barman_recover_set_backup_id(recovery, "panic!") == BARMAN_RECOVER_PANIC);
-    CHECK(strstr(barman_recover_error_message(recovery), "panic test") != NULL);
-    CHECK(strstr(barman_recover_error_message(recovery), "handle.rs:") != NULL);
-    CHECK(barman_recover_hint(recovery)[0] != '\0');
-    CHECK(barman_recover_set_backup_id(recovery, "latest") == BARMAN_RECOVER_PANIC);
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_PANIC);
-    barman_recover_cancel(recovery);
-    barman_recover_free(recovery);
+    barman_recover *handle = ready(api_url, data_directory);
 
-    set_up();
-    CHECK(barman_recover_set_backup_id(recovery, "panic in run!") == 0);
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_PANIC);
-    CHECK(strstr(barman_recover_error_message(recovery), "panic test") != NULL);
-    CHECK(barman_recover_elapsed_ms(recovery) == barman_recover_elapsed_ms(recovery));
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_PANIC);
-    barman_recover_free(recovery);
+    CHECK(barman_recover_set(handle, "backup-id", "panic!") == BARMAN_RECOVER_PANIC);
+    CHECK(contains(at(handle, "/message"), "a bug in barman-recover: "));
+    set(handle, "backup-id", "panic in run!");
+    CHECK(barman_recover_run(handle) == BARMAN_RECOVER_PANIC);
+    CHECK(contains(at(handle, "/message"), "panic test") && *at(handle, "/hint") != '\0');
+    set(handle, "backup-id", "latest");
+    expect(handle, barman_recover_run(handle), BARMAN_RECOVER_RECOVERY_DONE);
+    barman_recover_free(handle);
+}
 
-    set_up(); /* on a thread of the library's too */
-    CHECK(barman_recover_set_event_callback(recovery, NULL, NULL) == 0);
-    CHECK(barman_recover_set_backup_id(recovery, "panic in run!") == 0);
-    CHECK(barman_recover_start(recovery) == 0);
-    while (barman_recover_next_event(recovery, 60000) != -1)
-        ;
-    CHECK(barman_recover_result(recovery) == BARMAN_RECOVER_PANIC);
-    CHECK(barman_recover_set_loop_wait(recovery, 1) == BARMAN_RECOVER_PANIC);
-    barman_recover_free(recovery);
+static int scenario(char **options)
+{
+    barman_recover *handle = barman_recover_new();
+    int32_t code;
 
-    set_up(); /* other handles are not concerned */
-    CHECK(barman_recover_run(recovery) == BARMAN_RECOVER_RECOVERY_DONE);
-    barman_recover_free(recovery);
+    for (; *options != NULL; options++) {
+        char *value = strchr(*options, '=');
+
+        CHECK(value != NULL);
+        *value = '\0';
+        (void)barman_recover_set(handle, *options, value + 1); /* one that is refused is left out */
+    }
+    code = barman_recover_run(handle);
+    printf("%s %s\n", barman_recover_code_name(code), at(handle, "/operation_state"));
+    barman_recover_free(handle);
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
-    const char *promise = argc > 1 ? argv[1] : "";
+    static const struct {
+        const char *name;
+        void (*promise)(void);
+    } promises[] = {
+        {"null", null},     {"version", version},   {"refused", refused},   {"events", events},
+        {"unread", unread}, {"reused", reused},     {"switched", switched}, {"cancelled-before", cancelled_before},
+        {"busy", busy},     {"freed", freed},       {"signals", signals},   {"panics", panics},
+    };
+    size_t i;
 
-    api_url = argc > 3 ? argv[2] : "";
-    data_directory = argc > 3 ? argv[3] : "";
-    if (strcmp(promise, "null") == 0)
-        null_is_an_answer_everywhere();
-    else if (strcmp(promise, "refused") == 0)
-        refused_values_are_explained();
-    else if (strcmp(promise, "version") == 0)
-        library_and_header_have_one_version();
-    else if (strcmp(promise, "run") == 0)
-        a_run_tells_and_reports();
-    else if (strcmp(promise, "cancelled-before") == 0)
-        cancelled_before_nothing_is_sent();
-    else if (strcmp(promise, "callback-cancels") == 0)
-        the_callback_cancels();
-    else if (strcmp(promise, "thread-cancels-operation") == 0)
-        another_thread_cancels(1);
-    else if (strcmp(promise, "thread-cancels-request") == 0)
-        another_thread_cancels(0);
-    else if (strcmp(promise, "signals") == 0)
-        signals_do_no_harm();
-    else if (strcmp(promise, "panic") == 0)
-        a_panic_is_caught();
-    else
-        CHECK(!"a known promise");
-    return 0;
+    if (argc > 1 && strcmp(argv[1], "scenario") == 0)
+        return scenario(argv + 2);
+    CHECK(argc == 4);
+    api_url = argv[2];
+    data_directory = argv[3];
+    if (strncmp(argv[1], "cancelled-at=", 13) == 0) {
+        cancelled_at(argv[1] + 13);
+        return 0;
+    }
+    for (i = 0; i < sizeof promises / sizeof *promises; i++)
+        if (strcmp(argv[1], promises[i].name) == 0) {
+            promises[i].promise();
+            return 0;
+        }
+    CHECK(!"a known name");
+    return 1;
 }

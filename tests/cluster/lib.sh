@@ -6,6 +6,7 @@
 PATRONI_VENV=$STACK_REPO/target/patroni-venv
 PATRONI_YML=$STACK_REPO/examples/patroni/patroni.yml
 declare -A NODE_PID REST_PORT PG_PORT
+MOUNTED=()         # file systems in the scratch directory
 declare -A BELOW   # of nodes whose data lie in a folder of their own below data/: that folder, with a slash
 
 install_patroni() {
@@ -39,6 +40,7 @@ set_up() {
     start_postgres source "$STACK/source"
     as_pg pgbench --initialize --quiet --scale=2 "$(conninfo source)" 2>>"$STACK/log/pgbench.log"
     start_sshd
+    start_barman_host
     make_barman pg "$(conninfo source)"
     backup pg
     as_pg pgbench --client=2 --transactions=200 "$(conninfo source)" >>"$STACK/log/pgbench.log" 2>&1
@@ -57,12 +59,13 @@ set_up() {
 
 # Takes all down and exits: close [STATUS]
 close() {
-    local status=${1:-$?}
+    local status=${1:-$?} volume
     trap '' INT TERM
     trap - EXIT
     stop_all
     if [[ -n ${STACK-} ]]; then
         end_all_postgres
+        for volume in "${MOUNTED[@]}"; do umount --lazy "$volume"; done
         if [[ -n $KEEP ]]; then
             printf '\nKept: %s\n' "$STACK"
         else
@@ -71,6 +74,18 @@ close() {
         fi
     fi
     exit "$status"
+}
+
+# Mounts a file system in memory, where that is allowed: mount_memory DIRECTORY MEGABYTES
+mount_memory() {
+    ((EUID == 0)) && mount -t tmpfs -o "size=${2}m,mode=700,uid=$(id -u "$STACK_USER")" tmpfs "$1" 2>/dev/null || return
+    MOUNTED+=("$1")
+}
+
+# Makes an executable script that runs a command: script NAME WORD...
+script() {
+    printf '#!/bin/bash\nexec %s "$@"\n' "${*:2}" | as_pg tee "$STACK/run/$1" >/dev/null
+    chmod 755 "$STACK/run/$1"
 }
 
 # What a failed run leaves in place of its scratch directory.
@@ -150,7 +165,7 @@ never_two() {
 }
 
 # Prints how many operations the API was asked for with this destination: operations DIRECTORY
-operations() { { grep -l -s -F "\"$1\"" "$STACK"/barman/pg/jobs/*.json || true; } | wc -l; }
+operations() { { grep -l -s -F "\"$1\"" "$STACK/barman/$SERVER"/jobs/*.json || true; } | wc -l; }
 
 # Prints when the last restore into a directory ended, in seconds since the epoch: restore_end DIRECTORY
 restore_end() { awk -v dir="$1" '$1 == "end" && $3 == dir { end = $4 } END { print end }' "$JOURNAL"; }
@@ -180,7 +195,8 @@ make_node() {
         -e "s|^scope: .*|scope: $SCOPE|" \
         -e "s|/usr/local/bin/patroni_barman|$PROGRAM|" \
         -e "s|http://barman.example.com:7480|$API_URL|" \
-        -e "s|barman-server: main|barman-server: pg|" \
+        -e "s|barman-server: main|barman-server: $SERVER|" \
+        -e "s|-U barman barman.example.com main|-U $STACK_USER $BARMAN_HOST $SERVER|" \
         -e "s|ssh postgres@node1.example.com|$SSH_COMMAND|" \
         -e "s|etcd.example.com:2379|127.0.0.1:$ETCD_PORT|" \
         -e "s/: .*:8008$/: 127.0.0.1:${REST_PORT[$name]}/" -e "s/: .*:5432$/: 127.0.0.1:${PG_PORT[$name]}/" \
@@ -229,7 +245,7 @@ drop_node() {
     if is_running "${NODE_PID[$1]}"; then end_patroni "$1" TERM; fi
     end_postgres "$(data "$1")"
     wait_until 120 "the end of the restores of $1" no_restore "$(data "$1")"
-    as_pg rm -rf "$(data "$1")" "$(data "$1").barman-recover.json"
+    as_pg rm -rf "$(data "$1")" "$(data "$1").barman-recover" "$(data "$1")".failed-*
 }
 
 no_restore() { ! restore_runs "$1"; }
@@ -281,7 +297,7 @@ must_not_say() { if says "$1" "$2"; then die "in the log of $1: $(grep -E -m 1 -
 # Prints the lines of a log with news.
 story() {
     grep -E -v -e 'INFO: (Lock owner|bootstrap|no action|Selected|not healthy enough|Using default value|Patroni global|No PostgreSQL config|REST API|establishing|waiting for|Recovery operation [^ ]+ is still)' \
-        -e '^localhost:|server signaled' -e '(LOG|HINT|DETAIL|FATAL|STATEMENT):  ' -e '(in progress|consider doing reinitialize|for reading: No such file or directory)$' -e 'Error when calling pg_controldata' -e '^ |^$' "$(log_of "$1")" | cut -c 1-230
+        -e '^localhost:|server signaled' -e '(LOG|HINT|DETAIL|FATAL|STATEMENT):  ' -e '(in progress|consider doing reinitialize|for reading: No such file or directory)$' -e 'Error when calling pg_controldata|Can not fetch local timeline|^Traceback' -e '^ |^$' "$(log_of "$1")" | cut -c 1-230
 }
 
 # Prints the seconds between the first line like one pattern and the first line like another:

@@ -47,7 +47,7 @@ fn sources() -> Vec<Source> {
         if module.last().is_some_and(|last| last == "mod") {
             module.pop();
         }
-        let for_tests = module.iter().any(|part| part == "tests" || part == "fuzzing");
+        let for_tests = module.iter().any(|part| part == "tests");
         if !for_tests {
             found.push(Source { file, module, code: code_of(&fs::read_to_string(&path).unwrap()) });
         }

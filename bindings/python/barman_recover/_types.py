@@ -1,30 +1,20 @@
-"""Options, results, numbers and exceptions. Names and numbers are the same as in barman_recover.h."""
+"""Options, results and exceptions. Results have the fields of the library's JSON: docs/abi.md of barman-recover."""
 from __future__ import annotations
 
 import dataclasses
 import math
 import os
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import IntEnum
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 Text = Union[str, "os.PathLike[str]"]
 Seconds = Union[int, float, timedelta]
 
 
-class _Number(IntEnum):
-    """Known numbers; any other that a later library returns becomes UNKNOWN_n."""
+class Code(IntEnum):
+    """How a command ended; later libraries may have others."""
 
-    @classmethod
-    def _missing_(cls, value: object) -> Optional["_Number"]:
-        if not isinstance(value, int):
-            return None
-        member = int.__new__(cls, value)
-        member._name_, member._value_ = f"UNKNOWN_{value}", value
-        return member
-
-
-class Code(_Number):
     RECOVERY_DONE = 0
     RECOVERY_FAILED = 1
     HTTP_ERROR = 2
@@ -37,88 +27,113 @@ class Code(_Number):
     PANIC = -7
 
 
-class SwitchCode(_Number):
-    DONE = 0
-    SKIPPED = 1
-    FAILED = 2
-    HTTP_ERROR = 3
-    INVALID_ARGUMENT = 4
-    API_NOT_OK = -2
-    CANCELLED = -4
-    TIMED_OUT = -5
-    BUSY = -6
-    PANIC = -7
+class _Fields:
+    """An object of the library's JSON: what has no annotation is there too, as a later library may have more."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.__dict__.update(fields)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
 
 
-class State(_Number):
-    """What is known about an operation on the Barman host."""
+class Event(_Fields):
+    """What happened. `kind` is "log", "state" (which has operation_id and operation_state) or "progress" (which has
+    percent, bytes and total_bytes)."""
 
-    NOT_CREATED = 0
-    MAYBE_CREATED = 1
-    IN_PROGRESS = 2
-    DONE = 3
-    FAILED = 4
-
-    @property
-    def may_be_running(self) -> bool:
-        """Whether Barman may still be writing into the data directory."""
-        return self in (State.MAYBE_CREATED, State.IN_PROGRESS)
-
-
-class Level(_Number):
-    DEBUG = 0
-    INFO = 1
-    WARNING = 2
-    ERROR = 3
-
-
-class EventKind(_Number):
-    LOG = 1
-    STATE = 2
-    TICK = 3
-    PROGRESS = 4
-
-
-class Verdict(_Number):
-    OK = 0
-    WARNING = 1
-    FAILED = 2
-    SKIPPED = 3
-
-
-class Verified(_Number):
-    """What is in a data directory."""
-
-    NONE = 0
-    COMPLETE = 1
-    BEING_WRITTEN = 2
-    INCOMPLETE = 3
-    IN_USE = 4
-
-
-class BusyReason(_Number):
-    """Why a command ended as BUSY."""
-
-    NONE = 0
-    HANDLE = 1
-    POSTGRES = 2
-    STATE_FILE = 3
-    THREAD = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Event:
-    """What happened. `level` is a Level for LOG, a State for STATE, and the share in percent, or -1, for PROGRESS."""
-
-    kind: EventKind
-    level: int
+    kind: str
+    level: str
     message: str
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.message}"
+
+
+class Result(_Fields):
+    """How a recovery ended; what is not known is None. `operation_state` is "NOT_CREATED", "MAYBE_CREATED",
+    "IN_PROGRESS", "DONE" or "FAILED"."""
+
+    code: int
+    code_name: str
+    message: str
+    hint: str
+    elapsed_seconds: float
+    # These are missing if nothing has begun.
+    operation_id: Optional[str] = None
+    operation_state: str = "NOT_CREATED"
+    backup_id: Optional[str] = None
+    bytes: Optional[int] = None
+    total_bytes: Optional[int] = None
+    http_status: Optional[int] = None
+    warnings: list[str] = []
+
+
+class Switch(_Fields):
+    """How a config switch ended: without a switch if it is not made for this role."""
+
+    switched: bool
+    operation_id: Optional[str]
+    operation_state: str
+    http_status: Optional[int]
+    warnings: list[str]
+
+
+class Finding(_Fields):
+    """The result of checking one thing; the verdict is "OK", "WARNING", "FAILED" or "SKIPPED"."""
+
+    verdict: str
+    what: str
+    detail: str
+    hint: str
+
+
+class Operation(_Fields):
+    """An operation of the API; `state` is None if the API did not give it."""
+
+    id: str
+    kind: str
+    state: Optional[str]
+
+
+class Backup(_Fields):
+    """A backup of the Barman server; what Barman does not say is None."""
+
+    id: str
+    status: str
+    is_complete: bool
+    begin_time: Optional[str]
+    end_time: Optional[str]
+    bytes: Optional[int]
+    version: Optional[str]
+    mode: Optional[str]
+
+
+class Directory(_Fields):
+    """What `verify` found: "complete", "incomplete", "unproven" or "unknown". `backup` has id, server and begin_time of
+    what was restored, or is None; `wal` has last, needed and there."""
+
+    state: str
+    detail: str
+    data_directory: str
+    backup: Optional[dict[str, Any]]
+    wal: dict[str, Any]
+    warnings: list[dict[str, str]]
+
+
+class Settled(_Fields):
+    """What `settle` did: where the remains of a failed restore are now, or why nothing was moved."""
+
+    moved_to: list[str]
+    left_alone: str
 
 
 @dataclasses.dataclass
 class Options:
     """The options of the command line, with `_` for `-`; None leaves the default. Times may be timedeltas; fractions of
-    a second are rounded up."""
+    a second are rounded up. `extra` has further ones by name."""
 
     api_url: Optional[str] = None
     cert_file: Optional[Text] = None
@@ -127,34 +142,32 @@ class Options:
     proxy: Optional[str] = None
     retry_wait: Optional[Seconds] = None
     max_retries: Optional[int] = None
-    connect_timeout: Optional[Seconds] = None
     request_timeout: Optional[Seconds] = None
     create_timeout: Optional[Seconds] = None
     barman_server: Optional[str] = None
     backup_id: Optional[str] = None
     ssh_command: Optional[str] = None
     data_directory: Optional[Text] = None
-    operation_id: Optional[str] = None
     loop_wait: Optional[Seconds] = None
     max_outage: Optional[Seconds] = None
     deadline: Optional[Seconds] = None
-    verify: Optional[bool] = None
-    state_file: Optional[Text] = None
-    no_state_file: Optional[bool] = None
     stall_timeout: Optional[Seconds] = None
-    no_diagnose: Optional[bool] = None
     barman_model: Optional[str] = None
     reset: Optional[bool] = None
     switch_when: Optional[str] = None
     no_verify: Optional[bool] = None
-    leave_running: Optional[bool] = None
-    force: Optional[bool] = None
-    probe: Optional[bool] = None
+    state_dir: Optional[Text] = None
+    no_lease: Optional[bool] = None
+    no_probe: Optional[bool] = None
     strict: Optional[bool] = None
+    role: Optional[str] = None
+    limit: Optional[int] = None
+    extra: dict[str, Union[Text, Seconds, bool]] = dataclasses.field(default_factory=dict)
 
     def texts(self) -> dict[str, str]:
         """The options that are set, each as the text that the command line takes."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields = [field.name for field in dataclasses.fields(self) if field.name != "extra"]
+        values = {**{name: getattr(self, name) for name in fields}, **self.extra}
         return {name: _text(name, value) for name, value in values.items() if value is not None}
 
 
@@ -178,70 +191,8 @@ def _text(name: str, value: object) -> str:
     raise TypeError(f"{name}: takes a text, a path, a number, a timedelta or a bool, not {type(value).__name__}")
 
 
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """How a command ended."""
-
-    code: int
-    message: str
-    hint: str
-    operation_id: str
-    state: State
-    http_status: int
-    elapsed: timedelta
-    bytes: int
-    total_bytes: int
-    busy_reason: BusyReason = BusyReason.NONE
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """The result of checking one thing."""
-
-    verdict: Verdict
-    what: str
-    detail: str
-    hint: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Operation:
-    """An operation of the API; `state` is None if the API did not give it."""
-
-    id: str
-    kind: str
-    state: Optional[State]
-
-
-@dataclasses.dataclass(frozen=True)
-class Backup:
-    """A backup of the Barman server. `bytes` is 0 if Barman does not know it."""
-
-    id: str
-    status: str
-    is_complete: bool
-    begin_time: str
-    end_time: str
-    bytes: int
-    version: str
-    mode: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Directory:
-    """What `verify` found: which backup it is, if the directory says so, and when it was restored."""
-
-    state: Verified
-    detail: str
-    backup_id: str
-    server: str
-    taken: str
-    restored: Optional[datetime]
-    last_wal: str
-
-
 class Error(Exception):
-    """A command that did not end with 0. `result` has what is known, if the command had begun."""
+    """A command that did not end with 0. `result` has what is known."""
 
     def __init__(self, code: int, message: str, hint: str = "", result: Optional[Result] = None) -> None:
         super().__init__(message)
@@ -273,7 +224,7 @@ class TimedOut(Error):
 
 
 class Busy(Error):
-    """PostgreSQL is running in the data directory, or the state file belongs to a different API or server."""
+    """PostgreSQL is running in the data directory."""
 
 
 class Panic(Error):
@@ -292,6 +243,6 @@ _ERRORS: dict[int, type[Error]] = {
 }
 
 
-def error(code: int, message: str, hint: str, result: Optional[Result]) -> Error:
+def error(code: int, result: dict[str, Any]) -> Error:
     """The exception for a code."""
-    return _ERRORS.get(code, Error)(code, message, hint, result)
+    return _ERRORS.get(code, Error)(code, result["message"], result["hint"], Result(result))

@@ -4,57 +4,64 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, Callable, Optional
 
-from . import _run, check as _check, operation as _operation, operations as _operations, wait as _wait
-from ._run import Command, OnEvent
-from ._types import Finding, Operation, Options, Result
-
-_T = TypeVar("_T")
+from ._run import Command, OnEvent, judged
+from ._types import Backup, Directory, Finding, Operation, Options, Result, Settled, Switch
 
 
 async def restore(options: Options, on_event: Optional[OnEvent] = None) -> Result:
     """Restores a backup; `on_event` is called on the loop."""
-    loop = asyncio.get_running_loop()
-    command = Command(options, "run")
-    notify: Optional[OnEvent] = None
-    if on_event is not None:
-        notify = lambda event: loop.call_soon_threadsafe(on_event, event)  # noqa: E731
-    code = await _in_thread(lambda: command.events(notify), command.cancel)
-    return command.handle.raise_for(code)
+    return Result(await _run(options, "recover", on_event))
 
 
 async def check(options: Options) -> list[Finding]:
     """As `barman_recover.check`."""
-    return await _in_thread(lambda: _check(options), None)
+    return [Finding(one) for one in (await _run(options, "check", None, (0, 1)))["findings"]]
 
 
-async def operations(options: Options, newest: int = 20) -> list[Operation]:
+async def operations(options: Options) -> list[Operation]:
     """As `barman_recover.operations`."""
-    return await _in_thread(lambda: _operations(options, newest), None)
+    return [Operation(one) for one in (await _run(options, "operations"))["operations"]]
 
 
-async def operation(options: Options, id: str) -> Operation:
-    """As `barman_recover.operation`."""
-    return await _in_thread(lambda: _operation(options, id), None)
+async def backups(options: Options) -> list[Backup]:
+    """As `barman_recover.backups`."""
+    return [Backup(one) for one in (await _run(options, "backups"))["backups"]]
 
 
-async def wait(options: Options, id: str) -> Operation:
-    """As `barman_recover.wait`; a cancelled task ends the wait."""
-    return await _in_thread(lambda: _wait(options, id), None)
+async def verify(options: Options) -> Directory:
+    """As `barman_recover.verify`."""
+    return Directory(await _run(options, "verify", None, (0, 1)))
 
 
-async def _in_thread(work: Callable[[], _T], cancel: Optional[Callable[[], Any]]) -> _T:
+async def settle(options: Options) -> Settled:
+    """As `barman_recover.settle`."""
+    return Settled(await _run(options, "settle"))
+
+
+async def config_switch(options: Options) -> Switch:
+    """As `barman_recover.config_switch`."""
+    return Switch(await _run(options, "config-switch"))
+
+
+async def _run(
+    options: Options, name: str, on_event: Optional[OnEvent] = None, answers: tuple[int, ...] = (0,)
+) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[_T] = loop.create_future()
+    command = Command(options, name)
+    done: asyncio.Future[dict[str, Any]] = loop.create_future()
+    notify: Optional[OnEvent] = None
+    if on_event is not None:
+        notify = lambda event: loop.call_soon_threadsafe(on_event, event)  # noqa: E731
 
-    def settle(set_it: Callable[..., None], value: Any) -> None:
+    def settle(set_it: Callable[[Any], None], value: Any) -> None:
         if not done.done():
             set_it(value)
 
     def body() -> None:
         try:
-            value = work()
+            value = command.events(notify)
         except BaseException as error:  # noqa: BLE001 - handed to the task
             loop.call_soon_threadsafe(settle, done.set_exception, error)
         else:
@@ -62,10 +69,9 @@ async def _in_thread(work: Callable[[], _T], cancel: Optional[Callable[[], Any]]
 
     threading.Thread(target=body, name="barman-recover-aio").start()
     try:
-        return await asyncio.shield(done)
+        return judged(await asyncio.shield(done), answers)
     except asyncio.CancelledError:
-        if cancel is not None:
-            cancel()
-            await asyncio.wait([done])
-            done.exception()  # seen
+        command.cancel()
+        await asyncio.wait([done])
+        done.exception()  # seen
         raise

@@ -71,7 +71,7 @@ fn wrong_values_are_refused_by_name() {
         ("--max-retries=1.5", "argument --max-retries: takes a whole number"),
         ("--barman-server=", "argument --barman-server: must not be empty"),
         ("--api-url=h:80", "argument --api-url: must begin with 'http://' or 'https://'"),
-        ("--verify=maybe", "argument --verify: takes true or false"),
+        ("--no-lease=maybe", "argument --no-lease: takes true or false"),
         ("--log-file=", "argument --log-file: must not be empty"),
         ("--log-format=xml", "argument --log-format: takes one of text, json"),
         ("--log-level=trace", "argument --log-level: takes one of debug, info, warning, error"),
@@ -85,7 +85,7 @@ fn wrong_values_are_refused_by_name() {
         assert!(wrong_text(ask(&with(&words))).contains("argument --loop-wait: "));
     }
     assert!(wrong_text(ask(&with(&["--backup-id"]))).contains("--backup-id"));
-    assert!(wrong_text(ask(&with(&["--backup-id", "--verify"]))).contains("--backup-id"));
+    assert!(wrong_text(ask(&with(&["--backup-id", "--no-lease"]))).contains("--backup-id"));
 }
 
 #[test]
@@ -98,8 +98,10 @@ fn bytes_that_are_not_utf8_are_refused_by_name() {
 
 #[test]
 fn booleans_are_accepted_as_patroni_and_people_write_them() {
-    for word in ["--verify", "--verify=true", "--verify=True", "--verify=False"] {
-        recover(&with(&[word]));
+    for (word, is_on) in
+        [("--no-lease", true), ("--no-lease=true", true), ("--no-lease=True", true), ("--no-lease=False", false)]
+    {
+        assert_eq!(recover(&with(&[word])).config.is_on(Opt::NoLease), is_on, "{word}");
     }
 }
 
@@ -109,8 +111,6 @@ fn missing_options_are_named_together() {
     let says = "the following arguments are required: --barman-server, --ssh-command, --data-directory";
     assert!(text.contains(says), "{text}");
     assert!(wrong_text(ask(&[])).contains("the following arguments are required: --api-url"));
-    let follow = ["--api-url=http://h", "recover", "--barman-server=m", "--datadir=/d", "--operation-id=x"];
-    assert!(ask(&follow).is_ok());
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn switch(words: &[&str], env: &[(&str, &str)]) -> Result<Run, Said> {
 fn a_callback_has_its_three_words_at_the_end() {
     for words in [&["--reset"][..], &["--reset", "--typo", "value"], &["--barman-model", "m"], &["--re"]] {
         let Ok(run) = switch(words, &[]) else { panic!("{words:?}") };
-        assert_eq!((run.what, &run.word[..]), (What::ConfigSwitch, "replica"));
+        assert_eq!((run.what, run.config.text(Opt::Role)), (What::ConfigSwitch, Some("replica")));
     }
     for callback in
         [&["on_start", "replica", "demo"][..], &["on_role_change", "master", "demo"], &["on_role_change"]]
@@ -250,26 +250,21 @@ fn the_patroni_configuration_of_a_recovery_can_be_pasted_behind_check() {
 }
 
 #[test]
-fn operations_are_asked_for_in_three_ways() {
+fn operations_are_asked_for_in_two_ways() {
     let ask = |words: &[&str]| match ask(&[&["--api-url=http://h", "operations"][..], words].concat()) {
-        Ok(run) => (run.what, run.word, run.limit, run.json),
+        Ok(run) => (run.what, run.config.number(Opt::Limit), run.json),
         other => panic!("{}", wrong_text(other)),
     };
-    for (words, expected) in [
-        (&["--barman-server=m"][..], (What::List, String::new(), 20, false)),
-        (&["list", "--barman-server=m"], (What::List, String::new(), 20, false)),
-        (&["list", "--barman-server=m", "--limit", "3"], (What::List, String::new(), 3, false)),
-        (&["list", "--all", "--barman-server=m"], (What::List, String::new(), usize::MAX, false)),
-        (&["--barman_server=m", "list", "--format=json"], (What::List, String::new(), 20, true)),
-        (
-            &["wait", "--typo", "x", "ID", "--barman-server", "m", "--format=json"],
-            (What::Wait, "ID".into(), 20, true),
-        ),
-        (&["show", "ID", "--barman-server=m"], (What::Show, "ID".into(), 20, false)),
+    for (words, limit, json) in [
+        (&["--barman-server=m"][..], 20, false),
+        (&["list", "--barman-server=m"], 20, false),
+        (&["list", "--barman-server=m", "--limit", "3"], 3, false),
+        (&["--all", "--barman-server=m"], 0, false),
+        (&["--barman_server=m", "list", "--typo", "x", "--format=json"], 20, true),
     ] {
-        assert_eq!(ask(words), expected, "{words:?}");
+        assert_eq!(ask(words), (What::Operations, Some(limit), json), "{words:?}");
     }
-    for limit in ["0", "-1", "x", ""] {
+    for limit in ["-1", "x", ""] {
         let limit = format!("--limit={limit}");
         let text =
             wrong_text(super::tests::ask(&["--api-url=http://h", "operations", "--barman-server=m", &limit]));
@@ -284,8 +279,8 @@ fn usage_errors_have_one_form() {
         &["recover", "--backup-id"],
         &["recover", "--loop-wait=x", "--api-url=http://h"],
         &["recover", "--log-level=x", "--api-url=http://h"],
-        &["operations", "show", "--api-url=http://h"],
-        &["operations", "shwo"],
+        &["operations", "--api-url=http://h"],
+        &["operations", "lsit"],
         &["config-switch", "--api-url=http://h", "on_start", "replica", "demo"],
         &["help", "nope"],
         &["verify"],
@@ -306,8 +301,8 @@ fn help_is_a_sub_command_too() {
     for (words, says) in [
         (&["help"][..], "Commands:"),
         (&["help", "recover"], "--ssh-command"),
-        (&["help", "operations", "wait"], "ID of the operation"),
-        (&["operations", "help", "wait"], "ID of the operation"),
+        (&["help", "operations", "list"], "--limit"),
+        (&["operations", "help", "list"], "--limit"),
         (&["verify", "-h"], "--data-directory"),
     ] {
         assert!(matches!(ask(words), Err((text, 0)) if text.contains(says)), "{words:?}");
@@ -327,7 +322,7 @@ fn the_help_of_a_restore_is_grouped_and_has_examples() {
 
 #[test]
 fn only_the_data_directory_is_needed_where_the_api_is_not() {
-    for (command, what) in [("verify", What::Verify), ("cancel", What::Cancel)] {
+    for (command, what) in [("verify", What::Verify), ("settle", What::Settle)] {
         let Ok(run) = ask(&[command, "--datadir=/d"]) else { panic!("{command}") };
         assert_eq!((run.what, run.ignored), (what, vec![]));
     }

@@ -16,7 +16,6 @@ fn a_url_in_the_wrong_place_is_not_shown() {
         &["-api-url", URL, "recover"],
         &["--api-url=http://h", "config-switch", "--barman-server=m", "--reset", "--switch-when=always", URL],
         &["--api-url=http://h", "operations", URL],
-        &["--api-url=http://h", "operations", "show", "--barman-server=m", URL],
     ] {
         let text = wrong_text(ask(words));
         assert!(!text.contains("s3cret") && text.contains("--api-url?"), "{words:?}: {text}");
@@ -45,7 +44,6 @@ fn prefixes_mean_what_they_meant_in_python() {
         ("--max=", "--max-retries"),
         ("--data=", "--data-directory"),
         ("--c=", "--cert-file"),
-        ("--connect=", "--connect-timeout"),
         ("--dead=", "--deadline"),
     ] {
         let words: Vec<&str> = prefix.split(' ').collect();
@@ -99,7 +97,7 @@ fn a_word_that_is_most_likely_a_slip_is_refused() {
     for fine in [
         &["--ssh-command", "ssh h", "-v"][..],
         &["--connstring", "host=a port=5432"],
-        &["--backup-id", "a=b"],
+        &["--role", "a=b"],
     ] {
         recover(&with(fine));
     }

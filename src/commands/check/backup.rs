@@ -11,9 +11,7 @@ use crate::api::diagnose::{Backup, Diagnosis, Tablespace};
 use crate::config::Restore;
 use crate::sys;
 use crate::text::{clock, size};
-use crate::world::fs::directory::visible_names;
-use crate::world::fs::inspect::nearest;
-use crate::world::snapshot::Content;
+use crate::world::Content;
 
 const BACKUP: &str = "backup";
 const NEWEST: &str = "newest backup";
@@ -118,7 +116,7 @@ fn tablespaces(backup: &Backup, place: &Place, report: &mut Report) {
         return report.add(Finding::ok(TABLESPACES, "the backup has none outside of the data directory"));
     }
     for tablespace in &backup.tablespaces {
-        report.add(of_tablespace(tablespace, place.content == Content::Something));
+        report.add(of_tablespace(tablespace, place.content == Some(Content::Something)));
     }
 }
 
@@ -147,7 +145,7 @@ fn of_tablespace(tablespace: &Tablespace, in_use: bool) -> Finding {
     if !sys::may_write(path) {
         return failed("can't be written by this user", owner);
     }
-    let is_empty = visible_names(path).is_ok_and(|mut names| names.next().is_none());
+    let is_empty = is_empty(path);
     if !is_empty {
         let hint = if in_use {
             "it has to be emptied with the data directory; Patroni does so"
@@ -157,6 +155,17 @@ fn of_tablespace(tablespace: &Tablespace, in_use: bool) -> Finding {
         return Finding::warning(TABLESPACES, format!("{name}: {location} is not empty"), hint);
     }
     Finding::ok(TABLESPACES, format!("{name}: {location} is empty{}", free_at(path)))
+}
+
+/// As Barman sees it: hidden names are nothing.
+fn is_empty(directory: &Path) -> bool {
+    let is_visible = |entry: &fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
+    fs::read_dir(directory).is_ok_and(|names| names.filter_map(Result::ok).all(|entry| !is_visible(&entry)))
+}
+
+/// The path, or the nearest directory above it that exists.
+fn nearest(path: &Path) -> &Path {
+    path.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"))
 }
 
 fn free_at(path: &Path) -> String {

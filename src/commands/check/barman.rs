@@ -8,7 +8,7 @@ use super::finding::{Finding, Report};
 use crate::api::date::Moment;
 use crate::api::diagnose::{Diagnosis, PgVersion, ServerConfig};
 use crate::text::clock;
-use crate::world::snapshot::Content;
+use crate::world::Content;
 
 const VERSION: &str = "Barman";
 const CONFIGURATION: &str = "Barman's configuration";
@@ -115,7 +115,7 @@ fn last_wal(diagnosis: &Diagnosis) -> Finding {
 fn cluster(diagnosis: &Diagnosis, place: &Place) -> Finding {
     let newest = diagnosis.newest();
     let theirs = newest.and_then(|backup| backup.system_id).or(diagnosis.status.system_id);
-    if place.content != Content::Something {
+    if place.content != Some(Content::Something) {
         return Finding::skipped(CLUSTER, "there is no data directory to compare the backup with");
     }
     let (Some(ours), Some(theirs)) = (place.system_id, theirs) else {
@@ -153,7 +153,7 @@ mod tests {
     use crate::api::diagnose::{Barman, LastWal, ServerStatus};
 
     fn place(content: Content) -> Place {
-        Place { content, is_mount_point: false, used: 0, version: None, system_id: None }
+        Place { content: Some(content), is_mount_point: false, used: 0, version: None, system_id: None }
     }
 
     fn diagnosis() -> Diagnosis {

@@ -1,4 +1,4 @@
-//! The data directory and its state file, as they are on this node.
+//! The data directory and its state directory, as they are on this node.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -6,24 +6,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::finding::{Finding, Report};
-use crate::config::{Connection, Restore};
-use crate::recovery::start::foreign;
+use crate::config::Restore;
 use crate::sys;
 use crate::text;
-use crate::world::World;
-use crate::world::fs::directory::parent;
-use crate::world::fs::inspect::{foreign_owner, nearest};
-use crate::world::fs::state_file::{Peeked, StateFile};
-use crate::world::snapshot::{Content, Snapshot};
+use crate::world::{ClaimHandle, Claiming, Content, Drain, World};
 
 const DIRECTORY: &str = "data directory";
-const STATE_FILE: &str = "state file";
+const WAL: &str = "WAL directory";
+const STATE: &str = "state directory";
 /// Limit for counting what is in the directory.
 const COUNTING: Duration = Duration::from_secs(2);
+const LOOKS: Duration = Duration::from_millis(100);
 
 /// The data directory as it is.
 pub(super) struct Place {
-    pub(super) content: Content,
+    /// None if it can't be seen.
+    pub(super) content: Option<Content>,
     pub(super) is_mount_point: bool,
     /// Bytes in it, which emptying it would free.
     pub(super) used: u64,
@@ -33,57 +31,52 @@ pub(super) struct Place {
     pub(super) system_id: Option<u64>,
 }
 
-pub(super) fn look(
-    world: &mut dyn World,
-    connection: &Connection,
-    restore: &Restore,
-    report: &mut Report,
-) -> Place {
-    let look = world.look();
-    let receivers = world.receivers();
+pub(super) fn look(world: &mut dyn World, restore: &Restore, report: &mut Report) -> Place {
     let directory = &restore.data_directory;
     let path = Path::new(directory);
-    report.add(of_directory(directory, &look, receivers));
-    match &restore.state_file {
-        Some(path) => report.add(of_state_file(path, &look, connection, restore)),
-        None => report.skip(
-            &[STATE_FILE],
-            "--no-state-file: after a kill the next run does not know about the restore",
-        ),
+    report.add(of_directory(world, directory));
+    if let Some(finding) = of_wal_directory(path) {
+        report.add(finding);
     }
-    let used = if look.content == Content::Something { used(world) } else { 0 };
+    let content = world.look().content.ok();
     Place {
-        content: look.content,
+        content,
         is_mount_point: sys::is_mount_point(path) == Some(true),
-        used,
+        used: if content == Some(Content::Something) { used(world) } else { 0 },
         version: fs::read_to_string(path.join("PG_VERSION")).ok().map(|text| text.trim().into()),
         system_id: system_id(&path.join("global/pg_control")),
     }
 }
 
-fn of_directory(directory: &str, look: &Snapshot, receivers: usize) -> Finding {
+fn of_directory(world: &mut dyn World, directory: &str) -> Finding {
     let path = Path::new(directory);
     let failed = |what: &str, hint: &str| Finding::failed(DIRECTORY, format!("{directory} {what}"), hint);
     let warning = |what: &str, hint: &str| Finding::warning(DIRECTORY, format!("{directory} {what}"), hint);
     if path.parent().is_none() {
         return failed("is the root directory", "mistyped? name the data directory of PostgreSQL");
     }
-    if let Some(pid) = look.postmaster {
+    let look = world.look();
+    if let Ok(Some(pid)) = look.postmaster {
         let detail = format!("PostgreSQL is running in {directory} (process {pid})");
         return Finding::failed(DIRECTORY, detail, "stop it before a restore; Patroni does so by itself");
     }
-    if receivers > 0 {
+    if let Ok(receivers @ 1..) = world.strangers() {
         let detail = format!("a restore is writing into {directory} ({})", text::receivers(receivers));
-        let hint =
-            "the next run waits for it to end; 'patroni_barman cancel' ends it when its own run is gone";
-        return Finding::warning(DIRECTORY, detail, hint);
+        return Finding::warning(DIRECTORY, detail, "the next run waits for it to end");
     }
-    if let Some(owner) = foreign_owner(path) {
+    let (content, found) = match (look.content, world.inspect()) {
+        (Ok(content), Ok(found)) => (content, found),
+        (Err(why), _) | (_, Err(why)) => {
+            let hint = "run this as the user that Patroni runs as; is it mounted?";
+            return Finding::failed(DIRECTORY, format!("{directory} can't be seen: {why}"), hint);
+        }
+    };
+    if let Some(owner) = found.foreign_owner {
         let what = format!("belongs to a different user ({owner}), and this user may not write into it");
         return failed(&what, "run this as the user that Patroni runs as, or name another directory");
     }
-    match look.content {
-        Content::NotADirectory if path.is_symlink() && !path.exists() => failed(
+    match content {
+        Content::NotADirectory if path.is_symlink() => failed(
             "is a symbolic link to a directory that does not exist",
             "create the directory that it points to, or remove the link",
         ),
@@ -94,99 +87,87 @@ fn of_directory(directory: &str, look: &Snapshot, receivers: usize) -> Finding {
             "is not empty",
             "Barman 3.15 and later refuse it; Patroni empties it before it calls the hook, otherwise empty it by hand",
         ),
-        Content::Unseen => unseen(directory),
-        Content::Missing if !sys::may_write(parent(path)) => failed(
-            "does not exist, and this user may not write into its parent directory",
+        Content::Missing if !found.is_writable => failed(
+            "does not exist, and this user may not make it",
             "run this as the user that Patroni runs as; create the directory, owned by the user that ssh logs in as",
         ),
-        Content::Missing => Finding::ok(DIRECTORY, format!("{directory} does not exist yet")),
-        Content::Empty if !sys::may_write(path) => failed(
+        Content::Empty if !found.is_writable => failed(
             "can't be written by this user",
             "run this as the user that Patroni runs as, which has to own the directory",
         ),
+        Content::Missing | Content::Empty if path.is_symlink() => warning(
+            "is a symbolic link",
+            "Patroni removes the link, not what is in the directory, when it clears the node: name the directory itself",
+        ),
+        Content::Missing => Finding::ok(DIRECTORY, format!("{directory} does not exist yet")),
         Content::Empty => Finding::ok(DIRECTORY, format!("{directory} is empty")),
     }
 }
 
-/// Its parent is missing or unreadable.
-fn unseen(directory: &str) -> Finding {
-    let path = Path::new(directory);
-    let nearest = nearest(parent(path));
-    let is_there = nearest == parent(path);
-    let what = if is_there { "can't be read" } else { "and its parent directory do not exist" };
-    if is_there || !sys::may_write(nearest) {
-        let detail = format!("{directory} {what}, and this user may not write into {}", nearest.display());
-        let hint = "mistyped? run this as the user that Patroni runs as; create the parent directory";
-        return Finding::failed(DIRECTORY, detail, hint);
-    }
-    Finding::warning(
-        DIRECTORY,
-        format!("{directory} {what}"),
-        "mistyped? Barman creates both, but the state file needs the parent directory to exist",
-    )
+/// Barman makes `pg_wal` a plain directory, whatever it was.
+fn of_wal_directory(directory: &Path) -> Option<Finding> {
+    let wal = directory.join("pg_wal");
+    let target = fs::read_link(&wal).ok()?;
+    Some(Finding::warning(
+        WAL,
+        format!("{} is a link to {}: a restore makes it a plain directory", wal.display(), target.display()),
+        "the recipe 'A disk for the WAL' in docs/patroni.md moves it there after the restore",
+    ))
 }
 
-fn of_state_file(path: &Path, look: &Snapshot, connection: &Connection, restore: &Restore) -> Finding {
-    let shown = path.display();
-    let Peeked { is_held, said } = match StateFile::peek(path) {
-        Ok(None) if sys::may_write(parent(path)) => {
-            return Finding::ok(STATE_FILE, format!("none is left over at {shown}"));
+/// Locks the state directory as a recovery does: the claim is for the probe. None if a recovery could not lock it now.
+pub(super) fn claim(
+    world: &mut dyn World,
+    restore: &Restore,
+    report: &mut Report,
+) -> Result<Box<dyn ClaimHandle>, &'static str> {
+    if !restore.lease {
+        report.skip(&[STATE], "--no-lease needs none");
+        return Err("--no-lease");
+    }
+    let mut claim = match world.claim() {
+        Claiming::Ours(claim) => claim,
+        Claiming::Held(note) => {
+            let who = note.map_or(String::new(), |note| {
+                let id = note.operation_id.map(|id| format!(", operation {id}")).unwrap_or_default();
+                format!(" (pid {}{id})", note.pid)
+            });
+            let detail = format!("another run is restoring into {}{who}", restore.data_directory);
+            report.add(Finding::warning(STATE, detail, "the next run waits for it to end"));
+            return Err("another run is restoring");
         }
-        Ok(None) => {
-            let detail = format!(
-                "this user can't write {shown}: after a kill the next run does not know about the restore"
-            );
-            let hint =
-                "run this as the user that Patroni runs as; choose a different place with --state-file";
-            return Finding::warning(STATE_FILE, detail, hint);
+        Claiming::Impossible(problem) => {
+            report.add(Finding::failed(STATE, problem.message, problem.hint));
+            return Err("there is no state directory");
         }
-        Err(error) => {
-            let hint = "the next run continues without it; choose a different place with --state-file";
-            return Finding::warning(STATE_FILE, format!("{shown} can't be used: {error}"), hint);
-        }
-        Ok(Some(found)) => found,
     };
-    let record = said.as_ref().ok().and_then(Option::as_ref);
-    let operation = record.and_then(|record| record.operation_id.as_ref());
-    let operation = operation.map_or(String::new(), |id| format!(" of operation {id}"));
-    if is_held {
-        let pid = record.map_or(String::new(), |record| format!(" (pid {})", record.run.pid));
-        let detail = format!("a restore is running: a run{operation}{pid} has locked {shown}");
-        return Finding::warning(STATE_FILE, detail, "the next run waits for it to end");
-    }
-    match &said {
-        Err(why) => Finding::warning(
-            STATE_FILE,
-            format!("{shown} is unreadable: {why}"),
-            "the next run ignores it; remove it",
-        ),
-        Ok(None) => Finding::ok(STATE_FILE, format!("{shown} is empty")),
-        Ok(Some(record)) if !record.can_count() && !record.is_about(look.identity) => Finding::ok(
-            STATE_FILE,
-            format!("{shown} is from a run{operation} that has failed; nothing of it is left"),
-        ),
-        Ok(Some(record)) if !record.can_count() => Finding::warning(
-            STATE_FILE,
-            format!("{shown} is left over from a run{operation} that has failed"),
-            "what it has left in the data directory is not complete: do not start PostgreSQL on it",
-        ),
-        Ok(Some(record)) => {
-            if let Some(problem) = foreign(connection, restore, record, &shown.to_string()) {
-                return Finding::failed(STATE_FILE, problem.message, problem.hint);
-            }
-            let detail = format!("{shown} is left over from a run{operation} that was killed or gave up");
-            Finding::warning(STATE_FILE, detail, "the next run first waits for that operation to end")
+    let path = claim.path();
+    match claim.drain() {
+        Drain::Drained => report.add(Finding::ok(STATE, format!("{path} can be locked"))),
+        Drain::Held(holders) => {
+            let detail = format!("what an earlier run started is still writing ({})", holders.join(", "));
+            report.add(Finding::warning(STATE, detail, "the next run waits for it to end"));
+            return Err("an earlier restore is still writing");
+        }
+        Drain::Unknown(why) => {
+            report.add(Finding::warning(
+                STATE,
+                format!("{path}: {why}"),
+                "a restore waits until it can be seen",
+            ));
+            return Err("the state directory can't be seen");
         }
     }
+    Ok(claim)
 }
 
-/// Bytes in a directory; a lower bound if there are too many files to count.
+/// Bytes in a directory; 0 if there are too many files to count.
 fn used(world: &mut dyn World) -> u64 {
     let begun = world.now();
     loop {
-        let Some(usage) = world.look().usage else { return 0 };
-        if usage.passes > 0 || world.now().saturating_sub(begun) >= COUNTING {
-            return usage.bytes;
+        let usage = world.look().usage;
+        if usage.is_some() || world.now().saturating_sub(begun) >= COUNTING || world.pause(LOOKS).is_err() {
+            return usage.map_or(0, |usage| usage.bytes);
         }
     }
 }

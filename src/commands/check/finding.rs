@@ -46,6 +46,14 @@ pub struct Finding {
     pub hint: String,
 }
 
+/// The result of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Findings {
+    /// In the order in which they were made.
+    pub findings: Vec<Finding>,
+}
+
 impl Finding {
     fn new(verdict: Verdict, what: &'static str, detail: impl AsRef<str>, hint: impl AsRef<str>) -> Finding {
         Finding { verdict, what, detail: printable(detail.as_ref()), hint: printable(hint.as_ref()) }
@@ -94,14 +102,6 @@ impl<'a> Report<'a> {
         for what in all {
             self.add(Finding::skipped(what, why));
         }
-    }
-
-    /// The findings that are warnings or worse, among these.
-    pub(super) fn doubtful(&self, all: &[&str]) -> Vec<&'static str> {
-        let is_bad = |finding: &&Finding| {
-            !matches!(finding.verdict, Verdict::Ok | Verdict::Skipped) && all.contains(&finding.what)
-        };
-        self.findings.iter().filter(is_bad).map(|finding| finding.what).collect()
     }
 
     pub(super) fn into_findings(self) -> Vec<Finding> {

@@ -7,69 +7,86 @@ mod data_directory;
 mod finding;
 mod probe;
 mod remote;
-mod ssh;
-mod ssh_command;
+
+use std::time::Instant;
 
 use crate::cancel::Cancel;
 use crate::config::options::{Command, Opt};
-use crate::config::{Config, ConfigError, Restore};
+use crate::config::{Config, ConfigError};
 use crate::event::Event;
+use crate::outcome::{Answer, Code, Problem};
 use crate::sys;
-use crate::world::here::{Here, from_here};
+use crate::world::here::{Here, absolute};
 use crate::world::host::Host;
 use crate::world::local;
 
-pub use finding::{Finding, Verdict};
+pub use finding::{Finding, Findings, Verdict};
 
 use finding::Report;
 
-/// Checks everything that a recovery with these options needs; blocks. It changes nothing unless the option `probe`
-/// is on: a probe makes a scratch directory for a moment, and leaves a failed operation in the API's list. Each
+/// Checks everything that a recovery with these options needs; blocks. It has Barman log in on this node, without
+/// copying a byte, which leaves a failed operation in the API's list; the option `no-probe` leaves that out. Each
 /// question to the API is asked once, and takes no longer than the option `request-timeout` allows.
 ///
 /// Each finding goes to `on_finding` as soon as it is made, and all are returned, in the same order. Checks that
 /// could not be made are among them, as [`Verdict::Skipped`]. With the option `strict`, a [`Verdict::Warning`]
 /// becomes [`Verdict::Failed`]. Both callbacks are called on this thread. `cancel` ends the check from another
-/// thread; it then returns the findings so far.
+/// thread; it then returns the findings so far. If one is [`Verdict::Failed`], the check ends with
+/// [`Code::RecoveryFailed`], and the message is that of the first one.
 pub fn check(
     config: &Config,
     cancel: &Cancel,
     on_event: impl FnMut(Event) + Send + 'static,
     mut on_finding: impl FnMut(&Finding),
-) -> Vec<Finding> {
+) -> Answer<Findings> {
+    let begun = Instant::now();
     let mut report = Report::new(&mut on_finding, config.is_on(Opt::Strict));
     let host = Host::new(on_event, cancel.clone());
     if let Err(error) = look(config, &host, &mut report) {
         report.add(Finding::failed("options", error.to_string(), "nothing else was checked"));
     }
-    report.into_findings()
+    let findings = report.into_findings();
+    let (code, problem) = match findings.iter().find(|finding| finding.verdict == Verdict::Failed) {
+        _ if cancel.is_cancelled() => (Code::Cancelled, Problem::new("cancelled", "")),
+        Some(failed) => {
+            let message = format!("{}: {}", failed.what, failed.detail);
+            (Code::RecoveryFailed, Problem::new(message, failed.hint.as_str()))
+        }
+        None => (Code::RecoveryDone, Problem::default()),
+    };
+    Answer::new(code, problem, begun.elapsed(), Findings { findings })
 }
 
 fn look(config: &Config, host: &Host, report: &mut Report) -> Result<(), ConfigError> {
     let connection = config.connection(Command::Check)?;
-    let restore = from_here(config.restore()?)?;
-    let local = Restore { diagnose: false, ..restore.clone() }; // asked below instead
-    let mut world = Here::open(&connection, Some(&local), host.clone())?;
+    let restore = config.restore()?.placed(absolute)?;
+    let mut world = Here::open(&connection, Some(&restore), host.clone())?;
     report.add(user());
-    report.add(rsync());
-    let ssh = restore.operation_id.is_none();
-    if ssh {
-        ssh::look(&restore.ssh_command, &connection.api_url, report);
-    }
-    let place = data_directory::look(&mut world, &connection, &restore, report);
-    let diagnosis = remote::look(&mut world, &connection, &restore, host, report);
+    report.add(commands());
+    let place = data_directory::look(&mut world, &restore, report);
+    let claim = data_directory::claim(&mut world, &restore, report);
+    let diagnosis = remote::look(&mut world, &connection, host, report);
     if let Ok(diagnosis) = &diagnosis {
         barman::look(diagnosis, &place, report);
         backup::look(diagnosis, &restore, &place, report);
     }
-    if ssh && host.interrupt().is_none() {
-        let finding = if config.is_on(Opt::Probe) {
-            probe::look(&mut world, &connection, &restore, &diagnosis, report)
-        } else {
-            probe::not_asked_for()
-        };
-        report.add(finding);
+    if host.interrupt().is_some() {
+        return Ok(());
     }
+    report.add(match claim {
+        Err(why) => probe::skipped(why),
+        Ok(mut claim) => {
+            let finding = if config.is_on(Opt::NoProbe) {
+                probe::skipped("--no-probe")
+            } else {
+                probe::look(&mut world, &connection, &restore, claim.as_mut())
+            };
+            if claim.left().is_none() {
+                let _ = claim.remove(); // the next run removes what is there
+            }
+            finding
+        }
+    });
     Ok(())
 }
 
@@ -82,14 +99,17 @@ fn user() -> Finding {
     Finding::ok("user", format!("this is {user}: Patroni and PostgreSQL should run as the same user"))
 }
 
-/// Barman starts an rsync here for each copy.
-fn rsync() -> Finding {
-    match local::in_path("rsync") {
-        Some(path) => Finding::ok("rsync", format!("{} is in the PATH", path.display())),
-        None => Finding::failed(
-            "rsync",
-            "there is no rsync in this user's PATH",
-            "install it: Barman starts 'rsync --server' here for each copy",
-        ),
+/// Barman starts an rsync here for each copy, through a script that needs the others.
+fn commands() -> Finding {
+    const WHAT: &str = "commands";
+    let missing: Vec<_> =
+        ["rsync", "flock", "setsid"].into_iter().filter(|name| local::in_path(name).is_none()).collect();
+    if missing.is_empty() {
+        return Finding::ok(WHAT, "rsync, flock and setsid are in the PATH");
     }
+    Finding::failed(
+        WHAT,
+        format!("{} missing in this user's PATH", missing.join(", ")),
+        "install rsync, and util-linux or busybox for flock and setsid: Barman's commands on this node need them",
+    )
 }

@@ -4,8 +4,8 @@ use super::finding::{Finding, Report};
 use super::{backup, barman};
 use crate::api::diagnose::{Diagnosis, Unknown};
 use crate::api::{Reply, Request, TransportError};
-use crate::config::{Connection, Restore};
-use crate::recovery::problems::{API_HINT, refusal_hint, status_hint};
+use crate::config::Connection;
+use crate::recovery::explain::{API_HINT, refusal_hint, status_hint};
 use crate::text::seconds;
 use crate::world::World;
 use crate::world::host::Host;
@@ -20,11 +20,10 @@ type Fault = (String, String);
 pub(super) fn look(
     world: &mut dyn World,
     connection: &Connection,
-    restore: &Restore,
     host: &Host,
     report: &mut Report,
 ) -> Result<Diagnosis, &'static str> {
-    let found = ask(world, connection, restore, report);
+    let found = ask(world, connection, report);
     if host.interrupt().is_some() {
         return Err("interrupted");
     }
@@ -38,7 +37,6 @@ pub(super) fn look(
 fn ask(
     world: &mut dyn World,
     connection: &Connection,
-    restore: &Restore,
     report: &mut Report,
 ) -> Result<Diagnosis, &'static str> {
     let (url, server) = (&connection.api_url, &connection.barman_server);
@@ -59,12 +57,6 @@ fn ask(
             return Err("the operations of the server could not be listed");
         }
     }
-    if restore.operation_id.is_some() {
-        return Err("--operation-id: the operation has been created");
-    }
-    if !restore.diagnose {
-        return Err("--no-diagnose: the API was not asked");
-    }
     let answer = once(world, connection, &Request::Diagnose);
     diagnosis(connection, answer).map_err(|(why, hint)| {
         let detail = format!("/diagnose gave no usable answer: {why}");
@@ -79,7 +71,8 @@ fn once(world: &mut dyn World, connection: &Connection, request: &Request) -> Re
 }
 
 fn of_none(none: TransportError) -> Fault {
-    (none.text, none.hint)
+    let hint = none.hint().unwrap_or_default().into();
+    (none.message, hint)
 }
 
 fn status(connection: &Connection, reply: &Reply) -> Result<(), Fault> {
@@ -101,8 +94,7 @@ fn diagnosis(connection: &Connection, answer: Result<Reply, TransportError>) -> 
         let hint = format!(
             "Barman examines all its servers for this, which may take longer than {limit}: raise --request-timeout"
         );
-        let is_late = none.timed_out;
-        (none.text, if is_late { hint } else { none.hint })
+        if none.is_late() { (none.message, hint) } else { of_none(none) }
     })?;
     reply.diagnosis(&connection.barman_server).map_err(|unknown| {
         let hint = match unknown {

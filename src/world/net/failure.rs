@@ -1,152 +1,135 @@
-//! Why no reply came, in words for an operator, and what to do about it.
+//! Why no reply came: the errors of ureq and of rustls as a kind, and in words for an operator.
 
 use std::io::{self, ErrorKind};
-use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
-use ureq::{Error, Timeout};
+use ureq::Error;
 
-use crate::text::{first_few, one_line, seconds};
-use crate::world::net::resolver::NoThread;
-use crate::world::net::tls::SPEAKS_TLS;
-use crate::world::net::trust::NO_ROOTS;
+use crate::api::{NoReply, Phase, Shortage, TlsFault};
+use crate::text::{first_few, one_line};
+use crate::world::net::call::Call;
+use crate::world::net::trust::NoRoots;
 
-/// Why no reply came, for an operator.
+/// Why no reply came.
 pub(super) struct Failure {
+    pub(super) kind: NoReply,
+    /// For an operator, in one line.
     pub(super) text: String,
-    pub(super) hint: &'static str,
-    /// Whether a retry can't help.
-    pub(super) permanent: bool,
-    /// Whether the server's TLS layer refused us, so that what was sent was not processed.
-    pub(super) refused: bool,
-}
-
-impl<T: Into<String>> From<T> for Failure {
-    /// Without a hint; a retry may help.
-    fn from(text: T) -> Failure {
-        Failure { text: text.into(), hint: "", permanent: false, refused: false }
-    }
 }
 
 impl Failure {
-    fn permanent(text: impl Into<String>, hint: &'static str) -> Failure {
-        Failure { text: text.into(), hint, permanent: true, refused: false }
+    pub(super) fn new(kind: NoReply, text: impl Into<String>) -> Failure {
+        Failure { kind, text: text.into() }
     }
 
-    /// Translates an error of ureq. `connect` and `whole` are the limits of connecting and of the request.
-    pub(super) fn new(error: &Error, connect: Duration, whole: Duration) -> Failure {
+    /// Translates an error of ureq that is not a time-out.
+    pub(super) fn of(error: &Error, call: &Call) -> Failure {
         match error {
-            Error::Io(error) => Failure::of_tls(error)
-                .unwrap_or_else(|| Failure { hint: io_hint(error), ..io_text(error).into() }),
-            Error::Timeout(Timeout::Resolve) => {
-                format!("the host name was not resolved within {}", seconds(connect)).into()
+            Error::Io(error) if call.phase() == Phase::Lookup => of_lookup(error),
+            Error::Io(error) => of_io(error),
+            Error::HostNotFound => Failure::new(NoReply::NameUnknown, "the host name has no address"),
+            Error::ConnectProxyFailed(why) => of_proxy(status(&call.first_bytes()), why),
+            // A TLS alert (21) or handshake (22) record.
+            Error::Protocol(_) if matches!(call.first_bytes().first(), Some(21 | 22)) => {
+                let text = "the server speaks TLS, not plain HTTP";
+                Failure::new(NoReply::Tls(TlsFault::NotPlainHttp), text)
             }
-            Error::Timeout(Timeout::Connect) => format!("no connection within {}", seconds(connect)).into(),
-            Error::Timeout(_) => format!("no answer within {}", seconds(whole)).into(),
-            Error::ConnectProxyFailed(why) => Failure::of_proxy(why),
-            Error::HostNotFound => "the host name has no address".into(),
-            other => format!("not a valid HTTP reply ({})", one_line(&other.to_string())).into(),
+            other => {
+                let text = format!("not a valid HTTP reply ({})", one_line(&other.to_string()));
+                Failure::new(NoReply::NotHttp, text)
+            }
         }
-    }
-
-    /// ureq's text is "proxy server responded 407/407", or another one without a status.
-    fn of_proxy(why: &str) -> Failure {
-        let Some((_, status)) = why.rsplit_once('/') else {
-            return format!("the proxy does not work: {}", one_line(why)).into();
-        };
-        let text = format!("the proxy refused with HTTP {status}");
-        if !status.starts_with('4') {
-            return text.into();
-        }
-        Failure::permanent(
-            text,
-            "check --proxy ('http://user:password@host:port'), and whether the proxy may connect to the API",
-        )
-    }
-
-    /// Finds the TLS error behind an I/O error, if there is one.
-    fn of_tls(error: &io::Error) -> Option<Failure> {
-        use rustls::Error;
-        Some(match error.get_ref()?.downcast_ref::<Error>()? {
-            Error::InvalidCertificate(why) => certificate_failure(why),
-            Error::AlertReceived(alert) => alert_failure(*alert),
-            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Failure::permanent(
-                "the server does not speak TLS",
-                "it seems to speak plain HTTP: use http:// in --api-url, or the port that speaks TLS",
-            ),
-            Error::General(text) if text == SPEAKS_TLS => {
-                Failure::permanent(SPEAKS_TLS, "use https:// in --api-url")
-            }
-            Error::General(text) if text.starts_with(NO_ROOTS) => Failure::permanent(
-                text,
-                "install the package ca-certificates, set SSL_CERT_FILE, or give --ca-file",
-            ),
-            Error::PeerIncompatible(why) => {
-                let text = format!("the server supports no secure version of TLS ({why:?})");
-                Failure::permanent(text, "TLS 1.2 or 1.3 is needed")
-            }
-            other => format!("TLS: {other}").into(),
-        })
     }
 }
 
-pub(super) const INTERRUPTED: &str = "interrupted because the run is ending";
+fn of_proxy(status: Option<u16>, why: &str) -> Failure {
+    let text = match status {
+        Some(status) => format!("the proxy refused with HTTP {status}"),
+        None => format!("the proxy does not work: {}", one_line(why)),
+    };
+    Failure::new(NoReply::Proxy(status), text)
+}
+
+/// That of `HTTP/1.1 407 Proxy Authentication Required`, whose number ureq's error does not have.
+fn status(reply: &[u8]) -> Option<u16> {
+    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', digits @ ..] = reply else { return None };
+    std::str::from_utf8(digits.get(..3)?).ok()?.parse().ok()
+}
+
+fn of_lookup(error: &io::Error) -> Failure {
+    match shortage(error) {
+        Some(_) => of_io(error),
+        None => Failure::new(NoReply::NameUnknown, format!("the host name is not known ({error})")),
+    }
+}
+
+fn of_io(error: &io::Error) -> Failure {
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return of_tls(error);
+    }
+    let kind = match error.kind() {
+        _ if let Some(shortage) = shortage(error) => NoReply::Shortage(shortage),
+        ErrorKind::ConnectionRefused => NoReply::Refused,
+        ErrorKind::UnexpectedEof
+        | ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe => NoReply::Cut,
+        _ => NoReply::Other,
+    };
+    Failure::new(kind, io_text(error))
+}
 
 pub(super) fn io_text(error: &io::Error) -> String {
-    match (error.kind(), error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())) {
-        (_, Some(Error::Timeout(_))) => "it took too long".into(),
-        (ErrorKind::ConnectionRefused, _) => "connection refused (nothing listens there)".into(),
-        (ErrorKind::TimedOut, None) if error.raw_os_error().is_none() => {
-            "the server did not answer the TLS handshake: does it speak TLS?".into()
-        }
-        (ErrorKind::UnexpectedEof, _) => "the server closed the connection early".into(),
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "connection refused (nothing listens there)".into(),
+        ErrorKind::UnexpectedEof => "the server closed the connection early".into(),
         _ => one_line(&error.to_string()),
     }
 }
 
-/// What to do if the cause is on this host, or probably the URL.
-fn io_hint(error: &io::Error) -> &'static str {
-    let no_thread = error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NoThread>);
-    match error.raw_os_error() {
-        Some(libc::EMFILE | libc::ENFILE) => {
-            "this process, or this host, has too many open files (ulimit -n)"
-        }
-        Some(libc::ENOBUFS | libc::ENOMEM) => "this host is out of memory",
-        None if error.kind() == ErrorKind::TimedOut && error.get_ref().is_none() => {
-            "if it speaks plain HTTP, use http:// in --api-url; otherwise check the server, or the proxy in front of it"
-        }
-        _ if no_thread => {
-            "use an address in --api-url, or allow more processes and memory (ulimit -u, TasksMax)"
-        }
-        _ => "",
+/// What this host lacks, if that is the cause.
+fn shortage(error: &io::Error) -> Option<Shortage> {
+    match error.raw_os_error()? {
+        libc::EMFILE | libc::ENFILE => Some(Shortage::Files),
+        libc::ENOBUFS | libc::ENOMEM => Some(Shortage::Memory),
+        _ => None,
     }
 }
 
-fn certificate_failure(why: &CertificateError) -> Failure {
-    let (what, details, hint) = match why {
-        CertificateError::UnknownIssuer => (
-            "is from an issuer that is not trusted",
-            String::new(),
-            "give the issuer's certificate with --ca-file, or add it to the system's trust store",
-        ),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
-            "is for another host",
-            names(why),
-            "use in --api-url a name that the certificate has (a subjectAltName; a common name alone does not count)",
-        ),
+fn of_tls(error: &rustls::Error) -> Failure {
+    use rustls::Error;
+    let (fault, text) = match error {
+        Error::InvalidCertificate(why) => of_certificate(why),
+        Error::AlertReceived(alert) => return of_alert(*alert),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            (TlsFault::PlainHttp, "the server does not speak TLS".into())
+        }
+        Error::Other(why) if why.0.is::<NoRoots>() => (TlsFault::NoRoots, why.0.to_string()),
+        Error::PeerIncompatible(why) => {
+            (TlsFault::OldVersion, format!("the server supports no secure version of TLS ({why:?})"))
+        }
+        other => (TlsFault::Other, format!("TLS: {other}")),
+    };
+    Failure::new(NoReply::Tls(fault), text)
+}
+
+fn of_certificate(why: &CertificateError) -> (TlsFault, String) {
+    let (fault, what, details) = match why {
+        CertificateError::UnknownIssuer => {
+            (TlsFault::UnknownIssuer, "is from an issuer that is not trusted", String::new())
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            (TlsFault::OtherHost, "is for another host", names(why))
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            ("has expired", distance(why), "renew it; if it is valid, check this host's clock")
+            (TlsFault::Expired, "has expired", distance(why))
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            ("is not valid yet", distance(why), "check this host's clock")
+            (TlsFault::NotYetValid, "is not valid yet", distance(why))
         }
-        other => (
-            "is not accepted",
-            format!(" ({other})"),
-            "inspect it with 'openssl s_client -connect HOST:PORT'",
-        ),
+        other => (TlsFault::Certificate, "is not accepted", format!(" ({other})")),
     };
-    Failure::permanent(format!("the server's certificate {what}{details}"), hint)
+    (fault, format!("the server's certificate {what}{details}"))
 }
 
 /// The names that the certificate is for.
@@ -178,14 +161,12 @@ fn distance(why: &CertificateError) -> String {
     }
 }
 
-fn alert_failure(alert: AlertDescription) -> Failure {
+fn of_alert(alert: AlertDescription) -> Failure {
     use AlertDescription as A;
-    let (text, hint, refused) = match alert {
-        A::CertificateRequired | A::NoCertificate => (
-            "the server requires a client certificate".to_string(),
-            "give one with --cert-file and --key-file",
-            true,
-        ),
+    let (kind, text) = match alert {
+        A::CertificateRequired | A::NoCertificate => {
+            (NoReply::ClientCertificateMissing, "the server requires a client certificate".into())
+        }
         A::BadCertificate
         | A::UnsupportedCertificate
         | A::CertificateRevoked
@@ -194,21 +175,19 @@ fn alert_failure(alert: AlertDescription) -> Failure {
         | A::UnknownCA
         | A::AccessDenied
         | A::DecryptError => (
+            NoReply::ClientCertificateRefused,
             format!("the server refused our client certificate ({alert:?})"),
-            "give one with --cert-file that the server's administrator has issued, and that is valid now",
-            true,
         ),
         A::HandshakeFailure => (
+            NoReply::Tls(TlsFault::HandshakeRefused),
             "the server refused the TLS handshake (HandshakeFailure)".into(),
-            "it may require a client certificate (--cert-file), or support no TLS 1.2 or 1.3 with a common cipher",
-            true,
         ),
         A::ProtocolVersion => {
-            ("the server supports only an old version of TLS".into(), "TLS 1.2 or 1.3 is needed", false)
+            (NoReply::Tls(TlsFault::OldVersion), "the server supports only an old version of TLS".into())
         }
-        other => (format!("the server ended TLS ({other:?})"), "", false),
+        other => (NoReply::Tls(TlsFault::Other), format!("the server ended TLS ({other:?})")),
     };
-    Failure { text, permanent: !hint.is_empty(), hint, refused }
+    Failure::new(kind, text)
 }
 
 #[cfg(test)]
@@ -217,13 +196,29 @@ mod tests {
 
     #[test]
     fn a_shortage_on_this_host_is_not_blamed_on_the_api() {
-        assert!(io_hint(&io::Error::from_raw_os_error(libc::EMFILE)).contains("ulimit -n"));
-        let none = io::Error::other(NoThread::from(io::Error::from_raw_os_error(libc::EAGAIN)));
-        assert!(io_hint(&none).contains("ulimit -u"));
-        assert!(none.to_string().starts_with("no thread can be started to look up the host name (Resource"));
-        for unknown in [libc::ECONNREFUSED, libc::ETIMEDOUT] {
-            assert_eq!(io_hint(&io::Error::from_raw_os_error(unknown)), "");
+        let kind = |number| of_io(&io::Error::from_raw_os_error(number)).kind;
+        for number in [libc::EMFILE, libc::ENFILE] {
+            assert_eq!(kind(number), NoReply::Shortage(Shortage::Files));
+            let lookup = of_lookup(&io::Error::from_raw_os_error(number));
+            assert_eq!(lookup.kind, NoReply::Shortage(Shortage::Files), "a lookup opens files too");
         }
-        assert!(io_hint(&ErrorKind::TimedOut.into()).contains("http://"));
+        assert_eq!(kind(libc::ENOBUFS), NoReply::Shortage(Shortage::Memory));
+        assert_eq!(kind(libc::ECONNREFUSED), NoReply::Refused);
+        assert_eq!(kind(libc::ECONNRESET), NoReply::Cut);
+        assert_eq!(kind(libc::EHOSTUNREACH), NoReply::Other);
+    }
+
+    #[test]
+    fn only_an_http_reply_has_a_status() {
+        for (reply, found) in [
+            ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", Some(407)),
+            ("HTTP/1.0 200", Some(200)),
+            ("HTTP/1.1 40", None),
+            ("HTTP/1.1 no HTTP", None),
+            ("SSH-2.0-x 407", None),
+            ("", None),
+        ] {
+            assert_eq!(status(reply.as_bytes()), found, "{reply}");
+        }
     }
 }

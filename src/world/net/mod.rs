@@ -1,16 +1,16 @@
 //! HTTP to the API: the only module that uses ureq and rustls.
 
+mod call;
+mod connector;
 mod failure;
 mod http;
-mod resolver;
-mod socket;
 mod tls;
 mod trust;
 
 use std::time::{Duration, Instant};
 
-use self::http::Http;
-use crate::api::{Reply, Request, TransportError};
+use self::http::{Http, Question};
+use crate::api::{NoReply, Reply, Request, TransportError};
 use crate::config::ConfigError;
 use crate::config::settings::Connection;
 use crate::config::url::Url;
@@ -40,22 +40,21 @@ impl Transport {
         self.connection.api_url.join(&request.segments(&self.connection.barman_server))
     }
 
-    /// Sends one request and reads its reply; follows redirects of a GET. An interrupt ends it at once, except that a
-    /// request that starts something still has the grace for its reply once it is being sent.
-    pub(crate) fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, TransportError> {
-        let begun = Instant::now();
-        let body = request.body();
+    /// Sends one request and reads its reply, within this time; follows redirects of a GET. An interrupt ends it at
+    /// once.
+    pub(crate) fn send(&self, request: &Request, limit: Duration) -> Result<Reply, TransportError> {
+        let most = request.body_limit();
+        let question = Question { body: request.body(), most, begun: Instant::now(), limit };
         let mut url = self.url(request);
         for _ in 0..MOST_REDIRECTS {
-            let left = timeout.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
-            let reply = self.http.exchange(&url, body.as_deref(), request.body_limit(), left, timeout)?;
-            match self.redirect(&url, &reply, body.is_some()) {
+            let reply = self.http.exchange(&url, &question)?;
+            match self.redirect(&url, &reply, question.body.is_some()) {
                 Some(next) => url = next,
                 None => return Ok(reply),
             }
         }
-        let text = format!("{url}: more than {MOST_REDIRECTS} redirects");
-        Err(TransportError::unsent(true, text, "set --api-url to where pg-backup-api is"))
+        let message = format!("{url}: more than {MOST_REDIRECTS} redirects");
+        Err(TransportError::unsent(NoReply::Redirects, message))
     }
 
     /// Where to continue. Never for a POST, and never where it would leak our credentials.

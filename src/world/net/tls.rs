@@ -125,6 +125,3 @@ fn check_pair(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -
         Err(_) => Err("the key does not belong to the certificate"),
     }
 }
-
-/// The error text when a server that speaks TLS is asked in plain HTTP.
-pub(super) const SPEAKS_TLS: &str = "the server speaks TLS, not plain HTTP";

@@ -1,88 +1,71 @@
 //! Which servers TLS trusts: rustls' own verifier decides, using the system's certificates and `--ca-file`.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError, Weak};
-use std::thread;
-use std::time::Duration;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 
-pub(super) const NO_ROOTS: &str = "no certificates to trust were found";
+/// There are no certificates to trust; and why the system's could not be read, if that is the cause.
+#[derive(Debug)]
+pub(super) struct NoRoots(Option<rustls_native_certs::Error>);
 
-/// The system's certificates, while a run in this process holds them: a thousand runs side by side would read them a
-/// thousand times, and glibc keeps up to a quarter of a megabyte of what a thread has freed for that thread.
-static SYSTEM: Mutex<Weak<RootCertStore>> = Mutex::new(Weak::new());
-const ASK_AGAIN: Duration = Duration::from_millis(5);
-const LONGEST_WAIT: u32 = 200; // times that
-
-/// The system's certificates; one that can't be read or is broken is ignored. An error says why there are none.
-fn system() -> Result<Arc<RootCertStore>, String> {
-    let mut shared = shared();
-    if let Some(roots) = shared.as_ref().and_then(|shared| shared.upgrade()) {
-        return Ok(roots);
+impl fmt::Display for NoRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no certificates to trust were found")?;
+        self.0.as_ref().map_or(Ok(()), |error| write!(f, " ({error})"))
     }
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        return Err(found.errors.first().map_or(String::new(), |error| format!(" ({error})")));
-    }
-    let roots = Arc::new(roots);
-    if let Some(shared) = &mut shared {
-        **shared = Arc::downgrade(&roots);
-    }
-    Ok(roots)
 }
 
-/// `None` if the lock is not free for a second: in a process that was forked while it was held, it never is.
-fn shared() -> Option<MutexGuard<'static, Weak<RootCertStore>>> {
-    for _ in 0..LONGEST_WAIT {
-        match SYSTEM.try_lock() {
-            Ok(shared) => return Some(shared),
-            Err(TryLockError::Poisoned(shared)) => return Some(shared.into_inner()),
-            Err(TryLockError::WouldBlock) => thread::sleep(ASK_AGAIN),
-        }
-    }
-    None
-}
+impl std::error::Error for NoRoots {}
 
 /// rustls' verifier, with one exception: a certificate that is itself trusted may be marked as a CA. A plain `openssl
 /// req -x509` makes such certificates, and OpenSSL accepts them, because the trust is explicit.
 ///
-/// The system's certificates are read at the first verification, if no other run holds them.
+/// The system's certificates are read at the first verification; one that is broken is ignored.
 #[derive(Debug)]
 pub(super) struct Verifier {
     provider: Arc<CryptoProvider>,
     ca: Vec<CertificateDer<'static>>,
-    system: OnceLock<Arc<RootCertStore>>,
+    trust: OnceLock<Trust>,
+}
+
+/// What is trusted: the system's certificates, and `--ca-file`.
+#[derive(Debug)]
+struct Trust {
+    roots: Arc<RootCertStore>,
+    webpki: Arc<WebPkiServerVerifier>,
 }
 
 impl Verifier {
     pub(super) fn new(ca: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Verifier {
-        Verifier { provider, ca, system: OnceLock::new() }
+        Verifier { provider, ca, trust: OnceLock::new() }
     }
 
-    fn system(&self) -> Result<Arc<RootCertStore>, String> {
-        match self.system.get() {
-            Some(roots) => Ok(roots.clone()),
-            None => system().map(|roots| self.system.get_or_init(|| roots).clone()),
+    fn trust(&self) -> Result<&Trust, Error> {
+        if let Some(trust) = self.trust.get() {
+            return Ok(trust);
         }
+        let trust = self.read()?;
+        Ok(self.trust.get_or_init(|| trust))
     }
 
-    /// What is trusted: the system's certificates, and `--ca-file`.
-    fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
-        let mut roots = match self.system() {
-            Ok(roots) if self.ca.is_empty() => return Ok(roots),
-            Ok(roots) => RootCertStore::clone(&roots),
-            Err(why) if self.ca.is_empty() => return Err(Error::General(format!("{NO_ROOTS}{why}"))),
-            Err(_) => RootCertStore::empty(),
-        };
+    fn read(&self) -> Result<Trust, Error> {
+        let found = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(found.certs);
         roots.add_parsable_certificates(self.ca.iter().cloned());
-        Ok(Arc::new(roots))
+        if roots.is_empty() {
+            return Err(OtherError(Arc::new(NoRoots(found.errors.into_iter().next()))).into());
+        }
+        let roots = Arc::new(roots);
+        let webpki =
+            WebPkiServerVerifier::builder_with_provider(roots.clone(), self.provider.clone()).build();
+        Ok(Trust { roots, webpki: webpki.map_err(|error| Error::General(error.to_string()))? })
     }
 }
 
@@ -106,13 +89,10 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let roots = self.roots()?;
-        let webpki =
-            WebPkiServerVerifier::builder_with_provider(roots.clone(), self.provider.clone()).build();
-        let webpki = webpki.map_err(|error| Error::General(error.to_string()))?;
+        let Trust { roots, webpki } = self.trust()?;
         match webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(error) if is_ca(&error) => {
-                if !trusts(&roots, end_entity) {
+                if !trusts(roots, end_entity) {
                     return Err(CertificateError::UnknownIssuer.into());
                 }
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
@@ -142,20 +122,5 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rustls::crypto::ring;
-
-    use super::*;
-
-    #[test]
-    fn runs_side_by_side_share_the_systems_certificates() {
-        let verifier = || Verifier::new(Vec::new(), Arc::new(ring::default_provider()));
-        let (one, other) = (verifier(), verifier());
-        let held = |verifier: &Verifier| verifier.system().map(|roots| Arc::as_ptr(&roots));
-        assert_eq!(held(&one), held(&other));
     }
 }

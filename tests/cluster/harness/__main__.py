@@ -86,18 +86,13 @@ class Run:
         timeline.note("harness", "the schedule is over; waiting for all nodes to stream", show=True)
         began = time.time()
         stuck = {name: began for name in self.stack.nodes}
-        spoiled = self.observer.is_spoiled
-        while (
-            (missing := self.stack.nodes.keys() - self.stack.streaming())
-            or any(map(spoiled, self.stack.nodes.values()))
-            or not self._quiet()
-        ):
+        while (missing := self.stack.nodes.keys() - self.stack.streaming()) or not self._quiet():
             if time.time() - began > SETTLE + self.seconds / 10:
                 self._broken(f"not streaming: {', '.join(sorted(missing)) or 'restores go on'}")
                 return
             self._tick()
             for name, node in self.stack.nodes.items():
-                if not spoiled(node) and not (name in missing and self._is_stuck(node)):
+                if not (name in missing and self._is_stuck(node)):
                     stuck[name] = time.time()
                 elif time.time() - stuck[name] > OPERATOR:
                     stuck[name] = time.time()
@@ -153,7 +148,6 @@ class Run:
         print(f"restores: {self.observer.restores.total()}, status {listed(self.observer.restores)}")
         print(f"exit codes of the program: {listed(self.observer.exits)}")
         print(f"all nodes streaming after {self.settled:.0f} s, with {self.reinits} reinits of stuck nodes")
-        print(f"PostgreSQL started beside a restore by a Patroni that called nothing: {self.observer.alone}")
         print(f"violations: {len(self.observer.violations)}")
         for violation in self.observer.violations:
             print(f"  {violation}")

@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import os
+import shutil
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ import stack as stacks
 from observer import Observer
 from schedule import Event
 from stack import Node, Stack
+
 CHUNK = 1 << 18  # bytes by which a disk is filled
 
 
@@ -83,9 +85,7 @@ class Events:
         return f"patronictl reinit, {event.bandwidth} kB/s"
 
     def _reinit_force(self, node: Node, event: Event) -> str | None:
-        # Patroni 4.1 may take the call of its own next cycle for the one that it has ended, and kills that hook ten
-        # seconds later (SIGKILL): see _hook_kill.
-        if not node.runs() or node.basebackup:
+        if not node.runs():
             return None
         self.stack.bandwidth(event.bandwidth)
         node.post("/reinitialize", {"force": True})
@@ -123,9 +123,8 @@ class Events:
         return f"Patroni killed with its hook for {event.seconds} s"
 
     def _hook_kill(self, node: Node, _: Event) -> str | None:
-        # Patroni takes a hook that was killed for one that has failed, and goes on to its next method: pg_basebackup
-        # writes into the directory at once, beside Barman. No hook can prevent that: not for nodes with that method.
-        if not node.hooks or node.basebackup:
+        # Patroni takes a hook that was killed for one that has failed, and goes on to its next method at once: pg_basebackup.
+        if not node.hooks:
             return None
         os.kill(node.hooks[-1], signal.SIGKILL)
         return f"the program killed, pid {node.hooks[-1]}"
@@ -163,14 +162,14 @@ class Events:
         stacks.remove(node.data, contents_only)
         self.observer.wiped[node.name] = time.time()
 
-    def _state_file_removed(self, node: Node, _: Event) -> str | None:
-        if not self._receivers(node) or not os.path.exists(node.state_file):
+    def _state_removed(self, node: Node, _: Event) -> str | None:
+        if not self._receivers(node) or not os.path.exists(node.state):
             return None
         for restore, directory in self.observer.running.copy().items():
             if directory == node.data:
                 self.observer.unguarded.add(restore)
-        os.unlink(node.state_file)
-        return "state file removed by hand"
+        shutil.rmtree(node.state, ignore_errors=True)
+        return "state directory removed by hand"
 
     def _disk_full(self, node: Node, event: Event) -> str | None:
         if not node.volume or "full disk" in self._faults:

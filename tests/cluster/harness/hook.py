@@ -35,13 +35,16 @@ def missing(directory: str) -> list[str]:
     except OSError as error:
         return [f"{error.filename}: {error.strerror}"]
     faults = []
-    if last.st_ctime_ns <= info.st_ctime_ns:
+    # By modification times, which Barman sets: a chown of the whole volume rewrites the others.
+    if last.st_mtime_ns <= info.st_mtime_ns:
         faults.append("postgresql.auto.conf is not later than .barman-recover.info")
+    if not os.path.exists(f"{directory}/postgresql.auto.conf.origin"):
+        faults.append("no postgresql.auto.conf.origin")
     # A PostgreSQL that has started since renamed it.
     if not any(os.path.exists(f"{directory}/backup_label{end}") for end in ("", ".old")):
         faults.append("no backup_label")
     if not processes.postmaster(directory):
-        faults += missing_files(directory)
+        faults += missing_files(directory) + missing_wal(directory)
     for one in processes.Writers().look():
         if not one.deleted and processes.is_below(one.directory, directory):
             faults.append(f"process {one.pid} of restore {one.restore} writes into it")
@@ -64,6 +67,21 @@ def missing_files(directory: str) -> list[str]:
         if size != files[path]:
             faults.append(f"{path} has {size} bytes of {files[path]}")
     return faults if len(faults) < 4 else [*faults[:3], f"{len(faults) - 3} more files"]
+
+
+def missing_wal(directory: str) -> list[str]:
+    """The WAL that the backup needs, by Barman's own words, and that is not there."""
+    with open(f"{directory}/.barman-recover.info", encoding="utf-8") as file:
+        info = dict(line.rstrip("\n").partition("=")[::2] for line in file)
+    begin, end = info["begin_wal"], info["end_wal"]
+    numbers = range(segment(begin), segment(end) + 1)
+    names = [f"{begin[:8]}{number >> 8:08X}{number & 0xFF:08X}" for number in numbers]
+    return [f"no pg_wal/{name}" for name in names if not os.path.exists(f"{directory}/pg_wal/{name}")]
+
+
+def segment(name: str) -> int:
+    """The number of a WAL segment of 16 MB by its name."""
+    return (int(name[8:16], 16) << 8) + int(name[16:24], 16)
 
 
 def run(arguments: list[str]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Callable
@@ -11,6 +12,7 @@ import processes
 from stack import Node, Stack
 
 PERIOD = 0.05
+GRACE = 0.2  # seconds
 
 
 @dataclass
@@ -18,7 +20,7 @@ class View:
     """What can be seen of a node at one moment."""
 
     directory: str
-    state_file: str
+    state: str
     mark: str
     postgres: int
     writers: dict[str, list[processes.Writer]] = field(default_factory=dict)  # by restore
@@ -58,14 +60,9 @@ class Observer:
         self.failed: set[str] = set()  # restores
         self.filled: dict[str, tuple[str, int]] = {}  # which restore has last written into a node's directory: its inode
         self.views: dict[str, View] = {}
-        self.unguarded: set[str] = set()  # restores whose state file was removed by hand
+        self.unguarded: set[str] = set()  # restores whose state directory was removed by hand
         self.wiped: dict[str, float] = {}  # when a directory was last wiped by hand
-        # Nodes whose last run of the program got SIGKILL. Patroni then removes the directory; if Barman's next copy makes
-        # it again before Patroni calls the program, it is not called any more, and PostgreSQL is started beside Barman.
-        # No hook can prevent that. It is counted, and the node is made anew in the end, as an operator would.
-        self.uncalled: set[str] = set()
-        self.spoiled: dict[str, tuple[str, int]] = {}  # by which restore, and the inode of the directory
-        self.alone = 0  # how often that was seen
+        self.ended: dict[str, float] = {}  # when the last run of the program for a node ended
         self._writers = processes.Writers()
         self._tails: list[tuple[Tail, Callable[[str], None]]] = [
             (Tail(stack.journal), self._restore),
@@ -118,7 +115,7 @@ class Observer:
         mark = os.path.exists(f"{node.data}/.barman-recover.info") and os.path.exists(f"{node.data}/backup_label")
         view = View(
             directory=f"inode {number}" if number else "none",
-            state_file="there" if os.path.exists(node.state_file) else "none",
+            state="there" if os.path.exists(node.state) else "none",
             mark="information of the backup" if mark else "none",
             postgres=processes.postmaster(node.data),
         )
@@ -135,9 +132,9 @@ class Observer:
     def _note_changes(self, node: Node, view: View) -> None:
         old = self.views.get(node.name, View("", "", "", 0))
         note = self.stack.timeline.note
-        for name in ("directory", "state_file", "mark"):
+        for name, what in (("directory", "directory"), ("state", "state directory"), ("mark", "mark")):
             if getattr(old, name) != getattr(view, name):
-                note(node.name, f"{name.replace('_', ' ')}: {getattr(view, name)}")
+                note(node.name, f"{what}: {getattr(view, name)}")
         if old.postgres != view.postgres:
             note(node.name, f"PostgreSQL is running, pid {view.postgres}" if view.postgres else "no PostgreSQL")
         if sorted(old.writers) != sorted(view.writers):
@@ -148,6 +145,7 @@ class Observer:
             # Its end is in the journal a moment later, unless the wrapper was killed with it.
             if not processes.is_alive(processes.parent(pid)):
                 node.hooks.remove(pid)
+                self.ended[node.name] = time.time()
 
     def _restore(self, line: str) -> None:
         word, pid, directory, at, *status = line.split()
@@ -169,17 +167,14 @@ class Observer:
             return
         note, at, pid = self.stack.timeline.note, entry["at"], entry["pid"]
         if entry["event"] == "begin":
-            self.uncalled.discard(node.name)
             node.hooks.append(pid)
-            waits = " for the operation of an earlier run" if "--operation-id" in entry["arguments"] else ""
-            note(node.name, f"the program begins{waits}, pid {pid}", at)
+            note(node.name, f"the program begins, pid {pid}", at)
         elif entry["event"] == "signal":
             note(node.name, f"the program gets {entry['signal']}, pid {pid}", at)
         else:
             node.hooks = [hook for hook in node.hooks if hook != pid]
             self.exits[entry["code"]] += 1
-            if entry["code"] == -9:
-                self.uncalled.add(node.name)
+            self.ended[node.name] = at
             note(node.name, f"the program ends, pid {pid}, exit code {entry['code']}", at)
             # The program's last look and its end are not one moment: what was wiped in between it can't know.
             if entry["missing"] and at - self.wiped.get(node.name, 0) > 1:
@@ -202,11 +197,14 @@ class Observer:
     def _hold(self, node: Node, view: View) -> None:
         if len(view.writers) > 1 and self._still(node, view, 2):
             self._violation(1, node, f"restores {', '.join(view.writers)} write into one directory", *view.writers)
-        # A hook can't keep a Patroni that was killed from starting PostgreSQL; wait-for-restore before it can, by the
-        # state file, and by nothing else. Where that was removed by hand in the middle of a restore, it can't know.
+        # Barman writes only while a run lives. One that gets SIGKILL has no time to wait for the end of its commands.
+        receiving = view.writers.keys() - {"basebackup"}
+        if receiving and not node.hooks and time.time() - self.ended.get(node.name, 0) > GRACE:
+            if any(processes.writer(one.pid, "receiver") for restore in receiving for one in view.writers[restore]):
+                self._violation(1, node, f"restore {', '.join(receiving)} writes, and no run of the program lives", *receiving)
+        # A hook can't keep a Patroni that was killed from starting PostgreSQL; settle before it can, by the state directory,
+        # and by nothing else. Where that was removed by hand in the middle of a restore, it can't know.
         guarded = view.writers.keys() - self.unguarded
-        if view.postgres and self._is_patronis(node, *guarded):
-            return
         if view.postgres and "basebackup" not in guarded and guarded and self._still(node, view, 1):
             if processes.postmaster(node.data) == view.postgres:
                 self._violation(3, node, f"PostgreSQL is running while {', '.join(guarded)} writes", *guarded)
@@ -216,27 +214,9 @@ class Observer:
         restore, number = self.filled.get(node.name, ("", 0))
         if number != processes.inode(node.data) or restore in self.unguarded:
             return
-        if self._is_patronis(node, restore):
-            return
         if restore in self.failed or restore in self.running:
             state = "failed" if restore in self.failed else "is running"
             self._violation(3, node, f"PostgreSQL is started on what restore {restore} left, which {state}", restore)
-
-    def _is_patronis(self, node: Node, *restores: str) -> bool:
-        """Whether Patroni has started PostgreSQL beside one of these without having called the program, see above."""
-        if node.name in self.uncalled:
-            for restore in restores:
-                if restore in self.failed or restore in self.running:
-                    self.uncalled.discard(node.name)
-                    self.alone += 1
-                    self.spoiled[node.name] = restore, processes.inode(node.data)
-                    what = f"Patroni starts PostgreSQL on what restore {restore} brings, and has called nothing"
-                    self.stack.timeline.note(node.name, what, show=True)
-        return self.is_spoiled(node) and self.spoiled[node.name][0] in restores
-
-    def is_spoiled(self, node: Node) -> bool:
-        """Whether that is what lies in the directory of the node."""
-        return node.name in self.spoiled and self.spoiled[node.name][1] == processes.inode(node.data)
 
     def _still(self, node: Node, view: View, least: int) -> bool:
         """The writers of at least so many restores that were seen are writing into this very directory now.

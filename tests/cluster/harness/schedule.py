@@ -40,7 +40,7 @@ KINDS = (
     Kind("receiver-kill", 2),
     Kind("receiver-stop", 2, (2, 8)),
     Kind("wipe", 1.5),
-    Kind("state-file-removed", 1),
+    Kind("state-removed", 1),
     Kind("api-stop", 1, (2, 12)),
     Kind("api-restart", 1),
     Kind("api-killed-in-create", 0.7, (10, 10)),

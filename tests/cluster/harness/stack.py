@@ -1,5 +1,6 @@
 """The stack that tests/cluster/chaos has set up: its nodes and services, how they are started, stopped and asked."""
 
+import glob
 import json
 import os
 import shutil
@@ -63,15 +64,15 @@ class Node(Service):
         self.data: str = entry["data"]
         self.rest: int = entry["rest"]
         self.port: int = entry["port"]
-        self.basebackup: bool = entry["basebackup"]
         self.volume: str = entry["volume"]
         self.hooks: list[int] = []  # the runs of the program for it, the latest last
         self.log = f"{stack.path}/log/{self.name}.log"
         self.proxy = Proxy(entry["proxy"], stack.api_port, lambda text: stack.timeline.note(self.name, text))
 
     @property
-    def state_file(self) -> str:
-        return f"{self.data}.barman-recover.json"
+    def state(self) -> str:
+        """The state directory of the program."""
+        return f"{self.data}.barman-recover"
 
     def stop(self, number: int, seconds: float) -> None:
         """As a unit with KillMode=process, but for what runs before Patroni."""
@@ -148,9 +149,13 @@ class Stack:
         return self.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", conninfo, "-c", statement).stdout.strip()
 
     def supervise(self) -> None:
-        """Starts whatever has to be started."""
+        """Starts whatever has to be started, and removes what settle has moved aside, as an operator would in the end."""
         for service in self.services:
             service.supervise()
+        for node in self.nodes.values():
+            for aside in glob.glob(f"{node.data}.failed-*"):
+                self.timeline.note(node.name, f"moved aside: {os.path.basename(aside)}", show=True)
+                shutil.rmtree(aside, ignore_errors=True)
 
     def bandwidth(self, limit: int) -> None:
         """Limits the restores that begin from now on, in kB/s; 0 for no limit."""

@@ -1,5 +1,5 @@
-//! What stands behind the API: Barman's servers, backups and operations. `model.rs` plays them in
-//! memory, `barman.rs` (the program's alone) runs the real Barman.
+//! What stands behind the API: Barman's servers, backups and operations. `playing.rs` plays them,
+//! `barman.rs` (the program's alone) runs the real Barman.
 
 use std::time::Instant;
 
@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The status of an operation, in the API's own words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// Barman is at work.
     InProgress,
     /// It ended well.
+    #[default]
     Done,
     /// It ended with an error; the API gives no reason.
     Failed,
@@ -67,6 +68,8 @@ pub struct Operation {
     pub started_ms: u64,
     /// None while it is in progress.
     pub ended_ms: Option<u64>,
+    /// What failed, as the output file of the real API has it.
+    pub output: String,
 }
 
 /// An operation of another node, which the scripted client did not create.
@@ -100,11 +103,6 @@ pub trait Backend: Send + Sync {
     fn status(&self, server: &str, id: &str) -> Option<Status>;
     /// None: Barman failed.
     fn diagnose(&self) -> Option<Value>;
-    /// Makes an operation of another node appear.
-    fn appear(&self, foreign: &Foreign);
-    /// Ends an operation by hand; false: no such operation, or it has ended.
-    fn finish(&self, id: &str, status: Status) -> bool;
-    fn operations(&self) -> Vec<Operation>;
 }
 
 /// The most operations that were in progress at one moment in one destination directory.

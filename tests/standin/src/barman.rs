@@ -1,11 +1,11 @@
-//! The backend with the real Barman behind it. Operations are kept in the files of pg-backup-api, `jobs/ID.json`
+//! The backend with the real Barman behind it. Operations are kept in files as those of pg-backup-api, `jobs/ID.json`
 //! and `output/ID.json` below the server's directory, and run as processes of their own: a stand-in
 //! that starts again knows them all, and one whose process was killed stays `IN_PROGRESS`.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -13,10 +13,9 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::SystemTime;
 
-use serde::Deserialize as _;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::backend::{Backend, Foreign, Job, Kind, Operation, Status};
+use crate::backend::{Backend, Job, Kind, Status};
 use crate::clock::{event_time, operation_id};
 
 /// How Barman is called, and where it keeps its servers.
@@ -30,22 +29,33 @@ pub struct Installation {
     pub home: PathBuf,
 }
 
-/// The word by which the stand-in calls itself to run one operation.
-pub const RUN_OPERATION: &str = "run-operation";
+/// Runs an operation, and keeps what it says on one line of the output file.
+const RUN: &str = r#"
+file=$1
+shift
+success=true
+said=$("$@" 2>&1) || success=false
+said=$(printf %s "$said" | tr '\n' ' ' | tr -d '[:cntrl:]' | sed 's/[\\"]/\\&/g')
+mkdir -p "${file%/*}"
+printf '{"success": %s, "output": "%s"}\n' "$success" "$said" >"$file"
+"#;
 
 impl Installation {
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+    fn words<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a OsStr> {
+        let mut words = vec![self.program.as_os_str()];
         if let Some(config) = &self.config {
-            command.arg("-c").arg(config);
+            words.extend(["-c".as_ref(), config.as_os_str()]);
         }
-        command.args(arguments).stdin(Stdio::null());
-        command
+        words.extend(arguments.iter().map(|word| OsStr::new(*word)));
+        words
     }
 
     /// Standard output of a command that succeeded.
     fn ask(&self, arguments: &[&str]) -> Option<Vec<u8>> {
-        let output = self.command(arguments).stderr(Stdio::null()).output().ok()?;
+        let words = self.words(arguments);
+        let mut command = Command::new(&self.program);
+        let output =
+            command.args(words.get(1..)?).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
         output.status.success().then_some(output.stdout)
     }
 
@@ -58,65 +68,27 @@ impl Installation {
         serde_json::from_slice(&text).map_err(io::Error::from)
     }
 
-    /// In place, as the real one writes: who reads meanwhile finds half a file.
-    fn write(&self, server: &str, folder: &str, id: &str, content: &Map<String, Value>) -> io::Result<()> {
-        let path = self.file(server, folder, id);
+    /// Writes the job file, and starts a process that outlives this one.
+    fn start(&self, job: &Job, id: &str, at: SystemTime) -> io::Result<()> {
+        let mut content = job.content.clone();
+        content.insert("operation_type".to_owned(), job.kind.word().into());
+        content.insert("start_time".to_owned(), event_time(at).into());
+        let path = self.file(&job.server, "jobs", id);
         fs::create_dir_all(path.parent().unwrap_or(&self.home))?;
-        serde_json::to_writer(fs::File::create_new(path)?, content).map_err(io::Error::from)
-    }
-
-    fn write_output(&self, server: &str, id: &str, success: bool, output: &str) -> io::Result<()> {
-        let mut content = self.read(server, "jobs", id)?;
-        content.insert("success".to_owned(), success.into());
-        content.insert("end_time".to_owned(), event_time(SystemTime::now()).into());
-        content.insert("output".to_owned(), output.into());
-        self.write(server, "output", id, &content)
-    }
-
-    /// Runs an operation that a job file speaks of, to its end.
-    pub fn run_operation(&self, server: &str, id: &str) -> io::Result<()> {
-        let job = self.read(server, "jobs", id)?;
-        let text = |key: &str| job.get(key).and_then(Value::as_str).unwrap_or_default();
-        let mut command = match text("operation_type") {
-            "config_switch" => {
-                let model = if job.contains_key("reset") { "--reset" } else { text("model_name") };
-                self.command(&["config-switch", server, model])
-            }
-            _ => self.command(&[
-                "recover",
-                "--remote-ssh-command",
-                text("remote_ssh_command"),
-                server,
-                text("backup_id"),
-                text("destination_directory"),
-            ]),
-        };
-        let (mut reader, writer) = io::pipe()?;
-        let child = command.stdout(writer.try_clone()?).stderr(writer).spawn();
-        // It holds the writing end, and so the end of the output would never come.
-        drop(command);
-        let (success, output) = match child {
-            Err(error) => (false, error.to_string()),
-            Ok(mut child) => {
-                let mut output = Vec::new();
-                reader.read_to_end(&mut output)?;
-                (child.wait()?.success(), String::from_utf8_lossy(&output).into_owned())
+        serde_json::to_writer(fs::File::create_new(path)?, &content)?;
+        let text = |key: &str| job.content.get(key).and_then(Value::as_str).unwrap_or_default();
+        let (ssh_command, backup) = (text("remote_ssh_command"), text("backup_id"));
+        let model = if job.content.contains_key("reset") { "--reset" } else { text("model_name") };
+        let words = match job.kind {
+            Kind::ConfigSwitch => vec!["config-switch", &job.server, model],
+            Kind::Recovery => {
+                let destination = text("destination_directory");
+                vec!["recover", "--remote-ssh-command", ssh_command, &job.server, backup, destination]
             }
         };
-        self.write_output(server, id, success, &output)
-    }
-
-    /// Starts `run_operation` in a process that outlives this one.
-    fn start(&self, server: &str, id: &str) -> io::Result<()> {
-        let mut arguments: Vec<OsString> = vec![RUN_OPERATION.into()];
-        arguments.extend(["--barman".into(), self.program.clone().into()]);
-        arguments.extend(["--barman-home".into(), self.home.clone().into()]);
-        if let Some(config) = &self.config {
-            arguments.extend(["--barman-config".into(), config.into()]);
-        }
-        arguments.extend(["--server-name", server, "--operation-id", id].map(OsString::from));
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut command = Command::new("sh");
+        command.args(["-c", RUN, "sh"]).arg(self.file(&job.server, "output", id)).args(self.words(&words));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.process_group(0).spawn()?;
         thread::spawn(move || child.wait());
         Ok(())
@@ -125,51 +97,15 @@ impl Installation {
 
 pub struct Barman {
     installation: Installation,
-    start: SystemTime,
     /// Asking Barman takes a third of a second, and a server that exists goes on existing.
     known: Mutex<HashSet<String>>,
-    /// Between the look for a job file and its writing; None reproduces the real API's race.
-    creating: Option<Mutex<()>>,
+    /// Between the look for a job file and its writing.
+    creating: Mutex<()>,
 }
 
 impl Barman {
-    pub fn new(installation: Installation, racy: bool) -> Self {
-        let creating = (!racy).then(Mutex::default);
-        Self { installation, start: SystemTime::now(), known: Mutex::default(), creating }
-    }
-
-    fn servers(&self) -> Vec<String> {
-        let names = self.installation.ask(&["list-servers", "--minimal"]).unwrap_or_default();
-        String::from_utf8_lossy(&names).lines().map(|line| line.trim().to_owned()).collect()
-    }
-
-    fn ids(&self, server: &str) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.installation.home.join(server).join("jobs")) else {
-            return Vec::new();
-        };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        names.filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect()
-    }
-
-    fn operation(&self, server: &str, id: &str) -> Option<Operation> {
-        let job = self.installation.read(server, "jobs", id).ok()?;
-        let since_start = |file: PathBuf| {
-            let changed = fs::metadata(file).and_then(|meta| meta.modified()).ok()?;
-            let millis = changed.duration_since(self.start).unwrap_or_default().as_millis();
-            u64::try_from(millis).ok()
-        };
-        Some(Operation {
-            id: id.to_owned(),
-            server: server.to_owned(),
-            kind: job.get("operation_type").and_then(|kind| Kind::deserialize(kind).ok()).unwrap_or_default(),
-            destination_directory: job
-                .get("destination_directory")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
-            status: self.status(server, id)?,
-            started_ms: since_start(self.installation.file(server, "jobs", id))?,
-            ended_ms: since_start(self.installation.file(server, "output", id)),
-        })
+    pub fn new(installation: Installation) -> Self {
+        Self { installation, known: Mutex::default(), creating: Mutex::default() }
     }
 }
 
@@ -177,7 +113,8 @@ impl Backend for Barman {
     fn has_server(&self, server: &str) -> bool {
         let mut known = self.known.lock().unwrap();
         if !known.contains(server) {
-            known.extend(self.servers());
+            let names = self.installation.ask(&["list-servers", "--minimal"]).unwrap_or_default();
+            known.extend(String::from_utf8_lossy(&names).lines().map(|line| line.trim().to_owned()));
         }
         known.contains(server)
     }
@@ -187,33 +124,25 @@ impl Backend for Barman {
     }
 
     fn create(&self, job: &Job, apply: bool) -> Option<String> {
-        let _one_at_a_time = self.creating.as_ref().map(|lock| lock.lock().unwrap());
+        let _one_at_a_time = self.creating.lock().unwrap();
         let now = SystemTime::now();
         let id = operation_id(now);
-        let path = self.installation.file(&job.server, "jobs", &id);
-        if path.exists() {
+        if self.installation.file(&job.server, "jobs", &id).exists() {
             return None;
         }
-        if !apply {
-            return Some(id);
+        if apply {
+            self.installation.start(job, &id, now).ok()?;
         }
-        let mut content = job.content.clone();
-        content.insert("operation_type".to_owned(), job.kind.word().into());
-        content.insert("start_time".to_owned(), event_time(now).into());
-        if self.creating.is_none() {
-            // Time for another worker to pass the check; the file is then written by both.
-            thread::sleep(std::time::Duration::from_millis(50));
-            let _ = fs::remove_file(&path);
-        }
-        self.installation.write(&job.server, "jobs", &id, &content).ok()?;
-        self.installation.start(&job.server, &id).ok()?;
         Some(id)
     }
 
     fn list(&self, server: &str) -> Vec<(String, String)> {
-        let listed = self.ids(server).into_iter().filter_map(|id| {
-            let job = self.installation.read(server, "jobs", &id).ok()?;
-            Some((id, job.get("operation_type")?.as_str()?.to_owned()))
+        let jobs = fs::read_dir(self.installation.home.join(server).join("jobs"));
+        let names = jobs.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let listed = names.filter_map(|name| {
+            let id = name.strip_suffix(".json")?;
+            let job = self.installation.read(server, "jobs", id).ok()?;
+            Some((id.to_owned(), job.get("operation_type")?.as_str()?.to_owned()))
         });
         listed.collect()
     }
@@ -230,41 +159,5 @@ impl Backend for Barman {
 
     fn diagnose(&self) -> Option<Value> {
         serde_json::from_slice(&self.installation.ask(&["diagnose"])?).ok()
-    }
-
-    fn appear(&self, foreign: &Foreign) {
-        let Some(server) = foreign.server.clone().or_else(|| self.servers().into_iter().next()) else {
-            return;
-        };
-        let id = foreign.id.clone().unwrap_or_else(|| operation_id(self.start));
-        let job = json!({"operation_type": foreign.kind, "start_time": event_time(SystemTime::now())});
-        let Value::Object(job) = job else { return };
-        let (installation, foreign) = (self.installation.clone(), foreign.clone());
-        thread::spawn(move || {
-            thread::sleep(std::time::Duration::from_millis(foreign.after_ms));
-            let _ = installation.write(&server, "jobs", &id, &job);
-            if let Some(ms) = foreign.duration_ms {
-                thread::sleep(std::time::Duration::from_millis(ms));
-                let success = foreign.status != Some(Status::Failed);
-                let _ = installation.write_output(&server, &id, success, "");
-            }
-        });
-    }
-
-    fn finish(&self, id: &str, status: Status) -> bool {
-        let running = |server: &String| self.status(server, id) == Some(Status::InProgress);
-        let server = self.servers().into_iter().find(running);
-        let success = status == Status::Done;
-        server.is_some_and(|server| {
-            self.installation.write_output(&server, id, success, "ended by hand").is_ok()
-        })
-    }
-
-    fn operations(&self) -> Vec<Operation> {
-        let of_server = |server: String| {
-            let ids = self.ids(&server);
-            ids.into_iter().filter_map(|id| self.operation(&server, &id)).collect::<Vec<_>>()
-        };
-        self.servers().into_iter().flat_map(of_server).collect()
     }
 }

@@ -32,17 +32,21 @@ pub fn post(body: &str) -> Vec<u8> {
 
 /// The create of a recovery of the latest backup of the server `pg`.
 pub fn recovery(destination: &str) -> Vec<u8> {
-    recovery_of("pg", destination)
+    recovery_through("ssh node", "pg", destination)
 }
 
 /// The create of a recovery of the latest backup of a server.
 pub fn recovery_of(server: &str, destination: &str) -> Vec<u8> {
-    create(
-        server,
-        &format!(
-            r#"{{"type":"recovery","backup_id":"latest","remote_ssh_command":"ssh node","destination_directory":"{destination}"}}"#
-        ),
-    )
+    recovery_through("ssh node", server, destination)
+}
+
+/// The create of a recovery of the latest backup of a server, through this ssh command.
+pub fn recovery_through(ssh_command: &str, server: &str, destination: &str) -> Vec<u8> {
+    let body = serde_json::json!({
+        "type": "recovery", "backup_id": "latest", "remote_ssh_command": ssh_command,
+        "destination_directory": destination,
+    });
+    create(server, &body.to_string())
 }
 
 fn create(server: &str, body: &str) -> Vec<u8> {

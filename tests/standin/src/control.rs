@@ -30,7 +30,7 @@ pub fn answer(shared: &Shared, path: &str, request: &Request) -> Reply {
             let wanted = serde_json::from_str::<Value>(&text).unwrap_or_default();
             let failed = wanted.get("status").and_then(Value::as_str) == Some("FAILED");
             let status = if failed { Status::Failed } else { Status::Done };
-            let found = shared.backend.finish(id, status);
+            let found = shared.playing.finish(id, status);
             Reply::json(if found { 200 } else { 404 }, &json!({"ended": found}))
         }
         _ => Reply::json(404, &json!({"error": "journal, script, release or operation/ID"})),
@@ -43,7 +43,7 @@ pub fn incomplete() -> Reply {
 
 fn journal(shared: &Shared) -> Value {
     let requests = shared.journal.lock().unwrap().clone();
-    let operations = shared.backend.operations();
+    let operations = shared.playing.operations();
     let mut parallel = serde_json::Map::new();
     for destination in operations.iter().filter_map(|operation| operation.destination_directory.as_deref()) {
         parallel.insert(destination.to_owned(), max_parallel(&operations, destination).into());

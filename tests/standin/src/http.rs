@@ -1,8 +1,8 @@
 //! HTTP/1.1 as far as the stand-in needs it: a request read from a stream, a reply turned into bytes.
-//! What a reply says is `routes.rs`; how a script spoils it is `server.rs`.
+//! What a reply says is `routes.rs`; how a script spoils it is `script.rs`.
 
 use std::fmt::Write as _;
-use std::io::{self, Read};
+use std::io::Read;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -72,22 +72,7 @@ fn header(line: &str) -> Option<(String, String)> {
 }
 
 fn decode(segment: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = segment.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        let code = behind.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) if first == b'%' => {
-                bytes.push(byte);
-                rest = &behind[2..];
-            }
-            _ => {
-                bytes.push(first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 
 /// A reply without the headers that every reply has: those are added by `render`.
@@ -96,8 +81,6 @@ pub struct Reply {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// The reply to a HEAD: the length of the body, without the body.
-    pub head_only: bool,
 }
 
 /// How the reply shows the end of its body.
@@ -115,7 +98,7 @@ pub enum Length {
 impl Reply {
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
-        Self { status, headers, body: body.into(), head_only: false }
+        Self { status, headers, body: body.into() }
     }
 
     /// As Flask's `jsonify` writes it: no blanks, ASCII only, a line feed at the end.
@@ -137,17 +120,9 @@ impl Reply {
     /// The error page of werkzeug; `text` is escaped here.
     pub fn page(status: u16, text: &str) -> Self {
         let title = title(status);
-        let mut escaped = String::new();
-        for c in text.chars() {
-            match c {
-                '&' => escaped.push_str("&amp;"),
-                '<' => escaped.push_str("&lt;"),
-                '>' => escaped.push_str("&gt;"),
-                '"' => escaped.push_str("&#34;"),
-                '\'' => escaped.push_str("&#39;"),
-                other => escaped.push(other),
-            }
-        }
+        let entities = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&#34;"), ("'", "&#39;")];
+        let escape = |text: String, (plain, entity)| text.replace(plain, entity);
+        let escaped = entities.into_iter().fold(text.to_owned(), escape);
         let body = format!(
             "<!doctype html>\n<html lang=en>\n<title>{status} {title}</title>\n<h1>{title}</h1>\n<p>{escaped}</p>\n"
         );
@@ -162,7 +137,7 @@ impl Reply {
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         let own = ["Server", "Date", "Connection", "Content-Length"];
         let headers = lines.filter_map(header).filter(|(name, _)| !own.contains(&name.as_str())).collect();
-        Some(Self { status, headers, body: recording[end + 4..].to_vec(), head_only: false })
+        Some(Self { status, headers, body: recording[end + 4..].to_vec() })
     }
 
     pub fn render(&self, length: Length, keep_alive: bool) -> Vec<u8> {
@@ -184,7 +159,7 @@ impl Reply {
         };
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
-        if self.head_only || length == Length::Endless {
+        if length == Length::Endless {
             return bytes;
         }
         if length == Length::Chunked {
@@ -201,33 +176,8 @@ impl Reply {
     }
 }
 
-/// The name of a status as werkzeug spells it.
+/// The name of a status, which werkzeug and the crate spell alike.
 fn title(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        301 => "Moved Permanently",
-        302 => "Found",
-        307 => "Temporary Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        413 => "Request Entity Too Large",
-        415 => "Unsupported Media Type",
-        429 => "Too Many Requests",
-        500 => "Internal Server Error",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => "Unknown",
-    }
-}
-
-/// Reads until the peer has nothing more to say, and forgets it.
-pub fn drain(stream: &mut impl Read) {
-    let _ = io::copy(stream, &mut io::sink());
+    let known = http::StatusCode::from_u16(status).ok();
+    known.and_then(|status| status.canonical_reason()).unwrap_or("Unknown")
 }

@@ -7,14 +7,13 @@ pub mod client;
 mod clock;
 mod conn;
 mod control;
-mod fill;
 mod http;
 mod model;
 pub mod options;
 mod pause;
 mod playing;
-mod receiver;
 mod recordings;
+mod recover;
 mod routes;
 mod script;
 mod server;
@@ -28,10 +27,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use backend::{Foreign, Kind, Operation, Status};
-pub use barman::{Installation, RUN_OPERATION};
-pub use clock::{event_time, operation_id};
-pub use fill::{Mark, OnRemoval, Part};
-pub use model::Model;
+pub use barman::Installation;
+pub use clock::operation_id;
+pub use model::{Mark, Model, Part};
 pub use recordings::ALL as RECORDINGS;
 pub use routes::Stage;
 pub use script::{At, Endless, Script, Step};
@@ -39,7 +37,9 @@ pub use server::Received;
 pub use tls::{Tls, TlsVersions};
 
 use backend::Backend;
+use barman::Barman;
 use pause::Pause;
+use playing::Playing;
 use server::Shared;
 
 /// A running stand-in.
@@ -68,27 +68,23 @@ impl Api {
 
     /// On an address of its own, for instance the one that another `Api` has just left.
     pub fn start_on(address: &str, model: Model, script: Script, tls: Option<&Tls>) -> Result<Self, String> {
-        let pause = Arc::new(Pause::default());
-        let backend = Arc::new(playing::Playing::start(model, Arc::clone(&pause)));
-        Self::serve(address, backend, pause, script, tls)
+        Self::serve(address, None, model, script, tls)
     }
 
-    /// With the real Barman behind it. `racy` reproduces the real API's race between two creates.
+    /// With the real Barman behind it.
     pub fn with_barman(
         address: &str,
         installation: Installation,
-        racy: bool,
         script: Script,
         tls: Option<&Tls>,
     ) -> Result<Self, String> {
-        let backend = Arc::new(barman::Barman::new(installation, racy));
-        Self::serve(address, backend, Arc::new(Pause::default()), script, tls)
+        Self::serve(address, Some(Box::new(Barman::new(installation))), Model::new(), script, tls)
     }
 
     fn serve(
         address: &str,
-        backend: Arc<dyn Backend>,
-        pause: Arc<Pause>,
+        backend: Option<Box<dyn Backend>>,
+        model: Model,
         script: Script,
         tls: Option<&Tls>,
     ) -> Result<Self, String> {
@@ -96,7 +92,10 @@ impl Api {
         let config = tls.map(Tls::config).transpose()?;
         let listener = TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let shared = Arc::new(Shared::new(backend, pause, config));
+        let pause = Arc::new(Pause::default());
+        let playing = Playing::start(model, Arc::clone(&pause));
+        let backend = backend.unwrap_or_else(|| Box::new(Arc::clone(&playing)));
+        let shared = Arc::new(Shared::new(backend, playing, pause, config));
         shared.set_script(script);
         let listening = Mutex::new(Some(Listening::start(&shared, listener)));
         Ok(Self { shared, address, scheme: if tls.is_some() { "https" } else { "http" }, listening })
@@ -134,7 +133,7 @@ impl Api {
 
     /// Every operation, those of other nodes included.
     pub fn operations(&self) -> Vec<Operation> {
-        self.shared.backend.operations()
+        self.shared.playing.operations()
     }
 
     /// The most operations that were in progress at once in this directory.
@@ -154,7 +153,7 @@ impl Api {
 
     /// Ends an operation by hand; false: there is none in progress with this id.
     pub fn finish(&self, id: &str, status: Status) -> bool {
-        self.shared.backend.finish(id, status)
+        self.shared.playing.finish(id, status)
     }
 
     /// From here on another script; nothing is released any more.
@@ -219,7 +218,7 @@ impl Listening {
     fn start(shared: &Arc<Shared>, listener: TcpListener) -> Self {
         let closing = Arc::new(AtomicBool::new(false));
         let (shared, ends) = (Arc::clone(shared), Arc::clone(&closing));
-        Self { thread: thread::spawn(move || shared.accept(listener, &ends)), closing }
+        Self { thread: thread::spawn(move || shared.accept(&listener, &ends)), closing }
     }
 
     fn end(self, address: SocketAddr) {

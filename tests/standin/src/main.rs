@@ -5,17 +5,14 @@ use std::process::ExitCode;
 use std::{env, fs, io};
 
 use standin::options::{HELP, Options};
-use standin::{Api, RUN_OPERATION, Script, Tls};
+use standin::{Api, Script, Tls};
 
 fn main() -> ExitCode {
-    let mut words = env::args().skip(1).peekable();
-    let operation = words.next_if(|word| word == RUN_OPERATION).is_some();
-    let result = match Options::parse(words.collect()) {
+    let result = match Options::parse(env::args().skip(1).collect()) {
         Ok(options) if options.help => {
             print!("{HELP}");
             Ok(())
         }
-        Ok(options) if operation => run_operation(&options),
         Ok(options) => serve(options),
         Err(error) => {
             eprintln!("standin_api: {error}");
@@ -31,18 +28,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_operation(options: &Options) -> Result<(), String> {
-    let installation = options.installation()?.ok_or("--barman is missing")?;
-    installation.run_operation(&options.server_name, &options.operation_id).map_err(|error| error.to_string())
-}
-
 fn tls(options: &Options) -> Result<Option<Tls>, String> {
     let (cert, key) = match (&options.tls_cert, &options.tls_key) {
         (Some(cert), Some(key)) => (read(cert)?, read(key)?),
         (None, None) => return Ok(None),
         _ => return Err("--tls-cert and --tls-key belong together".to_owned()),
     };
-    let tls = Tls::new(cert, key).versions(options.tls_versions);
+    let tls = Tls::new(cert, key).versions(options.tls_version);
     Ok(Some(match &options.client_ca {
         Some(ca) => tls.client_ca(read(ca)?),
         None => tls,
@@ -63,7 +55,7 @@ fn serve(options: Options) -> Result<(), String> {
     let (script, tls, installation) = (script(&options)?, tls(&options)?, options.installation()?);
     let address = options.listen.as_deref().unwrap_or("127.0.0.1:0");
     let api = match installation {
-        Some(installation) => Api::with_barman(address, installation, options.racy, script, tls.as_ref())?,
+        Some(installation) => Api::with_barman(address, installation, script, tls.as_ref())?,
         None => Api::start_on(address, options.model, script, tls.as_ref())?,
     };
     println!("listening on {}", api.url());

@@ -1,11 +1,67 @@
-//! The configuration of a Barman that is played in memory: which servers and backups there are, and what becomes of
-//! an operation. `playing.rs` plays it, `fill.rs` writes into a data directory.
+//! The configuration of a Barman that is played: which servers and backups there are, and what becomes of
+//! an operation. `playing.rs` plays it, `recover.rs` restores.
+
+use serde::Deserialize;
 
 use crate::backend::{Foreign, Status};
-use crate::fill::{Fill, Mark, OnRemoval, Part};
 
-/// The model's configuration. Options behind `server` are of that server, those of an operation are of
-/// its next operation and, unless `next_operation` follows, of all later ones.
+/// Methods that set one option each: `NAME(ARGUMENT: TYPE) => FIELD = VALUE;`
+macro_rules! setters {
+    ($of:ident; $($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*) => $($field:ident = $value:expr),+;)*) => {
+        $($(#[$doc])* pub fn $name(mut self, $($argument: $type),*) -> Self {
+            let options = self.$of();
+            $(options.$field = $value;)+
+            self
+        })*
+    };
+}
+pub(crate) use setters;
+
+/// The parts of a restore, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// All that Barman looks at before it copies: connection, destination, right to write.
+    Look,
+    /// `PG_VERSION`, the first file.
+    First,
+    /// Half of the base backup: neither `backup_label` nor `global/pg_control`.
+    Half,
+    /// The whole base backup.
+    Base,
+    /// `.barman-recover.info`
+    Info,
+    /// The WAL files.
+    Wal,
+    /// The edited `postgresql.auto.conf` and `postgresql.conf`: all is there.
+    Mark,
+}
+
+/// What Barman leaves as the sign of a complete restore.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum Mark {
+    /// That of the backup that was restored.
+    #[default]
+    Own,
+    /// A `.barman-recover.info` of another backup.
+    Of(String),
+    /// None at all: another Barman.
+    Missing,
+}
+
+impl From<String> for Mark {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "own" => Self::Own,
+            "none" => Self::Missing,
+            _ => Self::Of(word),
+        }
+    }
+}
+
+/// Options behind `server` are of that server, those of an operation are of its next operation and,
+/// unless `next_operation` follows, of all later ones.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     pub(crate) servers: Vec<Server>,
@@ -21,13 +77,72 @@ pub(crate) struct Server {
     pub(crate) plans: Vec<Plan>,
 }
 
-#[derive(Clone, Debug)]
+/// What becomes of an operation. The methods of `Model` and the options of the program explain it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of the program")]
 pub(crate) struct Plan {
     pub(crate) duration_ms: u64,
     pub(crate) result: Status,
     pub(crate) stuck: bool,
-    pub(crate) fill: Option<Fill>,
-    pub(crate) writes_on_ms: u64,
+    pub(crate) fill: bool,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    pub(crate) wal: u32,
+    pub(crate) wal_ms: u64,
+    pub(crate) gap: Option<Part>,
+    pub(crate) gap_ms: u64,
+    pub(crate) hold: Option<Part>,
+    pub(crate) stop: Option<Part>,
+    pub(crate) retries: u32,
+    pub(crate) retry_ms: u64,
+    pub(crate) twice: bool,
+    pub(crate) destination: Option<String>,
+    pub(crate) banner: String,
+    pub(crate) restores: Option<String>,
+    pub(crate) mark: Mark,
+    pub(crate) old_info: Option<String>,
+    pub(crate) postgres_backup: bool,
+}
+
+impl Plan {
+    /// The size of the base backup: `bytes`, or as much as is needed for something to arrive all the time.
+    pub(crate) fn copied(&self) -> u64 {
+        self.bytes.max(2 * self.duration_ms)
+    }
+
+    /// Where the restore ends before its end.
+    pub(crate) fn stop(&self) -> Option<Part> {
+        self.stop.or((self.result == Status::Failed).then_some(Part::Half))
+    }
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            duration_ms: 0,
+            result: Status::Done,
+            stuck: false,
+            fill: false,
+            files: 8,
+            bytes: 64 << 10,
+            wal: 1,
+            wal_ms: 0,
+            gap: None,
+            gap_ms: 0,
+            hold: None,
+            stop: None,
+            retries: 0,
+            retry_ms: 0,
+            twice: false,
+            destination: None,
+            banner: String::new(),
+            restores: None,
+            mark: Mark::Own,
+            old_info: None,
+            postgres_backup: false,
+        }
+    }
 }
 
 impl Model {
@@ -38,126 +153,17 @@ impl Model {
 
     /// A server of Barman.
     pub fn server(mut self, name: &str) -> Self {
-        let plan = Plan { duration_ms: 0, result: Status::Done, stuck: false, fill: None, writes_on_ms: 0 };
-        self.servers.push(Server { name: name.to_owned(), backups: Vec::new(), plans: vec![plan] });
+        self.servers.push(Server {
+            name: name.to_owned(),
+            backups: Vec::new(),
+            plans: vec![Plan::default()],
+        });
         self
     }
 
     /// A backup of the server, oldest first.
     pub fn backup(mut self, id: &str) -> Self {
         self.last_server().backups.push(id.to_owned());
-        self
-    }
-
-    /// How long an operation is in progress (0 by default).
-    pub fn duration_ms(mut self, ms: u64) -> Self {
-        self.plan().duration_ms = ms;
-        self
-    }
-
-    /// How it ends (DONE by default).
-    pub fn result(mut self, status: Status) -> Self {
-        self.plan().result = status;
-        self
-    }
-
-    /// It never ends, unless by hand.
-    pub fn stuck(mut self) -> Self {
-        self.plan().stuck = true;
-        self
-    }
-
-    /// It writes a data directory at its destination as `barman recover` does, spread over its duration: base backup,
-    /// `.barman-recover.info`, WAL, and last the edited configuration. A destination that is not empty makes it FAILED
-    /// at once. An operation that fails has written half of the base backup by then.
-    pub fn fill(self) -> Self {
-        self.filled(|_| {})
-    }
-
-    /// `fill` with this many relation files (8).
-    pub fn files(self, files: u64) -> Self {
-        self.filled(|fill| fill.files = files)
-    }
-
-    /// `fill` with relation files of together this many bytes (64 KiB).
-    pub fn bytes(self, bytes: u64) -> Self {
-        self.filled(|fill| fill.bytes = bytes)
-    }
-
-    /// What `fill` does when its directory is removed underneath (FAILED by default).
-    pub fn on_removal(self, what: OnRemoval) -> Self {
-        self.filled(|fill| fill.on_removal = what)
-    }
-
-    /// `fill` that stops behind `PG_VERSION`, its first file, until `Api::release`.
-    pub fn hold(self) -> Self {
-        self.hold_behind(Part::First)
-    }
-
-    /// `fill` that stops behind this part until `Api::release`.
-    pub fn hold_behind(self, part: Part) -> Self {
-        self.filled(|fill| fill.hold = Some(part))
-    }
-
-    /// `fill` that writes nothing behind this part, whatever the result.
-    pub fn stop_behind(self, part: Part) -> Self {
-        self.filled(|fill| fill.stop = Some(part))
-    }
-
-    /// `fill` that restores this backup, whatever was asked for: as when another node's job came between.
-    pub fn restores(self, backup: &str) -> Self {
-        self.filled(|fill| fill.restores = Some(backup.to_owned()))
-    }
-
-    /// What `fill` leaves as the sign of a complete restore (that of the backup that was asked for by default).
-    pub fn mark(self, mark: Mark) -> Self {
-        self.filled(|fill| fill.mark = mark)
-    }
-
-    /// `fill` with a backup whose source was itself restored by Barman: it brings the `.barman-recover.info` of this
-    /// earlier backup and the `.origin` files along.
-    pub fn old_info(self, backup: &str) -> Self {
-        self.filled(|fill| fill.old_info = Some(backup.to_owned()))
-    }
-
-    /// `fill` with a backup made by `pg_basebackup`, which has no ID in its `backup_label`.
-    pub fn postgres_backup(self) -> Self {
-        self.filled(|fill| fill.by_rsync = false)
-    }
-
-    /// `fill` with this many WAL files (1).
-    pub fn wal(self, files: u32) -> Self {
-        self.filled(|fill| fill.wal = files)
-    }
-
-    /// How long each WAL file takes, beyond the duration of the operation (0).
-    pub fn wal_ms(self, ms: u64) -> Self {
-        self.filled(|fill| fill.wal_ms = ms)
-    }
-
-    /// `fill` with two processes that look like `rsync --server` in the directory; SIGTERM to one makes it FAILED.
-    pub fn receivers(self) -> Self {
-        self.filled(|fill| fill.receivers = true)
-    }
-
-    /// `fill` that copies again so often when a receiver has been ended: Barman's `basebackup_retry_times` (0).
-    pub fn retries(self, times: u32) -> Self {
-        self.filled(|fill| fill.retries = times)
-    }
-
-    /// How long it waits before it copies again (0; Barman: 30 s).
-    pub fn retry_ms(self, ms: u64) -> Self {
-        self.filled(|fill| fill.retry_ms = ms)
-    }
-
-    /// Something writes into the directory for this long after the end of the operation.
-    pub fn writes_on_ms(mut self, ms: u64) -> Self {
-        self.plan().writes_on_ms = ms;
-        self.fill()
-    }
-
-    fn filled(mut self, change: impl FnOnce(&mut Fill)) -> Self {
-        change(self.plan().fill.get_or_insert_default());
         self
     }
 
@@ -174,16 +180,63 @@ impl Model {
         self
     }
 
-    /// An id that is taken counts on to the next free second, for tests that are not about the conflict.
-    pub fn unique_ids(mut self) -> Self {
-        self.unique_ids = true;
-        self
+    setters! { whole;
+        /// An id that is taken counts on to the next free second, for tests that are not about the conflict.
+        unique_ids() => unique_ids = true;
+        /// The real API's race: creates that come within this time pass the check together and get one id; each of
+        /// them starts Barman, with what the last of them asked for.
+        race_ms(ms: u64) => race_ms = ms;
     }
 
-    /// The real API's race: creates that come within this time pass the check together, get one id, and
-    /// the operation goes to the destination of the last.
-    pub fn race_ms(mut self, ms: u64) -> Self {
-        self.race_ms = ms;
+    setters! { plan;
+        /// How long an operation is in progress (0 by default); with `fill`, how long the copy of the base backup takes.
+        duration_ms(ms: u64) => duration_ms = ms;
+        /// How it ends (DONE by default). One that fails has written half of the base backup, unless `stop_behind` says
+        /// otherwise.
+        result(status: Status) => result = status;
+        /// When all is done it stays in progress, unless ended by hand: its process has died.
+        stuck() => stuck = true;
+        /// It restores into its destination, through the ssh command that came with the create. Without this,
+        /// nothing is written anywhere and no command is run.
+        fill() => fill = true;
+        /// `fill` with this many relation files (8).
+        files(files: u64) => files = files, fill = true;
+        /// `fill` with relation files of together this many bytes (64 KiB).
+        bytes(bytes: u64) => bytes = bytes, fill = true;
+        /// `fill` with this many WAL files (1).
+        wal(files: u32) => wal = files, fill = true;
+        /// How long no command runs before each WAL file (0), as when Barman unpacks them.
+        wal_ms(ms: u64) => wal_ms = ms, fill = true;
+        /// `fill` in which no command runs for this long before this part.
+        gap(part: Part, ms: u64) => gap = Some(part), gap_ms = ms, fill = true;
+        /// `fill` in which no command runs behind this part until `Api::release`.
+        hold_behind(part: Part) => hold = Some(part), fill = true;
+        /// `fill` that waits behind `PG_VERSION`, its first file, until `Api::release`.
+        hold() => hold = Some(Part::First), fill = true;
+        /// `fill` that runs no command behind this part, whatever the result.
+        stop_behind(part: Part) => stop = Some(part), fill = true;
+        /// `fill` that copies the base backup again so often when that has failed: Barman's `basebackup_retry_times` (0).
+        retries(times: u32) => retries = times, fill = true;
+        /// How long it waits before it copies again (0; Barman: 30 s).
+        retry_ms(ms: u64) => retry_ms = ms, fill = true;
+        /// `fill` by two processes at once, as after two creates of one second.
+        twice() => twice = true, fill = true;
+        /// `fill` of another directory than was asked for.
+        destination(path: &str) => destination = Some(path.to_owned()), fill = true;
+        /// `fill` on a node whose login prints this on standard output, before each command.
+        banner(words: &str) => banner = words.to_owned(), fill = true;
+        /// `fill` that restores this backup, whatever was asked for: as when another node's job came between.
+        restores(backup: &str) => restores = Some(backup.to_owned()), fill = true;
+        /// What `fill` leaves as the sign of a complete restore (that of the backup that was asked for by default).
+        mark(mark: Mark) => mark = mark, fill = true;
+        /// `fill` with a backup whose source was itself restored by Barman: it brings the `.barman-recover.info` of this
+        /// earlier backup and the `.origin` files along.
+        old_info(backup: &str) => old_info = Some(backup.to_owned()), fill = true;
+        /// `fill` with a backup made by `pg_basebackup`, which has no ID in its `backup_label`.
+        postgres_backup() => postgres_backup = true, fill = true;
+    }
+
+    fn whole(&mut self) -> &mut Self {
         self
     }
 
@@ -191,7 +244,7 @@ impl Model {
         self.servers.last_mut().expect("name a server first: Model::new().server(…)")
     }
 
-    fn plan(&mut self) -> &mut Plan {
+    pub(crate) fn plan(&mut self) -> &mut Plan {
         self.last_server().plans.last_mut().expect("a server has a plan")
     }
 }

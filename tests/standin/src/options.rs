@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::backend::Status;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
 use crate::barman::Installation;
-use crate::fill::{Mark, OnRemoval, Part};
 use crate::model::Model;
 use crate::tls::TlsVersions;
 
@@ -19,35 +20,35 @@ Usage: standin_api [OPTIONS]
   --script FILE          faults and delays, in JSON (README.md explains it); - is standard input
   --tls-cert FILE --tls-key FILE [--client-ca FILE] [--tls-version 1.2|1.3]
 
-Operations played in memory (those of an operation hold for the server named before):
+Operations that are played (those of an operation hold for the server named before):
   --server NAME          a server of Barman
   --backup ID            one of its backups
-  --duration-ms N        how long an operation is in progress (0)
+  --duration-ms N        how long an operation is in progress, or how long its copy takes (0)
   --result DONE|FAILED   how it ends (DONE)
   --stuck                it never ends
   --next-operation       what follows is of the server's next operation and all later ones
   --unique-ids           two creates in one second both get an id
   --race-ms N            creates within N ms may get the same id
 
-What it does to its destination:
-  --fill                 it writes a data directory in Barman's order: first, half, base, info, wal, mark
+How it restores, through the ssh command that the create named (ssh: every host is this machine):
+  --fill                 it restores, in these parts: look, first, half, base, info, wal, mark
   --files N --bytes N    with so many relation files, of so many bytes together
-  --wal N --wal-ms N     with so many WAL files, each of which takes N ms more
-  --hold PART            it waits behind this part until POST /_standin/release
-  --stop PART            it writes nothing behind this part (half, when it ends with FAILED)
+  --wal N --wal-ms N     with so many WAL files, N ms before each of them
+  --gap PART --gap-ms N  no command runs for so long before this part
+  --hold PART            no command runs behind this part until POST /_standin/release
+  --stop PART            it runs no command behind this part (half, when it ends with FAILED)
+  --retries N --retry-ms N
+                         it copies again so often, and so late, when the copy has failed
+  --twice                two processes restore at once
+  --destination PATH     it restores there, whatever was asked for
+  --banner WORDS         the login prints them before each command
   --restores ID          it restores this backup, whatever was asked for
   --mark own|none|ID     which backup's .barman-recover.info it leaves (own); none: no mark at all
   --old-info ID          the backup brings an earlier backup's .barman-recover.info along
   --postgres-backup      the backup was made by pg_basebackup: no ID in its backup_label
-  --on-removal fail|ignore|refill
-                         when its directory is removed underneath (fail)
-  --receivers            two processes look like rsync's receivers in it; SIGTERM to one: FAILED
-  --retries N --retry-ms N
-                         it copies again after that, so often and so late
-  --writes-on-ms N       something else writes into the directory for N ms after the end
 
 Or the real Barman, with the job and output files of the real API:
-  --barman PROGRAM --barman-home DIRECTORY [--barman-config FILE] [--racy]
+  --barman PROGRAM --barman-home DIRECTORY [--barman-config FILE]
 
 GET  /_standin/journal       what was asked and what became of it
 POST /_standin/script        another script
@@ -56,7 +57,8 @@ POST /_standin/operation/ID  end an operation, {\"status\": \"DONE\"} or FAILED
 ";
 
 /// What was given; `HELP` has their meaning.
-#[derive(Default)]
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
 #[allow(missing_docs)] // HELP says it
 pub struct Options {
     pub help: bool,
@@ -66,153 +68,65 @@ pub struct Options {
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
     pub client_ca: Option<PathBuf>,
-    pub tls_versions: TlsVersions,
+    pub tls_version: TlsVersions,
+    pub barman: Option<PathBuf>,
+    pub barman_home: Option<PathBuf>,
+    pub barman_config: Option<PathBuf>,
+    #[serde(skip)]
     pub model: Model,
-    barman: Option<PathBuf>,
-    barman_home: Option<PathBuf>,
-    barman_config: Option<PathBuf>,
-    pub racy: bool,
-    pub server_name: String,
-    pub operation_id: String,
-    has_server: bool,
 }
 
-/// The words of the command line, read from the front.
-struct Words {
-    rest: std::vec::IntoIter<String>,
-    word: String,
-}
-
-impl Words {
-    fn value(&mut self) -> Result<String, String> {
-        self.rest.next().ok_or(format!("{} needs a value", self.word))
-    }
-
-    fn number(&mut self) -> Result<u64, String> {
-        let text = self.value()?;
-        text.parse().map_err(|_| format!("{}: '{text}' is not a number", self.word))
-    }
-
-    fn small_number(&mut self) -> Result<u32, String> {
-        self.number().map(|number| number.try_into().unwrap_or(u32::MAX))
-    }
-
-    /// One of these words.
-    fn choice<T: Clone>(&mut self, choices: &[(&str, T)]) -> Result<T, String> {
-        let text = self.value()?;
-        let found = choices.iter().find(|(name, _)| *name == text).map(|(_, choice)| choice.clone());
-        let names = choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        found.ok_or(format!("{} is one of {names}, not '{text}'", self.word))
-    }
-
-    fn part(&mut self) -> Result<Part, String> {
-        self.choice(&[
-            ("first", Part::First),
-            ("half", Part::Half),
-            ("base", Part::Base),
-            ("info", Part::Info),
-            ("wal", Part::Wal),
-            ("mark", Part::Mark),
-        ])
-    }
-}
+/// Those of the program itself; all others are of a server or an operation.
+const OWN: [&str; 11] = [
+    "help",
+    "listen",
+    "port-file",
+    "script",
+    "tls-cert",
+    "tls-key",
+    "client-ca",
+    "tls-version",
+    "barman",
+    "barman-home",
+    "barman-config",
+];
 
 impl Options {
     /// Reads the words of a command line.
     pub fn parse(words: Vec<String>) -> Result<Self, String> {
-        let mut options = Self::default();
-        let mut words = Words { rest: words.into_iter(), word: String::new() };
-        while let Some(word) = words.rest.next() {
-            words.word.clone_from(&word);
-            if !(options.own(&mut words)?
-                || options.of_model(&mut words)?
-                || options.of_operation(&mut words)?)
-            {
-                return Err(format!("unknown option '{word}', see --help"));
+        let mut words = words.into_iter().peekable();
+        let (mut own, mut model) = (Map::new(), Model::new());
+        // Of the plan under way; a plan that follows goes on from it.
+        let mut plan = Map::new();
+        while let Some(word) = words.next() {
+            let name = word.strip_prefix("--").ok_or(format!("'{word}' is no option, see --help"))?;
+            let value = words.next_if(|next| !next.starts_with("--"));
+            let text = || value.clone().ok_or(format!("{word} needs a value"));
+            if OWN.contains(&name) {
+                own.insert(name.to_owned(), value.map_or(Value::Bool(true), Value::String));
+                continue;
             }
+            model = match name {
+                "unique-ids" => model.unique_ids(),
+                "race-ms" => model.race_ms(text()?.parse().map_err(|error| format!("{word}: {error}"))?),
+                "server" => {
+                    plan.clear();
+                    model.server(&text()?)
+                }
+                _ if model.servers.is_empty() => return Err(format!("{word} needs a --server before it")),
+                "backup" => model.backup(&text()?),
+                "next-operation" => model.next_operation(),
+                _ => {
+                    plan.insert(name.to_owned(), value.map_or(Value::Bool(true), number_or_text));
+                    *model.plan() = from(&word, plan.clone())?;
+                    model
+                }
+            };
         }
-        Ok(options)
+        Ok(Self { model, ..from("", own)? })
     }
 
-    /// Those of the program; false: it is none of them.
-    fn own(&mut self, words: &mut Words) -> Result<bool, String> {
-        match words.word.as_str() {
-            "--help" | "-h" => self.help = true,
-            "--listen" => self.listen = Some(words.value()?),
-            "--port-file" => self.port_file = Some(words.value()?.into()),
-            "--script" => self.script = Some(words.value()?.into()),
-            "--tls-cert" => self.tls_cert = Some(words.value()?.into()),
-            "--tls-key" => self.tls_key = Some(words.value()?.into()),
-            "--client-ca" => self.client_ca = Some(words.value()?.into()),
-            "--tls-version" => {
-                self.tls_versions =
-                    words.choice(&[("1.2", TlsVersions::Only12), ("1.3", TlsVersions::Only13)])?;
-            }
-            "--barman" => self.barman = Some(words.value()?.into()),
-            "--barman-home" => self.barman_home = Some(words.value()?.into()),
-            "--barman-config" => self.barman_config = Some(words.value()?.into()),
-            "--racy" => self.racy = true,
-            "--server-name" => self.server_name = words.value()?,
-            "--operation-id" => self.operation_id = words.value()?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    fn of_model(&mut self, words: &mut Words) -> Result<bool, String> {
-        let model = self.model.clone();
-        self.model = match words.word.as_str() {
-            "--server" => {
-                self.has_server = true;
-                model.server(&words.value()?)
-            }
-            "--unique-ids" => model.unique_ids(),
-            "--race-ms" => model.race_ms(words.number()?),
-            _ => return Ok(false),
-        };
-        Ok(true)
-    }
-
-    /// Those of a server and its operations.
-    fn of_operation(&mut self, words: &mut Words) -> Result<bool, String> {
-        // So that an unknown option is unknown, and not only in need of a server.
-        let model = if self.has_server { self.model.clone() } else { Model::new().server("") };
-        self.model = match words.word.as_str() {
-            "--backup" => model.backup(&words.value()?),
-            "--duration-ms" => model.duration_ms(words.number()?),
-            "--result" => model.result(words.choice(&[("DONE", Status::Done), ("FAILED", Status::Failed)])?),
-            "--stuck" => model.stuck(),
-            "--next-operation" => model.next_operation(),
-            "--fill" => model.fill(),
-            "--files" => model.files(words.number()?),
-            "--bytes" => model.bytes(words.number()?),
-            "--wal" => model.wal(words.small_number()?),
-            "--wal-ms" => model.wal_ms(words.number()?),
-            "--hold" => model.hold_behind(words.part()?),
-            "--stop" => model.stop_behind(words.part()?),
-            "--restores" => model.restores(&words.value()?),
-            "--mark" => model.mark(match words.value()?.as_str() {
-                "own" => Mark::Own,
-                "none" => Mark::Missing,
-                id => Mark::Of(id.to_owned()),
-            }),
-            "--old-info" => model.old_info(&words.value()?),
-            "--postgres-backup" => model.postgres_backup(),
-            "--on-removal" => model.on_removal(words.choice(&[
-                ("fail", OnRemoval::Fail),
-                ("ignore", OnRemoval::Ignore),
-                ("refill", OnRemoval::Refill),
-            ])?),
-            "--receivers" => model.receivers(),
-            "--retries" => model.retries(words.small_number()?),
-            "--retry-ms" => model.retry_ms(words.number()?),
-            "--writes-on-ms" => model.writes_on_ms(words.number()?),
-            _ => return Ok(false),
-        };
-        if self.has_server { Ok(true) } else { Err(format!("{} needs a --server before it", words.word)) }
-    }
-
-    /// None: operations are played in memory.
+    /// None: operations are played.
     pub fn installation(&self) -> Result<Option<Installation>, String> {
         match (&self.barman, &self.barman_home) {
             (Some(program), Some(home)) => Ok(Some(Installation {
@@ -224,4 +138,12 @@ impl Options {
             _ => Err("--barman and --barman-home belong together".to_owned()),
         }
     }
+}
+
+fn number_or_text(word: String) -> Value {
+    word.parse::<u64>().map_or(Value::String(word), Value::from)
+}
+
+fn from<T: serde::de::DeserializeOwned>(word: &str, options: Map<String, Value>) -> Result<T, String> {
+    serde_json::from_value(Value::Object(options)).map_err(|error| format!("{word}: {error}"))
 }

@@ -6,9 +6,11 @@ use crate::backend::{Backend, Job, Kind};
 use crate::http::{Reply, Request};
 
 /// What a script can be about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// A connection, before anything is read.
+    Connect,
     /// `GET /status`
     Status,
     /// `GET /servers/NAME/operations`
@@ -19,8 +21,8 @@ pub enum Stage {
     Poll,
     /// `GET /diagnose`
     Diagnose,
-    /// No route of the API.
-    Other,
+    /// No route of the API; in a script, any request.
+    Any,
 }
 
 enum Route {
@@ -55,7 +57,7 @@ pub fn stage(request: &Request) -> Stage {
         (Some(Route::Operations(_)), "GET") => Stage::List,
         (Some(Route::Operations(_)), "POST") => Stage::Create,
         (Some(Route::Operation(..)), "GET") => Stage::Poll,
-        _ => Stage::Other,
+        _ => Stage::Any,
     }
 }
 
@@ -66,21 +68,20 @@ pub fn answer(backend: &dyn Backend, request: &Request, apply: bool) -> (Reply, 
                     your spelling and try again.";
         return (not_found(text), None);
     };
-    let creates = matches!(route, Route::Operations(_));
     match (request.method.as_str(), &route) {
         ("POST", Route::Operations(server)) => match create(backend, server, request, apply) {
             Ok(id) => (Reply::json(202, &json!({"operation_id": id})), apply.then_some(id)),
             Err(refusal) => (refusal, None),
         },
         ("GET", route) => (get(backend, route), None),
-        ("HEAD", route) => (Reply { head_only: true, ..get(backend, route) }, None),
-        ("OPTIONS", _) => (allow(Reply::new(200, "text/html; charset=utf-8", ""), creates), None),
-        _ => (allow(Reply::page(405, "The method is not allowed for the requested URL."), creates), None),
+        _ => (not_allowed(&route), None),
     }
 }
 
-fn allow(mut reply: Reply, creates: bool) -> Reply {
+fn not_allowed(route: &Route) -> Reply {
+    let creates = matches!(route, Route::Operations(_));
     let methods = if creates { "OPTIONS, GET, HEAD, POST" } else { "OPTIONS, GET, HEAD" };
+    let mut reply = Reply::page(405, "The method is not allowed for the requested URL.");
     reply.headers.push(("Allow".to_owned(), methods.to_owned()));
     reply
 }
@@ -117,7 +118,7 @@ fn create(backend: &dyn Backend, server: &str, request: &Request, apply: bool) -
     let body: Value = serde_json::from_slice(&request.body).map_err(|_| {
         Reply::page(400, "The browser (or proxy) sent a request that this server could not understand.")
     })?;
-    if is_falsy(&body) {
+    if body.is_null() || body.as_object().is_some_and(Map::is_empty) {
         return Err(Reply::page(400, &format!("Minimum barman options not met for server '{server}'")));
     }
     if !backend.has_server(server) {
@@ -155,18 +156,6 @@ fn is_well_formed(kind: Kind, content: &Map<String, Value>) -> bool {
             (None, Some(reset)) => *reset == Value::Bool(true),
             _ => false,
         },
-    }
-}
-
-/// What Python takes for nothing.
-fn is_falsy(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(value) => !value,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.is_empty(),
     }
 }
 

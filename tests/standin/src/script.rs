@@ -1,13 +1,13 @@
 //! Scripts: which requests get another reply than the model's, and how it is spoilt. Declarative, the
-//! same in Rust and in JSON; `mod.rs` explains the words, `server.rs` carries them out.
+//! same in Rust and in JSON; the README explains the words, `server.rs` carries them out.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::{Deserialize, Deserializer};
 
 use crate::backend::Foreign;
 use crate::http::{Length, Reply};
+use crate::model::setters;
 use crate::recordings;
 use crate::routes::Stage;
 
@@ -56,7 +56,6 @@ pub struct Step {
     pub(crate) times: Option<u32>,
     pub(crate) forever: bool,
     pub(crate) apply: Option<bool>,
-    pub(crate) remove_dir: Option<PathBuf>,
     pub(crate) foreign: Vec<Foreign>,
     pub(crate) delay_ms: u64,
     pub(crate) hold: bool,
@@ -107,105 +106,46 @@ impl Step {
         self
     }
 
-    /// Serves this many requests.
-    pub fn times(mut self, times: u32) -> Self {
-        self.times = Some(times);
-        self
-    }
-
-    /// Serves all requests that follow.
-    pub fn forever(mut self) -> Self {
-        self.forever = true;
-        self
-    }
-
-    /// Whether the create is carried out (by default: when the reply is the model's).
-    pub fn apply(mut self, apply: bool) -> Self {
-        self.apply = Some(apply);
-        self
-    }
-
-    /// Removes this directory before the reply.
-    pub fn remove_dir(mut self, path: impl Into<PathBuf>) -> Self {
-        self.remove_dir = Some(path.into());
-        self
-    }
-
     /// Lets another node's operation appear.
     pub fn foreign(mut self, foreign: Foreign) -> Self {
         self.foreign.push(foreign);
         self
     }
 
-    /// Waits before the reply.
-    pub fn delay_ms(mut self, ms: u64) -> Self {
-        self.delay_ms = ms;
-        self
+    setters! { step;
+        /// Serves this many requests.
+        times(times: u32) => times = Some(times);
+        /// Serves all requests that follow.
+        forever() => forever = true;
+        /// Whether the create is carried out (by default: when the reply is the model's).
+        apply(apply: bool) => apply = Some(apply);
+        /// Waits before the reply.
+        delay_ms(ms: u64) => delay_ms = ms;
+        /// Waits for `Api::release` before the reply.
+        hold() => hold = true;
+        /// Silence for this long, then a close.
+        hang_ms(ms: u64) => hang_ms = Some(ms);
+        /// Ends the connection with a RST.
+        reset(at: At) => reset = Some(at);
+        /// Ends the connection with a FIN.
+        close(at: At) => close = Some(at);
+        /// Sends the body in chunks.
+        chunked() => chunked = true;
+        /// Answers in HTTP/1.0, without a length.
+        http10() => http10 = true;
+        /// Says keep-alive, and closes.
+        keep_alive() => keep_alive = true;
+        /// Sends head or body without an end.
+        endless(what: Endless) => endless = Some(what);
+        /// Changes the byte at this place of the raw response.
+        flip(at: usize, to: u8) => flip = Some(Flip { at, to });
+        /// Sends only the first bytes of the raw response.
+        cut(bytes: usize) => cut = Some(bytes);
+        /// Sends byte by byte, with this pause after each.
+        drip_ms(ms: u64) => drip_ms = Some(ms);
     }
 
-    /// Waits for `Api::release` before the reply.
-    pub fn hold(mut self) -> Self {
-        self.hold = true;
-        self
-    }
-
-    /// Silence for this long, then a close.
-    pub fn hang_ms(mut self, ms: u64) -> Self {
-        self.hang_ms = Some(ms);
-        self
-    }
-
-    /// Ends the connection with a RST.
-    pub fn reset(mut self, at: At) -> Self {
-        self.reset = Some(at);
-        self
-    }
-
-    /// Ends the connection with a FIN.
-    pub fn close(mut self, at: At) -> Self {
-        self.close = Some(at);
-        self
-    }
-
-    /// Sends the body in chunks.
-    pub fn chunked(mut self) -> Self {
-        self.chunked = true;
-        self
-    }
-
-    /// Answers in HTTP/1.0, without a length.
-    pub fn http10(mut self) -> Self {
-        self.http10 = true;
-        self
-    }
-
-    /// Says keep-alive, and closes.
-    pub fn keep_alive(mut self) -> Self {
-        self.keep_alive = true;
-        self
-    }
-
-    /// Sends head or body without an end.
-    pub fn endless(mut self, what: Endless) -> Self {
-        self.endless = Some(what);
-        self
-    }
-
-    /// Changes the byte at this place of the raw response.
-    pub fn flip(mut self, at: usize, to: u8) -> Self {
-        self.flip = Some(Flip { at, to });
-        self
-    }
-
-    /// Sends only the first bytes of the raw response.
-    pub fn cut(mut self, bytes: usize) -> Self {
-        self.cut = Some(bytes);
-        self
-    }
-
-    /// Sends byte by byte, with this pause after each.
-    pub fn drip_ms(mut self, ms: u64) -> Self {
-        self.drip_ms = Some(ms);
+    fn step(&mut self) -> &mut Self {
         self
     }
 
@@ -213,7 +153,7 @@ impl Step {
     pub(crate) fn own_reply(&self) -> Option<Reply> {
         if let Some(status) = self.status {
             let (headers, body) = (self.headers.clone(), self.body.clone().into_bytes());
-            return Some(Reply { status, headers, body, head_only: false });
+            return Some(Reply { status, headers, body });
         }
         let mut reply = Reply::parse(recordings::find(self.recording.as_deref()?)?)?;
         reply.headers.extend(self.headers.clone());
@@ -238,16 +178,21 @@ impl Step {
 /// Steps per stage. A request takes the next step of its stage, or when there is none (any more) the
 /// next one of `any`, or else the model's answer.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct Script {
-    connect: VecDeque<Step>,
-    status: VecDeque<Step>,
-    list: VecDeque<Step>,
-    create: VecDeque<Step>,
-    poll: VecDeque<Step>,
-    diagnose: VecDeque<Step>,
-    any: VecDeque<Step>,
+    #[serde(default)]
     pub(crate) foreign: Vec<Foreign>,
+    #[serde(flatten)]
+    steps: HashMap<Stage, VecDeque<Step>>,
+}
+
+/// A method for the steps of each stage.
+macro_rules! stages {
+    ($($(#[$doc:meta])* $name:ident: $stage:ident;)*) => {
+        $($(#[$doc])* pub fn $name(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+            self.steps.entry(Stage::$stage).or_default().extend(steps);
+            self
+        })*
+    };
 }
 
 impl Script {
@@ -263,46 +208,21 @@ impl Script {
         Ok(script)
     }
 
-    /// Steps of connections, before anything is read.
-    pub fn connect(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
-        self.connect.extend(steps);
-        self
-    }
-
-    /// Steps of `GET /status`.
-    pub fn status(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
-        self.status.extend(steps);
-        self
-    }
-
-    /// Steps of the list of operations.
-    pub fn list(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
-        self.list.extend(steps);
-        self
-    }
-
-    /// Steps of creates.
-    pub fn create(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
-        self.create.extend(steps);
-        self
-    }
-
-    /// Steps of polls.
-    pub fn poll(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
-        self.poll.extend(steps);
-        self
-    }
-
-    /// Steps of `GET /diagnose`.
-    pub fn diagnose(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
-        self.diagnose.extend(steps);
-        self
-    }
-
-    /// Steps of whatever request has none of its stage left.
-    pub fn any(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
-        self.any.extend(steps);
-        self
+    stages! {
+        /// Steps of connections, before anything is read.
+        connect: Connect;
+        /// Steps of `GET /status`.
+        status: Status;
+        /// Steps of the list of operations.
+        list: List;
+        /// Steps of creates.
+        create: Create;
+        /// Steps of polls.
+        poll: Poll;
+        /// Steps of `GET /diagnose`.
+        diagnose: Diagnose;
+        /// Steps of whatever request has none of its stage left.
+        any: Any;
     }
 
     /// Lets another node's operation appear.
@@ -313,27 +233,19 @@ impl Script {
 
     /// A recording that does not exist would silently be the model's answer.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let Self { connect, status, list, create, poll, diagnose, any, foreign: _ } = self;
-        let steps = [connect, status, list, create, poll, diagnose, any].into_iter().flatten();
-        let unknown =
-            steps.filter_map(|s| s.recording.as_deref()).find(|name| recordings::find(name).is_none());
+        let named = self.steps.values().flatten().filter_map(|step| step.recording.as_deref());
+        let unknown = named.into_iter().find(|name| recordings::find(name).is_none());
         unknown.map_or(Ok(()), |name| Err(format!("no recording is named '{name}'")))
     }
 
+    /// The step for a connection.
     pub(crate) fn next_connection(&mut self) -> Option<Step> {
-        take(&mut self.connect)
+        self.steps.get_mut(&Stage::Connect).and_then(take)
     }
 
+    /// The step for a request.
     pub(crate) fn next(&mut self, stage: Stage) -> Option<Step> {
-        let own = match stage {
-            Stage::Status => take(&mut self.status),
-            Stage::List => take(&mut self.list),
-            Stage::Create => take(&mut self.create),
-            Stage::Poll => take(&mut self.poll),
-            Stage::Diagnose => take(&mut self.diagnose),
-            Stage::Other => None,
-        };
-        own.or_else(|| take(&mut self.any))
+        [stage, Stage::Any].into_iter().find_map(|stage| self.steps.get_mut(&stage).and_then(take))
     }
 }
 

@@ -2,27 +2,24 @@
 //! carries it out. What is journaled is journaled before the client can know of it.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io::Write as _;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak, mpsc};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
 use rustls::ServerConfig;
 use serde::Serialize;
 
-use crate::backend::{Backend, millis_since};
+use crate::backend::{Backend, Foreign, millis_since};
 use crate::conn::Conn;
 use crate::control;
 use crate::http::{Length, Reply, Request};
 use crate::pause::Pause;
+use crate::playing::Playing;
 use crate::routes::{self, Stage};
 use crate::script::{At, Endless, Script, Step};
-
-/// A thousand of them wait at once; TLS in a debug build needs the most.
-const STACK: usize = 256 << 10;
 
 /// A request as the journal shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -49,7 +46,9 @@ pub struct Received {
 
 /// What all connections share.
 pub struct Shared {
-    pub backend: Arc<dyn Backend>,
+    pub backend: Box<dyn Backend>,
+    /// What is played, nothing when the real Barman is behind it.
+    pub playing: Arc<Playing>,
     pub script: Mutex<Script>,
     pub journal: Mutex<Vec<Received>>,
     pub tls_failures: Mutex<Vec<String>>,
@@ -59,13 +58,19 @@ pub struct Shared {
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     tls: Option<Arc<ServerConfig>>,
     /// Those that are open, to be shut down at the end.
-    live: Mutex<HashMap<u64, Weak<TcpStream>>>,
+    live: Mutex<HashMap<u64, TcpStream>>,
 }
 
 impl Shared {
-    pub fn new(backend: Arc<dyn Backend>, pause: Arc<Pause>, tls: Option<Arc<ServerConfig>>) -> Self {
+    pub fn new(
+        backend: Box<dyn Backend>,
+        playing: Arc<Playing>,
+        pause: Arc<Pause>,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
         Self {
             backend,
+            playing,
             script: Mutex::default(),
             journal: Mutex::default(),
             tls_failures: Mutex::default(),
@@ -79,68 +84,62 @@ impl Shared {
     }
 
     pub fn set_script(&self, script: Script) {
-        for foreign in &script.foreign {
-            self.backend.appear(foreign);
-        }
+        self.appear(&script.foreign);
         self.pause.rearm();
         *self.script.lock().unwrap() = script;
     }
 
+    fn appear(&self, foreign: &[Foreign]) {
+        for foreign in foreign {
+            self.playing.appear(foreign);
+        }
+    }
+
     /// Until `closing`, and the connection that wakes it; then every open connection is shut down.
-    /// Threads are started beside the accepting, which has to keep up: the queue of connections holds
-    /// only 128.
-    pub fn accept(self: &Arc<Self>, listener: TcpListener, closing: &AtomicBool) {
-        let (sender, accepted) = mpsc::channel();
-        thread::scope(|scope| {
-            scope.spawn(|| self.start_threads(accepted));
-            for stream in listener.incoming() {
-                if closing.load(Ordering::Relaxed) {
-                    break;
-                }
-                let number = self.connections.fetch_add(1, Ordering::Relaxed);
-                let _ = stream.map(|stream| sender.send((number, stream)));
+    pub fn accept(self: &Arc<Self>, listener: &TcpListener, closing: &AtomicBool) {
+        for stream in listener.incoming().flatten() {
+            if closing.load(Ordering::Relaxed) {
+                break;
             }
-            drop((sender, listener));
-        });
-        for stream in self.live.lock().unwrap().values().filter_map(Weak::upgrade) {
+            self.serve(stream);
+        }
+        for stream in self.live.lock().unwrap().values() {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
-    /// Ends what connections and operations wait for, and waits for the connections' end.
+    /// Starts the thread of a connection.
+    fn serve(self: &Arc<Self>, stream: TcpStream) {
+        let number = self.connections.fetch_add(1, Ordering::Relaxed);
+        let Ok(other) = stream.try_clone() else { return };
+        self.live.lock().unwrap().insert(number, other);
+        // Taken here, as threads do not begin in the order of their connections.
+        let step = self.script.lock().unwrap().next_connection();
+        let shared = Arc::clone(self);
+        let serve = move || {
+            let _ = stream.set_nodelay(true);
+            shared.connection(step, stream);
+            // Only with the last descriptor the connection ends.
+            shared.live.lock().unwrap().remove(&number);
+        };
+        let mut threads = self.threads.lock().unwrap();
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread::spawn(serve));
+    }
+
+    /// Ends what connections and operations wait for, and waits for their end.
     pub fn stop(&self) {
         self.pause.stop();
         for thread in self.threads.lock().unwrap().drain(..) {
             let _ = thread.join();
         }
+        self.playing.join();
     }
 
-    fn start_threads(self: &Arc<Self>, accepted: mpsc::Receiver<(u64, TcpStream)>) {
-        for (number, stream) in accepted {
-            let mut threads = self.threads.lock().unwrap();
-            let stream = Arc::new(stream);
-            self.live.lock().unwrap().insert(number, Arc::downgrade(&stream));
-            // Taken here, as threads do not begin in the order of their connections.
-            let step = self.script.lock().unwrap().next_connection();
-            let shared = Arc::clone(self);
-            let serve = move || {
-                let _ = stream.set_nodelay(true);
-                shared.connection(step, stream);
-                shared.live.lock().unwrap().remove(&number);
-            };
-            if number.is_multiple_of(64) {
-                threads.retain(|thread| !thread.is_finished());
-            }
-            threads.extend(thread::Builder::new().stack_size(STACK).spawn(serve));
-        }
-    }
-
-    fn connection(&self, step: Option<Step>, stream: Arc<TcpStream>) {
-        if step.is_some_and(|step| !self.welcome(&step, &stream)) {
-            return;
-        }
+    fn connection(&self, step: Option<Step>, stream: TcpStream) {
+        let Some(stream) = self.welcome(&step.unwrap_or_default(), stream) else { return };
         let conn = match &self.tls {
-            Some(config) => Conn::tls(stream, Arc::clone(config)),
+            Some(config) => Conn::tls(stream, config),
             None => Ok(Conn::plain(stream)),
         };
         match conn {
@@ -149,25 +148,25 @@ impl Shared {
         }
     }
 
-    /// A step before anything is read, the handshake included; false: the connection has ended with it.
-    fn welcome(&self, step: &Step, stream: &Arc<TcpStream>) -> bool {
+    /// A step before anything is read, the handshake included; None: the connection has ended with it.
+    fn welcome(&self, step: &Step, stream: TcpStream) -> Option<TcpStream> {
         if !self.wait(step) {
-            return false;
+            return None;
         }
-        if step.reset.is_some() {
-            Conn::reset_unread(stream);
-        } else if let Some(bytes) = &step.raw {
-            let mut conn = Conn::plain(Arc::clone(stream));
-            let _ = conn.write_all(bytes);
-            conn.close();
-        } else if let Some(ms) = step.hang_ms {
+        let is_untouched = step.reset.is_none() && step.close.is_none() && step.raw.is_none();
+        if is_untouched && step.hang_ms.is_none() {
+            return Some(stream);
+        }
+        let mut conn = Conn::plain(stream);
+        if let Some(ms) = step.hang_ms {
             self.pause.sleep_ms(ms);
-        } else if step.close.is_some() {
-            Conn::plain(Arc::clone(stream)).close();
+        } else if step.reset.is_some() {
+            conn.reset();
         } else {
-            return true;
+            let _ = conn.write_all(step.raw.as_deref().unwrap_or_default());
+            conn.close();
         }
-        false
+        None
     }
 
     fn wait(&self, step: &Step) -> bool {
@@ -237,12 +236,7 @@ impl Shared {
 
     /// What happens behind the reply, and the reply.
     fn act(&self, step: &Step, request: &Request, entry: usize) -> Reply {
-        if let Some(directory) = &step.remove_dir {
-            let _ = fs::remove_dir_all(directory);
-        }
-        for foreign in &step.foreign {
-            self.backend.appear(foreign);
-        }
+        self.appear(&step.foreign);
         let own = step.own_reply();
         if let Some(own) = &own
             && !step.applies()

@@ -19,14 +19,16 @@ pub struct Tls {
 }
 
 /// The versions of TLS that are spoken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub enum TlsVersions {
     /// TLS 1.2 and 1.3.
     #[default]
     Both,
     /// TLS 1.2.
+    #[serde(rename = "1.2")]
     Only12,
     /// TLS 1.3.
+    #[serde(rename = "1.3")]
     Only13,
 }
 

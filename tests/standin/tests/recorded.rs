@@ -2,16 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use standin::client::{get, post, recovery, request};
-use standin::{
-    Api, Foreign, Model, OnRemoval, RECORDINGS, Script, Stage, Status, Step, event_time, operation_id,
-};
+use standin::{Api, Foreign, Model, RECORDINGS, Script, Status, operation_id};
 use tempfile::tempdir;
 
 use crate::{ask, created_id, outcome, poll, within};
@@ -109,15 +105,6 @@ fn every_recording_in_the_folder_is_compiled_in() {
 }
 
 #[test]
-fn times_are_written_as_the_real_api_writes_them() {
-    let at = UNIX_EPOCH + Duration::from_millis(1_795_342_782_259);
-    assert_eq!(operation_id(at), "20261122T101942");
-    assert_eq!(event_time(at), "2026-11-22T10:19:42.259000");
-    let leap_day = UNIX_EPOCH + Duration::from_secs(1_709_251_199);
-    assert_eq!(operation_id(leap_day), "20240229T235959");
-}
-
-#[test]
 fn of_creates_at_once_only_one_takes_effect_per_second() {
     let api = Api::start(pg().duration_ms(60_000), Script::new());
     let replies = thread::scope(|scope| {
@@ -153,41 +140,6 @@ fn in_a_race_two_creates_share_an_id_and_the_last_destination_wins() {
 }
 
 #[test]
-fn a_restore_fills_its_destination_and_refuses_one_that_is_not_empty() {
-    let scratch = tempdir().unwrap();
-    let data = within(&scratch, "data");
-    let api = Api::start(pg().fill().files(3).bytes(3000).unique_ids(), Script::new());
-    let first = created_id(&ask(&api, &recovery(&data)));
-    assert_eq!(outcome(&api, &first), "DONE");
-    assert_eq!(fs::read_to_string(Path::new(&data).join("PG_VERSION")).unwrap(), "15\n");
-    assert_eq!(fs::metadata(Path::new(&data).join("base/1/16384")).unwrap().len(), 1000);
-    assert!(Path::new(&data).join("global/pg_control").exists());
-    let second = created_id(&ask(&api, &recovery(&data)));
-    assert_eq!(outcome(&api, &second), "FAILED");
-}
-
-#[test]
-fn a_directory_removed_underneath_decides_the_outcome_as_configured() {
-    let cases = [
-        (OnRemoval::Fail, "FAILED", false),
-        (OnRemoval::Ignore, "DONE", false),
-        (OnRemoval::Refill, "DONE", true),
-    ];
-    for (what, expected, there) in cases {
-        let scratch = tempdir().unwrap();
-        let data = within(&scratch, "data");
-        let api = Api::start(pg().hold().on_removal(what), Script::new());
-        let id = created_id(&ask(&api, &recovery(&data)));
-        api.wait("the first file", |_| Path::new(&data).join("PG_VERSION").exists());
-        fs::remove_dir_all(&data).unwrap();
-        api.release();
-        assert_eq!(outcome(&api, &id), expected, "{what:?}");
-        assert_eq!(Path::new(&data).join("global/pg_control").exists(), there, "{what:?}");
-        assert!(!Path::new(&data).join("PG_VERSION").exists(), "{what:?}");
-    }
-}
-
-#[test]
 fn operations_take_their_own_results_and_a_stuck_one_ends_only_by_hand() {
     let model = pg().unique_ids().result(Status::Failed).next_operation().result(Status::Done).stuck();
     let api = Api::start(model, Script::new());
@@ -212,26 +164,4 @@ fn diagnose_names_the_size_of_each_backup() {
     let reply = ask(&api, &get("/diagnose"));
     let found: serde_json::Value = serde_json::from_str(reply.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     assert_eq!(found["servers"]["pg"]["backups"][KNOWN]["size"], 4096);
-}
-
-#[test]
-fn a_thousand_pollers_are_held_at_once() {
-    const POLLERS: u64 = 1000;
-    let script = Script::new().status([Step::model().hold().forever()]);
-    let api = Api::start(pg(), script);
-    let pollers = (0..POLLERS).map(|number| {
-        // The kernel queues 128 connections, and lets a further one wait for a second.
-        api.wait("room in the queue", |api| number < api.connections() + 100);
-        let mut stream = TcpStream::connect(api.address()).unwrap();
-        stream.write_all(&get("/status")).unwrap();
-        stream
-    });
-    let pollers = pollers.collect::<Vec<_>>();
-    api.wait("all pollers", |api| api.count(Stage::Status) as u64 == POLLERS);
-    api.release();
-    for mut stream in pollers {
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).unwrap();
-        assert!(reply.ends_with("\"OK\""));
-    }
 }

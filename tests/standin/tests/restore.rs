@@ -1,38 +1,54 @@
-//! What a modelled restore leaves on the node, as Barman does: its order, its mark, its receivers.
+//! Restores: that they are what Barman does, through whatever ssh command they were given.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::SystemTime;
 
-use standin::client::recovery;
-use standin::{Api, Mark, Model, OnRemoval, Part, Script, Status, wait_until};
+use standin::client::recovery_through;
+use standin::{Api, Mark, Model, Part, Script, Status, wait_until};
 use tempfile::{TempDir, tempdir};
 
 use crate::{ask, created_id, outcome, poll, within};
 
 const BACKUP: &str = "20261122T101942";
 const EARLIER: &str = "20261120T080000";
+/// For what nobody waits for.
+const HOUR: u64 = 3_600_000;
 
 fn pg() -> Model {
     Model::new().server("pg").backup(EARLIER).backup(BACKUP).unique_ids().fill()
 }
 
-/// An operation in a directory of its own.
+/// An operation with a directory and a lease of its own.
 struct Started {
-    _scratch: TempDir,
+    scratch: TempDir,
     data: String,
+    lease: String,
+    log: String,
+    alive: File,
     api: Api,
     id: String,
 }
 
 fn start(model: Model) -> Started {
-    let scratch = tempdir().unwrap();
-    let data = within(&scratch, "data");
+    start_in(tempdir().unwrap(), model)
+}
+
+fn start_in(scratch: TempDir, model: Model) -> Started {
+    let [data, lease, alive, log] =
+        ["data", "lease-1", "alive-1", "log-1"].map(|name| within(&scratch, name));
+    let script = include_str!("../../../src/world/lease.sh")
+        .replace("@LEASE@", &lease)
+        .replace("@ALIVE@", &alive)
+        .replace("@ONLY@", "");
+    fs::write(&lease, script.replace("@LOG@", &log)).unwrap();
+    let alive = File::create(alive).unwrap();
+    alive.lock().unwrap();
     let api = Api::start(model, Script::new());
-    let id = created_id(&ask(&api, &recovery(&data)));
-    Started { _scratch: scratch, data, api, id }
+    let ssh_command = format!("ssh -q -o BatchMode=yes node sh {lease}");
+    let id = created_id(&ask(&api, &recovery_through(&ssh_command, "pg", &data)));
+    Started { scratch, data, lease, log, alive, api, id }
 }
 
 impl Started {
@@ -48,10 +64,8 @@ impl Started {
         self.path(name).exists()
     }
 
-    /// When it last changed: no program can set that.
-    fn changed(&self, name: &str) -> (i64, i64) {
-        let meta = fs::metadata(self.path(name)).unwrap();
-        (meta.ctime(), meta.ctime_nsec())
+    fn modified(&self, name: &str) -> SystemTime {
+        fs::metadata(self.path(name)).unwrap().modified().unwrap()
     }
 
     /// `.barman-recover.info`, by its keys.
@@ -65,193 +79,181 @@ impl Started {
         fs::read_to_string(self.path("backup_label")).unwrap()
     }
 
-    /// The design's test: info and label name one start of WAL, and the edited configuration came later.
-    fn is_marked(&self) -> bool {
-        let (info, label) = (self.info(), self.label());
+    /// The design's test: info and label name one start of WAL, the edited configuration is later, its WAL is there.
+    fn is_complete(&self) -> bool {
+        let info = self.info();
         let start = format!("START WAL LOCATION: {} (file {})\n", info["begin_xlog"], info["begin_wal"]);
-        label.starts_with(&start)
-            && self.changed("postgresql.auto.conf") > self.changed(".barman-recover.info")
+        self.label().starts_with(&start)
+            && self.modified("postgresql.auto.conf") > self.modified(".barman-recover.info")
+            && ["PG_VERSION", "global/pg_control", "postgresql.auto.conf.origin"]
+                .iter()
+                .all(|file| self.has(file))
+            && ["begin_wal", "end_wal"].iter().all(|key| self.has(&format!("pg_wal/{}", info[*key])))
     }
 
-    /// Processes that look like rsync's receivers in the directory.
-    fn receivers(&self) -> Vec<String> {
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let found = processes.filter(|process| {
-            let arguments = fs::read(process.path().join("cmdline")).unwrap_or_default();
-            let mut arguments = arguments.split(|byte| *byte == 0);
-            arguments.next() == Some(b"rsync")
-                && arguments.any(|argument| argument == b"--server")
-                && fs::read_link(process.path().join("cwd"))
-                    .is_ok_and(|cwd| cwd.to_string_lossy().starts_with(&self.data))
-        });
-        found.map(|process| process.file_name().into_string().unwrap()).collect()
+    /// The commands that came through the lease, without the directory and what only rsync reads.
+    fn commands(&self) -> Vec<String> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let words = log.lines().filter_map(|line| line.split_once(' ')).map(|(_, words)| words);
+        let commands = words.filter(|words| !words.starts_with("= "));
+        commands.map(|words| words.replace(&self.data, "DIR")).collect()
+    }
+
+    /// With which the last command ended; None while it runs.
+    fn last_status(&self) -> Option<i32> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().last()?.split_once(" = ")?.1.parse().ok()
+    }
+
+    /// Whether no command runs on the node.
+    fn is_quiet(&self) -> bool {
+        File::open(&self.lease).unwrap().try_lock().is_ok()
     }
 }
 
-fn terminate(pid: &str) {
-    assert!(Command::new("sh").args(["-c", &format!("kill -s TERM {pid}")]).status().unwrap().success());
-}
+const LOOK: [&str; 8] = [
+    "true",
+    "ls DIR",
+    "test -e DIR/.barman-recover.info",
+    "test -e DIR",
+    "mkdir -p DIR -m 700",
+    "touch DIR/.barman_write_check",
+    "rm DIR/.barman_write_check",
+    "rsync --server --sender -sre.iLsfxCIvu",
+];
+const RECEIVER: &str = "rsync --server -sKtprRe.iLsfxCIvu";
 
 #[test]
-fn a_restore_writes_in_barmans_order_and_leaves_its_mark() {
-    let restore = start(pg().duration_ms(400).wal(2));
-    assert_eq!(restore.end(), "DONE");
-    let order = [
-        "PG_VERSION",
-        "backup_label",
-        "base/1/16391",
-        ".barman-recover.info",
-        "pg_wal/00000001000000910000003F",
-        "postgresql.auto.conf",
+fn a_restore_runs_barmans_commands_in_their_order_and_is_complete() {
+    let restore = start(pg().duration_ms(200).wal(2));
+    assert_eq!(restore.end(), "DONE", "{:?}", restore.api.operations());
+    assert!(restore.is_complete() && restore.has("pg_wal/00000001000000910000003F"));
+    let behind = [
+        RECEIVER,
+        "rsync --server -sKtprcRe.iLsfxCIvu",
+        "test -e DIR/pg_tblspc",
+        RECEIVER,
+        "test -e DIR/backup_manifest",
+        RECEIVER,
+        "test -e DIR/postgresql.conf",
+        "test -e DIR/postgresql.auto.conf",
+        "test -e DIR/pg_hba.conf",
+        "test -e DIR/pg_ident.conf",
+        "rsync --server --sender -stprRe.iLsfxCIvu",
+        RECEIVER,
     ];
-    let (start, end) = (restore.label(), restore.info());
-    assert!(
-        start.contains("(file 00000001000000910000003E)") && restore.has("pg_wal/00000001000000910000003F")
-    );
-    let order =
-        order.map(|name| if name.starts_with("pg_wal") { "pg_wal/00000001000000910000003F" } else { name });
-    let times = order.map(|name| restore.changed(name));
-    assert!(times.is_sorted(), "{times:?}");
-    assert!(restore.changed("global/pg_control") < restore.changed("base/1/16391"), "it is in the middle");
-    assert!(restore.is_marked());
-    assert_eq!(
-        (end["server_name"].as_str(), end["begin_time"].as_str()),
-        ("pg", "2026-11-22 10:19:42.488941+00:00")
-    );
-    assert!(end["backup_label"].contains(&format!("LABEL: Barman backup pg {BACKUP}\\n")));
-    assert!(restore.has("postgresql.conf.origin") && restore.has("postgresql.auto.conf.origin"));
-}
-
-#[test]
-fn the_edited_configuration_is_a_new_file() {
-    let restore = start(pg().hold_behind(Part::Base));
-    wait_until("the base backup", || restore.has("base/1/16391"));
-    let before = fs::metadata(restore.path("postgresql.conf")).unwrap().ino();
-    restore.api.release();
-    assert_eq!(restore.end(), "DONE");
-    assert_ne!(fs::metadata(restore.path("postgresql.conf")).unwrap().ino(), before);
+    assert_eq!(restore.commands(), [&LOOK[..], &behind[..]].concat());
+    let info = restore.info();
+    assert_eq!((info["server_name"].as_str(), info["status"].as_str()), ("pg", "DONE"));
+    assert!(info["backup_label"].contains(&format!("LABEL: Barman backup pg {BACKUP}\\n")));
     assert!(fs::read_to_string(restore.path("postgresql.conf")).unwrap().contains("archive_command = false"));
 }
 
 #[test]
-fn hidden_files_are_no_reason_to_refuse_a_directory() {
-    for (file, status) in [(".hidden", "DONE"), ("visible", "FAILED")] {
+fn a_run_that_ends_takes_the_copy_with_it() {
+    let restore = start(pg().duration_ms(HOUR));
+    wait_until("the receivers", || restore.has("PG_VERSION") && !restore.is_quiet());
+    assert_eq!(poll(&restore.api, &restore.id), "IN_PROGRESS");
+    restore.alive.unlock().unwrap();
+    wait_until("the end of all that writes", || restore.is_quiet());
+    assert_eq!(restore.end(), "FAILED");
+    assert_eq!(restore.last_status(), Some(137), "it was killed");
+    assert!(restore.api.operations()[0].output.contains("rsync error"));
+}
+
+#[test]
+fn a_second_try_of_barman_is_refused_when_the_run_has_ended_and_completes_while_it_lives() {
+    let refused = start(pg().duration_ms(HOUR).retries(1));
+    wait_until("the receivers", || refused.has("PG_VERSION"));
+    refused.alive.unlock().unwrap();
+    assert_eq!((refused.end().as_str(), refused.commands().len()), ("FAILED", 9));
+    let again = start(pg().duration_ms(300).retries(1).retry_ms(1000).hold_behind(Part::First));
+    wait_until("the first file", || again.has("PG_VERSION"));
+    fs::rename(&again.data, within(&again.scratch, "away")).unwrap();
+    fs::write(&again.data, "in the way").unwrap();
+    again.api.release();
+    wait_until("the failed copy", || again.last_status().is_some_and(|status| status > 1));
+    fs::remove_file(&again.data).unwrap();
+    assert_eq!(again.end(), "DONE", "{:?}", again.api.operations());
+    assert!(again.is_complete());
+}
+
+#[test]
+fn visible_names_in_the_destination_and_words_of_the_login_fail_it_and_hidden_names_do_not() {
+    for (file, model, status) in [
+        ("data/.hidden", pg(), "DONE"),
+        ("data/visible", pg(), "FAILED"),
+        ("data/.hidden", pg().banner("Welcome!"), "FAILED"),
+    ] {
         let scratch = tempdir().unwrap();
+        fs::create_dir(within(&scratch, "data")).unwrap();
         fs::write(within(&scratch, file), "").unwrap();
-        let api = Api::start(pg(), Script::new());
-        let id = created_id(&ask(&api, &recovery(scratch.path().to_str().unwrap())));
-        assert_eq!(outcome(&api, &id), status, "{file}");
+        assert_eq!(start_in(scratch, model).end(), status, "{file}");
     }
 }
 
 #[test]
-fn the_mark_can_be_of_another_backup_or_missing() {
-    let other = start(pg().mark(Mark::Of(EARLIER.to_owned())));
-    assert_eq!(other.end(), "DONE");
-    assert!(!other.is_marked() && other.info()["backup_label"].contains(EARLIER));
-    let missing = start(pg().mark(Mark::Missing));
-    assert_eq!(missing.end(), "DONE");
-    assert!(!missing.has(".barman-recover.info") && !missing.has("postgresql.conf.origin"));
-    assert!(missing.has("global/pg_control") && missing.has("postgresql.auto.conf"));
-}
-
-#[test]
-fn another_backup_than_asked_for_can_be_restored() {
-    let other = start(pg().restores(EARLIER));
-    assert_eq!(other.end(), "DONE");
-    assert!(other.is_marked() && other.info()["backup_label"].contains(EARLIER));
-    assert!(other.label().contains(EARLIER));
-}
-
-#[test]
-fn an_old_info_comes_with_the_backup_and_makes_way_for_the_new_one() {
-    let restore = start(pg().old_info(EARLIER).hold_behind(Part::Base));
-    wait_until("the base backup", || restore.has("base/1/16391"));
-    assert!(restore.info()["backup_label"].contains(EARLIER) && !restore.is_marked());
-    let origin = restore.changed("postgresql.auto.conf.origin");
-    restore.api.release();
-    assert_eq!(restore.end(), "DONE");
-    assert!(restore.info()["backup_label"].contains(BACKUP) && restore.is_marked());
-    assert_eq!(restore.changed("postgresql.auto.conf.origin"), origin, "rsync left it alone");
-}
-
-#[test]
-fn a_backup_by_pg_basebackup_has_no_id_in_its_label() {
-    let restore = start(pg().postgres_backup());
-    assert_eq!(restore.end(), "DONE");
-    assert!(restore.is_marked() && restore.label().contains("LABEL: pg_basebackup base backup"));
-    assert_eq!(restore.info()["backup_label"], "None");
-    assert!(restore.has(&format!("backup_manifest.{BACKUP}")));
-}
-
-#[test]
-fn a_restore_stops_behind_the_part_that_is_named() {
+fn no_command_runs_while_it_is_held_or_in_a_gap_and_none_behind_a_stop() {
     for (part, there, missing) in [
+        (Part::Look, "", "PG_VERSION"),
         (Part::First, "PG_VERSION", "base/1/16384"),
         (Part::Half, "base/1/16384", "global/pg_control"),
         (Part::Base, "global/pg_control", ".barman-recover.info"),
         (Part::Info, ".barman-recover.info", "pg_wal/00000001000000910000003E"),
         (Part::Wal, "pg_wal/00000001000000910000003E", "postgresql.conf.origin"),
     ] {
-        let restore = start(pg().stop_behind(part).result(Status::Failed));
-        assert_eq!(restore.end(), "FAILED");
-        assert!(restore.has(there) && !restore.has(missing), "{part:?}");
+        let stopped = start(pg().stop_behind(part).result(Status::Failed));
+        assert_eq!(stopped.end(), "FAILED");
+        assert!(stopped.has(there) && !stopped.has(missing), "{part:?}");
     }
-    let failed = start(pg().result(Status::Failed));
-    assert_eq!((failed.end().as_str(), failed.has("global/pg_control")), ("FAILED", false), "as Half");
-    let marked = start(pg().stuck());
-    wait_until("the mark", || marked.has("postgresql.conf.origin"));
-    assert_eq!(poll(&marked.api, &marked.id), "IN_PROGRESS", "for ever");
+    let held = start(pg().hold_behind(Part::Base));
+    wait_until("the base backup", || held.has("global/pg_control") && held.is_quiet());
+    assert_eq!(poll(&held.api, &held.id), "IN_PROGRESS");
+    held.api.release();
+    assert_eq!(held.end(), "DONE");
+    let late = start(pg().gap(Part::Look, HOUR));
+    assert_eq!((poll(&late.api, &late.id).as_str(), late.commands().len()), ("IN_PROGRESS", 0));
+    let dead = start(pg().stop_behind(Part::Info).stuck());
+    wait_until("its last file", || dead.has(".barman-recover.info") && dead.is_quiet());
+    assert_eq!(poll(&dead.api, &dead.id), "IN_PROGRESS");
+    assert!(dead.api.finish(&dead.id, Status::Failed));
+    assert_eq!((dead.end().as_str(), dead.has("pg_wal")), ("FAILED", false));
 }
 
 #[test]
-fn wal_can_come_in_a_trickle_and_another_writer_after_the_end() {
-    let restore = start(pg().wal(3).wal_ms(100).writes_on_ms(300));
-    wait_until("the first WAL file", || restore.has("pg_wal/00000001000000910000003E"));
-    assert!(!restore.has("pg_wal/000000010000009100000040") && restore.has(".barman-recover.info"));
-    assert_eq!(restore.end(), "DONE");
-    assert!(!restore.has("base/2/5"), "the other writer is at work");
-    wait_until("its last file", || restore.has("base/2/5"));
+fn two_of_them_may_use_one_lease_and_one_may_restore_elsewhere() {
+    let two = start(pg().twice().duration_ms(300));
+    two.end();
+    assert_eq!(two.commands().iter().filter(|command| *command == "ls DIR").count(), 2);
+    let elsewhere = tempdir().unwrap();
+    let astray = start(pg().destination(&within(&elsewhere, "other")));
+    assert_eq!(astray.end(), "DONE");
+    assert!(!Path::new(&astray.data).exists() && elsewhere.path().join("other/PG_VERSION").exists());
 }
 
 #[test]
-fn receivers_live_in_the_directory_until_the_end() {
-    let restore = start(pg().receivers().hold_behind(Part::Base));
-    wait_until("the receivers", || restore.receivers().len() == 2);
+fn the_backup_may_be_another_one_and_its_mark_of_another_or_missing() {
+    let other = start(pg().restores(EARLIER));
+    assert_eq!(other.end(), "DONE");
+    assert!(other.is_complete() && other.label().contains(EARLIER));
+    let mark = start(pg().mark(Mark::Of(EARLIER.to_owned())));
+    assert_eq!(mark.end(), "DONE");
+    assert!(!mark.is_complete() && mark.info()["backup_label"].contains(EARLIER));
+    let missing = start(pg().mark(Mark::Missing));
+    assert_eq!(missing.end(), "DONE");
+    assert!(!missing.has(".barman-recover.info") && !missing.has("postgresql.conf.origin"));
+    let postgres = start(pg().postgres_backup());
+    assert_eq!(postgres.end(), "DONE");
+    assert!(postgres.is_complete() && postgres.label().contains("LABEL: pg_basebackup base backup"));
+    assert!(postgres.has(&format!("backup_manifest.{BACKUP}")));
+}
+
+#[test]
+fn an_old_info_comes_with_the_backup_and_makes_way_for_the_new_one() {
+    let restore = start(pg().old_info(EARLIER).hold_behind(Part::Base));
+    wait_until("the base backup", || restore.has("global/pg_control"));
+    assert!(restore.info()["backup_label"].contains(EARLIER) && restore.has("postgresql.auto.conf.origin"));
     restore.api.release();
     assert_eq!(restore.end(), "DONE");
-    assert!(restore.receivers().is_empty());
-}
-
-#[test]
-fn a_receiver_that_is_terminated_makes_the_operation_fail() {
-    let restore = start(pg().receivers().stuck());
-    wait_until("the receivers", || restore.receivers().len() == 2);
-    terminate(&restore.receivers()[0]);
-    assert_eq!(restore.end(), "FAILED");
-    assert!(restore.receivers().is_empty());
-}
-
-#[test]
-fn barman_may_copy_again_before_it_fails() {
-    let restore = start(pg().receivers().stuck().retries(1).retry_ms(100));
-    for _ in 0..2 {
-        wait_until("the receivers", || restore.receivers().len() == 2);
-        assert_eq!(poll(&restore.api, &restore.id), "IN_PROGRESS");
-        let first = restore.receivers();
-        terminate(&first[0]);
-        wait_until("their end", || !Path::new("/proc").join(&first[0]).exists());
-    }
-    assert_eq!(restore.end(), "FAILED");
-}
-
-#[test]
-fn a_receiver_outlives_its_directory() {
-    let restore = start(pg().receivers().stuck().on_removal(OnRemoval::Ignore));
-    wait_until("the mark", || restore.has("postgresql.conf.origin"));
-    fs::remove_dir_all(&restore.data).unwrap();
-    assert_eq!(restore.receivers().len(), 2, "in a directory that is deleted");
-    assert_eq!(poll(&restore.api, &restore.id), "IN_PROGRESS");
-    assert!(restore.api.finish(&restore.id, Status::Failed));
-    wait_until("their end", || restore.receivers().is_empty());
+    assert!(restore.info()["backup_label"].contains(BACKUP) && restore.is_complete());
 }

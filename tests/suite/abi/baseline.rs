@@ -25,7 +25,7 @@ pub fn exports_exactly_the_header(library: &Path) {
     let header = header();
     let prototypes = prototypes(&header);
     let declared: BTreeSet<&str> = prototypes.iter().map(|prototype| name(prototype)).collect();
-    assert!(declared.len() > 30, "{declared:?}");
+    assert_eq!(declared.len(), 15, "{declared:?}");
     assert_eq!(exported, declared);
 }
 
@@ -144,17 +144,16 @@ fn additions_are_no_change() {
 fn changes_and_removals_are_found() {
     let changes = [
         ("void barman_recover_free(barman_recover *handle);", ""),
-        ("_set_deadline(barman_recover *handle, uint32_t", "_set_deadline(barman_recover *handle, uint64_t"),
-        ("_set_verify(barman_recover *handle, int32_t", "_set_verify(barman_recover *handle, uint32_t"),
+        ("_next_event(barman_recover *handle, uint32_t", "_next_event(barman_recover *handle, uint64_t"),
+        ("_code_name(int32_t", "_code_name(int64_t"),
         (
             "barman_recover_run(barman_recover *handle)",
             "barman_recover_run(barman_recover *handle, int32_t more)",
         ),
-        ("uint64_t barman_recover_elapsed_ms", "uint32_t barman_recover_elapsed_ms"),
+        ("uint32_t barman_recover_version_number", "uint64_t barman_recover_version_number"),
         ("BARMAN_RECOVER_PANIC = -7", "BARMAN_RECOVER_PANIC = -8"),
         ("  BARMAN_RECOVER_PANIC = -7\n", ""),
         ("BARMAN_RECOVER_PANIC = -7", "BARMAN_RECOVER_BUG = -7"),
-        ("(int32_t kind, int32_t level, const", "(int32_t kind, const"),
     ];
     check_rows(changes, |(from, to)| {
         let Some(broken) = broken_promises(&header(), &altered(from, to)) else { return };

@@ -1,10 +1,8 @@
-//! The C header is that of the sources, knows every option, and suits every C and C++ that is around.
+//! The C header is that of the sources, one page, and suits every C and C++ that is around.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::{env, fs};
-
-use barman_recover::{Command, Kind};
 
 use crate::support::table::check_rows;
 use crate::support::tools::{output, source, tool, version};
@@ -25,46 +23,10 @@ fn the_committed_header_is_the_generated_one() {
     );
 }
 
-/// The comment before the function, and its second parameter.
-fn setter(header: &str, name: &str) -> (String, String) {
-    let function = format!("barman_recover_set_{}(barman_recover *handle, ", name.replace('-', "_"));
-    let at = header.find(&format!("int32_t {function}")).unwrap_or_else(|| panic!("no {function}"));
-    let comment = header[..at].rsplit("/**").next().unwrap().replace("\n *", "").replace(" */", "");
-    let parameter = header[at..].split_once(&function).unwrap().1.split(");").next().unwrap();
-    (comment, parameter.to_owned())
-}
-
 #[test]
-fn every_option_has_a_setter_that_names_its_default() {
-    let header = generated();
-    for spec in Command::Recover.options() {
-        let (comment, parameter) = setter(&header, spec.name);
-        let expected = match spec.kind {
-            Kind::Text => "const char *value",
-            Kind::Path => "const char *path",
-            Kind::Url => "const char *url",
-            Kind::Seconds => "uint32_t seconds",
-            Kind::Count => "uint32_t count",
-            Kind::Flag => "int32_t flag",
-            _ => panic!("{}: a kind without a type in C", spec.name),
-        };
-        assert_eq!(parameter, expected, "{}", spec.name);
-        let default = match (spec.default, spec.kind) {
-            _ if spec.required => "Required".to_owned(),
-            ("", Kind::Flag) if spec.name == "verify" => "Default: 1.".to_owned(),
-            ("", Kind::Flag) => "Default: 0.".to_owned(),
-            ("", _) => "Default: ".to_owned(),
-            (text, Kind::Text) => format!("Default: \"{text}\"."),
-            (number, _) => format!("Default: {number}."),
-        };
-        assert!(comment.contains(&default), "{}: {default} is not in: {comment}", spec.name);
-    }
-    let setters = header.matches("\nint32_t barman_recover_set_").count();
-    assert_eq!(
-        setters,
-        Command::Recover.options().count() + 1,
-        "the other one is that of the event callback"
-    );
+fn the_header_is_one_page_and_the_example_is_short() {
+    assert!(generated().lines().count() <= 200);
+    assert!(fs::read_to_string(source("examples/recover.c")).unwrap().lines().count() <= 40);
 }
 
 #[test]
@@ -93,12 +55,8 @@ fn the_header_compiles_as_every_c_and_cpp() {
         let Some(mut compiler) = tool(compiler) else { return };
         compiler.args(["-x", language]).arg(format!("-std={standard}"));
         compiler.args(["-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsyntax-only", "-I"]);
-        output(
-            compiler
-                .arg(Path::new(env!("BARMAN_RECOVER_HEADER")).parent().unwrap())
-                .arg(source("tests/c/header.c"))
-                .stdin(Stdio::null()),
-        );
+        compiler.arg(Path::new(env!("BARMAN_RECOVER_HEADER")).parent().unwrap());
+        output(compiler.args(["tests/c/header.c", "examples/recover.c"].map(source)).stdin(Stdio::null()));
     });
 }
 

@@ -3,3 +3,4 @@
 pub mod baseline;
 mod c_abi;
 mod header;
+mod json;

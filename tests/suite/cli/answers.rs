@@ -1,76 +1,66 @@
-//! What the sub-commands print and how they end: for people, for programs, and for the script before Patroni's start.
+//! What the sub-commands print and how they end: for people, and for programs.
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::cli::{BACKUP, model, restore};
 use crate::support::commands::{Ran, ask, run};
 use crate::support::node::{Node, PROGRAM, bare};
 use crate::support::table::check_rows;
 use crate::support::{Within as _, tempdir};
-use standin::{Api, Model, Part, Script, wait_until};
-
-const BACKUP: &str = "20261122T101942";
-
-fn model() -> Model {
-    Model::new().server("main").backup(BACKUP)
-}
+use standin::{Api, Part, Script, Step, wait_until};
 
 fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|why| panic!("{why}: {text}"))
 }
 
+/// `ExecStartPre=` and scripts ask by the exit status, without an API.
 #[test]
 fn verify_ends_with_0_for_a_complete_restore_alone() {
-    let (node, api) = (Node::new(), Api::start(model().fill(), Script::new()));
+    let (node, api) = (Node::new(), Api::start(restore(), Script::new()));
     let verify = |more: &[&str]| run(&[&["verify", "--datadir", &node.data], more].concat());
     let nothing = verify(&[]);
-    assert_eq!((nothing.code, &nothing.out[..6]), (Some(1), "none: "), "{}", nothing.out);
-    assert_eq!(node.run(&api, &[]).code(), 0);
+    assert!(nothing.code == Some(1) && nothing.out.starts_with("incomplete: "), "{}", nothing.out);
+    node.run(&api, &[]).expect(0);
+    drop(api);
     let complete = verify(&[]);
     assert!(complete.code == Some(0) && complete.out.starts_with("complete: "), "{}", complete.out);
+    assert!(complete.out.contains(BACKUP), "{}", complete.out);
     let found = parsed(&verify(&["--format=json"]).out);
-    assert_eq!((&found["state"], &found["restore"]["backup_id"]), (&json!("complete"), &json!(BACKUP)));
-    let restored = found["restore"]["restored"].as_str().unwrap();
-    assert!(restored.len() == 20 && restored.ends_with('Z'), "{restored}");
+    assert_eq!((&found["code"], &found["state"]), (&json!(0), &json!("complete")));
+    assert_eq!((&found["backup"]["id"], &found["backup"]["server"]), (&json!(BACKUP), &json!("main")));
+    assert!(found["wal"]["last"].is_string(), "{found}");
+    fs::remove_file(format!("{}/global/pg_control", node.data)).unwrap();
+    let cut = verify(&[]);
+    assert!(cut.code == Some(1) && cut.out.contains("pg_control"), "{}", cut.out);
     assert_eq!(run(&["verify", "--datadir="]).code, Some(2));
 }
 
 #[test]
-fn cancel_ends_a_restore_whose_run_is_gone() {
-    let (node, api) =
-        (Node::new(), Api::start(model().fill().stuck().hold_behind(Part::Half).receivers(), Script::new()));
-    let run_of_patroni = node.start(&api, &[]);
-    run_of_patroni.wait_for("still in progress");
-    wait_until("the receivers", || {
-        run(&["verify", "--datadir", &node.data]).out.starts_with("being written: ")
-    });
-    run_of_patroni.kill();
-    let url = api.url();
-    let ran = run(&["cancel", "--datadir", &node.data, "--api-url", &url, "--barman-server=main"]);
-    assert!(ran.code == Some(0) && ran.has("the restore has ended"), "{}", ran.log);
-    assert!(!node.remembers());
-    let again = run(&["cancel", "--datadir", &node.data]);
-    assert_eq!(again.code, Some(0), "{}", again.log);
-}
-
-#[test]
-fn backups_are_a_table_or_json() {
-    let api = Api::start(model(), Script::new());
+fn backups_are_a_table_or_json_the_newest_first() {
+    let api = Api::start(model().backup("20261123T000000").backup("20251122T000000"), Script::new());
     let ran = ask(&api, &["backups", "--barman-server=main"]);
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let [head, row] = ran.out.lines().collect::<Vec<_>>()[..] else { panic!("{}", ran.out) };
+    let [head, first, second, third] = ran.out.lines().collect::<Vec<_>>()[..] else { panic!("{}", ran.out) };
     assert!(head.starts_with("ID ") && head.ends_with("STATUS"), "{head}");
-    assert!(row.starts_with(BACKUP) && row.ends_with("DONE"), "{row}");
-    let rows = parsed(&ask(&api, &["backups", "--barman-server=main", "--format=json"]).out);
-    assert_eq!((&rows[0]["id"], &rows[0]["is_complete"]), (&json!(BACKUP), &json!(true)));
+    let ids = [first, second, third].map(|row| row.split(' ').next().unwrap());
+    assert_eq!(ids, ["20261123T000000", BACKUP, "20251122T000000"]);
+    assert!(second.ends_with("DONE"), "{second}");
+    let answer = parsed(&ask(&api, &["backups", "--barman-server=main", "--format=json"]).out);
+    let row = &answer["backups"][1];
+    assert_eq!((&answer["code"], &row["id"], &row["is_complete"]), (&json!(0), &json!(BACKUP), &json!(true)));
+    assert!(row["bytes"].is_u64() && row["version"] == "15.0", "{row}");
     let unknown = ask(&api, &["backups", "--barman-server=nope"]);
-    assert!(unknown.code == Some(2) && unknown.has("nope") && unknown.has("HINT: "), "{}", unknown.log);
+    assert!(unknown.code == Some(2) && unknown.has("only: main") && unknown.has("HINT: "), "{}", unknown.log);
+    api.set_script(Script::new().diagnose([Step::proxy_error(500).forever()]));
+    let failed = ask(&api, &["backups", "--barman-server=main"]);
+    assert!(failed.code == Some(2) && failed.has("HTTP 500"), "{}", failed.log);
 }
 
 fn check(api: &Api, data: &str, more: &[&str]) -> Ran {
-    let words = ["check", "--barman-server=main", "--ssh-command=ssh localhost", "--datadir", data];
+    let words =
+        ["check", "--barman-server=main", "--ssh-command=ssh localhost", "--no-probe", "--datadir", data];
     ask(api, &[&words, more].concat())
 }
 
@@ -89,10 +79,9 @@ fn a_check_has_numbers_for_failures_and_for_warnings_alone() {
             assert_eq!(ran.code, Some(code), "{}", ran.out);
             if more == ["--format=json"] {
                 let findings = parsed(&ran.out);
-                let of = |what: &str| {
-                    findings.as_array().unwrap().iter().find(|finding| finding["what"] == what).cloned()
-                };
-                assert_eq!(of("data directory").unwrap()["verdict"], "WARNING");
+                let mut all = findings["findings"].as_array().unwrap().iter();
+                let directory = all.find(|finding| finding["what"] == "data directory").unwrap();
+                assert_eq!(directory["verdict"], "WARNING");
             } else {
                 let word = if code == 3 { "WARNING" } else { "FAILED" };
                 assert!(ran.out.lines().any(|line| line.starts_with(word)), "{}", ran.out);
@@ -105,12 +94,12 @@ fn a_check_has_numbers_for_failures_and_for_warnings_alone() {
 #[test]
 fn a_check_prints_each_finding_as_it_is_made() {
     let dir = tempdir();
-    let api = Api::start(model(), Script::new().diagnose([standin::Step::model().hold()]));
+    let api = Api::start(model(), Script::new().diagnose([Step::model().hold()]));
     let mut command = bare(PROGRAM);
     let out = dir.within("out");
     command.args(["check", "--api-url", &api.url(), "--barman-server=main", "--ssh-command=ssh localhost"]);
-    command.args(["--datadir", &dir.within("data")]).stdout(fs::File::create(&out).unwrap());
-    let mut child = command.spawn().unwrap();
+    command.args(["--no-probe", "--datadir", &dir.within("data")]);
+    let mut child = command.stdout(fs::File::create(&out).unwrap()).spawn().unwrap();
     wait_until("the first finding", || fs::read_to_string(&out).unwrap().contains("API: "));
     assert!(child.try_wait().unwrap().is_none());
     api.release();
@@ -121,7 +110,7 @@ fn a_check_prints_each_finding_as_it_is_made() {
 #[test]
 fn the_last_line_of_the_json_log_is_what_a_program_asks_for() {
     let last = |log: &str| parsed(log.lines().last().unwrap());
-    let (node, api) = (Node::new(), Api::start(model().fill(), Script::new()));
+    let (node, api) = (Node::new(), Api::start(restore(), Script::new()));
     let done = last(&node.run(&api, &["--log-format=json", "--progress=always"]).log);
     assert_eq!(
         (&done["event"], &done["code"], &done["exit_status"]),
@@ -134,7 +123,7 @@ fn the_last_line_of_the_json_log_is_what_a_program_asks_for() {
     let failed = last(&node.run(&api, &["--log-format=json"]).log);
     assert_eq!((&failed["code"], &failed["exit_status"]), (&json!("RECOVERY_FAILED"), &json!(1)));
     assert!(!failed["hint"].as_str().unwrap().is_empty(), "{failed}");
-    let (node, api) = (Node::new(), Api::start(model().stuck(), Script::new()));
+    let (node, api) = (Node::new(), Api::start(restore().hold_behind(Part::Base), Script::new()));
     let run = node.start(&api, &["--log-format=json"]);
     run.wait_for("still in progress");
     run.signal("TERM");
@@ -148,89 +137,11 @@ fn the_last_line_of_the_json_log_is_what_a_program_asks_for() {
 
 #[test]
 fn equal_requests_are_logged_once_and_a_create_with_its_body() {
-    let (node, api) = (Node::new(), Api::start(model().fill().duration_ms(2_000), Script::new()));
+    let (node, api) = (Node::new(), Api::start(restore().duration_ms(2_000), Script::new()));
     let log = node.run(&api, &["-v"]).log;
     let polls =
         log.lines().filter(|line| line.contains("DEBUG: GET ") && line.contains("/operations/")).count();
     assert!((1..=3).contains(&polls), "{log}");
-    assert!(
-        log.contains(r#"{"type":"recovery","backup_id":"latest","remote_ssh_command":"ssh node""#),
-        "{log}"
-    );
-}
-
-/// As `ExecStartPre=` of Patroni's unit.
-#[test]
-fn the_script_before_patronis_start_waits_for_a_restore() {
-    let script = format!("{}/examples/patroni/wait-for-restore", env!("CARGO_MANIFEST_DIR"));
-    let wait = |node: &Node, api: &Api| {
-        let mut command = Command::new("sh");
-        command.args([&script, &node.data, PROGRAM, "--api-url", &api.url(), "--max-outage=5", "recover"]);
-        command.args(["--barman-server=main", "--loop-wait=1"]);
-        if node.state_file != format!("{}.barman-recover.json", node.data) {
-            command.args(["--state-file", &node.state_file]);
-        }
-        let status = command.status().unwrap();
-        (status.code(), fs::read_dir(&node.data).map_or(0, Iterator::count))
-    };
-    let (node, api) = (Node::new(), Api::start(model().fill().duration_ms(2_500), Script::new()));
-    assert_eq!(wait(&node, &api), (Some(0), 0), "nothing is here");
-    let first = node.start(&api, &[]);
-    first.wait_for("still in progress");
-    first.kill();
-    let (code, files) = wait(&node, &api);
-    assert!(code == Some(0) && files > 3 && node.is_complete(), "the restore is complete: {code:?}, {files}");
-
-    let (mut node, api) = (
-        Node::new(),
-        Api::start(
-            model().fill().stop_behind(Part::Base).result(standin::Status::Failed).duration_ms(2_500),
-            Script::new(),
-        ),
-    );
-    node.state_file = node.path("elsewhere.json");
-    let first = node.start(&api, &["--state-file", &node.state_file]);
-    first.wait_for("still in progress");
-    first.kill();
-    assert_eq!(wait(&node, &api), (Some(0), 0), "what a restore that failed has left is removed");
-
-    let (node, api) = (
-        Node::new(),
-        Api::start(
-            model().fill().stop_behind(Part::Base).result(standin::Status::Failed).duration_ms(500),
-            Script::new(),
-        ),
-    );
-    let failed = node.run(&api, &[]);
-    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
-    drop(api);
-    let api = Api::start(model(), Script::new());
-    let (state, kept) = (node.state(), node.path("kept"));
-    fs::rename(&node.data, &kept).unwrap();
-    fs::create_dir(&node.data).unwrap();
-    fs::write(format!("{}/backup_label", node.data), "of another tool").unwrap();
-    assert_eq!(wait(&node, &api), (Some(0), 1), "what another tool has restored since is left alone");
-    fs::remove_dir_all(&node.data).unwrap();
-    fs::rename(&kept, &node.data).unwrap();
-    fs::write(&node.state_file, format!("{state}{}\n", state.lines().next().unwrap())).unwrap();
-    assert!(wait(&node, &api).1 > 3, "the operation of an earlier run says nothing of a later one's");
-    fs::write(&node.state_file, state).unwrap();
-    assert_eq!(
-        wait(&node, &api),
-        (Some(0), 0),
-        "also where its run has seen the end, and the API is another by now"
-    );
-
-    let (node, api) =
-        (Node::new(), Api::start(model().fill().stuck().hold_behind(Part::Half).receivers(), Script::new()));
-    let run = node.start(&api, &["--no-state-file"]);
-    wait_until("the receivers", || {
-        crate::support::commands::run(&["verify", "--datadir", &node.data]).out.starts_with("being written: ")
-    });
-    run.kill();
-    assert_eq!(
-        wait(&node, &api).0,
-        Some(1),
-        "it is being written, by a restore of which nothing is remembered"
-    );
+    let body = r#"{"type":"recovery","backup_id":"latest","remote_ssh_command":"ssh node sh "#;
+    assert!(log.contains(&format!("{body}{}.barman-recover/lease-", node.data)), "{log}");
 }

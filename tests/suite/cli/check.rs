@@ -5,15 +5,11 @@ use std::time::{Duration, Instant};
 
 use barman_recover::{Cancel, Config, Finding, Opt, Verdict};
 
+use crate::cli::{BACKUP, model, restore};
+use crate::support::node::Node;
 use crate::support::table::check_rows;
 use crate::support::{Within as _, tempdir};
-use standin::{Api, Model, Script, Step, Tls};
-
-const BACKUP: &str = "20261122T101942";
-
-fn model() -> Model {
-    Model::new().server("main").backup(BACKUP)
-}
+use standin::{Api, Script, Status, Step, Tls, wait_until};
 
 fn api() -> Api {
     Api::start(model(), Script::new())
@@ -37,16 +33,18 @@ impl Checked {
     }
 }
 
-/// A check of a node; later options win.
+/// A check of a node, without a probe; later options win.
 fn check(api: &Api, data: &str, more: &[(Opt, &str)]) -> Checked {
-    let user =
-        String::from_utf8(std::process::Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
-    let (url, ssh) = (api.url(), format!("ssh {}@127.0.0.1", user.trim()));
+    checked(api, data, &[&[(Opt::NoProbe, "true")], more].concat())
+}
+
+fn checked(api: &Api, data: &str, more: &[(Opt, &str)]) -> Checked {
+    let url = api.url();
     let mut config = Config::new();
     let options = [
         (Opt::ApiUrl, url.as_str()),
         (Opt::BarmanServer, "main"),
-        (Opt::SshCommand, &ssh),
+        (Opt::SshCommand, "ssh node"),
         (Opt::DataDirectory, data),
     ];
     for (option, text) in options.iter().chain(more) {
@@ -55,20 +53,23 @@ fn check(api: &Api, data: &str, more: &[(Opt, &str)]) -> Checked {
     let mut handed_out = Vec::new();
     let found =
         barman_recover::check(&config, &Cancel::new(), |_| (), |finding| handed_out.push(finding.clone()));
+    let found = found.found.findings;
     assert_eq!(found, handed_out);
     Checked(found)
 }
 
 #[test]
-fn all_is_well_on_a_node_that_can_restore() {
+fn all_is_well_on_a_node_that_can_restore_and_nothing_is_left_there() {
     let scratch = tempdir();
-    let api = api();
-    let found = check(&api, &scratch.within("data"), &[]);
-    let skipped: Vec<_> = found.all_but_ok().iter().map(|finding| (finding.verdict, finding.what)).collect();
-    assert_eq!(skipped, [(Verdict::Skipped, "cluster"), (Verdict::Skipped, "probe")], "{:#?}", found.0);
+    let api = Api::start(restore(), Script::new());
+    let found = checked(&api, &scratch.within("data"), &[]);
+    let rest: Vec<_> = found.all_but_ok().iter().map(|finding| (finding.verdict, finding.what)).collect();
+    assert_eq!(rest, [(Verdict::Skipped, "cluster")], "{:#?}", found.0);
     assert!(found.about("backup").detail.contains(BACKUP));
-    assert_eq!(api.creates(), 0);
-    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+    let [operation] = &api.operations()[..] else { panic!("one operation") };
+    let probe = &found.about("probe").detail;
+    assert!(probe.contains("Barman logged in") && probe.contains(&operation.id), "{probe}");
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "no data and no state directory");
 }
 
 #[test]
@@ -97,7 +98,6 @@ fn each_fault_is_found_with_what_to_do_about_it() {
                 "options",
                 &["--cert-file: /no/such.pem: No such file"],
             ),
-            (&plain, vec![(Opt::SshCommand, "ssh")], "ssh command", &["no host", "quote the whole command"]),
         ],
         |(api, more, what, words)| {
             let found = check(api, &data, &more);
@@ -115,13 +115,8 @@ fn what_a_fault_keeps_from_being_looked_at_is_named() {
     let closed = api();
     closed.go_down();
     let rest = ["backup", "newest backup", "free space", "tablespaces", "Barman", "last WAL", "probe"];
-    let found = check(&closed, &scratch.within("data"), &[(Opt::Probe, "true")]);
+    let found = checked(&closed, &scratch.within("data"), &[]);
     assert!(found.all(&["server"], Verdict::Skipped) && found.all(&rest, Verdict::Skipped), "{:#?}", found.0);
-    let plain = api();
-    for more in [(Opt::NoDiagnose, "true"), (Opt::OperationId, "20260101T000000")] {
-        let found = check(&plain, &scratch.within("data"), &[more]);
-        assert!(found.all(&rest[..6], Verdict::Skipped), "{more:?}: {:#?}", found.0);
-    }
 }
 
 #[test]
@@ -210,31 +205,26 @@ fn the_data_directory_is_judged_as_a_restore_would_find_it() {
 }
 
 #[test]
-fn the_state_file_is_judged_as_a_restore_would_find_it() {
+fn the_state_directory_is_judged_as_a_restore_would_find_it() {
     let scratch = tempdir();
     let (data, api) = (scratch.within("data"), api());
-    let state = format!("{data}.barman-recover.json");
-    let is = |verdict, words: &str| {
-        let found = check(&api, &data, &[]);
-        let finding = found.about("state file");
+    let is = |more: &[(Opt, &str)], verdict, words: &str| {
+        let found = check(&api, &data, more);
+        let finding = found.about("state directory");
         assert!(finding.verdict == verdict && finding.detail.contains(words), "{words}: {finding:?}");
     };
-    is(Verdict::Ok, "none is left over");
-    fs::write(&state, "garbage\n").unwrap();
-    is(Verdict::Warning, "unreadable");
-    let run = |url: &str| {
-        let run = format!(
-            r#"{{"run":{{"pid":1,"api_url":"{url}","barman_server":"main","backup_id":"latest","data_directory":"{data}"}}}}"#
-        );
-        fs::write(&state, format!("{run}\n{{\"operation\":\"20260101T000000\"}}\n")).unwrap();
-    };
-    run("http://another:7480");
-    is(Verdict::Failed, "belongs to a different API");
-    run(&api.url());
-    is(Verdict::Warning, "operation 20260101T000000 that was killed");
-    let holder = fs::File::open(&state).unwrap();
-    holder.lock().unwrap();
-    is(Verdict::Warning, "a restore is running: a run of operation 20260101T000000 (pid 1)");
+    is(&[], Verdict::Ok, "data.barman-recover can be locked");
+    is(&[(Opt::StateDir, &scratch.within("odd name"))], Verdict::Failed, "odd name");
+    is(&[(Opt::NoLease, "true")], Verdict::Skipped, "--no-lease");
+    let (node, holds) = (Node::new(), Api::start(restore().hold(), Script::new()));
+    let run = node.start(&holds, &[]);
+    wait_until("the restore", || fs::exists(format!("{}/PG_VERSION", node.data)).unwrap());
+    let found = checked(&api, &node.data, &[]);
+    let finding = found.about("state directory");
+    let says = format!("another run is restoring into {} (pid {}", node.data, run.pid());
+    assert!(finding.verdict == Verdict::Warning && finding.detail.contains(&says), "{finding:?}");
+    assert_eq!(found.about("probe").verdict, Verdict::Skipped);
+    assert_eq!(api.creates(), 0);
 }
 
 #[test]
@@ -252,22 +242,24 @@ fn an_api_that_cannot_diagnose_is_only_a_warning() {
     );
 }
 
+/// Row for row what keeps Barman from restoring to this node, and what the probe says about it.
 #[test]
-fn a_probe_shows_that_barman_looks_into_a_directory_here_and_leaves_nothing() {
+fn a_probe_shows_whether_barman_can_restore_to_this_node() {
     let scratch = tempdir();
     let data = scratch.within("data");
-    // The stand-in lists its destination, and refuses what is not empty, as Barman does.
-    let here = Api::start(model().fill(), Script::new());
-    let found = check(&here, &data, &[(Opt::Probe, "true")]);
-    let probe = found.about("probe");
-    assert!(probe.verdict == Verdict::Ok && probe.detail.contains("Barman logged in"), "{probe:?}");
-    let [operation] = &here.operations()[..] else { panic!("one operation") };
-    assert!(probe.detail.contains(&operation.id), "{probe:?}");
-    assert!(operation.destination_directory.as_ref().is_some_and(|path| path.starts_with("/proc/")));
-    // Without a look at it, as when Barman can't log in.
-    let elsewhere = Api::start(model().result(standin::Status::Failed), Script::new());
-    let found = check(&elsewhere, &data, &[(Opt::Probe, "true")]);
-    let probe = found.about("probe");
-    assert!(probe.verdict == Verdict::Failed && probe.hint.contains("can't log in"), "{probe:?}");
-    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left beside the data directory");
+    check_rows(
+        [
+            (restore(), "false", Verdict::Failed, ["has not reached this node", "can't log in"]),
+            (restore().banner("Welcome!"), "ssh node", Verdict::Failed, ["listed the data directory", ".bashrc"]),
+            (model().result(Status::Failed), "ssh node", Verdict::Failed, ["has not reached this node", "output"]),
+        ],
+        |(model, ssh_command, verdict, words)| {
+            let api = Api::start(model, Script::new());
+            let found = checked(&api, &data, &[(Opt::SshCommand, ssh_command)]);
+            let probe = found.about("probe");
+            let text = format!("{} {}", probe.detail, probe.hint);
+            assert!(probe.verdict == verdict && words.iter().all(|word| text.contains(word)), "{probe:?}");
+            assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left");
+        },
+    );
 }

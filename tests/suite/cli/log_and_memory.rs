@@ -2,10 +2,9 @@
 //! reply, however long.
 
 use std::fs::{self, File};
-use std::path::Path;
 use std::process::Stdio;
 
-use crate::laws::row::restore;
+use crate::cli::restore;
 use crate::support::node::{Node, PROGRAM, Run, bare};
 use crate::support::table::check_rows;
 use standin::{Api, Endless, Script, Stage, Step};
@@ -55,7 +54,7 @@ fn a_log_file_that_cannot_be_opened_stops_before_anything_is_sent() {
     check_rows([node.path("no/log"), node.path("")], |file| {
         node.run(&api, &["--log-file", &file]).expect(2).says("--log-file");
     });
-    assert_eq!((api.connections(), node.has_state_file(), Path::new(&node.data).exists()), (0, false, false));
+    assert_eq!((api.connections(), fs::read_dir(node.path("pg")).unwrap().count()), (0, 0));
 }
 
 /// The most memory that it has had, in KiB.

@@ -4,7 +4,7 @@
 
 use std::{env, fs};
 
-use crate::laws::row::{BACKUP, nothing, restore};
+use crate::cli::{BACKUP, model, restore};
 use crate::support::node::{Node, PROGRAM, SERVER, bare};
 use crate::support::table::{Expected, check_at_once, check_rows};
 use standin::{Api, At, Model, Script, Status, Step, wait_until};
@@ -120,7 +120,7 @@ fn cases_alike() -> Vec<Case> {
         )
         .script(Script::new().status([word("\"maintenance\"")])),
         same("an unknown status word, again and again, is 2", 2, 1, &[GIVES_UP])
-            .model(nothing())
+            .model(model().stuck())
             .script(Script::new().poll([word("{\"status\":\"PAUSED\"}").forever()])),
         same("a poll without a status is asked again", 0, 1, DONE)
             .script(Script::new().poll([word("{}").times(2)])),
@@ -252,16 +252,16 @@ fn what_the_python_program_does_otherwise_is_meant() {
 #[test]
 fn a_relative_data_directory_is_taken_from_the_current_directory() {
     let (node, api) = (Node::new(), Api::start(restore(), Script::new()));
-    let mut command = node.command(&api.url(), &["--datadir=data", "--verify"]);
+    let mut command = node.command(&api.url(), &["--datadir=data"]);
     command.current_dir(node.path("pg"));
     node.spawn(command).end().expect(0);
     assert_eq!(api.max_parallel(&node.data), 1, "the API was given the whole path");
     assert!(node.is_complete());
 }
 
-/// Barman refuses a directory in which our own state file lies.
+/// Barman refuses a directory in which our own state directory lies.
 #[test]
-fn a_data_directory_that_ends_with_dots_has_its_state_file_beside_it() {
+fn a_data_directory_that_ends_with_dots_has_its_state_directory_beside_it() {
     check_rows(
         [("pg/data", "."), ("pg/data", "./"), ("pg/data/sub", ".."), ("pg", "data/sub/..")],
         |(here, given)| {
@@ -271,7 +271,7 @@ fn a_data_directory_that_ends_with_dots_has_its_state_file_beside_it() {
             let mut command = node.command(&api.url(), &["--datadir", given]);
             command.current_dir(node.path(here));
             let run = node.spawn(command);
-            wait_until(given, || node.has_state_file());
+            wait_until(given, || fs::exists(node.path("pg/data.barman-recover")).unwrap());
             assert_eq!(fs::read_dir(&node.data).unwrap().count(), 1, "{given}: something beside 'sub'");
             run.kill();
         },

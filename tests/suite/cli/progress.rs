@@ -1,57 +1,44 @@
 //! What a run reports while a restore goes on, and what it does when nothing arrives.
 
+use crate::cli::{model, restore};
 use crate::support::node::Node;
-use standin::{Api, Model, Script, Stage, Step};
+use standin::{Api, Part, Script, Stage};
 
-fn api(model: impl Fn(Model) -> Model) -> Api {
-    Api::start(model(Model::new().server("main").backup("20261122T101942").fill()), Script::new())
+/// `GET /diagnose` keeps a small API busy, so that it is asked only where someone watches.
+#[test]
+fn the_known_line_has_share_rate_and_time_left_where_someone_watches() {
+    let big = || restore().files(40).bytes(8_000_000).duration_ms(3_000);
+    let figures = |watched: &[&str]| {
+        let (node, api) = (Node::new(), Api::start(big(), Script::new()));
+        let ended = node.run(&api, watched);
+        ended.expect(0).says(", 8.0 MB"); // what is there at the end, with the small files beside the 8 MB
+        let lines = ended.log.lines().filter(|line| line.contains(" is still in progress: ") && line.contains("/s"));
+        let lines: Vec<String> = lines.map(str::to_owned).collect();
+        assert!(!lines.is_empty(), "{}", ended.log);
+        (lines, api.count(Stage::Diagnose))
+    };
+    let (lines, asked) = figures(&["--watch-size"]);
+    assert!(lines.iter().any(|line| line.contains(" of 8.0 MB (") && line.ends_with(" left")), "{lines:?}");
+    assert_eq!(asked, 1);
+    let (lines, asked) = figures(&[]);
+    assert!(lines.iter().all(|line| !line.contains(" left")), "{lines:?}");
+    assert_eq!(asked, 0);
 }
 
 #[test]
-fn the_known_line_has_share_rate_and_time_left() {
-    let (node, api) = (Node::new(), api(|model| model.files(40).bytes(8_000_000).duration_ms(6_000)));
-    let ended = node.run(&api, &["--loop-wait", "1"]);
-    ended.expect(0);
-    let lines = ended.log.lines().filter(|line| line.contains(" is still in progress: "));
-    let figures: Vec<&str> = lines.filter(|line| line.contains(" of 8.0 MB (")).collect();
-    assert!(!figures.is_empty(), "{}", ended.log);
-    assert!(figures.iter().all(|line| line.contains("/s, ") && line.ends_with(" left")), "{figures:?}");
-    assert_eq!(api.count(Stage::Diagnose), 1);
-    // What is there at the end, with the small files beside the 8 MB.
-    assert!(ended.log.lines().last().unwrap().ends_with(", 8.0 MB"), "{}", ended.log);
-}
-
-#[test]
-fn without_diagnose_barman_is_spared_and_the_rest_is_logged() {
-    let (node, api) = (Node::new(), api(|model| model.files(40).bytes(8_000_000).duration_ms(4_000)));
-    let ended = node.run(&api, &["--loop-wait", "1", "--no-diagnose"]);
-    ended.expect(0).says("/s, ");
-    assert!(!ended.log.contains(" left"), "{}", ended.log);
-    assert_eq!(api.count(Stage::Diagnose), 0);
-}
-
-#[test]
-fn an_operation_that_brings_nothing_ends_the_run_and_keeps_the_state_file() {
-    let (node, api) = (Node::new(), api(Model::stuck));
-    let ended = node.run(&api, &["--stall-timeout", "2", "--max-outage", "60"]);
-    ended
-        .expect(1)
-        .says("nothing new has arrived in")
-        .says("(--stall-timeout)")
-        .says("HINT: check on the Barman host");
-    assert!(node.has_state_file());
+fn a_restore_in_which_nothing_happens_is_ended_only_if_that_is_asked_for() {
+    let stalls = restore().stop_behind(Part::Base).stuck();
+    let (node, api) = (Node::new(), Api::start(stalls, Script::new()));
+    let ended = node.run(&api, &["--stall-timeout", "2"]);
+    ended.fails(1, "nothing has happened");
+    ended.says("(--stall-timeout)");
     assert_eq!(api.applied(), 1);
 }
 
+/// An operation of which nothing reaches this node is not waited for either.
 #[test]
-fn neither_does_one_that_only_may_be_ours_hold_the_run_for_ever() {
-    let model = Model::new().server("main").backup("20261122T101942").stuck();
-    let api = Api::start(model, Script::new().create([Step::proxy_error(502).apply(true)]));
-    let node = Node::new();
-    let ended = node.run(&api, &["--stall-timeout", "2", "--max-outage", "60"]);
-    let id = &api.operations()[0].id;
-    ended.expect(1).says("nothing new has arrived in").says(&format!("operation {id} is new"));
-    ended.says("HINT: check on the Barman host");
-    assert!(node.has_state_file());
+fn neither_is_an_operation_waited_for_that_never_comes() {
+    let (node, api) = (Node::new(), Api::start(model().stuck(), Script::new()));
+    node.run(&api, &["--stall-timeout", "2"]).expect(1).says("(--stall-timeout)");
     assert_eq!(api.applied(), 1);
 }

@@ -124,17 +124,18 @@ fn side_by_side(over: Over, count: u32) {
 }
 
 #[test]
-fn two_hundred_recoveries_run_side_by_side_on_small_stacks() {
-    side_by_side(Over::Http, 200);
+fn recoveries_run_side_by_side_on_small_stacks() {
+    // Each has a real rsync on both sides, which is what fills the machine.
+    side_by_side(Over::Http, 20);
 }
 
 #[test]
 #[ignore = "deep"]
-fn a_thousand_recoveries_run_side_by_side() {
-    for count in [1, 10, 100, 200, 1000] {
+fn two_hundred_recoveries_run_side_by_side() {
+    for count in [1, 10, 100, 200] {
         side_by_side(Over::Http, count);
     }
-    for count in [1, 10, 100, 200] {
+    for count in [1, 10, 100] {
         side_by_side(Over::Https, count);
     }
 }
@@ -179,10 +180,10 @@ fn a_thousand_cancels_are_prompt() {
 
 fn plugin(cycles: u32) {
     let scratch = tempdir();
-    let Some(mut plugin) = host("tests/c/plugin.c", &scratch) else { return };
+    let Some(mut guest) = host("tests/c/guest.c", &scratch) else { return };
     let api = start(Over::Http, model().fill(), Script::new());
-    plugin.arg(library()).args([&url(&api), &scratch.within(""), &cycles.to_string()]);
-    ends_well(&mut plugin);
+    guest.args(["plugins", &url(&api), &scratch.within(""), &cycles.to_string()]).arg(library());
+    ends_well(&mut guest);
     assert_eq!(api.applied(), cycles as usize);
 }
 

@@ -49,11 +49,9 @@ impl Watched {
         let model = Model::new().server("main").backup("20261122T101942").fill().unique_ids();
         let api = Api::start(model, Script::new());
         let url = api.url().replace("127.0.0.1", "localhost");
-        self.run("tests/c/promises.c", &["null"]);
-        self.run("tests/c/promises.c", &["refused"]);
-        self.run("tests/c/commands.c", &["options", &url, &self.scratch.within("options")]);
-        self.run("tests/c/commands.c", &["again", &url, &self.scratch.within("again")]);
-        self.run("tests/c/pulled.c", &["unread", &url, &self.scratch.within("unread")]);
+        for promise in ["null", "version", "refused", "reused", "unread"] {
+            self.run("tests/c/promises.c", &[promise, &url, &self.scratch.within(promise)]);
+        }
         self.run("tests/c/guest.c", &["restores", &url, &self.directory("restores"), "2"]);
         self.misuse("10");
     }
@@ -66,33 +64,21 @@ impl Watched {
         let https = tls.url().replace("127.0.0.1", "localhost");
         self.run("tests/c/guest.c", &["restores", &https, &self.directory("https"), "3"]);
 
-        let two = model().backup("20261121T101942").fill();
-        let plain = Api::start(two.duration_ms(2500), Script::new());
+        let plain = Api::start(model().fill().duration_ms(2500), Script::new());
         let url = plain.url();
-        for promise in ["version", "run", "cancelled-before", "callback-cancels", "signals"] {
-            self.run("tests/c/promises.c", &[promise, &url, &self.scratch.within(promise)]);
-        }
-        for promise in ["followed", "called-back", "refused", "freed"] {
-            self.run("tests/c/pulled.c", &[promise, &url, &self.scratch.within(promise)]);
-        }
-        for promise in ["verify", "backups"] {
-            let words = [promise, &url, &self.scratch.within(&format!("restored-{promise}"))];
-            self.run("tests/c/restored.c", &words);
-        }
-        for promise in ["check", "switch"] {
-            self.run("tests/c/commands.c", &[promise, &url, &self.scratch.within(promise)]);
+        for promise in ["events", "switched", "cancelled-before", "signals"] {
+            self.run(
+                "tests/c/promises.c",
+                &[promise, &url, &self.scratch.within(&format!("deep-{promise}"))],
+            );
         }
         let library = self.library.to_str().unwrap();
-        self.run("tests/c/plugin.c", &[library, &url, &self.directory("plugin"), "4"]);
+        self.run("tests/c/guest.c", &["plugins", &url, &self.directory("plugins"), "4", library]);
         self.misuse("200");
 
         let stuck = Api::start(model().stuck(), Script::new());
-        self.run(
-            "tests/c/promises.c",
-            &["thread-cancels-operation", &stuck.url(), &self.scratch.within("stuck")],
-        );
-        for promise in ["cancelled", "detached"] {
-            self.run("tests/c/pulled.c", &[promise, &stuck.url(), &self.scratch.within(promise)]);
+        for promise in ["cancelled-at=IN_PROGRESS", "busy", "freed"] {
+            self.run("tests/c/promises.c", &[promise, &stuck.url(), &self.scratch.within(promise)]);
         }
         self.run("tests/c/guest.c", &["cancels", &stuck.url(), &self.directory("cancels"), "30"]);
     }

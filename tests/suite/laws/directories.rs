@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::laws::row::{Row, restore, row};
 use crate::support::node::{Node, Run, SERVER};
-use standin::{Api, At, OnRemoval, Part, Script, Stage, Step, wait_until};
+use standin::{Api, At, Part, Script, Stage, Step, wait_until};
 
 pub fn rows() -> Vec<Row> {
     [removals(), before(), state_files()].into_iter().flatten().collect()
@@ -26,56 +26,46 @@ fn seen(node: &Node, api: &Api, _: &Run) {
     api.wait("two polls", |api| api.count(Stage::Poll) >= polls + 2);
 }
 
+/// What is left of Barman's restore fills the directory again: pieces.
 fn removals() -> Vec<Row> {
-    let mut rows = Vec::new();
-    for (word, what) in
-        [("fails", OnRemoval::Fail), ("is DONE", OnRemoval::Ignore), ("fills it again", OnRemoval::Refill)]
-    {
-        let model = || restore().hold().on_removal(what);
-        let removed = row("removal", format!("the directory was removed and the operation {word}: never 0"));
-        rows.push(removed.model(model()).code(1).during(|node, api, run| {
+    let held = |rule: &str| row("removal", rule).model(restore().hold()).code(1);
+    vec![
+        held("the directory was removed in the middle of the restore: never 0").during(|node, api, run| {
             seen(node, api, run);
             node.remove_data();
             api.release();
-        }));
-        let replaced =
-            row("removal", format!("the directory was made anew and the operation {word}: never 0"));
-        rows.push(replaced.model(model()).code(1).with(&["--no-state-file"]).during(|node, api, run| {
+        }),
+        held("the directory was made anew: never 0").with(&["--no-state-file"]).during(|node, api, run| {
             seen(node, api, run);
             node.remove_data();
             fs::create_dir(&node.data).unwrap();
             api.release();
-        }));
-        // What fills it again leaves pieces; else there is nothing, and Barman takes the directory.
-        let rule = format!("the same with a lost create, and the operation {word}: its pieces are no 0");
-        let lost = row("removal", rule).model(model());
-        let lost = if what == OnRemoval::Refill { lost.code(1) } else { lost.creates(2).took(2) };
-        let script = Script::new().create([Step::model().close(At::Request)]);
-        rows.push(lost.script(script).during(|node, api, run| {
-            seen(node, api, run);
-            node.remove_data();
-            api.release();
-        }));
-    }
-    // A mount point stays: what is in it goes.
-    let emptied = row("removal", "the directory was emptied in place and filled by somebody else: never 0");
-    rows.push(emptied.model(restore().hold().on_removal(OnRemoval::Refill)).code(1).during(
-        |node, api, run| {
-            seen(node, api, run);
-            empty(&node.data);
-            fill(&node.data);
-            api.release();
-        },
-    ));
-    let emptied = row("removal", "the directory was emptied in place in the middle of the restore: never 0");
-    rows.push(emptied.model(restore().hold_behind(Part::Base)).code(1).during(|node, api, run| {
-        seen(node, api, run);
-        empty(&node.data);
-        wait_until("the run to see it", || run.log().contains("emptied"));
-        api.release();
-    }));
-    rows.push(doomed());
-    rows
+        }),
+        held("the directory was removed after a lost create: never 0")
+            .script(Script::new().create([Step::model().close(At::Request)]))
+            .during(|node, api, run| {
+                seen(node, api, run);
+                node.remove_data();
+                api.release();
+            }),
+        // A mount point stays: what is in it goes.
+        held("the directory was emptied in place and filled by somebody else: never 0").during(
+            |node, api, run| {
+                seen(node, api, run);
+                empty(&node.data);
+                fill(&node.data);
+                api.release();
+            },
+        ),
+        held("the directory was emptied in place: never 0").model(restore().hold_behind(Part::Base)).during(
+            |node, api, run| {
+                seen(node, api, run);
+                empty(&node.data);
+                wait_until("the run to see it", || run.log().contains("emptied"));
+                api.release();
+            },
+        ),
+    ]
 }
 
 fn empty(data: &str) {
@@ -83,16 +73,6 @@ fn empty(data: &str) {
         let path = entry.unwrap().path();
         if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
     }
-}
-
-/// Its receivers throw away what comes, for as long as the backup is large.
-fn doomed() -> Row {
-    let row = row("removal", "a restore whose directory was removed under it is ended, not waited for");
-    let row = row.model(restore().receivers().stuck().on_removal(OnRemoval::Ignore)).code(1);
-    row.during(|node, api, run| {
-        seen(node, api, run);
-        node.remove_data();
-    })
 }
 
 fn before() -> Vec<Row> {

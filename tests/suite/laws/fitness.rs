@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::node::{Node, WRONG};
-use standin::{Api, Model, OnRemoval, Script, Status, Step};
+use standin::{Api, Model, Script, Status, Step};
 
 fn model() -> Model {
     Model::new().server("main").backup("20261122T101942")
@@ -60,7 +60,7 @@ fn after_a_failure_what_this_node_shows_comes_before_barmans_output() {
     fs::create_dir_all(format!("{}/pg_wal", node.data)).unwrap();
     let ended = node.run(&api, &[]);
     ended.expect(1).says("was not empty (pg_wal)").says(output);
-    let (node, api) = (Node::new(), Api::start(failing().fill().on_removal(OnRemoval::Fail), Script::new()));
+    let (node, api) = (Node::new(), Api::start(failing().fill(), Script::new()));
     let ended = node.run(&api, &["--no-diagnose"]);
     ended.expect(1).says("the API gives no reason; Barman's own output is in <barman_home>/main/output/");
 }

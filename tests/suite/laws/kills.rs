@@ -9,15 +9,15 @@ use std::time::Duration;
 use crate::laws::row::restore;
 use crate::support::node::{Ended, Node, Run};
 use crate::support::table::{check_at_once, check_rows};
-use standin::{Api, Model, OnRemoval, Part, Script, Stage, Status, Step, wait_until};
+use standin::{Api, Model, Script, Stage, Status, Step, wait_until};
 
 const KILLED: i32 = -9;
 const DOOMED: &str = "was killed or gave up: first ending its operation";
 const WAITS: &str = "was killed or gave up: first waiting for its operation";
 
 /// A node and an API whose operation waits in the middle for `release`.
-fn held(on_removal: OnRemoval) -> (Node, Api) {
-    (Node::new(), Api::start(restore().hold().on_removal(on_removal), Script::new()))
+fn held() -> (Node, Api) {
+    (Node::new(), Api::start(restore().hold(), Script::new()))
 }
 
 /// A run that has seen the directory that its operation writes into, and remembers it.
@@ -87,7 +87,7 @@ fn killed_with_a_create_that_never_took_effect_the_next_run_creates() {
 /// Patroni restarts during a restore.
 #[test]
 fn killed_while_polling_the_next_run_waits_and_the_directory_is_complete() {
-    let (node, api) = held(OnRemoval::Fail);
+    let (node, api) = held();
     restoring(&node, &api).kill().expect(KILLED);
     // Once more: a run that only waits can be killed as well.
     let second = node.start(&api, &[]);
@@ -102,7 +102,7 @@ fn killed_while_polling_the_next_run_waits_and_the_directory_is_complete() {
 
 #[test]
 fn killed_after_it_noted_the_end_the_next_run_needs_no_api() {
-    let (node, api) = held(OnRemoval::Fail);
+    let (node, api) = held();
     restoring(&node, &api).kill().expect(KILLED);
     api.release();
     wait_until("the data", || node.is_complete());
@@ -114,7 +114,7 @@ fn killed_after_it_noted_the_end_the_next_run_needs_no_api() {
 
 #[test]
 fn a_left_over_operation_is_waited_for_through_an_outage() {
-    let (node, api) = held(OnRemoval::Fail);
+    let (node, api) = held();
     restoring(&node, &api).kill().expect(KILLED);
     api.go_down();
     let second = end(node.start(&api, &["--max-outage", "1"]), &node, &api);
@@ -131,7 +131,7 @@ fn a_left_over_operation_is_waited_for_through_an_outage() {
 
 #[test]
 fn a_left_over_operation_that_never_ends_is_left_alone_at_the_deadline() {
-    let (node, api) = held(OnRemoval::Fail);
+    let (node, api) = held();
     restoring(&node, &api).kill().expect(KILLED);
     let second = end(node.start(&api, &["--deadline", "3"]), &node, &api);
     second.expect(251).says("continues on the Barman host");
@@ -140,7 +140,7 @@ fn a_left_over_operation_that_never_ends_is_left_alone_at_the_deadline() {
 
 #[test]
 fn a_left_over_operation_that_failed_leaves_no_0() {
-    let (node, api) = held(OnRemoval::Fail);
+    let (node, api) = held();
     restoring(&node, &api).kill().expect(KILLED);
     let id = api.operations()[0].id.clone();
     assert!(api.finish(&id, Status::Failed));
@@ -169,7 +169,7 @@ fn a_left_over_operation_that_the_api_no_longer_knows_hinders_only_where_files_l
 
 #[test]
 fn a_second_run_waits_for_the_one_that_lives_and_finds_the_directory_complete() {
-    let (node, api) = held(OnRemoval::Fail);
+    let (node, api) = held();
     let first = restoring(&node, &api);
     let mut second = node.start(&api, &[]);
     second.wait_for(&format!("another run (pid {}, operation 20", first.pid()));
@@ -193,14 +193,12 @@ fn patroni_goes_on(mut ended: Ended, node: &Node, api: &Api) {
     assert_eq!((api.creates(), node.has_state_file()), (2, false));
 }
 
-const REMOVALS: [OnRemoval; 3] = [OnRemoval::Fail, OnRemoval::Ignore, OnRemoval::Refill];
-
 /// `patronictl reinit --force`: the hook is ended, the directory is removed and the hook is called again, while
 /// the operation goes on. Its data can't count any more; where no receiver of it is to be seen, its end is waited for.
 #[test]
 fn reinit_during_a_restore_never_restores_twice_at_once() {
-    check_rows(REMOVALS.into_iter().zip(["TERM", "KILL", "TERM"]), |(on_removal, signal)| {
-        let (node, api) = held(on_removal);
+    check_rows(["TERM", "KILL"], |signal| {
+        let (node, api) = held();
         let first = restoring(&node, &api);
         first.signal(signal);
         assert!(end(first, &node, &api).code() < 0);
@@ -210,58 +208,23 @@ fn reinit_during_a_restore_never_restores_twice_at_once() {
         assert_eq!(api.creates(), 1);
         api.release();
         let ended = end(second, &node, &api);
-        let pieces = on_removal == OnRemoval::Refill;
-        assert_eq!(ended.code(), i32::from(pieces), "{on_removal:?}: {}", ended.log);
+        assert_eq!(ended.code(), 1, "its pieces are there: {}", ended.log);
         patroni_goes_on(ended, &node, &api);
     });
-}
-
-/// The same with the receivers on this node: the doomed restore is ended, and nobody waits for it.
-#[test]
-fn reinit_ends_the_doomed_restore_and_starts_another() {
-    check_rows([0, 1], |retries| {
-        let model = restore().receivers().hold().on_removal(OnRemoval::Ignore).retries(retries).retry_ms(300);
-        let model = model.next_operation().hold_behind(Part::Mark).stop_behind(Part::Mark);
-        let (node, api) = (Node::new(), Api::start(model, Script::new()));
-        restoring(&node, &api).kill().expect(KILLED);
-        node.remove_data();
-        let second = node.start(&api, &[]);
-        second.wait_for(DOOMED);
-        api.wait("the end of the doomed restore", |api| api.operations()[0].status == Status::Failed);
-        assert!(api.operations()[0].ended_ms.is_some());
-        api.release();
-        let ended = end(second, &node, &api);
-        ended.expect(if retries == 0 { 0 } else { ended.code() });
-        patroni_goes_on(ended, &node, &api);
-    });
-}
-
-#[test]
-fn a_left_over_restore_into_the_same_directory_is_waited_for_and_not_ended() {
-    let (node, api) = (Node::new(), Api::start(restore().receivers().hold(), Script::new()));
-    restoring(&node, &api).kill().expect(KILLED);
-    let second = node.start(&api, &[]);
-    second.wait_for(WAITS);
-    second.wait_for("is still in progress");
-    api.release();
-    end(second, &node, &api).expect(0);
-    assert_eq!((api.creates(), node.has_state_file()), (1, false));
 }
 
 /// Patroni was killed and its hook was not; the new Patroni empties the directory and calls another hook.
 #[test]
 fn a_hook_that_outlives_patroni_never_ends_with_0_for_an_emptied_directory() {
-    for on_removal in REMOVALS {
-        let (node, api) = held(on_removal);
-        let first = restoring(&node, &api);
-        node.remove_data();
-        let second = node.start(&api, &[]);
-        second.wait_for("another run");
-        api.release();
-        end(first, &node, &api).expect(1);
-        let ended = end(second, &node, &api);
-        patroni_goes_on(ended, &node, &api);
-    }
+    let (node, api) = held();
+    let first = restoring(&node, &api);
+    node.remove_data();
+    let second = node.start(&api, &[]);
+    second.wait_for("another run");
+    api.release();
+    end(first, &node, &api).expect(1);
+    let ended = end(second, &node, &api);
+    patroni_goes_on(ended, &node, &api);
 }
 
 #[test]
@@ -283,7 +246,7 @@ fn kills_at_any_moment_never_end_in_two_restores_at_once_or_a_wrong_0() {
         &moments,
         |moment| format!("killed after {moment} ms"),
         |moment| {
-            let model: Model = restore().duration_ms(200).on_removal(OnRemoval::Refill);
+            let model: Model = restore().duration_ms(200);
             let (node, api) = (Node::new(), Api::start(model, Script::new()));
             for again in 0..2 {
                 let run = node.start(&api, &[]);

@@ -1,6 +1,5 @@
 //! Rows of the table of faults: what becomes of a restore.
 
-use std::path::Path;
 use std::thread;
 
 use crate::laws::row::{BACKUP, Row, restore, row};
@@ -104,16 +103,6 @@ fn marks() -> Vec<Row> {
             .model(of_two().postgres_backup())
             .with(asked),
         row("mark", "WAL that comes in a trickle is waited for").model(restore().wal(4).wal_ms(500)),
-        row("mark", "a run ends only when nothing is written any more")
-            .model(restore().duration_ms(1500).writes_on_ms(1500))
-            .during(|node, api, _| {
-                api.wait("the end", |api| api.operations().iter().any(|o| o.status == Status::Done));
-                wait_until("the other writer", || Path::new(&node.data).join("base/2/3").exists());
-            })
-            .after("the other writer has ended", |node, _| Path::new(&node.data).join("base/2/29").exists()),
-        row("mark", "receivers that live delay the end")
-            .model(restore().receivers().writes_on_ms(1500))
-            .after("the receivers have ended", |node, _| Path::new(&node.data).join("base/2/29").exists()),
     ]
 }
 

@@ -6,12 +6,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::laws::row::restore;
 use crate::support::node::{Node, PROGRAM, Run, bare};
 use crate::support::table::{check_at_once, check_rows};
-use standin::{Api, Model, Script, Stage, Status, Step, wait_until};
+use standin::{Api, Model, Script, Stage, Step, wait_until};
 
 const SIGNALS: [(&str, i32); 3] = [("TERM", 15), ("INT", 2), ("HUP", 1)];
 
@@ -218,86 +218,6 @@ fn a_second_signal_changes_nothing() {
     let both = format!("kill -s TERM {pid}; kill -s TERM {pid}", pid = run.pid());
     Command::new("sh").args(["-c", &both]).status().unwrap();
     run.end().expect(-15).says(NAMED);
-}
-
-/// A restore whose receivers are on this node, and a run that follows it.
-fn with_receivers(model: Model, extra: &[&str]) -> (Node, Api, Run) {
-    let (node, api) = (Node::new(), Api::start(model.receivers(), Script::new()));
-    let run = node.start(&api, extra);
-    wait_until("the directory to be known", || node.state().contains("identity"));
-    (node, api, run)
-}
-
-#[test]
-fn a_cancel_ends_the_restore_and_says_so_in_the_state_file() {
-    check_rows(SIGNALS.into_iter().take(2), |(signal, number)| {
-        let (node, api, run) = with_receivers(restore().hold(), &PATIENT);
-        run.signal(signal);
-        run.end().expect(-number).says("cancelled");
-        assert_eq!(api.operations()[0].status, Status::Failed);
-        assert!(!node.remembers(), "nothing of it is running any more");
-        assert!(
-            node.state().ends_with("{\"ended\":\"FAILED\"}\n"),
-            "what it has left is here: {}",
-            node.state()
-        );
-    });
-}
-
-#[test]
-fn a_cancel_ends_a_restore_that_barman_starts_again() {
-    let model = restore().hold().retries(2).retry_ms(500);
-    let (node, api, run) = with_receivers(model, &PATIENT);
-    run.signal("TERM");
-    run.end().expect(-15);
-    assert_eq!(api.operations()[0].status, Status::Failed);
-    assert!(!node.remembers());
-}
-
-/// The state file shows the next run what is still running.
-#[test]
-fn a_cancel_ends_no_restore_that_is_to_be_left_running() {
-    let left = [("TERM", 15, &["--leave-running"][..]), ("HUP", 1, &[])];
-    check_rows(left, |(signal, number, extra)| {
-        let (node, api, run) = with_receivers(restore().hold(), &[&PATIENT[..], extra].concat());
-        run.signal(signal);
-        run.end().expect(-number).says(NAMED);
-        assert_eq!(api.operations()[0].status, Status::InProgress);
-        assert!(node.has_state_file());
-        let second = node.start(&api, &[]);
-        second.wait_for("first waiting for its operation");
-        api.release();
-        second.end().expect(0);
-        assert_eq!(api.creates(), 1);
-    });
-}
-
-/// The reply names the operation, which is then ended as one that was named before.
-#[test]
-fn a_cancel_during_the_create_waits_for_the_reply_and_ends_the_restore() {
-    let script = Script::new().create([Step::model().delay_ms(1500)]);
-    let (node, api) = (Node::new(), Api::start(restore().receivers().stuck(), script));
-    let run = node.start(&api, &PATIENT);
-    api.wait("the create", |api| api.applied() == 1);
-    run.signal("TERM");
-    let ended = run.end();
-    ended.expect(-15).says("Created the recovery operation with ID");
-    assert_eq!(api.operations()[0].status, Status::Failed, "{}", ended.log);
-    assert!(!node.remembers());
-}
-
-/// Barman may be slow to say so: the run ends all the same before Patroni kills it.
-#[test]
-fn a_cancel_gives_up_on_an_operation_that_does_not_end() {
-    let poll = Step::reply(200, "application/json", "{\"status\":\"IN_PROGRESS\"}").forever();
-    let (node, api) = (Node::new(), Api::start(restore().receivers().hold(), Script::new().poll([poll])));
-    let run = node.start(&api, &PATIENT);
-    wait_until("the directory to be known", || node.state().contains("identity"));
-    let begun = Instant::now();
-    run.signal("TERM");
-    run.end().expect(-15).says(NAMED);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    assert!(node.has_state_file(), "it may be running");
 }
 
 /// Its lines have no room any more, as in a pipe to a log collector that has stopped.

@@ -5,14 +5,10 @@ use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::{io, thread};
 
 use crate::net::tls::{CA, server, tls_api, trusting, with_client_certificate};
-use crate::support::node::{API_NOT_OK, Recovery, SERVER, WRONG};
+use crate::net::{Recovery, model};
+use crate::support::node::{API_NOT_OK, WRONG};
 use crate::support::table::check_rows;
-use standin::{Api, At, Endless, Model, Script, Stage, Step};
-
-/// A model whose recoveries end at once.
-pub fn model() -> Model {
-    Model::new().server(SERVER).backup("20261122T101942").duration_ms(0).unique_ids().fill()
-}
+use standin::{Api, At, Endless, Script, Stage, Step};
 
 fn api(script: Script) -> Api {
     Api::start(model(), script)
@@ -129,7 +125,7 @@ fn every_form_of_a_reply_is_understood() {
     ];
     for form in forms {
         let api = api(Script::new().any([form.clone().forever()]));
-        let ended = Recovery::through(&api.url()).arg("--no-diagnose").end();
+        let ended = Recovery::through(&api.url()).end();
         ended.done();
         assert_eq!((api.creates(), ended.warnings()), (1, 0), "{form:?} {}", ended.log);
         assert_eq!(api.connections(), api.requests().len() as u64, "a connection for each request");
@@ -247,15 +243,17 @@ fn a_name_is_one_segment_whatever_its_characters() {
         ("a&b=c+d;e", "a%26b%3Dc%2Bd%3Be"),
     ];
     check_rows(cases, |(name, segment)| {
-        let done = Step::reply(200, "application/json", r#"{"operation_id":"x","status":"DONE"}"#);
-        let api = api(Script::new().poll([done]).any([Step::model().forever()]));
+        let reply = |body: String| Step::reply(200, "application/json", &body);
+        let script = Script::new().status([reply("\"OK\"".into())]).list([reply("{\"operations\":[]}".into())]);
+        let script = script.create([reply("{\"operation_id\":\"x\"}".into())]);
+        let script = script.poll([reply("{\"operation_id\":\"x\",\"status\":\"DONE\"}".into())]);
+        let api = api(script.any([reply("{}".into()).forever()]));
         let run = Recovery::through(&format!("{}/pre/fix/", api.url()));
-        run.args(["--barman-server", name, "--operation-id", name, "--deadline=1"]).end();
+        let ended = run.args(["--barman-server", name]).end();
         let paths: Vec<String> = api.requests().into_iter().map(|received| received.path).collect();
-        assert_eq!(paths[0], format!("/pre/fix/servers/{segment}/operations/{segment}"), "{name}");
-        let list = Recovery::through(&api.url()).args(["--barman-server", name]).end();
-        let paths: Vec<String> = api.requests().into_iter().map(|received| received.path).collect();
-        assert!(paths.contains(&format!("/servers/{segment}/operations")), "{name}: {paths:?} {}", list.log);
+        let list = format!("/pre/fix/servers/{segment}/operations");
+        let poll = format!("{list}/x");
+        assert_eq!(paths, ["/pre/fix/status", &list, &list, &poll], "{name}: {}", ended.log);
     });
 }
 

@@ -6,8 +6,8 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::{env, fs, iter};
 
-use crate::net::http::model;
-use crate::support::node::{API_NOT_OK, Recovery};
+use crate::net::{Recovery, model};
+use crate::support::node::API_NOT_OK;
 use tempfile::TempDir;
 
 use crate::net::tls::{forward, tls_api};

@@ -8,8 +8,9 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::net::http::{model, relay};
-use crate::support::node::{API_NOT_OK, Recovery, WRONG};
+use crate::net::http::relay;
+use crate::net::{Recovery, model};
+use crate::support::node::{API_NOT_OK, WRONG};
 use crate::support::table::check_rows;
 use crate::support::{Within as _, tempdir};
 use standin::{Api, At, Script, Stage, Step, Tls, TlsVersions};
@@ -133,7 +134,7 @@ fn a_create_without_its_client_certificate_was_not_processed() {
     let strict = tls_api(&server().client_ca(CA).versions(TlsVersions::Only13));
     // Status and list go to the one server, the create to the other.
     let port = forward([front.address(), front.address(), strict.address()]);
-    let ended = trusting(&format!("https://127.0.0.1:{port}")).arg("--no-diagnose").end();
+    let ended = trusting(&format!("https://127.0.0.1:{port}")).end();
     ended.fails(WRONG, "the server requires a client certificate");
     assert_eq!((front.count(Stage::Status), front.count(Stage::List), front.connections()), (1, 1, 2));
     assert_eq!((strict.connections(), strict.creates()), (1, 0), "{}", ended.log);
@@ -185,11 +186,11 @@ fn an_old_version_of_tls_is_named() {
 }
 
 #[test]
-fn silence_in_the_handshake_costs_the_connect_timeout() {
+fn silence_in_the_handshake_is_bounded_and_named() {
     let script = Script::new().connect([Step::model().hang_ms(600_000).forever()]);
     let api = Api::start_tls(model(), script, &server());
     let begun = Instant::now();
-    let ended = trusting(&api.url()).args(["--connect-timeout=1", "--max-retries=1"]).end();
+    let ended = trusting(&api.url()).args(["--request-timeout=1", "--max-retries=1"]).end();
     ended.fails(API_NOT_OK, "did not answer the TLS handshake");
     assert!(begun.elapsed() >= Duration::from_secs(1));
 }

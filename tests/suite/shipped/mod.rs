@@ -1,6 +1,5 @@
-//! What is shipped: the installation, the manual pages, the documentation, the messages.
+//! What is shipped: the installation, the manual pages, the documentation.
 
 mod install;
 mod man;
-mod messages;
 mod readme;

@@ -23,9 +23,8 @@ fn table() -> String {
         let alias = if spec.alias.is_empty() { String::new() } else { format!(", `--{}`", spec.alias) };
         let default = if spec.required { "required" } else { spec.default };
         let only = match spec.commands {
-            all if all.contains(&Command::Recover) => "",
-            [Command::Check] => "`check`: ",
-            _ => "`config-switch`: ",
+            [one] => format!("`{}`: ", one.name()),
+            _ => String::new(),
         };
         let help = spec.help.replace('|', "\\|");
         writeln!(rows, "| `--{}{value}`{alias} | {default} | {only}{help} |", spec.name).unwrap();

@@ -29,8 +29,7 @@ const HANGS: Duration = Duration::from_secs(90);
 
 /// Waits short, limits long: a loaded machine must not make a fault of what is none. After a lost create the list is
 /// looked at for as long as its reply may take.
-const GLOBAL: [&str; 8] =
-    ["--retry-wait", "0", "--max-retries", "3", "--connect-timeout", "20", "--create-timeout", "4"];
+const GLOBAL: [&str; 6] = ["--retry-wait", "0", "--max-retries", "3", "--create-timeout", "4"];
 
 /// Where a backup is restored to.
 pub struct Node {
@@ -141,40 +140,6 @@ pub fn bare(program: &str) -> Command {
     }
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command
-}
-
-/// A run to come on a node of its own. Its environment is empty, its tries are two.
-pub struct Recovery {
-    node: Node,
-    command: Command,
-}
-
-impl Recovery {
-    pub fn through(url: &str) -> Self {
-        let node = Node::new();
-        let mut command = node.command(url, &["--max-retries=2", "--max-outage=5"]);
-        command.env_clear();
-        Self { node, command }
-    }
-
-    pub fn arg(mut self, argument: impl AsRef<str>) -> Self {
-        self.command.arg(argument.as_ref());
-        self
-    }
-
-    pub fn args<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
-        self.command.args(arguments);
-        self
-    }
-
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.command.env(name, value);
-        self
-    }
-
-    pub fn end(self) -> Ended {
-        self.node.spawn(self.command).end()
-    }
 }
 
 /// A living run; killed when dropped.

@@ -132,13 +132,6 @@ pub fn c_program(path: &str, scratch: &TempDir) -> Option<PathBuf> {
     Some(program(cc, path, &library(), scratch))
 }
 
-/// Likewise in C++.
-pub fn cpp_program(path: &str, scratch: &TempDir) -> Option<PathBuf> {
-    let mut cpp = tool("c++")?;
-    cpp.arg("-std=c++17");
-    Some(program(cpp, path, &library(), scratch))
-}
-
 /// With a compiler that has its options, and any build of the library.
 pub fn program(mut compiler: Command, path: &str, library: &Path, scratch: &TempDir) -> PathBuf {
     let program = PathBuf::from(scratch.within(&path.replace(['/', '.'], "-")));

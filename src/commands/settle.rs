@@ -1,0 +1,251 @@
+//! Clears what a failed restore has left, before PostgreSQL is started on it. It moves a directory aside only on proof,
+//! deletes nothing, and needs no API. Whatever is not proved to be the remains of a restore is left alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::cancel::Cancel;
+use crate::config::options::Command;
+use crate::config::{Config, Place};
+use crate::event::{Event, Level};
+use crate::outcome::{Answer, Code, Problem};
+use crate::sys;
+use crate::world::data::{DataDirectory, linked_directories};
+use crate::world::here::absolute;
+use crate::world::host::Host;
+use crate::world::{ClaimHandle, Claiming, Completeness, Drain, FileId, Known, Look, Note, state};
+
+/// How often it is looked whether a run has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often it is said that it has not.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
+/// What can't be seen is looked at again for so long.
+const UNSEEN: Duration = Duration::from_secs(10);
+
+/// What [`settle`] did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Settled {
+    /// Where the remains are now: the data directory first, then its tablespaces and its WAL directory. Empty if
+    /// nothing was moved.
+    pub moved_to: Vec<String>,
+    /// Why nothing was moved, in one line; empty if something was.
+    pub left_alone: String,
+}
+
+/// Waits while a run restores into the data directory. Then, if what is there are the remains of a restore that failed
+/// or died, moves it aside as `DATADIR.failed-TIME`, with its tablespaces and its WAL directory; anything else is left
+/// alone. Blocks; needs only the option `data-directory` (and `state-dir`, if the recovery has it), and sends nothing.
+/// `cancel` ends the wait from another thread.
+///
+/// Ends with [`Code::RecoveryDone`] if PostgreSQL may be started as far as restores are concerned, and with
+/// [`Code::RecoveryFailed`] if there are remains that can't be moved, or that can't be seen.
+pub fn settle(
+    config: &Config,
+    cancel: &Cancel,
+    on_event: impl FnMut(Event) + Send + 'static,
+) -> Answer<Settled> {
+    let begun = Instant::now();
+    let host = Host::new(on_event, cancel.clone());
+    let place = config.place(Command::Settle).and_then(absolute);
+    let ended = match place {
+        Ok(place) => settled(&host, &place),
+        Err(why) => Err((Code::InvalidArgument, Problem::new(why.to_string(), ""))),
+    };
+    let (code, problem, settled) = match ended {
+        Ok(settled) => {
+            let what = match settled.moved_to.first() {
+                Some(to) => format!("the remains of a failed restore are in {to}"),
+                None => settled.left_alone.clone(),
+            };
+            host.report(Event::log(Level::Info, &what));
+            (Code::RecoveryDone, Problem::default(), settled)
+        }
+        Err((code, problem)) => {
+            host.report(Event::log(Level::Error, &problem.message));
+            if !problem.hint.is_empty() {
+                host.report(Event::log(Level::Error, &format!("HINT: {}", problem.hint)));
+            }
+            (code, problem, Settled::default())
+        }
+    };
+    Answer::new(code, problem, begun.elapsed(), settled)
+}
+
+type Failed = (Code, Problem);
+
+fn settled(host: &Host, place: &Place) -> Result<Settled, Failed> {
+    let Some(mut claim) = claim(host, place)? else {
+        return Ok(left_alone("there is no state directory: no restore has left anything"));
+    };
+    drain(host, claim.as_mut())?;
+    let mut directory = DataDirectory::new(Path::new(&place.data_directory));
+    let note = claim.left().cloned();
+    let judged = judge(host, note.as_ref(), &mut directory, &place.data_directory)?;
+    if let Judged::LeftAlone(why) = judged {
+        if note.is_none() {
+            let _ = claim.remove(); // nothing is in it that anybody could miss
+        }
+        return Ok(left_alone(&why));
+    }
+    let moved_to = move_aside(Path::new(&place.data_directory))?;
+    Ok(Settled { moved_to, left_alone: String::new() })
+}
+
+fn left_alone(why: &str) -> Settled {
+    Settled { moved_to: Vec::new(), left_alone: why.into() }
+}
+
+/// Waits for the end of a run. None if no restore by lease can have been here: an unusable place for the state
+/// directory never keeps a node down.
+fn claim(host: &Host, place: &Place) -> Result<Option<Box<dyn ClaimHandle>>, Failed> {
+    let mut said = None::<Instant>;
+    loop {
+        match state::claim(Path::new(&place.data_directory), place.state_dir.as_deref()) {
+            Claiming::Ours(claim) => return Ok(Some(claim)),
+            Claiming::Impossible(problem) => {
+                host.report(Event::log(Level::Warning, &problem.message));
+                return Ok(None);
+            }
+            Claiming::Held(_) => {
+                say_again(host, &mut said, &format!("a restore into {} is running", place.data_directory));
+                wait(host)?;
+            }
+        }
+    }
+}
+
+/// What a dead run has left is revoked; waits until nothing of it writes.
+fn drain(host: &Host, claim: &mut dyn ClaimHandle) -> Result<(), Failed> {
+    let mut said = None::<Instant>;
+    loop {
+        let why = match claim.drain() {
+            Drain::Drained => return Ok(()),
+            Drain::Held(holders) => format!("a failed restore is still writing ({})", holders.join(", ")),
+            Drain::Unknown(why) => format!("a failed restore may still be writing ({why})"),
+        };
+        say_again(host, &mut said, &why);
+        wait(host)?;
+    }
+}
+
+fn say_again(host: &Host, said: &mut Option<Instant>, what: &str) {
+    if said.is_none_or(|then| then.elapsed() >= SAY_AGAIN) {
+        *said = Some(Instant::now());
+        host.report(Event::log(Level::Warning, &format!("{what}: waiting for it to end")));
+    }
+}
+
+fn wait(host: &Host) -> Result<(), Failed> {
+    host.wait(LOOK_AGAIN).map_err(|_| (Code::Cancelled, Problem::new("cancelled", "")))
+}
+
+/// What is in the data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Judged {
+    LeftAlone(String),
+    Remains,
+}
+
+/// Looks until everything is known that decides.
+fn judge(
+    host: &Host,
+    note: Option<&Note>,
+    directory: &mut DataDirectory,
+    path: &str,
+) -> Result<Judged, Failed> {
+    let begun = Instant::now();
+    loop {
+        let look = directory.look();
+        match judged(note, &look, in_use(Path::new(path)), || directory.examine()) {
+            Ok(judged) => return Ok(judged),
+            Err(why) if begun.elapsed() >= UNSEEN => {
+                let message =
+                    format!("whether {path} holds the remains of a failed restore can't be seen: {why}");
+                return Err((
+                    Code::RecoveryFailed,
+                    Problem::new(message, "is it mounted, and may this user read it?"),
+                ));
+            }
+            Err(_) => wait(host)?,
+        }
+    }
+}
+
+/// The decision, from facts alone.
+fn judged(
+    note: Option<&Note>,
+    look: &Look,
+    in_use: Known<bool>,
+    examine: impl FnOnce() -> Completeness,
+) -> Known<Judged> {
+    let left_alone = |why: &str| Ok(Judged::LeftAlone(why.into()));
+    let Some(came) = note.and_then(|note| note.first_file) else {
+        return left_alone("no restore has left anything");
+    };
+    if look.postmaster.clone()?.is_some() {
+        return left_alone("PostgreSQL is running");
+    }
+    let is_same = |file: FileId| (file.inode, file.modified) == (came.inode, came.modified);
+    match look.first_file.clone()? {
+        Some(file) if is_same(file) => {}
+        _ => return left_alone("what the restore has written is not there any more"),
+    }
+    if in_use? {
+        return left_alone("PostgreSQL has been started on the restored data");
+    }
+    match examine() {
+        Completeness::Complete(_) => left_alone("the restore is complete"),
+        Completeness::WalMissing(..) => {
+            left_alone("the restore is complete but for WAL, which PostgreSQL asks for itself")
+        }
+        Completeness::Unknown(why) => Err(why),
+        Completeness::NoProof(..) | Completeness::Incomplete(_) | Completeness::Unchanged(_) => {
+            Ok(Judged::Remains)
+        }
+    }
+}
+
+/// Whether PostgreSQL has been started since: it writes its options, and renames `backup_label`.
+fn in_use(directory: &Path) -> Known<bool> {
+    for name in ["postmaster.opts", "backup_label.old"] {
+        let path = directory.join(name);
+        match fs::symlink_metadata(&path) {
+            Ok(_) => return Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        }
+    }
+    Ok(false)
+}
+
+/// Moves the data directory and what its links lead to, as Patroni does after a failed bootstrap.
+fn move_aside(directory: &Path) -> Result<Vec<String>, Failed> {
+    let failed = |path: &Path, why: &str, hint: &str| {
+        let message = format!("the remains of a failed restore in {} can't be moved: {why}", path.display());
+        (Code::RecoveryFailed, Problem::new(message, hint))
+    };
+    let real = directory.canonicalize().map_err(|error| failed(directory, &error.to_string(), ""))?;
+    let linked = linked_directories(&real).map_err(|why| failed(directory, &why, ""))?;
+    let all: Vec<PathBuf> = linked.into_iter().chain([real]).collect();
+    let by_hand = "empty it by hand (it is not a node's data), then start again";
+    for path in &all {
+        if sys::is_mount_point(path) == Some(true) {
+            return Err(failed(path, "it is a mount point", by_hand));
+        }
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let mut moved = Vec::new();
+    // The data directory comes last: as long as it is there, a second call finds what is left.
+    for path in &all {
+        let mut to = path.clone().into_os_string();
+        to.push(format!(".failed-{now}"));
+        fs::rename(path, &to).map_err(|error| failed(path, &error.to_string(), by_hand))?;
+        moved.push(to.to_string_lossy().into_owned());
+    }
+    moved.reverse();
+    Ok(moved)
+}

@@ -1,0 +1,161 @@
+//! What to say about trouble, and what to do about it: hints for the operator. Pure.
+
+use std::path::Path;
+
+use crate::text::{first_few, size};
+use crate::world::{Content, Inspection};
+
+use super::history::{Command, History};
+
+/// With less than this, the next file does not fit.
+const FULL: u64 = 64 << 20;
+
+/// The hint when nothing better is known about an API that does not work.
+pub(crate) const API_HINT: &str =
+    "check --api-url, and on the Barman host whether pg-backup-api is running ('pg-backup-api status')";
+
+/// What to do about a create that was refused.
+pub(crate) fn refusal_hint(why: &str) -> String {
+    let hint = if why.contains("HTTP 404") && why.contains("Backup '") {
+        "--backup-id must be a backup that 'barman list-backups' lists on the Barman host, or latest"
+    } else if why.contains("HTTP 404") {
+        "--barman-server must be a server that 'barman list-servers' lists on the Barman host; --api-url must point to pg-backup-api"
+    } else if why.contains("HTTP 401") || why.contains("HTTP 403") {
+        "a proxy in front of pg-backup-api asks for authentication: a client certificate (--cert-file), or user:password@ in --api-url"
+    } else if why.contains("HTTP 3") {
+        "a create request is never redirected: set --api-url to that address"
+    } else if !why.contains("HTTP ") {
+        API_HINT
+    } else {
+        "see the log of pg-backup-api on the Barman host"
+    };
+    hint.into()
+}
+
+/// What to do about a status of the API that is not OK; empty if nothing better than [`API_HINT`] is known.
+pub(crate) fn status_hint(status: u16) -> String {
+    if matches!(status, 401 | 403) { refusal_hint(&format!("HTTP {status}")) } else { String::new() }
+}
+
+/// Where Barman says more than the API does. If its home directory is unknown, it is named as in the documentation.
+pub(crate) fn own_output(home: Option<&str>, server: &str, operations: &str) -> String {
+    let home = home.unwrap_or("<barman_home>");
+    format!("Barman's own output is in {home}/{server}/output/{operations}.json on the Barman host")
+}
+
+/// What Barman did last on this node, in words.
+pub(crate) fn last_command(history: &History) -> String {
+    let Some(Command { words, status }) = history.last_command() else {
+        return "Barman has not run a command on this node yet".into();
+    };
+    let words: String = words.chars().take(120).collect();
+    match status {
+        None if history.runs_a_command() => format!("'{words}' is running on this node"),
+        None => format!("the last command on this node, '{words}', was cut off"),
+        Some(status) => {
+            format!("the last command on this node was '{words}', which ended with status {status}")
+        }
+    }
+}
+
+/// What to think of a restore in which nothing happens.
+pub(crate) fn stall(history: &History, server: &str) -> String {
+    let last = last_command(history);
+    if history.runs_a_command() {
+        return format!("{last}; check the network to the Barman host, and there whether it reads its disk");
+    }
+    format!(
+        "{last}; while Barman unpacks, combines or fetches on its own host, nothing comes for a long time. 'barman recover' of server {server} should be running there; --stall-timeout ends a wait like this"
+    )
+}
+
+/// What this node shows about a restore that has failed.
+pub(crate) struct Failed<'a> {
+    pub(crate) history: &'a History,
+    pub(crate) inspection: Option<&'a Inspection>,
+    pub(crate) is_complete: bool,
+    pub(crate) directory: &'a str,
+}
+
+impl Failed<'_> {
+    /// The likeliest cause, one; `log` is where the commands of Barman on this node can be read.
+    pub(crate) fn hint(&self, log: &str, server: &str, operation: &str) -> String {
+        let more = own_output(None, server, operation);
+        let log = if self.history.commands().is_empty() {
+            String::new()
+        } else {
+            format!("; Barman's commands on this node are in {log}")
+        };
+        format!("{}. The API gives no reason; {more}{log}", self.cause())
+    }
+
+    fn cause(&self) -> String {
+        let Some(last) = self.history.last_command() else { return self.never_reached() };
+        let words: Vec<&str> = last.words.split(' ').collect();
+        let directory = self.directory;
+        let what = last_command(self.history);
+        if self.is_full() {
+            let free = self.inspection.and_then(|found| found.free).unwrap_or_default();
+            return format!("the disk is full: {} are free at {directory}", size(free));
+        }
+        match (words.first().copied().unwrap_or_default(), last.status) {
+            (_, Some(127)) => format!("a command is missing on this node: {what}"),
+            (_, Some(126)) => format!("a command can't be executed on this node: {what}"),
+            ("true", Some(0)) => {
+                format!(
+                    "Barman logged in on this node and failed on its own host before it copied anything; {what}"
+                )
+            }
+            ("ls", _) => self.refused_after_list(&what),
+            ("mkdir" | "touch", Some(status)) if status != 0 => {
+                let parent = Path::new(directory).parent().unwrap_or(Path::new("/")).display();
+                format!(
+                    "Barman could not make or write {directory}: may its login write into {parent}? {what}"
+                )
+            }
+            (_, None) => format!("the copy was cut off: {what}"),
+            ("rsync" | "tar", Some(status)) if status != 0 => {
+                format!(
+                    "the copy to this node failed (network, rights, or a file that vanished on the Barman host): {what}"
+                )
+            }
+            (_, Some(0)) if self.is_complete => {
+                format!("Barman failed after everything was here, perhaps in a hook script; {what}")
+            }
+            (_, Some(0)) => format!("Barman failed on its own host between two commands; {what}"),
+            (_, Some(_)) => format!("a command of Barman failed on this node: {what}"),
+        }
+    }
+
+    fn never_reached(&self) -> String {
+        let missing = self.inspection.map(|found| found.missing_commands.join(", ")).unwrap_or_default();
+        if !missing.is_empty() {
+            return format!(
+                "Barman never ran a command on this node through the lease: {missing} is missing here"
+            );
+        }
+        "Barman never ran a command on this node through the lease: it could not log in with --ssh-command (try it on the Barman host), its login can't read or lock the lease (another user, another mount, a forced command), it reached another host, or it failed on its own host first".into()
+    }
+
+    /// Barman lists the directory first, and refuses whatever is printed.
+    fn refused_after_list(&self, what: &str) -> String {
+        let directory = self.directory;
+        let names = self.inspection.map(|found| found.names.as_slice()).unwrap_or_default();
+        if !names.is_empty() {
+            let names = first_few(names.iter().map(String::as_str));
+            return format!("{directory} was not empty ({names}), which Barman 3.15 and later refuse");
+        }
+        if matches!(self.history.content(), Some(Content::NotADirectory)) {
+            return format!("{directory} is not a directory");
+        }
+        format!(
+            "Barman listed {directory} and went away although it is empty: the login shell prints something (.bashrc, a banner), or a tablespace directory is not empty; {what}"
+        )
+    }
+
+    fn is_full(&self) -> bool {
+        let came =
+            self.history.first_file().is_some() || self.history.usage().is_some_and(|usage| usage.bytes > 0);
+        came && self.inspection.and_then(|found| found.free).is_some_and(|free| free < FULL)
+    }
+}

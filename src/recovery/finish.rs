@@ -1,0 +1,204 @@
+//! The first and last log lines of a recovery, what is done before it counts as restored, and its report.
+
+use crate::cancel::Interrupt;
+use crate::config::Restore;
+use crate::outcome::{Code, OperationState, Outcome, Problem};
+use crate::text::{seconds, size};
+use crate::version::VERSION;
+use crate::world::{Backup, Completeness};
+
+use super::claim::Drained;
+use super::create::Failure;
+use super::explain::{Failed, own_output};
+use super::follow::Ended;
+use super::session::{End, Session, ended_line};
+use super::start::refuse_postgres;
+use super::timing::{GONE_AGAIN, UNSEEN};
+use super::verdict::{Verdict, data, verdict};
+
+/// The first line of the log.
+pub(crate) fn log_start(run: &mut Session, restore: &Restore) {
+    let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
+    let lease = if restore.lease { "" } else { ", without a lease: nothing on this node ends it" };
+    run.info(format!(
+        "Restoring backup {} of Barman server {server} to {} through {url} (barman-recover {VERSION}{lease})",
+        restore.backup_id, restore.data_directory
+    ));
+}
+
+/// What becomes of a restore that has ended.
+pub(crate) enum Consequence {
+    Restored(Backup),
+    Again(Failure),
+}
+
+/// Judges a restore after which nothing writes any more; the only place that acts on the verdict. `log` is where the
+/// operator finds the log of the lease.
+pub(crate) fn judge(
+    run: &mut Session,
+    restore: &Restore,
+    ended: Ended,
+    drained: &Drained,
+    log: &str,
+) -> Result<Consequence, End> {
+    refuse_postgres(&run.world.look(), restore)?;
+    // The last lines of the log are known only now: a second Barman may have come during the last question.
+    let ended = match ended {
+        Ended::Nothing(failure) => Ended::Nothing(failure),
+        _ if drained.history.began_twice(&restore.data_directory) => Ended::SecondBarman,
+        ended => ended,
+    };
+    let found = match &ended {
+        Ended::Nothing(failure) => Completeness::Unchanged(failure.why.clone()),
+        _ => examine(run)?,
+    };
+    let is_complete = matches!(found, Completeness::Complete(_));
+    let state = match &ended {
+        Ended::Failed => OperationState::Failed,
+        Ended::Done => OperationState::Done,
+        // What the API has not said is not claimed.
+        _ => run.state,
+    };
+    let id = run.operation_id.clone();
+    let data = data(found, drained.history.lease_use(), restore);
+    match verdict(ended.clone(), data, &restore.data_directory) {
+        Verdict::Restored(backup, warnings) => {
+            run.set_operation(id.as_deref(), state);
+            for warning in &warnings {
+                run.warn_of(warning);
+            }
+            Ok(Consequence::Restored(backup))
+        }
+        Verdict::Again(failure) if drained.holders.is_empty() => {
+            run.set_operation(None, OperationState::NotCreated);
+            Ok(Consequence::Again(failure))
+        }
+        Verdict::Again(Failure { why, .. }) | Verdict::Failed(why) => {
+            if run.state.may_be_running() || id.is_some() {
+                run.set_operation(id.as_deref(), state);
+            }
+            let hint = hint(run, restore, &ended, drained, is_complete, log);
+            Err(End::With(Code::RecoveryFailed, Problem::new(failed(&why), hint)))
+        }
+    }
+}
+
+/// The message of the Python program, and why.
+fn failed(why: &str) -> String {
+    if why.is_empty() {
+        "Recovery operation failed.".into()
+    } else {
+        format!("Recovery operation failed. {why}")
+    }
+}
+
+/// Reads what is there. While it can't be seen it is looked at again: such an error is evidence of nothing.
+pub(crate) fn examine(run: &mut Session) -> Result<Completeness, End> {
+    let begun = run.now();
+    loop {
+        let found = run.world.examine();
+        if !matches!(found, Completeness::Unknown(_)) || run.now().saturating_sub(begun) >= UNSEEN {
+            return Ok(found);
+        }
+        run.pause(GONE_AGAIN)?;
+    }
+}
+
+fn hint(
+    run: &mut Session,
+    restore: &Restore,
+    ended: &Ended,
+    drained: &Drained,
+    is_complete: bool,
+    log: &str,
+) -> String {
+    let operation = run.operation_id.clone().unwrap_or_else(|| "OPERATION".into());
+    let server = &run.connection.barman_server;
+    if *ended != Ended::Failed {
+        return own_output(None, server, &operation);
+    }
+    let inspection = run.world.inspect().ok();
+    let failed = Failed {
+        history: &drained.history,
+        inspection: inspection.as_ref(),
+        is_complete,
+        directory: &restore.data_directory,
+    };
+    failed.hint(log, server, &operation)
+}
+
+/// Writes the data to disk: 0 must survive a power cut. It can take minutes, in which somebody may remove the
+/// directory, so that the last look comes after it.
+pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), End> {
+    let (begun, directory) = (run.now(), &restore.data_directory);
+    let failed = |why: String, hint: &str| {
+        End::with(Code::RecoveryFailed, format!("Recovery operation failed. {directory} {why}"), hint)
+    };
+    if let Err(why) = run.world.flush()? {
+        let hint = "see the kernel's log for errors of the disk";
+        return Err(failed(format!("can't be written to disk: {why}"), hint));
+    }
+    let took = run.now().saturating_sub(begun);
+    if took >= GONE_AGAIN {
+        run.info(format!("flushed {directory} to disk in {}", seconds(took)));
+    }
+    match examine(run)? {
+        Completeness::Complete(_) | Completeness::NoProof(..) | Completeness::WalMissing(..) => {
+            let id = run.operation_id.clone();
+            run.set_operation(id.as_deref(), OperationState::Done);
+            Ok(())
+        }
+        Completeness::Incomplete(why) | Completeness::Unchanged(why) => {
+            let hint = "Patroni removes it when it gives up on this node";
+            Err(failed(format!("was changed while it was written to disk: {why}"), hint))
+        }
+        Completeness::Unknown(why) => Err(failed(format!("can't be seen any more: {why}"), "")),
+    }
+}
+
+/// Logs how the recovery ended and makes the report.
+pub(crate) fn finish(mut run: Session, restore: &Restore, end: Result<Backup, End>) -> Outcome {
+    if end.is_ok() {
+        run.info("Recovery operation finished successfully.");
+    }
+    let backup = end.as_ref().ok().cloned();
+    let outcome = run.finish(end.map(drop), |run, interrupt| interrupted(run, restore, interrupt));
+    // For a cancelled run the program logs its own last line.
+    if outcome.code != Code::Cancelled {
+        let line = ended_line(&outcome, outcome.code.name(), outcome.code as i32);
+        run.info(line + &restored_line(&outcome, backup.as_ref()));
+    }
+    Outcome { backup_id: backup.and_then(|backup| backup.id), ..outcome }
+}
+
+/// What an interrupted run leaves behind.
+fn interrupted(run: &mut Session, restore: &Restore, interrupt: Interrupt) -> Problem {
+    let (what, server) = (run.reason(interrupt), &run.connection.barman_server);
+    let operation = run
+        .operation_id
+        .as_ref()
+        .map_or("a recovery operation".into(), |id| format!("recovery operation {id}"));
+    let message = match (run.state, restore.lease) {
+        (OperationState::NotCreated, _) => format!("{what}: no recovery operation was started"),
+        (OperationState::Done | OperationState::Failed, _) => {
+            format!("{what}: {operation} has ended ({})", run.state.name())
+        }
+        (_, true) => format!("{what}: {operation} of server {server} can't write on this node any more"),
+        (_, false) => {
+            format!("{what}: {operation} of server {server} may go on; without a lease nothing ends it")
+        }
+    };
+    Problem::new(message, "")
+}
+
+/// Which backup was restored, when it was taken, and how far its WAL goes.
+fn restored_line(outcome: &Outcome, backup: Option<&Backup>) -> String {
+    let restored = backup.map(|backup| {
+        let id = backup.id.as_ref().map_or("a backup".into(), |id| format!("backup {id}"));
+        format!("; restored {id} of server {}, taken {}", backup.server, backup.begin_time)
+    });
+    let wal = backup.and_then(|backup| backup.last_wal.as_ref()).map(|wal| format!(", with WAL up to {wal}"));
+    let bytes = outcome.bytes.filter(|_| outcome.code == Code::RecoveryDone);
+    let bytes = bytes.map(|bytes| format!(", {}", size(bytes)));
+    [restored, wal, bytes].into_iter().flatten().collect()
+}

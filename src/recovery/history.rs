@@ -1,0 +1,295 @@
+//! What has happened in one restore, as far as this node sees it: looks and lines of the lease's log go in, facts come
+//! out. Pure.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::world::{Content, FileId, LogLine, Look, Usage};
+
+use super::timing::SILENT_COMMAND;
+
+/// No restore runs so many commands; a log with more of them was not written by Barman.
+const MOST_COMMANDS: usize = 10_000;
+
+/// A command that Barman ran on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Command {
+    pub(crate) words: String,
+    /// None: it has not ended, or was killed together with its watcher.
+    pub(crate) status: Option<i32>,
+}
+
+impl Command {
+    /// Whether it can have changed something in the data directory.
+    fn writes(&self) -> bool {
+        let mut words = self.words.split(' ');
+        match words.next().unwrap_or_default() {
+            "true" | "ls" | "test" => false,
+            "rsync" => !words.any(|word| word == "--sender"),
+            _ => true,
+        }
+    }
+}
+
+/// How far Barman used the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It ran no command.
+    Nothing,
+    /// It ran commands, but none that writes.
+    Reached,
+    Wrote,
+    /// The log could not be read.
+    Unknown,
+}
+
+/// One restore, from its create on.
+#[derive(Debug, Clone)]
+pub(crate) struct History {
+    /// When something last happened: bytes, files, or a line in the log. The create is the first such thing.
+    news: Duration,
+    /// Whether anything has happened since the create.
+    pub(crate) has_news: bool,
+    /// `PG_VERSION` before the create.
+    before: Option<FileId>,
+    /// `PG_VERSION` of this restore.
+    first_file: Option<FileId>,
+    /// Looks in a row that did not find that file.
+    missed_first_file: u32,
+    content: Option<Content>,
+    usage: Option<Usage>,
+    commands: Vec<Command>,
+    /// The commands that run now: the process, and its place in `commands`.
+    running: BTreeMap<u32, usize>,
+    /// Since when no command has run.
+    idle_since: Duration,
+    log_is_known: bool,
+}
+
+impl History {
+    /// For a create that is about to be sent, with what a look shows before it.
+    pub(crate) fn new(now: Duration, before: &Look) -> History {
+        History {
+            news: now,
+            has_news: false,
+            before: before.first_file.clone().ok().flatten(),
+            first_file: None,
+            missed_first_file: 0,
+            content: before.content.clone().ok(),
+            usage: before.usage,
+            commands: Vec::new(),
+            running: BTreeMap::new(),
+            idle_since: now,
+            log_is_known: true,
+        }
+    }
+
+    /// For an operation that does not write on this node.
+    pub(crate) fn blind(now: Duration) -> History {
+        let unseen = || Err(String::new());
+        History::new(
+            now,
+            &Look {
+                content: unseen().map(|()| Content::Missing),
+                first_file: unseen().map(|()| None),
+                postmaster: unseen().map(|()| None),
+                usage: None,
+            },
+        )
+    }
+
+    /// Adds a look at the data directory. What it could not see stays as it was.
+    pub(crate) fn look(&mut self, now: Duration, look: &Look) {
+        if let Ok(content) = look.content
+            && self.content.replace(content) != Some(content)
+        {
+            self.happened(now);
+        }
+        let counted = |usage: Usage| (usage.bytes, usage.files);
+        if let Some(usage) = look.usage {
+            let then = self.usage.replace(usage);
+            if then.is_some_and(|then| counted(then) != counted(usage)) {
+                self.happened(now);
+            }
+        }
+        let Ok(found) = look.first_file else { return };
+        match (self.first_file, found) {
+            (None, Some(file)) if self.before != Some(file) => {
+                self.first_file = Some(file);
+                self.happened(now);
+            }
+            (Some(then), now) if now.is_none_or(|now| now.inode != then.inode) => self.missed_first_file += 1,
+            (Some(_), Some(file)) => {
+                // tar sets the time of a file after its content.
+                (self.first_file, self.missed_first_file) = (Some(file), 0);
+            }
+            _ => self.missed_first_file = 0,
+        }
+    }
+
+    /// Adds what was new in the log of the lease; an error means that it could not be read.
+    pub(crate) fn log(&mut self, now: Duration, lines: Result<Vec<LogLine>, String>) {
+        self.log_is_known = lines.is_ok();
+        for line in lines.unwrap_or_default() {
+            self.happened(now);
+            match line {
+                LogLine::Began(process, words) if self.commands.len() < MOST_COMMANDS => {
+                    self.running.insert(process, self.commands.len());
+                    self.commands.push(Command { words, status: None });
+                }
+                LogLine::Began(..) => {}
+                LogLine::Ended(process, status) => {
+                    let command =
+                        self.running.remove(&process).and_then(|place| self.commands.get_mut(place));
+                    if let Some(command) = command {
+                        command.status = Some(status);
+                    }
+                    if self.running.is_empty() {
+                        self.idle_since = now;
+                    }
+                }
+            }
+        }
+    }
+
+    fn happened(&mut self, now: Duration) {
+        (self.news, self.has_news) = (now, true);
+    }
+
+    /// The first file of this restore, once it is here.
+    pub(crate) fn first_file(&self) -> Option<FileId> {
+        self.first_file
+    }
+
+    pub(crate) fn content(&self) -> Option<Content> {
+        self.content
+    }
+
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// The directory was removed or emptied in the meantime: its first file was there, and in two looks in a row is
+    /// not, or is another file. One look alone may fall between the removal and the creation of a file by rsync.
+    pub(crate) fn was_emptied(&self) -> bool {
+        self.missed_first_file >= 2
+    }
+
+    /// For how long nothing has happened.
+    pub(crate) fn still(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.news)
+    }
+
+    /// When something last happened; now, while a command runs that has not been silent for too long.
+    pub(crate) fn news(&self, now: Duration) -> Duration {
+        if self.runs_a_command() && self.still(now) < SILENT_COMMAND { now } else { self.news }
+    }
+
+    pub(crate) fn runs_a_command(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    /// For how long no command has run; None while one does.
+    pub(crate) fn idle(&self, now: Duration) -> Option<Duration> {
+        (!self.runs_a_command()).then(|| now.saturating_sub(self.idle_since))
+    }
+
+    pub(crate) fn last_command(&self) -> Option<&Command> {
+        self.commands.last()
+    }
+
+    pub(crate) fn commands(&self) -> &[Command] {
+        &self.commands
+    }
+
+    pub(crate) fn lease_use(&self) -> Use {
+        match (self.log_is_known, self.commands.is_empty()) {
+            (_, false) if self.commands.iter().any(Command::writes) => Use::Wrote,
+            (false, _) => Use::Unknown,
+            (true, true) => Use::Nothing,
+            (true, false) => Use::Reached,
+        }
+    }
+
+    /// Whether two restores have begun on this lease: Barman lists the data directory once, before anything else; up
+    /// to version 3.14 it makes it instead.
+    pub(crate) fn began_twice(&self, data_directory: &str) -> bool {
+        let directory = Path::new(data_directory);
+        let times = |first: &str| {
+            let is_it = |command: &&Command| {
+                let mut words = command.words.split(' ');
+                words.next() == Some(first) && words.any(|word| Path::new(word) == directory)
+            };
+            self.commands.iter().filter(is_it).count()
+        };
+        let listed = times("ls");
+        listed > 1 || (listed == 0 && times("mkdir") > 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn look(file: Result<Option<u64>, String>) -> Look {
+        let first_file = file.map(|file| file.map(|inode| FileId { inode, modified: 1, size: 3 }));
+        let content = first_file.clone().map(|_| Content::Something);
+        Look { content, first_file, postmaster: Ok(None), usage: None }
+    }
+
+    fn began(process: u32, words: &str) -> LogLine {
+        LogLine::Began(process, words.into())
+    }
+
+    #[test]
+    fn only_two_looks_in_a_row_without_the_first_file_are_an_emptied_directory() {
+        let unseen = || look(Err("EIO".into()));
+        for (looks, emptied) in [
+            (vec![look(Ok(Some(1))), look(Ok(None)), look(Ok(None))], true),
+            (vec![look(Ok(Some(1))), look(Ok(Some(2))), look(Ok(Some(2)))], true),
+            (vec![look(Ok(Some(1))), look(Ok(None)), unseen(), look(Ok(None))], true),
+            (vec![look(Ok(Some(1))), look(Ok(None)), look(Ok(Some(1))), look(Ok(None))], false),
+            (vec![look(Ok(Some(1))), unseen(), unseen(), unseen()], false),
+            (vec![look(Ok(None)), look(Ok(None)), look(Ok(Some(1)))], false),
+            // What was there before the create is replaced by a copy onto it.
+            (vec![look(Ok(Some(9))), look(Ok(Some(2))), look(Ok(Some(2)))], false),
+        ] {
+            let mut history = History::new(S, &look(Ok(Some(9))));
+            for (at, look) in looks.iter().enumerate() {
+                history.look(S * u32::try_from(at).unwrap(), look);
+            }
+            assert_eq!(history.was_emptied(), emptied, "{looks:?}");
+        }
+    }
+
+    #[test]
+    fn the_log_says_what_runs_and_how_far_barman_came() {
+        let mut history = History::new(S, &look(Ok(None)));
+        assert_eq!((history.lease_use(), history.idle(S * 3)), (Use::Nothing, Some(S * 2)));
+        history.log(S * 4, Ok(vec![began(7, "true"), LogLine::Ended(7, 0), began(8, "ls /pg/data")]));
+        assert_eq!((history.lease_use(), history.idle(S * 5)), (Use::Reached, None));
+        history.log(S * 6, Ok(vec![LogLine::Ended(8, 0), LogLine::Ended(99, 1)]));
+        assert_eq!((history.idle(S * 8), history.still(S * 8)), (Some(S * 2), S * 2));
+        history.log(S * 9, Ok(vec![began(9, "rsync --server --sender -e . x"), LogLine::Ended(9, 0)]));
+        assert_eq!(history.lease_use(), Use::Reached);
+        history.log(S * 9, Ok(vec![began(9, "rsync --server -sKtprRe.iLsfxCIvu . ")]));
+        assert_eq!(history.lease_use(), Use::Wrote);
+        assert_eq!(history.news(S * 60), S * 60);
+        assert_eq!(history.news(S * 3600), S * 9);
+        assert!(!history.began_twice("/pg/data"));
+        history.log(S * 10, Ok(vec![began(10, "ls /pg/data/")]));
+        assert!(history.began_twice("/pg/data"));
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_no_evidence() {
+        let mut history = History::new(S, &look(Ok(None)));
+        history.log(S, Err("EIO".into()));
+        assert_eq!(history.lease_use(), Use::Unknown);
+        history.log(S, Ok(Vec::new()));
+        assert_eq!(history.lease_use(), Use::Nothing);
+    }
+}

@@ -1,0 +1,301 @@
+//! A run of any command that starts or follows operations: the world, what is known about the operation, how both are
+//! logged, and the one loop in which a question is asked again.
+
+use std::time::Duration;
+
+use super::timing::{SHORTEST, retry_wait};
+use crate::api::{OperationKind, Reply, Request, TransportError};
+use crate::cancel::Interrupt;
+use crate::config::Connection;
+use crate::event::{Event, Level};
+use crate::outcome::{Code, OperationState, Outcome, Problem};
+use crate::text::seconds;
+use crate::world::World;
+
+/// Why a run ends early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    With(Code, Problem),
+    Interrupted(Interrupt),
+}
+
+impl From<Interrupt> for End {
+    fn from(interrupt: Interrupt) -> End {
+        End::Interrupted(interrupt)
+    }
+}
+
+impl End {
+    pub(crate) fn with(code: Code, message: impl Into<String>, hint: impl Into<String>) -> End {
+        End::With(code, Problem::new(message, hint))
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            End::With(code, _) => *code,
+            End::Interrupted(Interrupt::DeadlinePassed) => Code::TimedOut,
+            End::Interrupted(_) => Code::Cancelled,
+        }
+    }
+}
+
+/// Why there is no good answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Missed {
+    pub(crate) why: String,
+    /// What to do about it; empty if the caller knows better.
+    pub(crate) hint: String,
+    /// Whether a retry would get the same answer.
+    pub(crate) permanent: bool,
+    /// `Retry-After` of the reply.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Missed {
+    /// A reply that is not a good answer.
+    pub(crate) fn by(reply: &Reply, why: String) -> Missed {
+        let permanent = matches!(reply.status, 400..=499) && !matches!(reply.status, 408 | 429);
+        Missed { why, hint: String::new(), permanent, retry_after: reply.retry_after }
+    }
+}
+
+impl From<TransportError> for Missed {
+    fn from(error: TransportError) -> Missed {
+        let hint = error.hint().unwrap_or_default().into();
+        Missed { permanent: error.is_permanent(), why: error.message, hint, retry_after: None }
+    }
+}
+
+/// A run, and what is known about its operation.
+pub(crate) struct Session<'a> {
+    pub(crate) world: &'a mut dyn World,
+    pub(crate) connection: &'a Connection,
+    pub(crate) kind: OperationKind,
+    /// Longest wait between two questions about an operation.
+    pub(crate) loop_wait: Duration,
+    pub(crate) operation_id: Option<String>,
+    pub(crate) state: OperationState,
+    /// The HTTP status of the last reply that decided something.
+    pub(crate) http_status: Option<u16>,
+    /// The bytes that have arrived, and the size of the backup, if known.
+    pub(crate) bytes: Option<u64>,
+    pub(crate) total_bytes: Option<u64>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(
+        world: &'a mut dyn World,
+        connection: &'a Connection,
+        kind: OperationKind,
+        loop_wait: Duration,
+    ) -> Session<'a> {
+        Session {
+            world,
+            connection,
+            kind,
+            loop_wait,
+            operation_id: None,
+            state: OperationState::NotCreated,
+            http_status: None,
+            bytes: None,
+            total_bytes: None,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.world.now()
+    }
+
+    pub(crate) fn pause(&mut self, time: Duration) -> Result<(), End> {
+        Ok(self.world.pause(time)?)
+    }
+
+    pub(crate) fn log(&mut self, level: Level, message: impl AsRef<str>) {
+        self.world.report(Event::log(level, message.as_ref()));
+    }
+
+    pub(crate) fn info(&mut self, message: impl AsRef<str>) {
+        self.log(Level::Info, message);
+    }
+
+    pub(crate) fn warn(&mut self, message: impl AsRef<str>) {
+        self.log(Level::Warning, message);
+    }
+
+    /// Warns of a problem and says what to do about it.
+    pub(crate) fn warn_of(&mut self, problem: &Problem) {
+        self.warn(&problem.message);
+        if !problem.hint.is_empty() {
+            self.warn(format!("HINT: {}", problem.hint));
+        }
+    }
+
+    /// Sends a request, once.
+    pub(crate) fn send(&mut self, request: &Request) -> Result<Reply, TransportError> {
+        self.world.send(request, request.timeout(self.connection))
+    }
+
+    /// Asks a question, once; `read` says what the reply means. An interrupt of the run interrupts the question too.
+    pub(crate) fn ask<T>(
+        &mut self,
+        request: &Request,
+        read: impl Fn(&Reply) -> Result<T, Missed>,
+    ) -> Result<Result<T, Missed>, End> {
+        Ok(match self.send(request) {
+            Ok(reply) => {
+                self.http_status = Some(reply.status);
+                read(&reply)
+            }
+            Err(error) => {
+                self.pause(Duration::ZERO)?;
+                Err(error.into())
+            }
+        })
+    }
+
+    /// Asks a question until it is answered, as often as the options allow; `what` it is for is said at each retry.
+    /// The inner error is that of the last attempt, with their number.
+    pub(crate) fn ask_again<T>(
+        &mut self,
+        request: &Request,
+        what: &str,
+        read: impl Fn(&Reply) -> Result<T, Missed>,
+    ) -> Result<Result<T, Missed>, End> {
+        let most = self.connection.max_retries.max(1);
+        let mut attempt = 1;
+        loop {
+            let missed = match self.ask(request, &read)? {
+                Ok(answer) => return Ok(Ok(answer)),
+                Err(missed) => missed,
+            };
+            if missed.permanent || attempt >= most {
+                let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
+                return Ok(Err(Missed { why: missed.why + &tries, ..missed }));
+            }
+            self.warn(format!("Attempt {attempt} of {most} to ask for {what} failed: {}", missed.why));
+            let wait = self.retry_wait(Duration::ZERO, missed.retry_after);
+            self.pause(wait)?;
+            attempt += 1;
+        }
+    }
+
+    /// The wait before a retry, at `least` this long.
+    pub(crate) fn retry_wait(&mut self, least: Duration, retry_after: Option<Duration>) -> Duration {
+        let first = self.connection.retry_wait.max(least);
+        retry_wait(1, first, self.loop_wait, retry_after, self.world.random())
+    }
+
+    /// Records what is known about the operation, and reports it.
+    pub(crate) fn set_operation(&mut self, id: Option<&str>, state: OperationState) {
+        let same = self.state == state && self.operation_id.as_deref() == id;
+        self.operation_id = id.map(str::to_string);
+        self.state = state;
+        if !same {
+            self.world.report(Event::State { state, operation_id: self.operation_id.clone() });
+        }
+    }
+
+    /// Logs what went wrong and what to do about it, and makes the report; `interrupted` says what an interrupt leaves.
+    pub(crate) fn finish(
+        &mut self,
+        end: Result<(), End>,
+        interrupted: impl FnOnce(&mut Self, Interrupt) -> Problem,
+    ) -> Outcome {
+        let code = end.as_ref().map_or_else(End::code, |()| Code::RecoveryDone);
+        let problem = match end {
+            Ok(()) => Problem::default(),
+            Err(End::With(_, problem)) => problem,
+            Err(End::Interrupted(why)) => interrupted(self, why),
+        };
+        let level = if code == Code::Cancelled { Level::Warning } else { Level::Error };
+        if !problem.message.is_empty() {
+            self.log(level, &problem.message);
+        }
+        if !problem.hint.is_empty() {
+            self.log(level, format!("HINT: {}", problem.hint));
+        }
+        Outcome {
+            message: problem.message,
+            hint: problem.hint,
+            operation_id: self.operation_id.clone(),
+            operation_state: self.state,
+            http_status: self.http_status,
+            elapsed: self.now(),
+            bytes: self.bytes,
+            total_bytes: self.total_bytes,
+            ..Outcome::not_begun(code, "")
+        }
+    }
+
+    /// Why an interrupt ends the run, as said in its last message.
+    pub(crate) fn reason(&self, interrupt: Interrupt) -> String {
+        match interrupt {
+            Interrupt::DeadlinePassed => {
+                format!(
+                    "the deadline of {} has passed",
+                    seconds(self.connection.deadline.unwrap_or_default())
+                )
+            }
+            Interrupt::Cancelled => "cancelled".into(),
+        }
+    }
+}
+
+/// The last line of a run.
+pub(crate) fn ended_line(outcome: &Outcome, code: &str, number: i32) -> String {
+    let operation = match (&outcome.operation_id, outcome.operation_state) {
+        (_, OperationState::NotCreated) => String::new(),
+        (Some(id), state) => format!("; operation {id}: {}", state.name()),
+        (None, state) => format!("; operation: {}", state.name()),
+    };
+    // Patroni logs the exit status of the program.
+    let status =
+        if number < 0 { format!("{number}, exit status {}", number & 0xff) } else { number.to_string() };
+    format!("Ended with {code} ({status}) after {}{operation}", seconds(outcome.elapsed))
+}
+
+/// The time without a good answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outage {
+    since: Option<Duration>,
+    misses: u32,
+}
+
+/// An outage, as of its latest miss.
+#[derive(Debug)]
+pub(crate) struct Miss {
+    pub(crate) lasted: Duration,
+    pub(crate) tries: u32,
+    /// Whether the budget is used up.
+    pub(crate) too_long: bool,
+    /// Until the next try.
+    pub(crate) wait: Duration,
+}
+
+impl Outage {
+    pub(crate) fn is_over(&self) -> bool {
+        self.since.is_none()
+    }
+
+    /// Counts a miss. The budget runs from the last good answer or, if that came later, from `news`: when something
+    /// last happened in the restore. While something happens it does not run, whatever it is.
+    pub(crate) fn miss(&mut self, run: &mut Session, missed: &Missed, news: Option<Duration>) -> Miss {
+        let now = run.now();
+        self.misses = self.misses.saturating_add(1);
+        let since = *self.since.get_or_insert(now);
+        let lasted = now.saturating_sub(since.max(news.unwrap_or_default()));
+        let first = run.connection.retry_wait;
+        let wait = retry_wait(self.misses, first, run.loop_wait, missed.retry_after, run.world.random());
+        if news == Some(now) {
+            return Miss { lasted, tries: self.misses, too_long: false, wait };
+        }
+        let left = run.connection.max_outage.saturating_sub(lasted);
+        Miss { lasted, tries: self.misses, too_long: left.is_zero(), wait: wait.min(left).max(SHORTEST) }
+    }
+
+    /// A good answer; returns how long the outage was, if there was one.
+    pub(crate) fn over(&mut self, now: Duration) -> Option<Duration> {
+        self.misses = 0;
+        self.since.take().map(|since| now.saturating_sub(since))
+    }
+}

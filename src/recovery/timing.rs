@@ -1,0 +1,128 @@
+//! Every duration of a recovery, with its reason, and how waits grow. Pure: time and randomness are passed in.
+
+use std::time::Duration;
+
+/// How often the data directory and the log of the lease are looked at while an operation runs.
+pub(crate) const LOOK: Duration = Duration::from_millis(250);
+
+/// Shortest wait between two requests.
+pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
+
+/// The API's IDs have a resolution of one second: a create that failed because of another node's can't succeed before.
+pub(crate) const ID_RESOLUTION: Duration = Duration::from_secs(1);
+
+/// How often the list is asked for an operation whose create got no clear reply.
+pub(crate) const LIST_AGAIN: Duration = Duration::from_secs(2);
+
+/// How often it is checked whether another run, or an rsync that nobody knows, has gone.
+pub(crate) const GONE_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long a node waits its turn while the API serves other nodes.
+pub(crate) const QUEUE: Duration = Duration::from_secs(600);
+
+/// Nodes spread their retries over a window that grows with every failure, up to this.
+pub(crate) const WIDEST_SPREAD: Duration = Duration::from_secs(32);
+
+/// A restore in which nothing has happened for so long is worth a warning.
+pub(crate) const STALL: Duration = Duration::from_secs(300);
+
+/// Complete data in which nothing has happened for so long is done although the API says that the operation runs:
+/// an operation whose process died stays in progress for ever, but scripts of the operator may run after the copy.
+pub(crate) const COMPLETE_IN_PROGRESS: Duration = Duration::from_secs(600);
+
+/// The same if the API does not answer, or does not know the operation.
+pub(crate) const COMPLETE_UNANSWERED: Duration = Duration::from_secs(60);
+
+/// A command that runs on this node counts as progress for so long without a byte. Longer, its connection may be dead:
+/// nothing ends an rsync whose other host has lost its power.
+pub(crate) const SILENT_COMMAND: Duration = Duration::from_secs(600);
+
+/// How often a revoked lease is tried to be locked. What runs through it is gone within some hundredths of a second.
+pub(crate) const DRAIN_AGAIN: Duration = Duration::from_millis(20);
+
+/// A drain that takes longer says who holds the lease, and kills those of the same user.
+pub(crate) const DRAIN_KILL: Duration = Duration::from_secs(4);
+
+/// A drain takes no longer: Patroni sends SIGKILL ten seconds after SIGTERM.
+pub(crate) const DRAIN: Duration = Duration::from_secs(8);
+
+/// What a dead run has left is waited for no longer: it was killed when that run died, and what has not gone by then is
+/// stuck in the kernel, or belongs to another user.
+pub(crate) const LEFT: Duration = Duration::from_secs(60);
+
+/// How long a directory that can't be seen at the end is looked at again.
+pub(crate) const UNSEEN: Duration = Duration::from_secs(10);
+
+/// Figures are reported at each look in the first seconds, and then at this interval.
+pub(crate) const PROGRESS: Duration = Duration::from_secs(1);
+
+/// A random time in `[0, limit)`, evenly distributed.
+pub(crate) fn below(limit: Duration, random: u64) -> Duration {
+    let bits = u32::try_from(random >> 40).unwrap_or_default(); // 24 bits
+    limit.mul_f64(f64::from(bits) / f64::from(1_u32 << 24))
+}
+
+/// Wait before asking again about an operation of which no command runs on this node for `idle`: its end may come any
+/// moment, and the delay in noticing it is a tenth of that time.
+pub(crate) fn idle_wait(idle: Duration, loop_wait: Duration) -> Duration {
+    (idle / 10).min(loop_wait).max(LOOK)
+}
+
+/// Wait before the `n`th retry (from 1): doubled each time up to `cap`, plus up to a quarter as jitter. `Retry-After`
+/// is honoured up to the cap.
+pub(crate) fn retry_wait(
+    n: u32,
+    first: Duration,
+    cap: Duration,
+    retry_after: Option<Duration>,
+    random: u64,
+) -> Duration {
+    let cap = cap.max(first).max(SHORTEST);
+    let doubled = first.max(SHORTEST).saturating_mul(1 << n.saturating_sub(1).min(16)).clamp(SHORTEST, cap);
+    let wanted = doubled + below(doubled / 4, random);
+    wanted.max(retry_after.unwrap_or_default().min(cap))
+}
+
+/// When something that is rate-limited was last done.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Every(Option<Duration>);
+
+impl Every {
+    /// Whether it is due (again); if so, counts it as done now.
+    pub(crate) fn is_due(&mut self, now: Duration, every: Duration) -> bool {
+        let due = self.0.is_none_or(|last| now.saturating_sub(last) >= every);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn waits_grow_to_the_cap_with_jitter() {
+        for random in [0, u64::MAX / 2, u64::MAX] {
+            for (n, least, most) in
+                [(1, 2.0, 2.5), (2, 4.0, 5.0), (3, 8.0, 10.0), (4, 10.0, 12.5), (99, 10.0, 12.5)]
+            {
+                let wait = retry_wait(n, S * 2, S * 10, None, random).as_secs_f64();
+                assert!((least..=most).contains(&wait), "{n}: {wait}");
+            }
+        }
+        assert_eq!(retry_wait(1, S * 2, S * 10, Some(S * 7), 0), S * 7);
+        assert_eq!(retry_wait(1, S * 2, S * 10, Some(S * 3600), 0), S * 10);
+        assert!(retry_wait(1, Duration::ZERO, Duration::ZERO, None, 0) >= SHORTEST);
+    }
+
+    #[test]
+    fn an_idle_operation_is_asked_about_in_proportion() {
+        assert_eq!(idle_wait(Duration::ZERO, S * 10), LOOK);
+        assert_eq!(idle_wait(S * 30, S * 10), S * 3);
+        assert_eq!(idle_wait(S * 300, S * 10), S * 10);
+    }
+}

@@ -1,0 +1,142 @@
+//! The verdict: how the operation ended, as far as the API says, against what the data directory proves. Pure.
+
+use crate::config::Restore;
+use crate::config::value::is_backup_id;
+use crate::outcome::{Code, Problem};
+use crate::world::{Backup, Completeness, MissingWal};
+
+use super::create::Failure;
+use super::follow::Ended;
+use super::history::Use;
+
+/// The consequence of a restore that has ended and can't write any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The data is here, with what an operator should know all the same.
+    Restored(Backup, Vec<Problem>),
+    /// It is not, for this reason; a hint comes from what this node shows.
+    Failed(String),
+    /// Nothing of it is here and nothing of it can come: another create may follow.
+    Again(Failure),
+}
+
+/// What is here of the restore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Data {
+    Complete(Backup, Vec<Problem>),
+    /// Everything that must be here; the text says which proof of completeness is missing.
+    NoProof(Backup, String),
+    /// Barman wrote, and something that must be here is not, or is not what was asked for.
+    Partial(String),
+    /// Barman wrote nothing.
+    Nothing(String),
+    /// It can't be seen.
+    Unseen(String),
+}
+
+/// Row for row the table of the design: how it ended, and what is here.
+pub(crate) fn verdict(ended: Ended, data: Data, directory: &str) -> Verdict {
+    match (ended, data) {
+        (Ended::Nothing(failure), _) => Verdict::Again(failure),
+        (Ended::SecondBarman, _) => Verdict::Again(again("Barman began two restores for one request")),
+
+        (Ended::Failed, _) => Verdict::Failed(String::new()),
+
+        (Ended::Done, Data::Complete(backup, warnings)) => Verdict::Restored(backup, warnings),
+        (Ended::Done, Data::NoProof(backup, missing)) => {
+            Verdict::Restored(backup, vec![unproven(directory, &missing)])
+        }
+        (Ended::Done, Data::Nothing(why)) => {
+            Verdict::Again(again(&format!("Barman says that it is done, but nothing of it has come: {why}")))
+        }
+        (Ended::Done, Data::Partial(why)) => {
+            Verdict::Failed(format!("Barman says that it is done, but {directory} {why}"))
+        }
+
+        (Ended::Unclear(what) | Ended::Stalled(what), Data::Complete(backup, mut warnings)) => {
+            warnings.push(Problem::new(format!("{what}: {directory} holds the complete restore"), ""));
+            Verdict::Restored(backup, warnings)
+        }
+        (Ended::Unclear(what), Data::Nothing(why)) => {
+            Verdict::Again(Failure::new(Code::HttpError, format!("{what}; {why}")))
+        }
+        (Ended::Unclear(what) | Ended::Stalled(what), Data::NoProof(_, why)) => {
+            Verdict::Failed(format!("{what}; nothing proves that {directory} is complete: {why}"))
+        }
+        (Ended::Unclear(what), Data::Partial(why)) => Verdict::Failed(format!("{what}; {directory} {why}")),
+        (Ended::Stalled(what), Data::Nothing(_) | Data::Partial(_)) => Verdict::Failed(what),
+
+        (Ended::Done | Ended::Unclear(_) | Ended::Stalled(_), Data::Unseen(why)) => {
+            Verdict::Failed(format!("{directory} can't be seen: {why}"))
+        }
+    }
+}
+
+fn again(why: &str) -> Failure {
+    Failure::new(Code::RecoveryFailed, why)
+}
+
+fn unproven(directory: &str, missing: &str) -> Problem {
+    Problem::new(
+        format!("nothing but Barman's word shows that {directory} is complete: {missing}"),
+        "Barman 3.5 and later with PostgreSQL 12 and later leave a proof; with older ones, check the restored data once by hand",
+    )
+}
+
+/// What is here, by the files of the data directory and by what Barman did through the lease.
+pub(crate) fn data(found: Completeness, lease_use: Use, restore: &Restore) -> Data {
+    match (lease_use, found) {
+        (Use::Nothing, _) => Data::Nothing("Barman never ran a command on this node".into()),
+        (Use::Reached, _) => Data::Nothing("Barman ran commands on this node, but wrote nothing".into()),
+        (_, Completeness::Complete(backup)) => complete(backup, Vec::new(), restore),
+        (_, Completeness::WalMissing(backup, wal)) if restore.replica => {
+            let warning = Problem::new(
+                missing_wal(&wal),
+                "this replica streams the rest, if the primary or an archive still has it",
+            );
+            complete(backup, vec![warning], restore)
+        }
+        (_, Completeness::WalMissing(_, wal)) => {
+            Data::Partial(format!("is not complete: {}", missing_wal(&wal)))
+        }
+        (_, Completeness::NoProof(backup, missing)) => match other_backup(&backup, restore) {
+            Some(other) => Data::Partial(other),
+            None => Data::NoProof(backup, missing),
+        },
+        (Use::Unknown, Completeness::Unchanged(what)) => Data::Nothing(what),
+        (_, Completeness::Incomplete(what) | Completeness::Unchanged(what)) => {
+            Data::Partial(format!("is not complete: {what}"))
+        }
+        (_, Completeness::Unknown(why)) => Data::Unseen(why),
+    }
+}
+
+fn complete(backup: Backup, mut warnings: Vec<Problem>, restore: &Restore) -> Data {
+    if let Some(other) = other_backup(&backup, restore) {
+        return Data::Partial(other);
+    }
+    warnings.extend(backup.warnings.iter().cloned());
+    Data::Complete(backup, warnings)
+}
+
+fn missing_wal(wal: &MissingWal) -> String {
+    let there = wal.there.as_ref().map_or("none of it".into(), |name| format!("WAL up to {name}"));
+    match &wal.needed {
+        Some(needed) if wal.there.as_ref() == Some(needed) => {
+            format!("when it was copied Barman still waited for WAL of the backup; {there} is here")
+        }
+        Some(needed) => {
+            format!(
+                "the backup needs WAL up to {needed} and has {there}: Barman has not archived the rest yet"
+            )
+        }
+        None => format!("the backup needs WAL that Barman does not have yet, and has {there}"),
+    }
+}
+
+/// The backup that is here, if it is known and is not the one asked for. An alias may stand for any ID.
+fn other_backup(backup: &Backup, restore: &Restore) -> Option<String> {
+    let id = backup.id.as_ref()?;
+    (is_backup_id(&restore.backup_id) && *id != restore.backup_id)
+        .then(|| format!("holds backup {id}, not {}", restore.backup_id))
+}

@@ -1,0 +1,110 @@
+//! Writes a restored data directory to disk: rsync and tar leave it in memory, and a node that loses power a minute
+//! after a restore must not come up with half of it.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::TryRecvError;
+use std::time::Duration;
+
+use crate::cancel::Interrupt;
+use crate::sys;
+use crate::world::Known;
+use crate::world::data::files::{RealFiles, linked, unknown};
+use crate::world::helper;
+
+/// Between two looks whether it is done. The first ones are short, as most flushes are.
+const SHORTEST: Duration = Duration::from_millis(2);
+const LONGEST: Duration = Duration::from_millis(100);
+
+/// Flushes on a thread of its own, which goes on if the wait is interrupted: the system call can't be ended.
+pub(super) fn flush(
+    root: &Path,
+    mut pause: impl FnMut(Duration) -> Result<(), Interrupt>,
+) -> Result<Known<()>, Interrupt> {
+    let path = root.to_path_buf();
+    let answer = match helper::start("barman-flush", move || flush_now(&path)) {
+        Ok(answer) => answer,
+        Err(error) => return Ok(Err(format!("no thread can be started: {error}"))),
+    };
+    let mut wait = SHORTEST;
+    loop {
+        match answer.try_recv() {
+            Ok(flushed) => return Ok(flushed),
+            Err(TryRecvError::Disconnected) => return Ok(Err("the thread that flushes has died".into())),
+            Err(TryRecvError::Empty) => pause(wait)?,
+        }
+        wait = wait.saturating_mul(2).min(LONGEST);
+    }
+}
+
+/// Flushes each file system once that holds a part of the data directory.
+fn flush_now(root: &Path) -> Known<()> {
+    let mut places = linked(&RealFiles, root)?;
+    places.push(root.into());
+    let mut flushed = BTreeSet::new();
+    for place in places {
+        let failed = |error: std::io::Error| unknown(&place, &error);
+        let opened = File::open(real(&place)).map_err(failed)?;
+        if flushed.insert(opened.metadata().map_err(failed)?.dev()) {
+            sys::sync_file_system(&opened).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// The directory itself, and never a pipe that a link leads to, which would hang.
+fn real(place: &Path) -> PathBuf {
+    place.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use tempfile::tempdir;
+
+    /// Flushes without an interrupt.
+    fn flushed(root: &Path) -> Known<()> {
+        flush(root, |time| {
+            std::thread::sleep(time);
+            Ok(())
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn everything_is_flushed_or_the_place_that_was_not_is_named() {
+        let scratch = tempdir().unwrap();
+        let data = scratch.path().join("data");
+        for made in ["data/pg_tblspc", "space", "wal"] {
+            fs::create_dir_all(scratch.path().join(made)).unwrap();
+        }
+        symlink(scratch.path().join("space"), data.join("pg_tblspc/16384")).unwrap();
+        symlink(scratch.path().join("wal"), data.join("pg_wal")).unwrap();
+        assert_eq!(flushed(&data), Ok(()));
+        fs::remove_dir(scratch.path().join("space")).unwrap();
+        assert!(flushed(&data).unwrap_err().contains("pg_tblspc/16384"));
+        assert!(flushed(&scratch.path().join("missing")).unwrap_err().contains("missing"));
+    }
+
+    #[test]
+    fn a_place_that_is_a_pipe_does_not_hang() {
+        let scratch = tempdir().unwrap();
+        let pipe = scratch.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        symlink(&pipe, scratch.path().join("pg_wal")).unwrap();
+        assert!(flushed(scratch.path()).is_err());
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_wait() {
+        let scratch = tempdir().unwrap();
+        // The thread may be quicker than the first look.
+        let flushed = flush(scratch.path(), |_| Err(Interrupt::Cancelled));
+        assert!(matches!(flushed, Err(Interrupt::Cancelled) | Ok(Ok(()))));
+    }
+}
