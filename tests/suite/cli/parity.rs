@@ -272,7 +272,7 @@ fn a_data_directory_that_ends_with_dots_has_its_state_directory_beside_it() {
             let mut command = node.command(&api.url(), &["--datadir", given]);
             command.current_dir(node.path(here));
             let run = node.spawn(command);
-            wait_until(given, || fs::exists(node.path("pg/data.barman-recover")).unwrap());
+            wait_until(given, || node.has_state());
             assert_eq!(fs::read_dir(&node.data).unwrap().count(), 1, "{given}: something beside 'sub'");
             run.kill();
         },
