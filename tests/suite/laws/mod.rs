@@ -9,4 +9,4 @@ mod replies;
 mod restores;
 pub mod row;
 mod signals;
-//mod syscalls;
+mod syscalls;
