@@ -5,7 +5,7 @@ use super::{backup, barman};
 use crate::api::diagnose::{Diagnosis, Unknown};
 use crate::api::{Reply, Request, TransportError};
 use crate::config::Connection;
-use crate::recovery::explain::{API_HINT, refusal_hint, status_hint};
+use crate::recovery::explain::{API_HINT, list_hint, refusal_hint, status_hint};
 use crate::text::seconds;
 use crate::world::World;
 use crate::world::host::Host;
@@ -89,7 +89,7 @@ fn status(connection: &Connection, reply: &Reply) -> Result<(), Fault> {
 /// How many operations the server has had.
 fn count(reply: &Reply) -> Result<usize, Fault> {
     let all = reply.operations();
-    all.map(|all| all.len()).map_err(|why| (why, refusal_hint(&format!("HTTP {}", reply.status))))
+    all.map(|all| all.len()).map_err(|why| (why, list_hint(reply)))
 }
 
 /// A restore does not need this answer.
