@@ -171,7 +171,7 @@ impl Reply {
         }
         let Body { operations } = self.expected().map_err(|why| {
             if self.is_plain_list() {
-                "the list has plain strings, so pg-backup-api is older than 2.0".into()
+                "the list of operations has plain strings, so pg-backup-api is older than 2.0".into()
             } else {
                 why
             }

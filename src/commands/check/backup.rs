@@ -69,13 +69,12 @@ fn described(backup: &Backup, asked: &str) -> String {
 
 fn waiting(backup: &Backup, diagnosis: &Diagnosis, detail: &str) -> Finding {
     let last = diagnosis.last_wal.as_ref();
-    let has = last.map_or("has none of this server".into(), |last| format!("has WAL up to {}", last.name));
-    let needs = backup.end_wal.as_ref().map_or("more".into(), |end| format!("WAL up to {end}"));
+    let has = last
+        .map_or("it has none of this server".into(), |last| format!("the last that it has is {}", last.name));
+    let needs = backup.end_wal.as_ref().map_or("the last is not known".into(), |end| format!("up to {end}"));
     Finding::warning(
         BACKUP,
-        format!(
-            "{detail}: Barman has not archived all the WAL that it needs yet (it needs {needs}, Barman {has})"
-        ),
+        format!("{detail}: Barman has not archived all the WAL that it needs yet ({needs}; {has})"),
         "a restore of it fails, except for a replica, which streams the rest: 'barman switch-wal --force --archive' on the Barman host brings it if archiving works, or name an older backup with --backup-id",
     )
 }
