@@ -156,7 +156,7 @@ mod tests {
                 "{}",
                 "latest",
                 Verdict::Warning,
-                &["up to 000000010000000000000007", "up to 000000010000000000000004", "switch-wal"],
+                &["up to 000000010000000000000007", "has is 000000010000000000000004", "switch-wal"],
             ),
             (WAITING, DOWN, "latest", Verdict::Warning, &["WAITING_FOR_WALS"]),
             (
