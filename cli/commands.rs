@@ -144,7 +144,9 @@ fn backups(rows: &[Backup]) -> String {
         let size = row.bytes.map(|bytes| DecimalBytes(bytes).to_string());
         let [end, size, version, mode] =
             [&row.end_time, &size, &row.version, &row.mode].map(|text| text.as_deref().unwrap_or("UNKNOWN"));
-        line([&row.id, end, size, version, mode, &row.status])
+        let note = if row.note.is_empty() { String::new() } else { format!(" ({})", row.note) };
+        let status = format!("{}{note}", row.status);
+        line([&row.id, end, size, version, mode, &status])
     };
     line(["ID", "END", "SIZE", "VERSION", "MODE", "STATUS"]) + &rows.iter().map(row).collect::<String>()
 }

@@ -110,8 +110,10 @@ type Backup struct {
 	ID string
 	// The state that Barman gives: "DONE", "FAILED", "WAITING_FOR_WALS".
 	Status string
-	// Whether it can be restored.
+	// Whether a restore brings all of it, files and WAL.
 	Complete bool `json:"is_complete"`
+	// Why it does not, where the status does not say it.
+	Note string
 	// As Barman writes them.
 	BeginTime string `json:"begin_time"`
 	EndTime   string `json:"end_time"`

@@ -26,6 +26,8 @@ pub(crate) struct Diagnosis {
     pub(crate) status: ServerStatus,
     /// The WAL file that was archived last, on any timeline.
     pub(crate) last_wal: Option<LastWal>,
+    /// The newest timeline of which Barman has WAL.
+    pub(crate) newest_timeline: Option<u32>,
     /// Oldest first, whatever their status.
     pub(crate) backups: Vec<Backup>,
 }
@@ -66,6 +68,8 @@ pub(crate) struct ServerConfig {
     pub(crate) basebackup_retry_times: Option<u32>,
     /// Whether a restore proceeds in a directory that is not empty.
     pub(crate) delta_restore: bool,
+    /// Whether a restore brings no WAL, because `PostgreSQL` is to fetch it.
+    pub(crate) get_wal: bool,
 }
 
 /// The server's `PostgreSQL`, as Barman saw it when it answered. It knows about archiving only with `archiver = on`.
@@ -103,6 +107,12 @@ pub(crate) struct Backup {
     pub(crate) mode: Option<String>,
     /// Whether it is restored exactly as stored: not compressed, encrypted or incremental.
     pub(crate) is_plain: bool,
+    /// Whether it consists of snapshots of disks: Barman restores those only with options that the API does not have.
+    pub(crate) is_snapshot: bool,
+    /// The timeline on which it ended: a restore brings WAL of this one only.
+    pub(crate) timeline: Option<u32>,
+    /// The last WAL file that it needs.
+    pub(crate) end_wal: Option<String>,
     pub(crate) tablespaces: Vec<Tablespace>,
 }
 
@@ -149,9 +159,14 @@ impl fmt::Display for Unknown {
 }
 
 impl Backup {
-    /// Whether its files are complete, so that it can be restored.
-    pub(crate) fn is_complete(&self) -> bool {
-        matches!(self.status.as_str(), "DONE" | "WAITING_FOR_WALS")
+    /// Whether all its files have been copied, so that an alias may choose it.
+    pub(crate) fn is_copied(&self) -> bool {
+        self.status == "DONE" || self.waits_for_wal()
+    }
+
+    /// Whether Barman has not archived all the WAL that it needs.
+    pub(crate) fn waits_for_wal(&self) -> bool {
+        self.status == "WAITING_FOR_WALS"
     }
 
     fn read(id: String, raw: &RawValue) -> Backup {
@@ -159,6 +174,9 @@ impl Backup {
         let (size, cluster_size) = (fields.number("size"), fields.number("cluster_size"));
         // For a compressed or incremental backup the size is smaller than what a restore writes.
         let less = fields.get("compression").is_some() || fields.get("parent_backup_id").is_some();
+        let mode = fields.line("mode");
+        let end_wal = fields.line("end_wal");
+        let is_snapshot = |kind: &str| kind == "snapshot";
         Backup {
             id,
             status: fields.line("status").unwrap_or_else(|| "UNKNOWN".into()),
@@ -167,8 +185,13 @@ impl Backup {
             end_time: fields.moment("end_time"),
             version: fields.number("version").map(PgVersion),
             system_id: fields.number("systemid"),
-            mode: fields.line("mode"),
+            is_snapshot: fields.get("snapshots_info").is_some()
+                || mode.as_deref().is_some_and(is_snapshot)
+                || fields.line("backup_type").as_deref().is_some_and(is_snapshot),
+            mode,
             is_plain: !less && fields.get("encryption").is_none(),
+            timeline: end_wal.as_deref().and_then(timeline_of).or_else(|| fields.number("timeline")),
+            end_wal,
             tablespaces: tablespaces(fields.get("tablespaces")),
         }
     }
@@ -207,27 +230,29 @@ impl Diagnosis {
         let mut backups: Vec<Backup> =
             server.backups.into_iter().map(|(id, raw)| Backup::read(id, raw)).collect();
         backups.sort_unstable_by(|one, other| one.id.cmp(&other.id)); // the ID is the time of the backup
+        let wals = last_wals(&Fields::of(server.wals));
         Ok(Diagnosis {
             barman: barman(&Fields::of(body.global)),
             config: config(&Fields::of(server.config)),
             status: status(&Fields::of(server.status)),
-            last_wal: last_wal(&Fields::of(server.wals)),
+            newest_timeline: wals.iter().filter_map(|wal| timeline_of(&wal.name)).max(),
+            last_wal: wals.into_iter().max_by_key(|wal| wal.unix),
             backups,
         })
     }
 
-    /// The newest backup that can be restored.
+    /// The newest backup that has been copied.
     pub(crate) fn newest(&self) -> Option<&Backup> {
-        self.backups.iter().rfind(|backup| backup.is_complete())
+        self.backups.iter().rfind(|backup| backup.is_copied())
     }
 
     /// The backup with this ID or alias. Aliases mean the same as in the API: latest and oldest choose among the
-    /// backups that can be restored.
+    /// backups that have been copied.
     pub(crate) fn backup(&self, name: &str) -> Result<&Backup, Unknown> {
         let mut all = self.backups.iter();
         let found = match name {
             "latest" | "last" => self.newest(),
-            "oldest" | "first" => all.find(|backup| backup.is_complete()),
+            "oldest" | "first" => all.find(|backup| backup.is_copied()),
             "last-failed" => all.rfind(|backup| backup.status == "FAILED"),
             id => all.find(|backup| backup.id == id),
         };
@@ -252,6 +277,9 @@ fn config(fields: &Fields) -> ServerConfig {
         parallel_jobs: fields.number("parallel_jobs"),
         basebackup_retry_times: fields.number("basebackup_retry_times"),
         delta_restore: fields.has_word("recovery_options", "delta-restore"),
+        // Barman never copies WAL that it keeps in cloud storage.
+        get_wal: fields.has_word("recovery_options", "get-wal")
+            || fields.exact("wals_directory").is_some_and(|place| place.contains("://")),
     }
 }
 
@@ -266,11 +294,15 @@ fn status(fields: &Fields) -> ServerStatus {
     }
 }
 
-fn last_wal(wals: &Fields) -> Option<LastWal> {
+/// The last WAL file of each timeline.
+fn last_wals(wals: &Fields) -> Vec<LastWal> {
     let timelines = wals.object("last_archived_wal_per_timeline").objects();
-    let all =
-        timelines.filter_map(|wal| Some(LastWal { name: wal.line("name")?, unix: wal.number("time")? }));
-    all.max_by_key(|wal| wal.unix)
+    timelines.filter_map(|wal| Some(LastWal { name: wal.line("name")?, unix: wal.number("time")? })).collect()
+}
+
+/// The name of a WAL file begins with its timeline.
+fn timeline_of(wal: &str) -> Option<u32> {
+    u32::from_str_radix(wal.get(..8).filter(|_| wal.len() == 24)?, 16).ok()
 }
 
 /// `[["name", 16387, "/location"], ...]`

@@ -169,9 +169,24 @@ impl Reply {
         struct Body {
             operations: Vec<Listed>,
         }
-        let Body { operations } = self.expected()?;
+        let Body { operations } = self.expected().map_err(|why| {
+            if self.is_plain_list() {
+                "the list of operations has plain strings, so pg-backup-api is older than 2.0".into()
+            } else {
+                why
+            }
+        })?;
         let sound = operations.iter().all(|operation| is_id(&operation.id));
         if sound { Ok(operations) } else { Err("an invalid operation ID".into()) }
+    }
+
+    /// Whether this is a list of operations as pg-backup-api before 2.0 writes it: their IDs alone.
+    pub(crate) fn is_plain_list(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Body {
+            operations: Vec<String>,
+        }
+        self.status == 200 && self.json::<Body>().is_ok_and(|body| !body.operations.is_empty())
     }
 
     /// What the reply to `Diagnose` says about this server.
@@ -348,6 +363,21 @@ mod tests {
         for id in ["", "a\\nb", &"x".repeat(201)] {
             let list = reply(200, &format!("{{\"operations\":[{{\"id\":\"{id}\"}}]}}"));
             assert!(list.ids(OperationKind::Recovery).is_err(), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_plain_strings_names_the_version_that_writes_it() {
+        for (status, body, is_plain) in [
+            (200, r#"{"operations":["20261122T102257"]}"#, true),
+            (200, r#"{"operations":[]}"#, false),
+            (200, r#"{"operations":[{"id":"a","type":"recovery"}]}"#, false),
+            (200, r#"{"operations":["a",7]}"#, false),
+            (404, r#"{"operations":["a"]}"#, false),
+        ] {
+            let list = reply(status, body);
+            let said = list.operations().is_err_and(|why| why.contains("older than 2.0"));
+            assert_eq!((list.is_plain_list(), said), (is_plain, is_plain), "{body}");
         }
     }
 

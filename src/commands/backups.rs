@@ -31,8 +31,10 @@ pub struct Backup {
     pub id: String,
     /// The state that Barman gives: `DONE`, `FAILED`, `WAITING_FOR_WALS`, ...
     pub status: String,
-    /// Whether it can be restored.
+    /// Whether a restore brings all of it, files and WAL.
     pub is_complete: bool,
+    /// Why it does not, where the status does not say it; may be empty.
+    pub note: &'static str,
     /// When it began, as Barman writes it: `2026-11-22T13:34:30.680354+00:00`; `None` if Barman does not say.
     pub begin_time: Option<String>,
     /// When it was complete, in the same format.
@@ -79,10 +81,21 @@ fn listed(run: &mut Session) -> Result<Vec<Backup>, End> {
     }
 }
 
+fn note(backup: &diagnose::Backup) -> &'static str {
+    if backup.is_snapshot {
+        "snapshots of disks, which the API can't restore"
+    } else if backup.waits_for_wal() {
+        "Barman has not archived all the WAL that it needs yet"
+    } else {
+        ""
+    }
+}
+
 impl From<diagnose::Backup> for Backup {
     fn from(backup: diagnose::Backup) -> Backup {
         Backup {
-            is_complete: backup.is_complete(),
+            is_complete: backup.status == "DONE" && !backup.is_snapshot,
+            note: note(&backup),
             id: one_line(&backup.id),
             status: backup.status,
             begin_time: backup.begin_time.map(|time| time.text().into()),
@@ -90,6 +103,28 @@ impl From<diagnose::Backup> for Backup {
             bytes: backup.bytes,
             version: backup.version.map(|version| version.to_string()),
             mode: backup.mode,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::diagnose::Diagnosis;
+
+    #[test]
+    fn what_a_restore_does_not_bring_is_marked() {
+        for (backup, is_complete, note) in [
+            (r#"{"status":"DONE","mode":"rsync"}"#, true, ""),
+            (r#"{"status":"WAITING_FOR_WALS","mode":"rsync"}"#, false, "WAL"),
+            (r#"{"status":"DONE","mode":"snapshot"}"#, false, "snapshots"),
+            (r#"{"status":"FAILED","mode":"rsync"}"#, false, ""),
+        ] {
+            let body = format!(r#"{{"servers":{{"pg":{{"backups":{{"x":{backup}}}}}}}}}"#);
+            let found = Diagnosis::read(body.as_bytes(), "pg").unwrap().backups.remove(0);
+            let found = Backup::from(found);
+            assert_eq!(found.is_complete, is_complete, "{backup}");
+            assert!(found.note.contains(note) && found.note.is_empty() == note.is_empty(), "{found:?}");
         }
     }
 }

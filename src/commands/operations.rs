@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::config::options::{Command, Opt};
 use crate::event::Event;
 use crate::outcome::{Answer, Code, OperationState};
-use crate::recovery::explain::{API_HINT, refusal_hint};
+use crate::recovery::explain::{API_HINT, list_hint};
 use crate::recovery::session::{End, Missed, Session};
 use crate::text::one_line;
 use crate::world::host::Host;
@@ -60,8 +60,7 @@ fn listed(run: &mut Session) -> Result<Vec<Operation>, End> {
     let reply = ask(run, &Request::List)?;
     let listed = reply.operations().map_err(|why| {
         let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
-        let hint = refusal_hint(&format!("HTTP {}", reply.status));
-        End::with(Code::HttpError, format!("server {server} at {url}: {why}"), hint)
+        End::with(Code::HttpError, format!("server {server} at {url}: {why}"), list_hint(&reply))
     })?;
     Ok(listed
         .into_iter()

@@ -6,7 +6,7 @@ use crate::api::{Created as Answer, Request};
 use crate::outcome::{Code, OperationState};
 use crate::text::seconds;
 
-use super::explain::refusal_hint;
+use super::explain::{own_error_hint, refusal_hint};
 use super::session::{End, Session};
 use super::start::KnownOperations;
 use super::timing::{ID_RESOLUTION, QUEUE, WIDEST_SPREAD, below};
@@ -144,7 +144,8 @@ impl Attempts {
         let (attempt, most, kind) = (self.failed, run.connection.max_retries.max(1), run.kind.name());
         if attempt >= most {
             let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
-            return Err(refused(run, failure.code, &format!("{why}{tries}"), ""));
+            let hint = if failure.by_api { own_error_hint(run.kind) } else { "" };
+            return Err(refused(run, failure.code, &format!("{why}{tries}"), hint));
         }
         run.warn(format!("Attempt {attempt} of {most} to create the {kind} operation failed: {why}"));
         run.pause(wait)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::api::{OperationKind, Reply};
 use crate::text::{first_few, size};
 use crate::world::{Content, Inspection};
 
@@ -13,6 +14,8 @@ const FULL: u64 = 64 << 20;
 /// The hint when nothing better is known about an API that does not work.
 pub(crate) const API_HINT: &str =
     "check --api-url, and on the Barman host whether pg-backup-api is running ('pg-backup-api status')";
+
+const UPGRADE_API: &str = "upgrade pg-backup-api on the Barman host to 2.1 or later";
 
 /// What to do about a create that was refused.
 pub(crate) fn refusal_hint(why: &str) -> String {
@@ -30,6 +33,21 @@ pub(crate) fn refusal_hint(why: &str) -> String {
         "see the log of pg-backup-api on the Barman host"
     };
     hint.into()
+}
+
+/// What to do about a list of operations that can't be used.
+pub(crate) fn list_hint(reply: &Reply) -> String {
+    if reply.is_plain_list() { UPGRADE_API.into() } else { refusal_hint(&format!("HTTP {}", reply.status)) }
+}
+
+/// What to do about a create to which the API has answered with an error of its own, every time.
+pub(crate) fn own_error_hint(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::ConfigSwitch => {
+            "pg-backup-api before 2.1 has no config switch, and answers so: upgrade it on the Barman host to 2.1 or later; otherwise see its log"
+        }
+        _ => "",
+    }
 }
 
 /// What to do about a status of the API that is not OK; empty if nothing better than [`API_HINT`] is known.

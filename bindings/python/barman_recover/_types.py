@@ -104,6 +104,7 @@ class Backup(_Fields):
     id: str
     status: str
     is_complete: bool
+    note: str
     begin_time: Optional[str]
     end_time: Optional[str]
     bytes: Optional[int]

@@ -56,7 +56,7 @@ fn the_size_is_what_a_restore_writes() {
 fn the_real_barmans_backup_is_understood() {
     let diagnosis = recorded();
     let backup = diagnosis.backup("latest").unwrap();
-    assert!(backup.is_complete());
+    assert!(backup.is_copied() && !backup.waits_for_wal());
     let moment = |text: &str| Some(Moment::new(text.into()));
     let expected = Backup {
         id: "20261122T133430".into(),
@@ -68,6 +68,9 @@ fn the_real_barmans_backup_is_understood() {
         system_id: Some(7_710_988_728_750_534_366),
         is_plain: true,
         mode: Some("postgres".into()),
+        is_snapshot: false,
+        timeline: Some(1),
+        end_wal: Some("000000010000000000000004".into()),
         tablespaces: Vec::new(),
     };
     assert_eq!((backup, diagnosis.backups.len()), (&expected, 1));
@@ -76,11 +79,12 @@ fn the_real_barmans_backup_is_understood() {
 
 #[test]
 fn the_real_barmans_server_is_understood() {
-    let Diagnosis { barman, config, status, last_wal, .. } = recorded();
+    let Diagnosis { barman, config, status, last_wal, newest_timeline, .. } = recorded();
     assert_eq!((barman.release(), barman.home.as_deref()), (Some((3, 19)), Some("/var/lib/barman")));
     assert_eq!(barman.now.unwrap().unix(), Some(1_795_354_674));
     assert_eq!((config.parallel_jobs, config.basebackup_retry_times), (Some(1), Some(0)));
-    assert!(!config.delta_restore);
+    assert!(!config.delta_restore && !config.get_wal);
+    assert_eq!(newest_timeline, Some(1));
     assert_eq!((status.connection_error, status.system_id), (None, Some(7_710_988_728_750_534_366)));
     assert_eq!((status.is_archiving, status.last_failed_wal), (None, None), "it streams");
     let last_wal = last_wal.unwrap();
@@ -98,7 +102,7 @@ fn archiving_options_and_tablespaces_are_read() {
             {"name":"new","oid":1,"location":"/new"}]}}}}}"#;
     let diagnosis = Diagnosis::read(body, "pg").unwrap();
     assert_eq!(diagnosis.barman.release(), Some((3, 20)));
-    assert!(diagnosis.config.delta_restore);
+    assert!(diagnosis.config.delta_restore && diagnosis.config.get_wal);
     assert_eq!(diagnosis.config.parallel_jobs, Some(4));
     let status = diagnosis.status;
     assert_eq!((status.is_archiving, status.last_failed_wal.as_deref()), (Some(false), Some("B")));
@@ -111,6 +115,57 @@ fn archiving_options_and_tablespaces_are_read() {
     let tablespaces: Vec<_> =
         tablespaces.iter().map(|one| (one.name.as_str(), one.location.as_str())).collect();
     assert_eq!(tablespaces, [("fast", "/ssd/a b"), ("new", "/new")]);
+}
+
+fn one(backup: &str, config: &str, wals: &str) -> Diagnosis {
+    let body = format!(
+        r#"{{"servers":{{"pg":{{"config":{config},"wals":{{"last_archived_wal_per_timeline":{wals}}},"backups":{{"x":{backup}}}}}}}}}"#
+    );
+    Diagnosis::read(body.as_bytes(), "pg").unwrap()
+}
+
+#[test]
+fn timelines_are_read_from_the_names_of_wal() {
+    for (backup, its) in [
+        (r#"{"end_wal":"0000000A0000000000000004","timeline":9}"#, Some(10)),
+        (r#"{"end_wal":null,"timeline":9}"#, Some(9)),
+        (r#"{"end_wal":"None","timeline":"9"}"#, Some(9)),
+        (r#"{"end_wal":"zzzzzzzz0000000000000004"}"#, None),
+        (r#"{"end_wal":"äääääääääääää"}"#, None),
+    ] {
+        assert_eq!(one(backup, "null", "null").backups[0].timeline, its, "{backup}");
+    }
+    let wal = |timeline: &str, time: u32| format!(r#"{{"name":"{timeline}0000000000000004","time":{time}}}"#);
+    let wals = format!(r#"{{"1":{},"2":{},"3":null}}"#, wal("0000000B", 7), wal("00000002", 9));
+    let diagnosis = one("{}", "null", &wals);
+    assert_eq!(diagnosis.newest_timeline, Some(11), "not the one that was archived last");
+    assert_eq!(diagnosis.last_wal.unwrap().name, "000000020000000000000004");
+    assert_eq!(one("{}", "null", r#"{"1":{"name":"x","time":1}}"#).newest_timeline, None);
+}
+
+#[test]
+fn a_backup_of_snapshots_is_told_from_the_others() {
+    for (backup, is_snapshot) in [
+        (r#"{"mode":"snapshot"}"#, true),
+        (r#"{"mode":null,"snapshots_info":{"provider":"gcp"}}"#, true),
+        (r#"{"backup_type":"snapshot"}"#, true),
+        (r#"{"mode":"rsync","backup_type":"full","snapshots_info":null}"#, false),
+        ("{}", false),
+    ] {
+        assert_eq!(one(backup, "null", "null").backups[0].is_snapshot, is_snapshot, "{backup}");
+    }
+}
+
+#[test]
+fn a_restore_without_wal_is_known_from_the_configuration() {
+    for (config, get_wal) in [
+        (r#"{"recovery_options":"get-wal"}"#, true),
+        (r#"{"recovery_options":"delta-restore","wals_directory":"/barman/pg/wals"}"#, false),
+        (r#"{"recovery_options":"","wals_directory":"s3://bucket/pg/wals"}"#, true),
+        ("null", false),
+    ] {
+        assert_eq!(one("{}", config, "null").config.get_wal, get_wal, "{config}");
+    }
 }
 
 #[test]
@@ -142,7 +197,8 @@ fn what_is_missing_is_named_with_what_is_there() {
 #[test]
 fn an_odd_backup_is_there_and_can_not_be_restored() {
     let odd = find("main", "odd").unwrap();
-    assert_eq!((odd.status.as_str(), odd.is_complete(), odd.bytes), ("UNKNOWN", false, None));
+    assert_eq!((odd.status.as_str(), odd.is_copied(), odd.bytes), ("UNKNOWN", false, None));
+    assert_eq!((odd.timeline, odd.is_snapshot), (None, false));
 }
 
 #[test]

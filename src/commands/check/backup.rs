@@ -1,61 +1,103 @@
-//! What `/diagnose` says about the backup that would be restored, and whether this node has room for it.
+//! What `/diagnose` says about the backup that would be restored: whether it can be, and which rows a restore of it
+//! does not bring. Pure, except for `look`'s report.
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
-use super::data_directory::Place;
 use super::finding::{Finding, Report};
 use crate::api::date::Moment;
-use crate::api::diagnose::{Backup, Diagnosis, Tablespace};
-use crate::config::Restore;
-use crate::sys;
+use crate::api::diagnose::{Backup, Diagnosis};
 use crate::text::{clock, size};
-use crate::world::Content;
 
 const BACKUP: &str = "backup";
+const TIMELINE: &str = "timeline";
 const NEWEST: &str = "newest backup";
-const SPACE: &str = "free space";
-const TABLESPACES: &str = "tablespaces";
 
 /// What this file checks.
-pub(super) const ALL: &[&str] = &[BACKUP, NEWEST, SPACE, TABLESPACES];
+pub(super) const ALL: &[&str] = &[BACKUP, TIMELINE, NEWEST];
 
 /// Most sites take a backup every day or every week.
 const OLD: Duration = Duration::from_secs(8 * 86_400);
+const LIST: &str = "'patroni_barman backups' lists them; take one with 'barman backup' on the Barman host";
 
-pub(super) fn look(diagnosis: &Diagnosis, restore: &Restore, place: &Place, report: &mut Report) {
-    let (finding, backup) = of_backup(diagnosis, &restore.backup_id);
+/// The backup, if it can be restored.
+pub(super) fn look<'a>(diagnosis: &'a Diagnosis, asked: &str, report: &mut Report) -> Option<&'a Backup> {
+    let (finding, backup) = of_backup(diagnosis, asked);
     report.add(finding);
-    report.add(newest(diagnosis));
     match backup {
-        Some(backup) => {
-            report.add(space(backup, Path::new(&restore.data_directory), place.used));
-            tablespaces(backup, place, report);
-        }
-        None => report.skip(&[SPACE, TABLESPACES], "there is no backup to restore"),
+        Some(backup) => report.add(timeline(backup, diagnosis.newest_timeline)),
+        None => report.skip(&[TIMELINE], "there is no backup to restore"),
     }
+    report.add(newest(diagnosis));
+    backup
 }
 
 fn of_backup<'a>(diagnosis: &'a Diagnosis, asked: &str) -> (Finding, Option<&'a Backup>) {
-    let hint = "'patroni_barman backups' lists them; take one with 'barman backup' on the Barman host";
-    match diagnosis.backup(asked) {
-        Ok(backup) if backup.is_complete() => {
-            let named =
-                if backup.id == asked { asked.to_string() } else { format!("{asked} is {}", backup.id) };
-            let bytes = backup.bytes.map_or("of unknown size".into(), size);
-            let version = backup.version.map_or(String::new(), |version| format!(", PostgreSQL {version}"));
-            let taken =
-                backup.begin_time.as_ref().map_or(String::new(), |time| format!(", taken {}", time.text()));
-            let detail = format!("{named}, {}, {bytes}{version}{taken}", backup.status);
-            (Finding::ok(BACKUP, detail), Some(backup))
-        }
-        Ok(backup) => {
-            let detail = format!("{} is {}, so it can't be restored", backup.id, backup.status);
-            (Finding::failed(BACKUP, detail, hint), None)
-        }
-        Err(unknown) => (Finding::failed(BACKUP, unknown.to_string(), hint), None),
+    let backup = match diagnosis.backup(asked) {
+        Ok(backup) => backup,
+        Err(unknown) => return (Finding::failed(BACKUP, unknown.to_string(), LIST), None),
+    };
+    if !backup.is_copied() {
+        let detail = format!("{} is {}, so it can't be restored", backup.id, backup.status);
+        return (Finding::failed(BACKUP, detail, LIST), None);
     }
+    let detail = described(backup, asked);
+    if backup.is_snapshot {
+        let hint = "name another backup with --backup-id ('patroni_barman backups' lists them), or restore this one by hand with 'barman recover' and its --snapshot options";
+        let detail = format!("{detail}: it consists of snapshots of disks, which the API can't restore");
+        return (Finding::failed(BACKUP, detail, hint), None);
+    }
+    let finding = match &diagnosis.status.connection_error {
+        _ if backup.waits_for_wal() => waiting(backup, diagnosis, &detail),
+        Some(error) if backup.id != asked => Finding::warning(
+            BACKUP,
+            format!("{detail}; Barman can't connect to PostgreSQL ({error}), so it takes no newer backup"),
+            "a restore of this backup does not need that connection; 'barman check' on the Barman host says more",
+        ),
+        _ => Finding::ok(BACKUP, detail),
+    };
+    (finding, Some(backup))
+}
+
+/// `latest is 20261122T101942, DONE, 54 MB, PostgreSQL 15.18, taken 2026-11-22T10:19:42+00:00`
+fn described(backup: &Backup, asked: &str) -> String {
+    let named = if backup.id == asked { asked.to_string() } else { format!("{asked} is {}", backup.id) };
+    let bytes = backup.bytes.map_or("of unknown size".into(), size);
+    let version = backup.version.map_or(String::new(), |version| format!(", PostgreSQL {version}"));
+    let taken = backup.begin_time.as_ref().map_or(String::new(), |time| format!(", taken {}", time.text()));
+    format!("{named}, {}, {bytes}{version}{taken}", backup.status)
+}
+
+fn waiting(backup: &Backup, diagnosis: &Diagnosis, detail: &str) -> Finding {
+    let last = diagnosis.last_wal.as_ref();
+    let has = last
+        .map_or("it has none of this server".into(), |last| format!("the last that it has is {}", last.name));
+    let needs = backup.end_wal.as_ref().map_or("the last is not known".into(), |end| format!("up to {end}"));
+    Finding::warning(
+        BACKUP,
+        format!("{detail}: Barman has not archived all the WAL that it needs yet ({needs}; {has})"),
+        "a restore of it fails, except for a replica, which streams the rest: 'barman switch-wal --force --archive' on the Barman host brings it if archiving works, or name an older backup with --backup-id",
+    )
+}
+
+/// Barman brings WAL of the backup's own timeline only, and PostgreSQL starts on it without an error.
+fn timeline(backup: &Backup, newest: Option<u32>) -> Finding {
+    let (Some(its), Some(newest)) = (backup.timeline, newest) else {
+        return Finding::skipped(
+            TIMELINE,
+            "the timeline of the backup, or that of Barman's WAL, is not known",
+        );
+    };
+    if newest <= its {
+        let detail = format!("Barman has no WAL of a newer timeline than the backup's, {its}");
+        return Finding::ok(TIMELINE, detail);
+    }
+    Finding::warning(
+        TIMELINE,
+        format!(
+            "the backup is of timeline {its}, and a restore brings only WAL of that one: rows since the switchover are only in WAL of timeline {newest}"
+        ),
+        "the recipe 'A new cluster from the backup' in docs/patroni.md brings them, as its restore_command fetches WAL of every timeline; so does a new backup",
+    )
 }
 
 fn newest(diagnosis: &Diagnosis) -> Finding {
@@ -78,135 +120,78 @@ fn newest(diagnosis: &Diagnosis) -> Finding {
     Finding::ok(NEWEST, detail)
 }
 
-/// Where the data directory is or will be. Emptying it frees what it contains.
-fn space(backup: &Backup, directory: &Path, used: u64) -> Finding {
-    let there = nearest(directory);
-    match (sys::free_space(there), backup.bytes) {
-        (Ok(free), Some(bytes)) => enough(there, free, used, bytes),
-        (Ok(free), None) => {
-            let detail = format!("{} at {}, for a backup of unknown size", size(free), there.display());
-            Finding::warning(SPACE, detail, "see 'barman show-backup' on the Barman host")
-        }
-        (Err(error), _) => Finding::warning(SPACE, format!("{}: {error}", there.display()), ""),
-    }
-}
-
-fn enough(there: &Path, free: u64, used: u64, bytes: u64) -> Finding {
-    let room = free.saturating_add(used);
-    let with = if used > 0 {
-        format!(" (and {} in the data directory, which has to be emptied)", size(used))
-    } else {
-        String::new()
-    };
-    let detail = format!("{} at {}{with} for a backup of {}", size(free), there.display(), size(bytes));
-    if room < bytes {
-        let hint =
-            "make room, or restore to a larger file system; tablespaces on other file systems need less here";
-        return Finding::failed(SPACE, detail, hint);
-    }
-    if room - bytes < bytes / 10 {
-        return Finding::warning(SPACE, detail, "the WAL since the backup needs space too");
-    }
-    Finding::ok(SPACE, detail)
-}
-
-/// Tablespaces outside the data directory: a restore writes each to its location on the source.
-fn tablespaces(backup: &Backup, place: &Place, report: &mut Report) {
-    if backup.tablespaces.is_empty() {
-        return report.add(Finding::ok(TABLESPACES, "the backup has none outside of the data directory"));
-    }
-    for tablespace in &backup.tablespaces {
-        report.add(of_tablespace(tablespace, place.content == Some(Content::Something)));
-    }
-}
-
-/// `in_use`: the data directory has to be emptied too.
-fn of_tablespace(tablespace: &Tablespace, in_use: bool) -> Finding {
-    let Tablespace { name, location } = tablespace;
-    let path = Path::new(location);
-    let failed =
-        |what: &str, hint: &str| Finding::failed(TABLESPACES, format!("{name}: {location} {what}"), hint);
-    let owner =
-        "PostgreSQL's user has to be able to write there: the API can't restore it to a different place";
-    let Ok(found) = fs::metadata(path) else {
-        let above = nearest(path);
-        if path.is_symlink() {
-            return failed("is a symbolic link to a directory that does not exist", owner);
-        }
-        if !sys::may_write(above) {
-            let what = format!("does not exist, and this user may not write into {}", above.display());
-            return failed(&what, owner);
-        }
-        return Finding::ok(TABLESPACES, format!("{name}: {location} does not exist yet{}", free_at(above)));
-    };
-    if !found.is_dir() {
-        return failed("is not a directory", owner);
-    }
-    if !sys::may_write(path) {
-        return failed("can't be written by this user", owner);
-    }
-    let is_empty = is_empty(path);
-    if !is_empty {
-        let hint = if in_use {
-            "it has to be emptied with the data directory; Patroni does so"
-        } else {
-            "Barman 3.17 and later refuse it: is a cluster using it?"
-        };
-        return Finding::warning(TABLESPACES, format!("{name}: {location} is not empty"), hint);
-    }
-    Finding::ok(TABLESPACES, format!("{name}: {location} is empty{}", free_at(path)))
-}
-
-/// As Barman sees it: hidden names are nothing.
-fn is_empty(directory: &Path) -> bool {
-    let is_visible = |entry: &fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
-    fs::read_dir(directory).is_ok_and(|names| names.filter_map(Result::ok).all(|entry| !is_visible(&entry)))
-}
-
-/// The path, or the nearest directory above it that exists.
-fn nearest(path: &Path) -> &Path {
-    path.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"))
-}
-
-fn free_at(path: &Path) -> String {
-    sys::free_space(path).map_or(String::new(), |free| format!(", {} free", size(free)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::finding::Verdict;
     use super::*;
-    use tempfile::tempdir;
+
+    const DONE: &str =
+        r#"{"status":"DONE","mode":"rsync","end_wal":"000000010000000000000007","timeline":1}"#;
+    const WAITING: &str = r#"{"status":"WAITING_FOR_WALS","end_wal":"000000010000000000000007"}"#;
+    const DOWN: &str = r#"{"connection_error":"no route to host"}"#;
+
+    /// With the backup x, and WAL up to this file.
+    fn diagnosis(backup: &str, status: &str, wal: &str) -> Diagnosis {
+        let wals =
+            format!(r#"{{"last_archived_wal_per_timeline":{{"1":{{"name":"{wal}","time":1795342900}}}}}}"#);
+        let body = format!(
+            r#"{{"servers":{{"pg":{{"status":{status},"wals":{wals},"backups":{{"x":{backup}}}}}}}}}"#
+        );
+        Diagnosis::read(body.as_bytes(), "pg").unwrap()
+    }
 
     #[test]
-    fn space_is_judged_with_room_for_the_wal() {
-        let verdict = |free, used, bytes| enough(Path::new("/"), free, used, bytes).verdict;
-        assert_eq!(verdict(99, 0, 100), Verdict::Failed);
-        assert_eq!(verdict(100, 0, 100), Verdict::Warning);
-        assert_eq!(verdict(109, 0, 100), Verdict::Warning);
-        assert_eq!(verdict(110, 0, 100), Verdict::Ok);
-        assert_eq!(verdict(10, 100, 100), Verdict::Ok, "what is emptied before comes free");
-    }
-    #[test]
-    fn each_state_of_a_location_is_judged() {
-        let scratch = tempdir().unwrap();
-        let verdict = |name: &str| {
-            let location = scratch.path().join(name).to_str().unwrap().into();
-            of_tablespace(&Tablespace { name: "fast".into(), location }, false).verdict
-        };
-        fs::create_dir_all(scratch.path().join("full/PG_15_202209061")).unwrap();
-        fs::create_dir(scratch.path().join("empty")).unwrap();
-        fs::write(scratch.path().join("file"), "").unwrap();
-        std::os::unix::fs::symlink("nowhere", scratch.path().join("link")).unwrap();
-        for (name, expected) in [
-            ("empty", Verdict::Ok),
-            ("missing", Verdict::Ok),
-            ("no/such/place", Verdict::Ok),
-            ("full", Verdict::Warning),
-            ("file", Verdict::Failed),
-            ("link", Verdict::Failed),
+    fn what_keeps_a_backup_from_being_restored_is_found() {
+        let snapshot = r#"{"status":"DONE","mode":"snapshot"}"#;
+        let failed = r#"{"status":"FAILED"}"#;
+        for (backup, status, asked, verdict, words) in [
+            (DONE, "{}", "latest", Verdict::Ok, &["latest is x, DONE"][..]),
+            (DONE, "{}", "x", Verdict::Ok, &["x, DONE"]),
+            (DONE, "{}", "y", Verdict::Failed, &["no backup 'y'", "patroni_barman backups"]),
+            (failed, "{}", "x", Verdict::Failed, &["FAILED, so it can't be restored"]),
+            (failed, "{}", "latest", Verdict::Failed, &["no backup 'latest'"]),
+            (snapshot, "{}", "latest", Verdict::Failed, &["snapshots of disks", "--backup-id"]),
+            (
+                WAITING,
+                "{}",
+                "latest",
+                Verdict::Warning,
+                &["up to 000000010000000000000007", "has is 000000010000000000000004", "switch-wal"],
+            ),
+            (WAITING, DOWN, "latest", Verdict::Warning, &["WAITING_FOR_WALS"]),
+            (
+                DONE,
+                DOWN,
+                "latest",
+                Verdict::Warning,
+                &["latest is x", "can't connect to PostgreSQL (no route to host)", "barman check"],
+            ),
+            (DONE, DOWN, "x", Verdict::Ok, &["x, DONE"]),
         ] {
-            assert_eq!(verdict(name), expected, "{name}");
+            let diagnosis = diagnosis(backup, status, "000000010000000000000004");
+            let (finding, found) = of_backup(&diagnosis, asked);
+            let text = format!("{} {}", finding.detail, finding.hint);
+            assert_eq!((finding.verdict, found.is_none()), (verdict, verdict == Verdict::Failed), "{text}");
+            assert!(words.iter().all(|word| text.contains(word)), "{text}");
+        }
+    }
+
+    #[test]
+    fn wal_of_a_newer_timeline_than_the_backups_is_a_warning() {
+        let later = r#"{"status":"DONE","end_wal":"000000030000000000000007","timeline":2}"#;
+        for (backup, wal, verdict, words) in [
+            (DONE, "000000010000000000000009", Verdict::Ok, "newer timeline than the backup's, 1"),
+            (DONE, "000000030000000000000009", Verdict::Warning, "only in WAL of timeline 3"),
+            (later, "000000030000000000000009", Verdict::Ok, "newer timeline than the backup's, 3"),
+            (later, "000000020000000000000009", Verdict::Ok, "newer timeline than the backup's, 3"),
+            (later, "0000000A0000000000000009", Verdict::Warning, "only in WAL of timeline 10"),
+            (DONE, "odd", Verdict::Skipped, "not known"),
+            (r#"{"status":"DONE"}"#, "000000010000000000000009", Verdict::Skipped, "not known"),
+        ] {
+            let diagnosis = diagnosis(backup, "{}", wal);
+            let found = timeline(diagnosis.newest().unwrap(), diagnosis.newest_timeline);
+            assert!(found.verdict == verdict && found.detail.contains(words), "{wal}: {found:?}");
+            assert_eq!(found.hint.contains("docs/patroni.md"), verdict == Verdict::Warning);
         }
     }
 }

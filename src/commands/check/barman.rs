@@ -22,9 +22,12 @@ pub(super) const ALL: &[&str] = &[VERSION, CONFIGURATION, ARCHIVING, WAL, CLUSTE
 /// A server that has archived nothing for a day is idle, or its archiving is broken.
 const OLD_WAL: Duration = Duration::from_secs(86_400);
 
-pub(super) fn look(diagnosis: &Diagnosis, place: &Place, report: &mut Report) {
+pub(super) fn look(diagnosis: &Diagnosis, server: &str, place: &Place, report: &mut Report) {
     report.add(version(diagnosis, place));
     report.add(configuration(&diagnosis.config));
+    if let Some(finding) = get_wal(&diagnosis.config, server) {
+        report.add(finding);
+    }
     report.add(archiving(diagnosis));
     report.add(last_wal(diagnosis));
     report.add(cluster(diagnosis, place));
@@ -58,6 +61,19 @@ fn version(diagnosis: &Diagnosis, place: &Place) -> Finding {
         ),
         _ => Finding::ok(VERSION, version),
     }
+}
+
+/// Without its WAL restored data does not start.
+fn get_wal(config: &ServerConfig, server: &str) -> Option<Finding> {
+    config.get_wal.then(|| {
+        Finding::warning(
+            CONFIGURATION,
+            "get-wal: a restore brings no WAL. PostgreSQL has to fetch it by restore_command, and Patroni removes the one that Barman writes",
+            format!(
+                "Patroni's YAML needs two lines, in the section of the bootstrap method, and in postgresql for replicas: \"recovery_conf:\", and indented below it \"restore_command: barman-wal-restore -U barman BARMAN_HOST {server} %f %p\" (see 'A server with get-wal' in docs/patroni.md)"
+            ),
+        )
+    })
 }
 
 /// Nothing here is wrong: these are settings whose effects are worth knowing.
@@ -166,6 +182,7 @@ mod tests {
             config: ServerConfig::default(),
             status: ServerStatus { system_id: Some(7), ..ServerStatus::default() },
             last_wal: Some(LastWal { name: "000000010000000000000004".into(), unix: 1_795_342_900 }),
+            newest_timeline: Some(1),
             backups: Vec::new(),
         }
     }
@@ -186,6 +203,18 @@ mod tests {
             diagnosis.barman.version = Some(text.into());
             let place = Place { is_mount_point: mounted, ..place(Content::Empty) };
             assert_eq!(version(&diagnosis, &place).verdict, verdict, "{text} {mounted}");
+        }
+    }
+
+    #[test]
+    fn get_wal_is_a_warning_with_the_lines_for_patroni() {
+        assert_eq!(get_wal(&ServerConfig::default(), "main"), None);
+        let config = ServerConfig { get_wal: true, ..ServerConfig::default() };
+        let found = get_wal(&config, "main").unwrap();
+        assert_eq!(found.verdict, Verdict::Warning);
+        for line in ["recovery_conf:", "restore_command: barman-wal-restore -U barman BARMAN_HOST main %f %p"]
+        {
+            assert!(found.hint.contains(&format!("\"{line}\"")), "{}", found.hint);
         }
     }
 

@@ -83,6 +83,13 @@ fn of_directory(world: &mut dyn World, directory: &str) -> Finding {
         Content::NotADirectory => {
             failed("is not a directory", "mistyped? Barman refuses it; remove it, or name another")
         }
+        Content::Something | Content::Missing | Content::Empty if path.is_symlink() && found.is_writable => {
+            let not_empty = if content == Content::Something { ", and it is not empty" } else { "" };
+            warning(
+                &format!("is a symbolic link{not_empty}"),
+                "Patroni removes the link, not what is in the directory, when it clears the node: name the directory itself",
+            )
+        }
         Content::Something => warning(
             "is not empty",
             "Barman 3.15 and later refuse it; Patroni empties it before it calls the hook, otherwise empty it by hand",
@@ -95,11 +102,11 @@ fn of_directory(world: &mut dyn World, directory: &str) -> Finding {
             "can't be written by this user",
             "run this as the user that Patroni runs as, which has to own the directory",
         ),
-        Content::Missing | Content::Empty if path.is_symlink() => warning(
-            "is a symbolic link",
-            "Patroni removes the link, not what is in the directory, when it clears the node: name the directory itself",
-        ),
         Content::Missing => Finding::ok(DIRECTORY, format!("{directory} does not exist yet")),
+        Content::Empty if path.join("lost+found").exists() => warning(
+            "is empty except for lost+found, as it is a mount point",
+            "Barman 3.15 and later take that for content and refuse it: name a directory below the mount point",
+        ),
         Content::Empty => Finding::ok(DIRECTORY, format!("{directory} is empty")),
     }
 }

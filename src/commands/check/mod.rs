@@ -7,7 +7,9 @@ mod data_directory;
 mod finding;
 mod probe;
 mod remote;
+mod space;
 
+use std::path::Path;
 use std::time::Instant;
 
 use crate::cancel::Cancel;
@@ -67,8 +69,14 @@ fn look(config: &Config, host: &Host, report: &mut Report) -> Result<(), ConfigE
     let claim = data_directory::claim(&mut world, &restore, report);
     let diagnosis = remote::look(&mut world, &connection, host, report);
     if let Ok(Some(diagnosis)) = &diagnosis {
-        barman::look(diagnosis, &place, report);
-        backup::look(diagnosis, &restore, &place, report);
+        barman::look(diagnosis, &connection.barman_server, &place, report);
+        match backup::look(diagnosis, &restore.backup_id, report) {
+            Some(backup) => {
+                let directory = Path::new(&restore.data_directory);
+                space::look(backup, directory, &place, diagnosis.config.delta_restore, report);
+            }
+            None => report.skip(space::ALL, "there is no backup to restore"),
+        }
     }
     let no_probe = if config.is_on(Opt::NoProbe) { Some("--no-probe") } else { diagnosis.err() };
     report.add(match (claim, no_probe) {

@@ -1,11 +1,11 @@
 //! What the API says: whether it is up, whether it knows the server, and what `/diagnose` says about that.
 
 use super::finding::{Finding, Report};
-use super::{backup, barman};
+use super::{backup, barman, space};
 use crate::api::diagnose::{Diagnosis, Unknown};
 use crate::api::{Reply, Request, TransportError};
 use crate::config::Connection;
-use crate::recovery::explain::{API_HINT, refusal_hint, status_hint};
+use crate::recovery::explain::{API_HINT, list_hint, refusal_hint, status_hint};
 use crate::text::seconds;
 use crate::world::World;
 use crate::world::host::Host;
@@ -35,6 +35,7 @@ pub(super) fn look(
     };
     report.skip(barman::ALL, why);
     report.skip(backup::ALL, why);
+    report.skip(space::ALL, why);
     found
 }
 
@@ -89,7 +90,7 @@ fn status(connection: &Connection, reply: &Reply) -> Result<(), Fault> {
 /// How many operations the server has had.
 fn count(reply: &Reply) -> Result<usize, Fault> {
     let all = reply.operations();
-    all.map(|all| all.len()).map_err(|why| (why, refusal_hint(&format!("HTTP {}", reply.status))))
+    all.map(|all| all.len()).map_err(|why| (why, list_hint(reply)))
 }
 
 /// A restore does not need this answer.
@@ -97,7 +98,7 @@ fn diagnosis(connection: &Connection, answer: Result<Reply, TransportError>) -> 
     let reply = answer.map_err(|none| {
         let limit = seconds(connection.request_timeout);
         let hint = format!(
-            "Barman examines all its servers for this, which may take longer than {limit}: raise --request-timeout"
+            "Barman connects to the PostgreSQL of all its servers for this, and waits for one that does not answer: raise --request-timeout above {limit}, or look with 'barman list-backups' on the Barman host for what latest is"
         );
         if none.is_late() { (none.message, hint) } else { of_none(none) }
     })?;

@@ -212,6 +212,7 @@ fn lost() -> Vec<(&'static str, Fault)> {
         ("without an ID", Fault::Instead(reply(202, "{\"operation_id\":\"\"}"))),
         ("with an ID that was there before", names("20261122T101942")),
         ("gunicorn's 500", Fault::Instead(recording!("create-gunicorn-500"))),
+        ("408", Fault::Instead(reply(408, ""))),
         ("502", Fault::Instead(reply(502, "<h1>Bad Gateway</h1>"))),
         ("504", Fault::Instead(reply(504, ""))),
         ("a 500 that names one", Fault::Instead(reply(500, "{\"operation_id\":\"20261122T102257\"}"))),

@@ -264,7 +264,7 @@ impl Backend for Arc<Playing> {
         let backup = |id: &String, bytes: u64| {
             json!({
                 "backup_id": id, "backup_name": null, "status": "DONE", "mode": "rsync", "pgdata": "/var/lib/postgresql/data",
-                "size": bytes, "cluster_size": bytes, "tablespaces": null, "version": 150_000, "systemid": "7575757575757575757",
+                "size": bytes, "cluster_size": bytes, "tablespaces": null, "timeline": 1, "version": 150_000, "systemid": "7575757575757575757",
             })
         };
         let server = |server: &Server| {

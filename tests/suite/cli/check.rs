@@ -84,6 +84,9 @@ fn each_fault_is_found_with_what_to_do_about_it() {
     let closed = api();
     closed.go_down();
     let locked = Api::start(model(), Script::new().status([Step::proxy_error(401).forever()]));
+    let plain_list = r#"{"operations":["20261122T102257"]}"#;
+    let plain_list = Step::reply(200, "application/json", plain_list).forever();
+    let old = Api::start(model(), Script::new().list([plain_list]));
     let wrong_path = format!("{}/prefix", plain.url());
     check_rows(
         [
@@ -91,6 +94,7 @@ fn each_fault_is_found_with_what_to_do_about_it() {
             (&plain, vec![(Opt::ApiUrl, wrong_path.as_str())], "API", &["HTTP 404", "--api-url"]),
             (&plain, vec![(Opt::ApiUrl, "http://host.invalid:7480")], "API", &["the host name", "--api-url"]),
             (&locked, vec![], "API", &["HTTP 401", "--cert-file"]),
+            (&old, vec![], "server", &["older than 2.0", "upgrade pg-backup-api"]),
             (&plain, vec![(Opt::BarmanServer, "nope")], "server", &["'nope'", "--barman-server"]),
             (
                 &plain,
@@ -203,8 +207,14 @@ fn the_data_directory_is_judged_as_a_restore_would_find_it() {
     fs::remove_file(&data).unwrap();
     fs::create_dir(&data).unwrap();
     is(&data, Verdict::Ok, "is empty");
+    fs::create_dir(format!("{data}/lost+found")).unwrap();
+    is(&data, Verdict::Warning, "lost+found");
+    fs::remove_dir(format!("{data}/lost+found")).unwrap();
     fs::write(format!("{data}/PG_VERSION"), "15\n").unwrap();
     is(&data, Verdict::Warning, "not empty");
+    let link = scratch.within("link");
+    std::os::unix::fs::symlink(&data, &link).unwrap();
+    is(&link, Verdict::Warning, "is a symbolic link, and it is not empty");
     fs::create_dir(format!("{data}/global")).unwrap();
     fs::write(format!("{data}/global/pg_control"), 7_u64.to_ne_bytes()).unwrap();
     assert_eq!(check(&api, &data, &[]).about("cluster").verdict, Verdict::Failed, "of another cluster");

@@ -103,6 +103,14 @@ fn a_failure_names_the_place_of_barmans_output() {
 }
 
 #[test]
+fn an_api_that_has_no_config_switch_is_named_as_a_cause() {
+    let api = Api::start(model(), Script::new().create([Step::recording("create-unknown-type").forever()]));
+    let ran = ask(&api, &[&APPLY[..], &["--max-retries=1"], &CALLBACK].concat());
+    assert_eq!((ran.code, api.creates()), (Some(3), 1), "{}", ran.log);
+    assert!(ran.has("HTTP 500") && ran.has("HINT: pg-backup-api before 2.1"), "{}", ran.log);
+}
+
+#[test]
 fn a_create_that_started_nothing_is_sent_again() {
     check_rows([Step::recording("create-recovery-same-second"), Step::proxy_error(429)], |step| {
         let api = start(Script::new().create([step]));
