@@ -248,9 +248,12 @@ pub(crate) fn ended_line(outcome: &Outcome, code: &str, number: i32) -> String {
         (Some(id), state) => format!("; operation {id}: {}", state.name()),
         (None, state) => format!("; operation: {}", state.name()),
     };
-    // Patroni logs the exit status of the program.
-    let status =
-        if number < 0 { format!("{number}, exit status {}", number & 0xff) } else { number.to_string() };
+    // Patroni logs the exit status of the program, which for wrong arguments is that of all programs.
+    let status = match number {
+        0.. => number.to_string(),
+        -3 => "-3, exit status 2".into(),
+        _ => format!("{number}, exit status {}", number & 0xff),
+    };
     format!("Ended with {code} ({status}) after {}{operation}", seconds(outcome.elapsed))
 }
 

@@ -1,61 +1,60 @@
-//! Rows of the table of faults: what becomes of a restore.
+//! Rows of the table of faults: what becomes of a restore, what is in its directory before, and what is done to that
+//! directory meanwhile.
 
-use std::thread;
+use std::fs;
+use std::path::Path;
 
-use crate::laws::row::{BACKUP, Row, restore, row};
-use crate::support::node::{Node, SERVER};
-use standin::client::{exchange, recovery_of};
-use standin::{Api, Foreign, Mark, Model, Part, Script, Stage, Status, Step, wait_until};
+use crate::laws::row::{BACKUP, Row, nothing, restore, row};
+use crate::support::node::WRONG;
+use standin::{Mark, Part, Script, Status, Step, wait_until};
 
-pub fn rows() -> Vec<Row> {
-    [ends(), marks(), deadlines(), followed()].into_iter().flatten().collect()
-}
-
-/// Operations that write nothing here: the node's data directory can't be seen by Barman, or by us.
-pub fn elsewhere() -> Model {
-    Model::new().server(SERVER).backup(BACKUP).unique_ids().duration_ms(50)
-}
-
-pub fn other_node(duration_ms: Option<u64>, status: Status) -> Foreign {
-    Foreign { duration_ms, status: Some(status), ..Foreign::default() }
-}
-
-pub const UNSEEN: &[&str] = &["--data-directory", "@/nowhere/data"];
 /// A backup that is older than `BACKUP`.
 const EARLIER: &str = "20261120T080000";
 
-/// A restore of a server with two backups.
-fn of_two() -> Model {
-    Model::new().server(SERVER).backup(EARLIER).backup(BACKUP).unique_ids().duration_ms(100).fill()
+pub fn rows() -> Vec<Row> {
+    [ends(), removals(), before(), state_directories()].into_iter().flatten().collect()
 }
 
 fn ends() -> Vec<Row> {
     let failed = "Recovery operation failed.";
-    let done = "Recovery operation finished successfully.";
+    let stuck = || restore().stuck();
     vec![
-        row("end", "DONE is 0").says(done).says("Created the recovery operation with ID 20"),
-        row("end", "DONE at the first poll is 0").model(restore().duration_ms(0)).says(done),
-        row("end", "0 names the backup, and when it was taken").says(BACKUP).says("2026-11-22 10:19:42"),
+        row("end", "DONE is 0, and names the backup and when it was taken")
+            .says("Created the recovery operation with ID 20")
+            .says("Recovery operation finished successfully.")
+            .says(BACKUP)
+            .says("2026-11-22 10:19:42"),
         row("end", "FAILED is 1").model(restore().result(Status::Failed)).code(1).says(failed),
-        row("end", "FAILED is 1 although the base backup is there")
-            .model(restore().stop_behind(Part::Base).result(Status::Failed))
-            .code(1)
-            .says(failed),
-        row("end", "FAILED is 1 although Barman's last mark is there")
+        row("end", "FAILED is 1 although everything is there, as after a hook script of Barman that failed")
             .model(restore().stop_behind(Part::Mark).result(Status::Failed))
             .code(1)
             .says(failed),
-        row("end", "DONE without data is 1").model(elsewhere()).code(1).says(failed),
-        row("end", "DONE without data is 0 and a warning with --no-verify")
-            .model(elsewhere())
-            .with(&["--no-verify"])
-            .without_data()
-            .says("WARNING: Barman says"),
-        row("end", "DONE into a directory that can't be seen is 0 and a warning")
-            .model(elsewhere())
-            .with(UNSEEN)
-            .without_data()
-            .says("can't be seen from here"),
+        row("end", "DONE for which Barman never came here is no success: created again, and then 1")
+            .model(nothing())
+            .code(1)
+            .creates(3)
+            .took(3)
+            .says("Barman never ran a command on this node"),
+        row(
+            "end",
+            "a backup by pg_basebackup, of a server that Barman itself had restored, asked for by its ID",
+        )
+        .model(restore().postgres_backup().old_info(EARLIER))
+        .with(&["--backup-id", BACKUP]),
+        row("end", "another backup than was asked for is 1")
+            .model(nothing().backup(EARLIER).restores(EARLIER).fill())
+            .with(&["--backup-id", BACKUP])
+            .code(1)
+            .says(EARLIER),
+        row("end", "DONE without what Barman writes last is 1, and names it")
+            .model(restore().stop_behind(Part::Wal))
+            .code(1)
+            .says("postgresql.auto.conf is still the one of the backup"),
+        row("end", "DONE without a file that must be there is 1, and names it")
+            .model(restore().mark(Mark::Missing))
+            .code(1)
+            .says("is not complete: there is no .barman-recover.info"),
+        row("end", "WAL that comes in a trickle is waited for").model(restore().wal(4).wal_ms(500)),
         row("end", "an unknown backup is final, with the server's words")
             .with(&["--backup-id", "20200101T000000"])
             .code(2)
@@ -68,143 +67,118 @@ fn ends() -> Vec<Row> {
             .creates(1)
             .took(0)
             .says("HTTP 404: Server 'nope' does not exist"),
-    ]
-}
-
-/// What Barman leaves as the sign of a complete restore.
-fn marks() -> Vec<Row> {
-    let asked = &["--backup-id", BACKUP];
-    vec![
-        row("mark", "new files without it are another Barman's: 0 and a warning")
-            .model(restore().mark(Mark::Missing))
-            .without_data()
-            .says("nothing shows whether it is complete"),
-        row("mark", "base backup and WAL without it are 0 and a warning too: its order may be another")
-            .model(restore().stop_behind(Part::Wal))
-            .without_data()
-            .says("WARNING"),
-        row("mark", "it counts where the backup's source was itself restored by Barman")
-            .model(of_two().old_info(EARLIER)),
-        row("mark", "an old .info that came with the backup is no mark")
-            .model(of_two().old_info(EARLIER).mark(Mark::Missing))
-            .without_data()
-            .says("nothing shows whether it is complete"),
-        row("mark", "an .info of another backup than backup_label names is no mark")
-            .model(of_two().mark(Mark::Of(EARLIER.to_owned())))
-            .without_data()
-            .says("nothing shows whether it is complete"),
-        row("mark", "that of the backup that was asked for by ID counts").model(of_two()).with(asked),
-        row("mark", "that of another backup than was asked for by ID is 1")
-            .model(of_two().restores(EARLIER))
-            .with(asked)
-            .code(1)
-            .says(EARLIER),
-        row("mark", "a backup by pg_basebackup, without an ID in its label, counts")
-            .model(of_two().postgres_backup())
-            .with(asked),
-        row("mark", "WAL that comes in a trickle is waited for").model(restore().wal(4).wal_ms(500)),
-    ]
-}
-
-fn deadlines() -> Vec<Row> {
-    let stuck = || restore().stuck();
-    let held = |step: Step| step.hold();
-    vec![
-        row("deadline", "an operation that never ends ends the run at the deadline, and is remembered")
-            .model(stuck())
+        row("end", "the deadline ends a restore that goes on without end")
+            .model(stuck().hold())
             .with(&["--deadline", "4"])
             .code(251)
-            .keeps_state_file()
-            .says("the deadline of 4 s has passed: recovery operation 20"),
-        row("deadline", "it passes before the create: nothing was started")
-            .script(Script::new().status([held(Step::model())]))
-            .with(&["--deadline", "1"])
-            .code(251)
-            .creates(0)
-            .says("no recovery operation was started"),
-        row("deadline", "it passes during the create: the operation may be running, and is remembered")
+            .says("the deadline of 4 s has passed: recovery operation 20")
+            .says("can't write on this node any more"),
+        row("end", "the deadline ends a run whose create is not answered")
             .model(stuck())
-            .script(Script::new().create([held(Step::model())]))
+            .script(Script::new().create([Step::model().hold()]))
             .with(&["--deadline", "4"])
-            .code(251)
-            .keeps_state_file()
-            .says("may have been created"),
-        row("deadline", "a run that is in time ends as ever").with(&["--deadline", "60"]),
+            .code(251),
     ]
 }
 
-/// `--operation-id`: somebody else has created it.
-fn followed() -> Vec<Row> {
-    let follow = |rule: &'static str, duration_ms, status| {
-        let existing = Foreign { id: Some(BACKUP.to_owned()), ..other_node(duration_ms, status) };
-        let row = row("followed", rule).model(restore().existing(existing)).creates(0);
-        row.with(&["--operation-id", BACKUP])
-    };
-    let ours = |rule: &'static str, model: Model| {
-        let row = row("followed", rule).model(model).creates(1).with(&["--operation-id", "#"]);
-        row.before(|node, api| {
-            let (_, end) = exchange(api.address(), &recovery_of(SERVER, &node.data));
-            end.unwrap();
-        })
-    };
-    vec![
-        ours("DONE with the data is 0, and nothing is created", restore()).says("finished successfully"),
-        ours("FAILED is 1, and nothing is created", restore().result(Status::Failed)).code(1),
-        follow("DONE without the data is 1", Some(300), Status::Done).code(1),
-        follow("DONE without the data is 0 with --no-verify", Some(300), Status::Done)
-            .with(&["--no-verify"])
-            .without_data(),
-        follow("404 blips do not end it", Some(0), Status::Done)
-            .script(Script::new().poll([Step::recording("operation-unknown-id").times(3)]))
-            .with(&["--no-verify"])
-            .without_data(),
-        follow("an outage in which nothing arrives uses up its budget at once", None, Status::Done)
-            .script(Script::new().poll([Step::proxy_error(502).forever()]))
-            .with(&["--max-outage", "0"])
-            .code(2)
-            .keeps_state_file()
-            .after("no more polls than tries", |_, api| api.count(Stage::Poll) < 20),
-        row("followed", "an operation that the API does not have is 2")
-            .with(&["--operation-id", "20200101T000000"])
-            .creates(0)
-            .code(2)
-            .says("is unknown to the API"),
-    ]
-}
-
-/// Two nodes pass the API's check together and get one ID: the last one's directory is filled, and the API
-/// shows nothing of it.
-#[test]
-fn of_two_nodes_with_one_operation_only_that_with_the_data_ends_with_0() {
-    let api = Api::start(Model::new().server(SERVER).backup(BACKUP).race_ms(800).fill(), Script::new());
-    let nodes = [Node::new(), Node::new()];
-    // Two creates in one second of the clock, and in the first half of it.
-    let clock =
-        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_millis();
-    wait_until("the beginning of a second", || clock() < 200);
-    let runs = nodes.each_ref().map(|node| node.start(&api, &[]));
-    for (run, node) in runs.into_iter().zip(&nodes) {
-        let ended = run.end();
-        assert_eq!(ended.code() == 0, node.is_complete(), "{}", ended.log);
-        assert!(api.max_parallel(&node.data) <= 1);
+pub fn fill(data: &str) {
+    fs::create_dir_all(Path::new(data).join("global")).unwrap();
+    for file in ["PG_VERSION", "global/pg_control"] {
+        fs::write(Path::new(data).join(file), "old").unwrap();
     }
 }
 
-/// Barman's process died, or the API did, when all was there.
-#[test]
-fn a_restore_that_is_complete_is_done_though_the_api_never_says_so() {
-    thread::scope(|scope| {
-        for is_down in [false, true] {
-            scope.spawn(move || {
-                let (node, api) = (Node::new(), Api::start(restore().stuck(), Script::new()));
-                let run = node.start(&api, &["--max-outage", "300"]);
-                wait_until("the restore", || node.is_complete());
-                if is_down {
-                    api.go_down();
+fn removals() -> Vec<Row> {
+    let removed = |rule: &str| {
+        row("removal", rule)
+            .code(1)
+            .says("was removed or emptied while it was being restored")
+            .model(restore().duration_ms(60_000))
+    };
+    vec![
+        removed("a directory that is removed in the base copy ends the restore at once").during(
+            |node, _, _| {
+                node.wait_for_first_file();
+                node.remove_data();
+            },
+        ),
+        removed("a directory that is removed between two commands ends it too")
+            .model(restore().hold())
+            .during(|node, _, _| {
+                node.wait_for_first_file();
+                node.remove_data();
+            }),
+        // A mount point stays: what is in it goes.
+        removed("a directory that is emptied in place, and filled by somebody else, ends it").during(
+            |node, _, _| {
+                node.wait_for_first_file();
+                for entry in fs::read_dir(&node.data).unwrap() {
+                    let path = entry.unwrap().path();
+                    let removed =
+                        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+                    let _ = removed; // rsync renames its own files meanwhile
                 }
-                run.end().expect(0).says("WARNING");
-                assert!(!node.has_state_file());
-            });
-        }
-    });
+                fill(&node.data);
+            },
+        ),
+    ]
+}
+
+fn before() -> Vec<Row> {
+    vec![
+        row("before", "PostgreSQL that is running in the directory: nothing is sent")
+            .before(|node, _| {
+                fill(&node.data);
+                let pid = std::process::id();
+                fs::write(node.file("postmaster.pid"), format!("{pid}\n")).unwrap();
+            })
+            .code(250)
+            .creates(0)
+            .says("PostgreSQL is running in"),
+        row("before", "the root directory is no data directory: nothing is sent")
+            .with(&["--data-directory", "/"])
+            .code(WRONG)
+            .creates(0)
+            .says("the root directory"),
+        row("before", "a directory that is not empty: said, and Barman refuses it")
+            .before(|node, _| fill(&node.data))
+            .code(1)
+            .says("is not empty: Barman 3.15 and later refuse it")
+            .says("was not empty (PG_VERSION, global)"),
+        row("before", "a file in its place: said, and Barman refuses it")
+            .before(|node, _| fs::write(&node.data, "x").unwrap())
+            .code(1)
+            .says("is not a directory: Barman will refuse it"),
+        row("before", "an empty directory is restored into")
+            .before(|node, _| fs::create_dir(&node.data).unwrap()),
+    ]
+}
+
+fn state_directories() -> Vec<Row> {
+    vec![
+        row("state directory", "at --state-dir, made with its parents and gone afterwards")
+            .with(&["--state-dir", "@/var/lib/state"])
+            .during(|node, _, _| wait_until("it", || Path::new(&node.path("var/lib/state/run")).exists())),
+        row("state directory", "what an earlier run left in it, or somebody wrote, hinders nobody").before(
+            |node, _| {
+                fs::create_dir(&node.state_dir).unwrap();
+                for name in
+                    ["run", "log-0123456789abcdef", "revoked-0123456789abcdef", "new-0123456789abcdef"]
+                {
+                    fs::write(Path::new(&node.state_dir).join(name), b"\xff\xfe garbage\n").unwrap();
+                }
+            },
+        ),
+        row("state directory", "one that can't be made: nothing is sent, and what to do is said")
+            .with(&["--state-dir", "/proc/state"])
+            .code(WRONG)
+            .creates(0)
+            .says("the state directory can't be made at")
+            .says("--state-dir must name"),
+        row("state directory", "one in the data directory would be restored over: refused")
+            .with(&["--state-dir", "@/pg/data/state"])
+            .code(WRONG)
+            .creates(0)
+            .says("is in the data directory"),
+    ]
 }

@@ -1,4 +1,5 @@
-//! Signals: a run ends at once by the signal, and says in one line what goes on without it.
+//! Signals: SIGTERM and SIGINT end a run, and the restore with it, in every phase and by that signal; one line says so.
+//! SIGHUP ends nothing: a lost terminal must not cost hours.
 
 use std::fs;
 use std::io::Write as _;
@@ -8,122 +9,86 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::laws::row::restore;
-use crate::support::node::{Node, PROGRAM, Run, bare};
+use crate::laws::row::{broken_laws, restore};
+use crate::support::node::{Ended, Node, Run};
 use crate::support::table::{check_at_once, check_rows};
-use standin::{Api, Model, Script, Stage, Step, wait_until};
-
-const SIGNALS: [(&str, i32); 3] = [("TERM", 15), ("INT", 2), ("HUP", 1)];
+use standin::{Api, Model, Script, Stage, Status, Step, wait_until};
 
 /// Limits far beyond the guard against hangs: only the signal can end these runs.
-const PATIENT: [&str; 10] = [
-    "--request-timeout",
-    "600",
-    "--create-timeout",
-    "600",
-    "--connect-timeout",
-    "600",
-    "--max-outage",
-    "600",
-    "--loop-wait",
-    "600",
-];
+const PATIENT: [&str; 8] =
+    ["--request-timeout", "600", "--create-timeout", "600", "--max-outage", "600", "--loop-wait", "600"];
 
-const NOTHING: &str = "operation was started";
-const MAYBE: &str = "a recovery operation of server main may have been created";
-const NAMED: &str = "of server main continues on the Barman host";
+const NOTHING: &str = "cancelled: no recovery operation was started";
+const MAYBE: &str = "cancelled: a recovery operation of server main can't write on this node any more";
+const NAMED: &str = " of server main can't write on this node any more";
 
 struct Phase {
     name: &'static str,
-    model: fn() -> Model,
+    model: Model,
     script: Script,
     extra: &'static [&'static str],
-    reached: fn(&Api, &Run),
+    reached: fn(&Node, &Api, &Run),
     says: &'static str,
-    /// Whether something may be running, and has to be remembered.
-    state_file: bool,
+}
+
+/// A phase of a restore that has no end.
+fn phase(name: &'static str, script: Script, says: &'static str, reached: fn(&Node, &Api, &Run)) -> Phase {
+    Phase { name, model: restore().duration_ms(60_000), script, extra: &[], reached, says }
 }
 
 fn phases() -> Vec<Phase> {
     let hold = || [Step::model().hold()];
-    let phase = |name, script, reached, says, state_file| Phase {
-        name,
-        model: || restore().stuck(),
-        script,
-        extra: &[],
-        reached,
-        says,
-        state_file,
-    };
     let api_error = Script::new().create([Step::recording("create-recovery-same-second").forever()]);
+    let lost = || [Step::proxy_error(502).apply(true)];
     vec![
         phase(
             "waiting for a connection's first byte",
             Script::new().connect(hold()),
-            |api, _| api.wait("the connection", |api| api.connections() == 1),
             NOTHING,
-            false,
+            |_, api, _| {
+                api.wait("the connection", |api| api.connections() == 1);
+            },
         ),
-        phase(
-            "waiting for the status",
-            Script::new().status(hold()),
-            |api, _| api.wait("the request", |api| api.count(Stage::Status) == 1),
-            NOTHING,
-            false,
-        ),
-        phase(
-            "waiting for the list",
-            Script::new().list(hold()),
-            |api, _| api.wait("the request", |api| api.count(Stage::List) == 1),
-            NOTHING,
-            false,
-        ),
+        phase("waiting for the status", Script::new().status(hold()), NOTHING, |_, api, _| {
+            api.wait("the request", |api| api.count(Stage::Status) == 1);
+        }),
+        phase("waiting for the list", Script::new().list(hold()), NOTHING, |_, api, _| {
+            api.wait("the request", |api| api.count(Stage::List) == 1);
+        }),
         Phase {
             extra: &["--retry-wait", "600"],
-            ..phase(
-                "waiting before another create",
-                api_error,
-                |_, run| run.wait_for("Attempt 1 of 3 to create"),
-                NOTHING,
-                false,
-            )
+            ..phase("waiting before another create", api_error, NOTHING, |_, _, run| {
+                run.wait_for("Attempt 1 of 3 to create");
+            })
         },
-        phase(
-            "waiting for the reply to the create",
-            Script::new().create(hold()),
-            |api, _| api.wait("the create", |api| api.applied() == 1),
-            MAYBE,
-            true,
-        ),
+        phase("waiting for the reply to the create", Script::new().create(hold()), MAYBE, |node, _, _| {
+            wait_until("the restore", || node.file("PG_VERSION").exists());
+        }),
         phase(
             "looking for the operation of a lost create",
-            Script::new().create([Step::proxy_error(502).apply(true)]),
-            |_, run| run.wait_for("may be ours"),
-            MAYBE,
-            true,
-        ),
-        phase(
-            "waiting for the status of the operation",
-            Script::new().poll(hold()),
-            |api, _| api.wait("the poll", |api| api.count(Stage::Poll) == 1),
+            Script::new().create(lost()),
             NAMED,
-            true,
+            |_, _, run| {
+                run.wait_for("may be ours");
+            },
         ),
-        phase(
-            "waiting between two polls",
-            Script::new(),
-            |_, run| run.wait_for("is still in progress"),
-            NAMED,
-            true,
-        ),
+        phase("waiting for the status of the operation", Script::new().poll(hold()), NAMED, |_, api, _| {
+            api.wait("the poll", |api| api.count(Stage::Poll) == 1);
+        }),
+        phase("while data arrives", Script::new(), NAMED, |node, _, _| node.wait_for_first_file()),
         Phase {
-            extra: &["--retry-wait", "600"],
+            model: restore().hold(),
+            ..phase("between two commands of Barman", Script::new(), NAMED, |node, _, _| {
+                node.wait_for_first_file();
+            })
+        },
+        Phase {
+            extra: &["--retry-wait", "600", "--loop-wait", "1"],
             ..phase(
                 "waiting in an outage",
                 Script::new().poll([Step::proxy_error(502).forever()]),
-                |_, run| run.wait_for("Attempt 1 to ask"),
                 NAMED,
-                true,
+                |_, _, run| run.wait_for("Attempt 1 to ask"),
             )
         },
     ]
@@ -133,27 +98,34 @@ fn cancelled_lines(log: &str) -> usize {
     log.lines().filter(|line| line.contains("WARNING: cancelled:")).count()
 }
 
+/// Patroni's next method begins at once: nothing of the restore may write any more.
 #[test]
-fn in_every_phase_a_signal_ends_the_run_by_itself_and_one_line_says_what_goes_on() {
+fn in_every_phase_a_signal_ends_the_run_by_itself_and_the_restore_with_it() {
     let phases = phases();
     let cases: Vec<(&Phase, (&str, i32))> =
-        phases.iter().flat_map(|phase| SIGNALS.map(|signal| (phase, signal))).collect();
+        phases.iter().flat_map(|phase| [("TERM", 15), ("INT", 2)].map(|signal| (phase, signal))).collect();
     let name = |(phase, (signal, _)): &(&Phase, (&str, i32))| format!("{} {signal}", phase.name);
     check_at_once(8, &cases, name, |(phase, (signal, number))| {
-        let (node, api) = (Node::new(), Api::start((phase.model)(), phase.script.clone()));
+        let (node, api) = (Node::new(), Api::start(phase.model.clone(), phase.script.clone()));
         let extra: Vec<&str> = PATIENT.iter().chain(phase.extra).copied().collect();
         let run = node.start(&api, &extra);
-        (phase.reached)(&api, &run);
+        (phase.reached)(&node, &api, &run);
         run.signal(signal);
         let ended = run.end();
-        let right = ended.code() == -number
+        let is_right = ended.code() == -number
             && cancelled_lines(&ended.log) == 1
             && ended.log.contains(phase.says)
-            && node.has_state_file() == phase.state_file
-            && !ended.log.contains("panicked");
-        let named =
+            && broken_laws(&node, &ended).is_empty();
+        let is_named =
             phase.says != NAMED || ended.log.contains(&format!("operation {}", api.operations()[0].id));
-        if right && named { Ok(()) } else { Err(format!("{ended:?}")) }
+        if !(is_right && is_named) {
+            return Err(format!("{ended:?} {:?}", broken_laws(&node, &ended)));
+        }
+        api.release();
+        api.wait("the end of Barman's restore", |api| {
+            api.operations().iter().all(|operation| operation.status != Status::InProgress)
+        });
+        Ok(())
     });
     println!("{} cases: signals {}", cases.len(), cases.len());
 }
@@ -169,7 +141,7 @@ fn a_signal_ends_a_run_that_is_connecting() {
     run.wait_for("Restoring backup");
     run.signal("TERM");
     let ended = run.end();
-    ended.expect(-15).says("operation was started");
+    ended.expect(-15).says(NOTHING);
     assert_eq!(cancelled_lines(&ended.log), 1, "{}", ended.log);
     drop(waiting);
 }
@@ -181,43 +153,29 @@ fn fill_backlog(address: SocketAddr) -> Vec<TcpStream> {
 }
 
 #[test]
-fn a_signal_ends_a_run_that_waits_for_the_lock_and_leaves_the_other_alone() {
+fn a_signal_ends_a_run_that_waits_for_another_and_leaves_that_alone() {
     let (node, api) = (Node::new(), Api::start(restore().hold(), Script::new()));
     let first = node.start(&api, &[]);
-    wait_until("the operation", || node.state().contains("operation"));
+    node.wait_for_first_file();
     let second = node.start(&api, &PATIENT);
     second.wait_for("another run");
     second.signal("TERM");
-    let ended = second.end();
-    ended.expect(-15).says("cancelled:");
-    assert_eq!(cancelled_lines(&ended.log), 1, "{}", ended.log);
-    assert!(node.has_state_file());
+    second.end().expect(-15).says(NOTHING);
     api.release();
-    first.end().expect(0);
+    first.end().done();
+    assert!(node.is_complete());
 }
 
+/// Whoever sends it does not want to wait; the lease ends with the process.
 #[test]
-fn a_signal_ends_a_run_that_waits_for_a_left_over_operation_and_names_it() {
-    let (node, api) = (Node::new(), Api::start(restore().stuck(), Script::new()));
-    let first = node.start(&api, &[]);
-    first.wait_for("is still in progress");
-    first.signal("TERM");
-    first.end().expect(-15);
-    let second = node.start(&api, &PATIENT);
-    second.wait_for("is still in progress");
-    second.signal("INT");
-    second.end().expect(-2).says(&format!("operation {} {NAMED}", api.operations()[0].id));
-    assert!(node.has_state_file());
-}
-
-#[test]
-fn a_second_signal_changes_nothing() {
-    let (node, api) = (Node::new(), Api::start(restore().stuck(), Script::new()));
+fn after_a_second_signal_the_restore_has_ended_too() {
+    let (node, api) = (Node::new(), Api::start(restore().duration_ms(60_000), Script::new()));
     let run = node.start(&api, &PATIENT);
-    run.wait_for("is still in progress");
+    node.wait_for_first_file();
     let both = format!("kill -s TERM {pid}; kill -s TERM {pid}", pid = run.pid());
     Command::new("sh").args(["-c", &both]).status().unwrap();
-    run.end().expect(-15).says(NAMED);
+    run.end().expect(-15);
+    wait_until("the end of the receivers", || node.receivers().is_empty());
 }
 
 /// Its lines have no room any more, as in a pipe to a log collector that has stopped.
@@ -246,15 +204,13 @@ fn blocks_sigterm(pid: u32) -> bool {
 }
 
 #[test]
-fn a_hangup_that_is_ignored_at_the_start_stays_ignored() {
+fn a_hangup_ends_nothing() {
     let (node, api) = (Node::new(), Api::start(restore().hold(), Script::new()));
-    let mut nohup = bare("sh");
-    nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", PROGRAM]).args(node.arguments(&api.url(), &[]));
-    let run = node.spawn(nohup);
-    run.wait_for("is still in progress");
+    let run = node.start(&api, &[]);
+    node.wait_for_first_file();
     run.signal("HUP");
     api.release();
-    let ended = run.end();
-    ended.expect(0);
+    let ended: Ended = run.end();
+    ended.done();
     assert_eq!(cancelled_lines(&ended.log), 0);
 }

@@ -98,6 +98,12 @@ impl Node {
         Path::new(&self.state_dir).exists()
     }
 
+    /// The names in the state directory.
+    pub fn state_files(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.state_dir).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    }
+
     /// The note of the last run in the state directory; null without one.
     pub fn note(&self) -> Value {
         let note = fs::read(Path::new(&self.state_dir).join("run")).unwrap_or_default();
