@@ -3,7 +3,7 @@
 
 use crate::laws::row::{Row, nothing, restore, row};
 use crate::support::node::Run;
-use standin::{Api, At, Endless, Foreign, Script, Stage, Step, wait_until};
+use standin::{Api, At, Endless, Foreign, Script, Stage, Step};
 
 /// A fault that leaves open whether the request was processed. What takes long comes with short limits.
 struct Fault {
@@ -227,14 +227,6 @@ fn restarts() -> Vec<Row> {
         run.wait_for("the API answers again");
         api.release();
     });
-    let arriving = row("restart", "the outage budget does not run while data arrives");
-    let arriving =
-        arriving.model(restore().wal(6).wal_ms(800)).with(&["--max-outage", "1"]).during(|node, api, _| {
-            wait_until("the base backup", || node.file("global/pg_control").exists());
-            api.go_down();
-            wait_until("WAL", || node.file("pg_wal/000000010000009100000041").exists());
-            api.come_up();
-        });
     let for_good =
         row("restart", "the API never comes back, and nothing has come: ends after the last attempt");
     let for_good = for_good.model(nothing().stuck()).with(&["--max-outage", "1"]).during(|_, api, _| {
@@ -256,5 +248,5 @@ fn restarts() -> Vec<Row> {
         run.wait_for("but its reply does not say so");
         api.come_up();
     });
-    vec![at_start, while_restoring, arriving, for_good, before_create, lost]
+    vec![at_start, while_restoring, for_good, before_create, lost]
 }

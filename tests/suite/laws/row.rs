@@ -120,7 +120,7 @@ pub fn broken_laws(node: &Node, ended: &Ended) -> Vec<String> {
     let leases: Vec<String> = node
         .state_files()
         .into_iter()
-        .filter(|name| name.contains("-") && !name.starts_with("log-"))
+        .filter(|name| name.contains('-') && !name.starts_with("log-"))
         .collect();
     let laws = [
         (!receivers.is_empty(), format!("something writes on: {receivers:?}")),
