@@ -131,8 +131,9 @@ impl Reply {
             }
             // A refusal that names an operation contradicts itself.
             (_, Ok(_)) => Created::InDoubt(format!("HTTP {} with an operation ID", self.status)),
-            (408 | 429, Err(_)) => Created::NotStarted(self.says()),
-            (300..=499, Err(_)) => Created::Refused(self.says()),
+            (429, Err(_)) => Created::NotStarted(self.says()),
+            // 408: a proxy that gave up on the API says nothing about what that did.
+            (300..=407 | 409..=499, Err(_)) => Created::Refused(self.says()),
             (500, Err(_)) if self.says().contains(OWN_ERROR) => Created::NotStarted(self.says()),
             _ => Created::InDoubt(self.says()),
         }
@@ -274,13 +275,12 @@ mod tests {
         for status in [301, 307, 400, 401, 403, 404, 405, 415] {
             assert!(matches!(reply(status, "{}").created(), Created::Refused(_)), "{status}");
         }
-        for status in [408, 429] {
-            assert!(matches!(reply(status, "").created(), Created::NotStarted(_)), "{status}");
-        }
+        assert!(matches!(reply(429, "").created(), Created::NotStarted(_)));
         for (status, body) in [
             (301, id),
             (400, id),
             (404, id),
+            (408, ""),
             (429, id),
             (500, id),
             (500, ""),

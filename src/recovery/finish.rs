@@ -10,11 +10,10 @@ use crate::world::{Backup, Completeness};
 use super::claim::Drained;
 use super::create::Failure;
 use super::explain::{Failed, own_output};
-use super::follow::Ended;
 use super::session::{End, Session, ended_line};
 use super::start::refuse_postgres;
 use super::timing::{GONE_AGAIN, UNSEEN};
-use super::verdict::{Verdict, data, verdict};
+use super::verdict::{Ended, Verdict, data, verdict};
 
 /// The first line of the log.
 pub(crate) fn log_start(run: &mut Session, restore: &Restore) {
@@ -193,6 +192,8 @@ fn interrupted(run: &mut Session, restore: &Restore, interrupt: Interrupt) -> Pr
 
 /// Which backup was restored, when it was taken, and how far its WAL goes.
 fn restored_line(outcome: &Outcome, backup: Option<&Backup>) -> String {
+    // Unverified data names no backup.
+    let backup = backup.filter(|backup| !backup.server.is_empty());
     let restored = backup.map(|backup| {
         let id = backup.id.as_ref().map_or("a backup".into(), |id| format!("backup {id}"));
         format!("; restored {id} of server {}, taken {}", backup.server, backup.begin_time)

@@ -13,23 +13,8 @@ use super::history::Use;
 use super::session::{End, Missed, Outage, Session};
 use super::start::KnownOperations;
 use super::timing::{ID_RESOLUTION, LIST_AGAIN, LOOK, SHORTEST};
+use super::verdict::Ended;
 use super::watch::Watch;
-
-/// How an operation has ended, as far as the API says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ended {
-    Done,
-    Failed,
-    /// It is not known: the API is gone, does not know the operation, or has several that may be it. The text says
-    /// which.
-    Unclear(String),
-    /// Nothing has happened for the stall timeout.
-    Stalled(String),
-    /// Two restores use one lease.
-    SecondBarman,
-    /// Nothing was started.
-    Nothing(Failure),
-}
 
 /// Follows what a create has started to its end.
 pub(crate) fn follow(
@@ -266,7 +251,9 @@ fn follow_candidates(
                 }
             }
         }
-        if now >= last_look && (!is_used || (!watch.has_lease() && candidates.0.is_empty())) {
+        // Without a lease only the list shows what has come of it: one that can't be had is no evidence.
+        let is_unlisted = !watch.has_lease() && candidates.0.is_empty() && questions.outage.is_over();
+        if now >= last_look && (!is_used || is_unlisted) {
             // The questions may have taken long, and Barman may have come meanwhile.
             if let Some(ended) = watch.look(run)? {
                 return Ok(ended);

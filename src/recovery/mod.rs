@@ -19,7 +19,7 @@ pub(crate) mod session;
 pub(crate) mod start;
 mod throughput;
 pub(crate) mod timing;
-mod verdict;
+pub(crate) mod verdict;
 pub(crate) mod watch;
 
 #[cfg(test)]
@@ -33,10 +33,11 @@ use crate::world::{Backup, World};
 use claim::{Claim, Lease, claim};
 use create::{Attempts, create};
 use finish::{Consequence, finish, flush, judge, log_start};
-use follow::{Ended, follow};
+use follow::follow;
 use history::History;
 use session::{End, Session};
 use start::{KnownOperations, api_is_up, refuse_unfit, remember, strangers, warn_of_content};
+use verdict::Ended;
 use watch::Watch;
 
 /// Restores a backup into the data directory of this node.

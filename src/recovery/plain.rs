@@ -9,11 +9,11 @@ use crate::world::{Backup, Completeness};
 use super::create::{Attempts, Created, create};
 use super::explain::own_output;
 use super::finish::{examine, flush};
-use super::follow::{Ended, follow};
+use super::follow::follow;
 use super::history::History;
 use super::session::{End, Session};
 use super::start::{KnownOperations, api_is_up, refuse_unfit, warn_of_content};
-use super::verdict::{Data, Verdict, data, verdict};
+use super::verdict::{Data, Ended, Verdict, data, verdict};
 use super::watch::Watch;
 
 pub(super) fn restore_backup(run: &mut Session, restore: &Restore) -> Result<Backup, End> {

@@ -6,8 +6,23 @@ use crate::outcome::{Code, Problem};
 use crate::world::{Backup, Completeness, MissingWal};
 
 use super::create::Failure;
-use super::follow::Ended;
 use super::history::Use;
+
+/// How an operation has ended, as far as the API says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Done,
+    Failed,
+    /// It is not known: the API is gone, does not know the operation, or has several that may be it. The text says
+    /// which.
+    Unclear(String),
+    /// Nothing has happened for the stall timeout.
+    Stalled(String),
+    /// Two restores use one lease.
+    SecondBarman,
+    /// Nothing was started.
+    Nothing(Failure),
+}
 
 /// The consequence of a restore that has ended and can't write any more.
 #[derive(Debug, Clone, PartialEq, Eq)]

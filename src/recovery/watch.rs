@@ -11,7 +11,6 @@ use crate::world::{Completeness, Look};
 
 use super::claim::Lease;
 use super::explain;
-use super::follow::Ended;
 use super::history::{History, Use};
 use super::session::{End, Session};
 use super::start::refuse_postgres;
@@ -19,6 +18,7 @@ use super::throughput::Throughput;
 use super::timing::{
     COMPLETE_IN_PROGRESS, COMPLETE_UNANSWERED, Every, LOOK, PROGRESS, SHORTEST, STALL, idle_wait,
 };
+use super::verdict::Ended;
 
 /// What is watched while an operation is followed.
 pub(crate) struct Watch<'w, 'c> {

@@ -98,9 +98,12 @@ fn bytes_that_are_not_utf8_are_refused_by_name() {
 
 #[test]
 fn booleans_are_accepted_as_patroni_and_people_write_them() {
-    for (word, is_on) in
-        [("--no-lease", true), ("--no-lease=true", true), ("--no-lease=True", true), ("--no-lease=False", false)]
-    {
+    for (word, is_on) in [
+        ("--no-lease", true),
+        ("--no-lease=true", true),
+        ("--no-lease=True", true),
+        ("--no-lease=False", false),
+    ] {
         assert_eq!(recover(&with(&[word])).config.is_on(Opt::NoLease), is_on, "{word}");
     }
 }

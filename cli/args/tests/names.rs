@@ -94,11 +94,9 @@ fn a_word_that_is_most_likely_a_slip_is_refused() {
     }
     let in_front = wrong_text(ask(&[&["--backup-id=X"], &NEEDED[..]].concat()));
     assert!(in_front.contains("--backup-id must come after the sub-command"), "{in_front}");
-    for fine in [
-        &["--ssh-command", "ssh h", "-v"][..],
-        &["--connstring", "host=a port=5432"],
-        &["--role", "a=b"],
-    ] {
+    for fine in
+        [&["--ssh-command", "ssh h", "-v"][..], &["--connstring", "host=a port=5432"], &["--role", "a=b"]]
+    {
         recover(&with(fine));
     }
 }

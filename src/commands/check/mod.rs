@@ -66,20 +66,17 @@ fn look(config: &Config, host: &Host, report: &mut Report) -> Result<(), ConfigE
     let place = data_directory::look(&mut world, &restore, report);
     let claim = data_directory::claim(&mut world, &restore, report);
     let diagnosis = remote::look(&mut world, &connection, host, report);
-    if let Ok(diagnosis) = &diagnosis {
+    if let Ok(Some(diagnosis)) = &diagnosis {
         barman::look(diagnosis, &place, report);
         backup::look(diagnosis, &restore, &place, report);
     }
-    if host.interrupt().is_some() {
-        return Ok(());
-    }
-    report.add(match claim {
-        Err(why) => probe::skipped(why),
-        Ok(mut claim) => {
-            let finding = if config.is_on(Opt::NoProbe) {
-                probe::skipped("--no-probe")
-            } else {
-                probe::look(&mut world, &connection, &restore, claim.as_mut())
+    let no_probe = if config.is_on(Opt::NoProbe) { Some("--no-probe") } else { diagnosis.err() };
+    report.add(match (claim, no_probe) {
+        (Err(why), _) => probe::skipped(why),
+        (Ok(mut claim), no_probe) => {
+            let finding = match no_probe {
+                Some(why) => probe::skipped(why),
+                None => probe::look(&mut world, &connection, &restore, claim.as_mut()),
             };
             if claim.left().is_none() {
                 let _ = claim.remove(); // the next run removes what is there

@@ -16,21 +16,25 @@ const SERVER: &str = "server";
 /// What is wrong with an answer, and what to do about it.
 type Fault = (String, String);
 
-/// What `/diagnose` says, or why that is not known. The skipped checks have then been recorded.
+/// What `/diagnose` says; None if it gave no usable answer, which a restore does not need. An error says why a restore
+/// can't be asked for. The skipped checks have then been recorded.
 pub(super) fn look(
     world: &mut dyn World,
     connection: &Connection,
     host: &Host,
     report: &mut Report,
-) -> Result<Diagnosis, &'static str> {
+) -> Result<Option<Diagnosis>, &'static str> {
     let found = ask(world, connection, report);
     if host.interrupt().is_some() {
         return Err("interrupted");
     }
-    if let Err(why) = &found {
-        report.skip(barman::ALL, why);
-        report.skip(backup::ALL, why);
-    }
+    let why = match &found {
+        Ok(Some(_)) => return found,
+        Ok(None) => "/diagnose gave no usable answer",
+        Err(why) => why,
+    };
+    report.skip(barman::ALL, why);
+    report.skip(backup::ALL, why);
     found
 }
 
@@ -38,7 +42,7 @@ fn ask(
     world: &mut dyn World,
     connection: &Connection,
     report: &mut Report,
-) -> Result<Diagnosis, &'static str> {
+) -> Result<Option<Diagnosis>, &'static str> {
     let (url, server) = (&connection.api_url, &connection.barman_server);
     let begun = world.now();
     let answer = once(world, connection, &Request::Status);
@@ -58,11 +62,12 @@ fn ask(
         }
     }
     let answer = once(world, connection, &Request::Diagnose);
-    diagnosis(connection, answer).map_err(|(why, hint)| {
-        let detail = format!("/diagnose gave no usable answer: {why}");
-        report.add(Finding::warning("diagnose", detail, hint));
-        "/diagnose gave no usable answer"
-    })
+    Ok(diagnosis(connection, answer)
+        .map_err(|(why, hint)| {
+            let detail = format!("/diagnose gave no usable answer: {why}");
+            report.add(Finding::warning("diagnose", detail, hint));
+        })
+        .ok())
 }
 
 /// Asks once, and no longer than the option allows: the user can simply check again.

@@ -38,7 +38,8 @@ fn a_model_is_applied_and_reset_with_the_words_of_the_python_program() {
             (&reset[..], r#"{"type":"config_switch","reset":true}"#),
         ],
         |(words, body)| {
-            let api = Api::start(model().duration_ms(200), Script::new());
+            let runs = r#"{"operation_id":"20260101T000000","status":"IN_PROGRESS"}"#;
+            let api = start(Script::new().poll([Step::reply(200, "application/json", runs)]));
             let ran = ask(&api, &[words, &CALLBACK].concat());
             assert_eq!(ran.code, Some(0), "{}", ran.log);
             assert_eq!(bodies(&api), [body]);
@@ -157,7 +158,7 @@ fn what_a_lost_create_has_started_is_followed_to_its_end() {
 fn nothing_is_sent_again_when_nothing_shows_what_a_lost_create_has_started() {
     let unlistable = || [Step::proxy_error(502).forever()];
     let api = start(Script::new().list(unlistable()).create([Step::model().reset(At::Request)]));
-    let ran = switch(&api);
+    let ran = ask(&api, &[&["--max-outage=3"], &APPLY[..], &CALLBACK].concat());
     assert_eq!((ran.code, api.creates()), (Some(3), 1), "{}", ran.log);
 }
 

@@ -111,7 +111,8 @@ fn an_endless_diagnosis_does_not_fill_the_memory() {
     let (node, api) =
         (Node::new(), Api::start(model, Script::new().diagnose([Step::model().endless(Endless::Body)])));
     let mut most = 0;
-    let ended = node.start(&api, &[]).end_watched(|pid| most = peak_of(pid).unwrap_or(0).max(most));
+    let ended =
+        node.start(&api, &["--watch-size"]).end_watched(|pid| most = peak_of(pid).unwrap_or(0).max(most));
     ended.expect(0);
     println!("endless diagnosis: {most} KiB");
     assert_eq!(api.count(Stage::Diagnose), 1);

@@ -29,7 +29,8 @@ fn data_that_is_not_here_is_a_failure_unless_barmans_word_is_to_count() {
 /// Nothing here could end what it may have started, so that another create could mean two writers.
 #[test]
 fn a_lost_reply_ends_the_run() {
-    let (node, api) = (Node::new(), Api::start(restore(), Script::new().create([Step::model().reset(At::Request)])));
+    let (node, api) =
+        (Node::new(), Api::start(restore(), Script::new().create([Step::model().reset(At::Request)])));
     node.run(&api, &["--no-lease"]).fails(WRONG, "may have started a recovery operation");
     assert_eq!(api.creates(), 1);
 }

@@ -121,7 +121,8 @@ fn cases_alike() -> Vec<Case> {
         .script(Script::new().status([word("\"maintenance\"")])),
         same("an unknown status word, again and again, is 2", 2, 1, &[GIVES_UP])
             .model(model().stuck())
-            .script(Script::new().poll([word("{\"status\":\"PAUSED\"}").forever()])),
+            .script(Script::new().poll([word("{\"status\":\"PAUSED\"}").forever()]))
+            .arguments(&[GLOBAL, &["recover"], RECOVER, &["--no-lease", "--max-outage=1"]]),
         same("a poll without a status is asked again", 0, 1, DONE)
             .script(Script::new().poll([word("{}").times(2)])),
         same("a poll of 404 is asked again", 0, 1, DONE)
@@ -271,7 +272,7 @@ fn a_data_directory_that_ends_with_dots_has_its_state_directory_beside_it() {
             let mut command = node.command(&api.url(), &["--datadir", given]);
             command.current_dir(node.path(here));
             let run = node.spawn(command);
-            wait_until(given, || fs::exists(node.path("pg/data.barman-recover")).unwrap());
+            wait_until(given, || node.has_state());
             assert_eq!(fs::read_dir(&node.data).unwrap().count(), 1, "{given}: something beside 'sub'");
             run.kill();
         },

@@ -12,7 +12,8 @@ fn the_known_line_has_share_rate_and_time_left_where_someone_watches() {
         let (node, api) = (Node::new(), Api::start(big(), Script::new()));
         let ended = node.run(&api, watched);
         ended.expect(0).says(", 8.0 MB"); // what is there at the end, with the small files beside the 8 MB
-        let lines = ended.log.lines().filter(|line| line.contains(" is still in progress: ") && line.contains("/s"));
+        let lines =
+            ended.log.lines().filter(|line| line.contains(" is still in progress: ") && line.contains("/s"));
         let lines: Vec<String> = lines.map(str::to_owned).collect();
         assert!(!lines.is_empty(), "{}", ended.log);
         (lines, api.count(Stage::Diagnose))
@@ -30,7 +31,7 @@ fn a_restore_in_which_nothing_happens_is_ended_only_if_that_is_asked_for() {
     let stalls = restore().stop_behind(Part::Base).stuck();
     let (node, api) = (Node::new(), Api::start(stalls, Script::new()));
     let ended = node.run(&api, &["--stall-timeout", "2"]);
-    ended.fails(1, "nothing has happened");
+    ended.fails(1, "nothing new has arrived");
     ended.says("(--stall-timeout)");
     assert_eq!(api.applied(), 1);
 }

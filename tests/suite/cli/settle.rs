@@ -34,9 +34,9 @@ fn remains_are_moved_aside_whole_and_once() {
     let there = names(&node.data);
     assert!(there.contains(&"PG_VERSION".to_owned()), "{there:?}");
     let ran = settle(&node);
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert!(!Path::new(&node.data).exists());
-    let aside: Vec<_> = names(node.path("pg")).into_iter().filter(|name| name.starts_with("data.failed-")).collect();
+    assert!(ran.code == Some(0) && !Path::new(&node.data).exists(), "{}", ran.log);
+    let aside: Vec<_> =
+        names(node.path("pg")).into_iter().filter(|name| name.starts_with("data.failed-")).collect();
     let [aside] = &aside[..] else { panic!("{aside:?}") };
     assert_eq!(names(node.path(&format!("pg/{aside}"))), there);
     assert!(ran.has(aside), "it says where they are: {}", ran.log);
@@ -63,14 +63,14 @@ fn what_is_not_proved_to_be_remains_is_left_alone() {
 
     let node = Node::new();
     failed(&node);
-    fs::write(format!("{}/postmaster.opts", node.data), "").unwrap();
+    fs::write(node.file("postmaster.opts"), "").unwrap();
     left(&node, "PostgreSQL has been started");
 
     let node = Node::new();
     failed(&node);
     fs::remove_dir_all(&node.data).unwrap();
     fs::create_dir(&node.data).unwrap();
-    fs::write(format!("{}/PG_VERSION", node.data), "15\n").unwrap();
+    fs::write(node.file("PG_VERSION"), "15\n").unwrap();
     left(&node, "not there any more");
 }
 
@@ -79,8 +79,7 @@ fn what_is_not_proved_to_be_remains_is_left_alone() {
 fn the_remains_of_a_run_that_was_killed_are_moved_aside() {
     let (node, api) = (Node::new(), Api::start(restore().hold(), Script::new()));
     let run = node.start(&api, &[]);
-    let note = format!("{}.barman-recover/run", node.data);
-    wait_until("the first file", || fs::read_to_string(&note).is_ok_and(|note| note.contains("\"inode\"")));
+    node.wait_for_first_file();
     run.kill();
     let ran = settle(&node);
     assert!(ran.code == Some(0) && !Path::new(&node.data).exists(), "{}", ran.log);
@@ -91,7 +90,7 @@ fn the_remains_of_a_run_that_was_killed_are_moved_aside() {
 fn it_waits_while_a_run_restores() {
     let (node, api) = (Node::new(), Api::start(restore().hold_behind(Part::Base), Script::new()));
     let run = node.start(&api, &[]);
-    wait_until("the base backup", || Path::new(&node.data).join("global/pg_control").exists());
+    wait_until("the base backup", || node.file("global/pg_control").exists());
     let mut command = bare(PROGRAM);
     command.args(["settle", "--datadir", &node.data]);
     let mut settling = node.spawn(command);

@@ -59,12 +59,12 @@ fn restores_with(prefix: &Path, scratch: &TempDir) {
     pkg_config.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
     let flags = output(pkg_config.args(["--cflags", "--libs", "barman_recover"]));
     let program = scratch.within("program");
-    output(cc.arg(source("tests/c/recover.c")).args(["-o", &program]).args(flags.split_whitespace()));
+    output(cc.arg(source("examples/recover.c")).args(["-o", &program]).args(flags.split_whitespace()));
     let api = Api::start(Model::new().server("main").backup("20261122T101942").fill(), Script::new());
     let data = scratch.within("data");
     let done = Command::new(program)
         .env("LD_LIBRARY_PATH", prefix.join("lib"))
-        .args([&api.url(), &data])
+        .args([&api.url(), "main", "ssh node", &data])
         .output()
         .unwrap();
     assert_eq!((done.status.code(), api.applied()), (Some(0), 1), "{}", said(&done));
@@ -160,9 +160,12 @@ fn a_program_can_be_linked_with_the_static_library() {
     // The linker takes the shared one where both are in a folder.
     let flags = flags.replace("-lbarman_recover", "-l:libbarman_recover.a");
     let program = scratch.within("program");
-    output(cc.arg(source("tests/c/recover.c")).args(["-o", &program]).args(flags.split_whitespace()));
+    output(cc.arg(source("examples/recover.c")).args(["-o", &program]).args(flags.split_whitespace()));
     let api = Api::start(Model::new().server("main").backup("20261122T101942").fill(), Script::new());
-    let done = Command::new(program).args([&api.url(), &scratch.within("data")]).output().unwrap();
+    let done = Command::new(program)
+        .args([&api.url(), "main", "ssh node", &scratch.within("data")])
+        .output()
+        .unwrap();
     assert_eq!((done.status.code(), api.applied()), (Some(0), 1), "{}", said(&done));
 }
 
