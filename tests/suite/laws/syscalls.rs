@@ -57,6 +57,10 @@ const CALLS: &[(&str, &[&str])] = &[
 const ESSENTIAL: [&str; 9] =
     ["connect", "flock", "mkdirat", "openat", "recvfrom", "sendto", "syncfs", "unlinkat", "write"];
 
+/// The deep test makes so many faults of each call, spread over its errors and occurrences: most of these are looks at
+/// the processes of this machine.
+const MOST: usize = 40;
+
 /// The deadline shows a hang before the guard does, and leaves no process behind.
 const OPTIONS: [&str; 6] = ["--request-timeout", "2", "--max-outage", "2", "--deadline", "30"];
 /// Only a guard: no run takes a tenth of it on a loaded machine.
@@ -177,13 +181,11 @@ fn faults(scene: Scene, quick: bool) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (call, errors) in CALLS {
         let Some((before, all)) = made.get(call) else { continue };
-        for occurrence in before + 1..=*all {
-            faults.extend(errors.iter().map(|error| Fault { scene, call, occurrence, error }));
-            if quick {
-                faults.truncate(faults.len() + 1 - errors.len());
-                break;
-            }
-        }
+        let of = |error| (before + 1..=*all).map(move |occurrence| Fault { scene, call, occurrence, error });
+        let each: Vec<Fault> = errors.iter().copied().flat_map(of).collect();
+        let most = if quick { 1 } else { MOST };
+        let step = each.len().div_ceil(most).max(1);
+        faults.extend(each.into_iter().step_by(step));
     }
     faults
 }
@@ -251,6 +253,6 @@ fn a_system_call_that_fails_once_makes_no_hang_no_crash_and_no_wrong_0() {
 
 #[test]
 #[ignore = "deep"]
-fn any_system_call_may_fail_once_with_any_of_its_errors() {
+fn a_system_call_may_fail_anywhere_with_any_of_its_errors() {
     check(&SCENES, false);
 }
