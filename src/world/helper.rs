@@ -4,25 +4,31 @@
 use std::io;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::sys;
 
-/// Does the work in a thread with this name, which may outlive the call. The result comes over the channel.
-pub(crate) fn start<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<Receiver<T>> {
-    let (sender, answer) = mpsc::sync_channel(1);
-    spawn(name, move || {
-        let _ = sender.send(work()); // maybe nobody is waiting any more
-    })?;
-    Ok(answer)
-}
+/// How long the end of a thread is waited for that has been told to end. It may hang in a system call.
+const FAREWELL: Duration = Duration::from_millis(500);
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+/// Starts a thread with this name, in which no signal handler of the host ever runs.
+pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let thread = thread::Builder::new().name(name.into()).stack_size(256 << 10);
     sys::with_signals_blocked(|| thread.spawn(work))
+}
+
+/// Waits for the end of a thread that is about to end, so that a host finds none of ours after a call; one that hangs is
+/// left behind.
+pub(crate) fn part_with(thread: JoinHandle<()>) {
+    let begun = Instant::now();
+    while !thread.is_finished() {
+        if begun.elapsed() >= FAREWELL {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    let _ = thread.join(); // a panic was reported
 }
 
 /// Work for which a host waits, with its ticks and until an interrupt: see `Host::wait_for`.
@@ -73,5 +79,10 @@ impl<T: Send + 'static> Worker<T> {
     /// Waits for the end of the thread, which is near once the answer is there.
     pub(crate) fn join(self) {
         let _ = self.thread.join(); // a panic was reported
+    }
+
+    /// The same for a thread that may hang: not longer than [`FAREWELL`].
+    pub(crate) fn part(self) {
+        part_with(self.thread);
     }
 }

@@ -1,12 +1,11 @@
 //! Asks the API for the size of the backup, once, in a thread of its own: for `/diagnose` Barman examines all its
 //! servers, which can take long. Without an answer the recovery goes on.
 
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use crate::api::Request;
 use crate::cancel::Cancel;
-use crate::world::helper;
+use crate::world::helper::Worker;
 use crate::world::host::Host;
 use crate::world::net::Transport;
 
@@ -15,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The question, until it is answered. Dropped, it is cancelled.
 pub(crate) struct Sizer {
-    answers: Receiver<Option<u64>>,
+    worker: Option<Worker<Option<u64>>>,
     answer: Option<u64>,
     cancel: Cancel,
 }
@@ -31,15 +30,14 @@ impl Sizer {
             let diagnosis = reply.diagnosis(&transport.connection.barman_server).ok()?;
             diagnosis.backup(&backup_id).ok()?.bytes
         };
-        let answers = helper::start("barman-diagnose", work).ok()?;
-        Some(Sizer { answers, answer: None, cancel })
+        let worker = Some(Worker::start("barman-diagnose", &cancel, work).ok()?);
+        Some(Sizer { worker, answer: None, cancel })
     }
 
     /// Bytes that a restore writes, without WAL, once known.
     pub(crate) fn bytes(&mut self) -> Option<u64> {
-        match self.answers.try_recv() {
-            Ok(answer) => self.answer = answer,
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+        if let Some(Ok(answer)) = self.worker.as_ref().and_then(Worker::answer) {
+            self.answer = answer;
         }
         self.answer
     }
@@ -48,5 +46,8 @@ impl Sizer {
 impl Drop for Sizer {
     fn drop(&mut self) {
         self.cancel.cancel();
+        if let Some(worker) = self.worker.take() {
+            worker.part();
+        }
     }
 }

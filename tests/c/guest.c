@@ -95,7 +95,7 @@ static void restores(void)
     for (number = 0; number < count; number++) {
         restore(number);
         if (number + 1 == warm) {
-            at_first = held();
+            at_first = settled();
             memory = status_kib("VmRSS:");
         }
     }

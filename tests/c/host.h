@@ -113,6 +113,19 @@ static inline struct held held(void)
     return held;
 }
 
+/* The same once no thread comes or goes: one that has just been joined would count, and be missed later. */
+static inline struct held settled(void)
+{
+    struct held now = held(), then;
+
+    do {
+        then = now;
+        sleep_us(50000);
+        now = held();
+    } while (now.threads != then.threads);
+    return now;
+}
+
 /* A thread that has been joined, or that has given its answer, takes a moment to disappear. */
 static inline void check_held(struct held before)
 {

@@ -7,23 +7,24 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::sys;
 use crate::world::Usage;
 use crate::world::data::files::is_nothing;
+use crate::world::helper;
 
 /// How much longer than it counted the thread sleeps.
 const SLEEPS: u32 = 50;
 /// The shortest sleep: more often than this nobody looks.
 const SHORTEST: Duration = Duration::from_millis(200);
 
-/// The thread, which ends soon after this is dropped.
+/// The thread, which ends with this.
 pub(super) struct Counter {
     last: Arc<Mutex<Option<Usage>>>,
     /// Closed when this is dropped.
-    _lives: Sender<()>,
+    lives: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Counter {
@@ -44,14 +45,22 @@ impl Counter {
                 }
             }
         };
-        let thread = thread::Builder::new().name("barman-count".into()).stack_size(256 << 10);
-        sys::with_signals_blocked(|| thread.spawn(work))?;
-        Ok(Counter { last, _lives: lives })
+        let thread = Some(helper::spawn("barman-count", work)?);
+        Ok(Counter { last, lives: Some(lives), thread })
     }
 
     /// What was there when it was last counted to its end.
     pub(super) fn usage(&self) -> Option<Usage> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.lives = None;
+        if let Some(thread) = self.thread.take() {
+            helper::part_with(thread);
+        }
     }
 }
 
@@ -125,6 +134,7 @@ fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::thread;
 
     use super::*;
     use tempfile::{TempDir, tempdir};

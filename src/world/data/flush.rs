@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
-use crate::cancel::Interrupt;
+use crate::cancel::{Cancel, Interrupt};
 use crate::sys;
 use crate::world::Known;
 use crate::world::data::files::{RealFiles, linked, unknown};
-use crate::world::helper;
+use crate::world::helper::{Panicked, Worker};
 
 /// Between two looks whether it is done. The first ones are short, as most flushes are.
 const SHORTEST: Duration = Duration::from_millis(2);
@@ -24,16 +23,18 @@ pub(super) fn flush(
     mut pause: impl FnMut(Duration) -> Result<(), Interrupt>,
 ) -> Result<Known<()>, Interrupt> {
     let path = root.to_path_buf();
-    let answer = match helper::start("barman-flush", move || flush_now(&path)) {
-        Ok(answer) => answer,
+    let worker = match Worker::start("barman-flush", &Cancel::new(), move || flush_now(&path)) {
+        Ok(worker) => worker,
         Err(error) => return Ok(Err(format!("no thread can be started: {error}"))),
     };
     let mut wait = SHORTEST;
     loop {
-        match answer.try_recv() {
-            Ok(flushed) => return Ok(flushed),
-            Err(TryRecvError::Disconnected) => return Ok(Err("the thread that flushes has died".into())),
-            Err(TryRecvError::Empty) => pause(wait)?,
+        match worker.answer() {
+            Some(answer) => {
+                worker.join();
+                return Ok(answer.unwrap_or_else(|Panicked| Err("the thread that flushes has died".into())));
+            }
+            None => pause(wait)?,
         }
         wait = wait.saturating_mul(2).min(LONGEST);
     }
