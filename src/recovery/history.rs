@@ -119,12 +119,11 @@ impl History {
                 self.first_file = Some(file);
                 self.happened(now);
             }
-            (Some(then), now) if now.is_none_or(|now| now.inode != then.inode) => self.missed_first_file += 1,
-            (Some(_), Some(file)) => {
-                // tar sets the time of a file after its content.
+            (Some(then), Some(file)) if is_same(then, file) => {
                 (self.first_file, self.missed_first_file) = (Some(file), 0);
             }
-            _ => self.missed_first_file = 0,
+            (Some(_), _) => self.missed_first_file += 1,
+            (None, _) => {}
         }
     }
 
@@ -228,6 +227,12 @@ impl History {
     }
 }
 
+/// Whether it is the same file at a later look. tar sets the time of a file after its content, and so to an earlier one.
+/// A new file often gets the inode of the one that was removed before it, and its own time.
+fn is_same(then: FileId, now: FileId) -> bool {
+    now.inode == then.inode && now.modified <= then.modified
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +252,10 @@ mod tests {
     #[test]
     fn only_two_looks_in_a_row_without_the_first_file_are_an_emptied_directory() {
         let unseen = || look(Err("EIO".into()));
+        let at = |inode, modified| Look {
+            first_file: Ok(Some(FileId { inode, modified, size: 3 })),
+            ..look(Ok(Some(inode)))
+        };
         for (looks, emptied) in [
             (vec![look(Ok(Some(1))), look(Ok(None)), look(Ok(None))], true),
             (vec![look(Ok(Some(1))), look(Ok(Some(2))), look(Ok(Some(2)))], true),
@@ -254,6 +263,9 @@ mod tests {
             (vec![look(Ok(Some(1))), look(Ok(None)), look(Ok(Some(1))), look(Ok(None))], false),
             (vec![look(Ok(Some(1))), unseen(), unseen(), unseen()], false),
             (vec![look(Ok(None)), look(Ok(None)), look(Ok(Some(1)))], false),
+            // tar sets its time; a file that came later has the inode of the one that was removed.
+            (vec![at(1, 9), at(1, 5), at(1, 5)], false),
+            (vec![at(1, 5), at(1, 9), at(1, 9)], true),
             // What was there before the create is replaced by a copy onto it.
             (vec![look(Ok(Some(9))), look(Ok(Some(2))), look(Ok(Some(2)))], false),
         ] {
