@@ -45,11 +45,13 @@ class Seen:
 class Processes(threading.Thread):
     """Looks all the time which processes on the node belong to a restore.
 
-    They have the variable that the ssh command hands on, and are below sshd; those of Barman's host have no SSH_CONNECTION.
+    They have the variable that the ssh command hands on, and are below this stack's sshd, whose port SSH_CONNECTION ends with;
+    those of Barman's host have none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: str) -> None:
         super().__init__(daemon=True)
+        self._port = port
         self.seen: dict[int, Seen] = {}
         self._alive: set[int] = set()
         self._born: dict[int, float] = {}
@@ -76,7 +78,7 @@ class Processes(threading.Thread):
         self._born = {pid: self._born.get(pid, now) for pid in pids}
         for pid, born in self._born.items():
             # A young process may still become what it will be.
-            if now - born < 1 and is_of_restore(pid):
+            if now - born < 1 and is_of_restore(pid, self._port):
                 command = processes.read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
                 self.seen.setdefault(pid, Seen(command, born, now)).command = command
                 self._alive.add(pid)
@@ -85,10 +87,10 @@ class Processes(threading.Thread):
             self.seen[pid].last = time.time()
 
 
-def is_of_restore(pid: int) -> bool:
-    """Whether a process of the node was started for a restore."""
-    words = processes.read(pid, "environ").split(b"\0")
-    return any(word.startswith(b"RESTORE_PID=") for word in words) and any(word.startswith(b"SSH_CONNECTION=") for word in words)
+def is_of_restore(pid: int, port: str) -> bool:
+    """Whether a process of the node was started for a restore, through the sshd at this port."""
+    connection = processes.environment(pid, "SSH_CONNECTION")
+    return connection.endswith(f" {port}") and processes.environment(pid, "RESTORE_PID") != ""
 
 
 @dataclass
@@ -120,6 +122,7 @@ class Ends:
         self.stack = stack
         self.arguments = arguments
         self.data = f"{stack.path}/data/node"
+        self.port = arguments.ssh.partition(" -p ")[2].partition(" ")[0]  # of the node's sshd
         self.places = Tail(f"{stack.path}/log/places")
         self.journal = Tail(stack.journal)
         self.restores = 0  # that have not ended
@@ -127,7 +130,7 @@ class Ends:
     def measure(self, way: str, place: str) -> Result:
         """One run that ends in this way while Barman is at this place."""
         self._clear(f"{place} {PLACES[place]}\n")
-        watch = Processes()
+        watch = Processes(self.port)
         watch.start()
         run = self._start(way, LIMITS.get(way, "").format(deadline=DEADLINES[place]))
         pid = self._wait_for(place, run)
