@@ -16,10 +16,10 @@ from stack import Stack
 from timeline import Timeline
 
 # Where Barman is, and how it is held there.
-PLACES = {"before": "wait", "base": "5000", "gap": "wait", "wal": "5000", "last": "10"}
+PLACES = {"before": "wait", "base": "3000", "gap": "wait", "wal": "2000", "last": "10"}
 SIGNALS = {"sigkill": signal.SIGKILL, "sigterm": signal.SIGTERM, "sigint": signal.SIGINT}
 LIMITS = {"deadline": "--deadline={deadline}", "stall": "--stall-timeout=3", "outage": "--max-outage=3"}
-# Seconds after which Barman has long been at a place, and is still there.
+# Seconds after which Barman has long been at a place, and is still there; on a slow machine half as long again, and again.
 DEADLINES = {"before": 6, "base": 6, "gap": 12, "wal": 12, "last": 18}
 WAYS = [*SIGNALS, *LIMITS, "cancel"]
 # With one that has files coming, or a command that runs, a run goes on without the API.
@@ -127,13 +127,18 @@ class Ends:
         self.journal = Tail(stack.journal)
         self.restores = 0  # that have not ended
 
-    def measure(self, way: str, place: str) -> Result:
+    def measure(self, way: str, place: str, deadline: float = 0) -> Result:
         """One run that ends in this way while Barman is at this place."""
+        deadline = deadline or DEADLINES[place]
         self._clear(f"{place} {PLACES[place]}\n")
         watch = Processes(self.port)
         watch.start()
-        run = self._start(way, LIMITS.get(way, "").format(deadline=DEADLINES[place]))
-        pid = self._wait_for(place, run)
+        run = self._start(way, LIMITS.get(way, "").format(deadline=deadline))
+        pid = self._wait_for(place, run, may_end=way == "deadline")
+        if pid is None:
+            watch.end()
+            self._until_barman_has_ended()
+            return self.measure(way, place, deadline * 1.5)
         code, ended = self._end(way, place, run, pid)
         self.stack.bandwidth(0)
         self.stack.supervise()
@@ -172,16 +177,19 @@ class Ends:
             return self.stack.spawn([*host, f"--api-url={self.arguments.api}", *options], "run.log")
         return self.stack.spawn([self.arguments.program, "--api-url", self.arguments.api, "recover", *options], "run.log")
 
-    def _wait_for(self, place: str, run: subprocess.Popen[bytes]) -> int:
-        """Waits until Barman has been at a place for a moment, and gives the pid of what it does there."""
+    def _wait_for(self, place: str, run: subprocess.Popen[bytes], may_end: bool = False) -> int | None:
+        """Waits until Barman has been at a place for a moment, and gives the pid of what it does there. None if the run has
+        ended before, where it may."""
         until = time.time() + PATIENCE
         while time.time() < until:
             for line in self.places.lines():
                 name, pid, *_ = line.split()
                 if name == place:
                     time.sleep(DWELL)
-                    return int(pid)
+                    return None if may_end and run.poll() is not None else int(pid)
             if run.poll() is not None:
+                if may_end:
+                    return None
                 break
             time.sleep(0.01)
         raise RuntimeError(f"Barman does not come to '{place}'; the run: {run.poll()}")
