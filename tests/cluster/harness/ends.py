@@ -24,6 +24,7 @@ DEADLINES = {"before": 6, "base": 6, "gap": 12, "wal": 12, "last": 18}
 WAYS = [*SIGNALS, *LIMITS, "cancel"]
 # With one that has files coming, or a command that runs, a run goes on without the API.
 IMPOSSIBLE = {("outage", "base"), ("outage", "wal"), ("outage", "last")}
+TIMED_OUT = 251  # the exit status after the deadline
 DWELL = 1.0  # seconds that Barman is at a place before something happens
 PATIENCE = 60.0  # seconds for a run to end
 
@@ -127,18 +128,18 @@ class Ends:
         self.journal = Tail(stack.journal)
         self.restores = 0  # that have not ended
 
-    def measure(self, way: str, place: str, deadline: float = 0) -> Result:
+    def measure(self, way: str, place: str, deadline: int = 0) -> Result:
         """One run that ends in this way while Barman is at this place."""
         deadline = deadline or DEADLINES[place]
         self._clear(f"{place} {PLACES[place]}\n")
         watch = Processes(self.port)
         watch.start()
         run = self._start(way, LIMITS.get(way, "").format(deadline=deadline))
-        pid = self._wait_for(place, run, may_end=way == "deadline")
+        pid = self._wait_for(place, run, TIMED_OUT if way == "deadline" else None)
         if pid is None:
             watch.end()
             self._until_barman_has_ended()
-            return self.measure(way, place, deadline * 1.5)
+            return self.measure(way, place, deadline * 3 // 2)
         code, ended = self._end(way, place, run, pid)
         self.stack.bandwidth(0)
         self.stack.supervise()
@@ -177,18 +178,18 @@ class Ends:
             return self.stack.spawn([*host, f"--api-url={self.arguments.api}", *options], "run.log")
         return self.stack.spawn([self.arguments.program, "--api-url", self.arguments.api, "recover", *options], "run.log")
 
-    def _wait_for(self, place: str, run: subprocess.Popen[bytes], may_end: bool = False) -> int | None:
+    def _wait_for(self, place: str, run: subprocess.Popen[bytes], may_end: int | None = None) -> int | None:
         """Waits until Barman has been at a place for a moment, and gives the pid of what it does there. None if the run has
-        ended before, where it may."""
+        ended before, with the exit status with which it may."""
         until = time.time() + PATIENCE
         while time.time() < until:
             for line in self.places.lines():
                 name, pid, *_ = line.split()
                 if name == place:
                     time.sleep(DWELL)
-                    return None if may_end and run.poll() is not None else int(pid)
+                    return None if may_end is not None and run.poll() == may_end else int(pid)
             if run.poll() is not None:
-                if may_end:
+                if run.poll() == may_end:
                     return None
                 break
             time.sleep(0.01)
