@@ -34,9 +34,9 @@ pub(crate) fn first_few<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// `1 rsync receiver`, `2 rsync receivers`
+/// `1 process of rsync or pg_basebackup`, `2 processes of rsync or pg_basebackup`
 pub(crate) fn receivers(count: usize) -> String {
-    format!("{count} rsync receiver{}", if count == 1 { "" } else { "s" })
+    format!("{count} process{} of rsync or pg_basebackup", if count == 1 { "" } else { "es" })
 }
 
 /// `1.2 GB`: decimal units, as Barman and disk vendors use them.

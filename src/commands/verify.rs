@@ -102,10 +102,10 @@ pub(crate) fn looked(path: &str) -> Verified {
     let writing = match directory.strangers() {
         Ok(0) => return verified,
         Ok(count) => Problem::new(
-            format!("a restore is writing into {name} ({})", receivers(count)),
+            format!("something is writing into {name} ({})", receivers(count)),
             "ask again when it has ended",
         ),
-        Err(why) => Problem::new(format!("whether a restore is writing can't be seen: {why}"), ""),
+        Err(why) => Problem::new(format!("whether something is writing can't be seen: {why}"), ""),
     };
     verified.warnings.push(writing);
     verified

@@ -13,7 +13,7 @@ use super::explain::{Failed, own_output};
 use super::session::{End, Session, ended_line};
 use super::start::refuse_postgres;
 use super::timing::{GONE_AGAIN, UNSEEN};
-use super::verdict::{Ended, Verdict, data, verdict};
+use super::verdict::{Data, Ended, Verdict, data, verdict};
 
 /// The first line of the log.
 pub(crate) fn log_start(run: &mut Session, restore: &Restore) {
@@ -59,7 +59,12 @@ pub(crate) fn judge(
         _ => run.state,
     };
     let id = run.operation_id.clone();
-    let data = data(found, drained.history.lease_use(), restore);
+    let data = match data(found, drained.history.lease_use(), restore) {
+        Data::Complete(..) if ended != Ended::Done && drained.history.cut_copy().is_some() => {
+            Data::Partial("has all data, but Barman's last copy, of configuration files, was cut off".into())
+        }
+        data => data,
+    };
     match verdict(ended.clone(), data, &restore.data_directory) {
         Verdict::Restored(backup, warnings) => {
             run.set_operation(id.as_deref(), state);

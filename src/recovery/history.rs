@@ -198,6 +198,12 @@ impl History {
         self.commands.last()
     }
 
+    /// The last copy, if it has not come to a good end. Its first file may be here already, which is the last proof of
+    /// completeness that the data directory has, while others are not.
+    pub(crate) fn cut_copy(&self) -> Option<&Command> {
+        self.commands.iter().rfind(|command| command.writes()).filter(|last| last.status != Some(0))
+    }
+
     pub(crate) fn commands(&self) -> &[Command] {
         &self.commands
     }

@@ -65,7 +65,7 @@ fn restore_by_lease(run: &mut Session, restore: &Restore, claim: &mut Claim) -> 
     let mut known = KnownOperations::list(run)?; // the operations before the create
     let mut attempts = Attempts::default();
     loop {
-        let before = strangers(run, restore)?; // an rsync here that is nobody's lease: waits, never ends it
+        let before = strangers(run, restore)?; // what writes here and is nobody's lease: waits, never ends it
         warn_of_content(run, restore, &before);
         remember(run, restore)?; // only what comes from now on counts
         let mut history = History::new(run.now(), &before);

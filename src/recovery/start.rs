@@ -125,8 +125,9 @@ impl KnownOperations {
     }
 }
 
-/// Waits while an rsync writes into the data directory that is nobody's lease: that of a person at work on the Barman
-/// host, or of a program without leases. Returns what is in the directory then.
+/// Waits while something writes into the data directory that is nobody's lease: the restore of a person at work on the
+/// Barman host or of a program without leases, or the rest of a `pg_basebackup` that Patroni has ended. Returns what is
+/// in the directory then.
 pub(crate) fn strangers(run: &mut Session, restore: &Restore) -> Result<Look, End> {
     let (mut logged, begun) = (Every::default(), run.now());
     loop {
@@ -144,7 +145,7 @@ pub(crate) fn strangers(run: &mut Session, restore: &Restore) -> Result<Look, En
         };
         if logged.is_due(run.now(), run.loop_wait) {
             run.warn(format!(
-                "a restore that this run did not start is writing into {} ({}): waiting for it to end",
+                "something that this run did not start is writing into {} ({}): waiting for it to end",
                 restore.data_directory,
                 text::receivers(count)
             ));

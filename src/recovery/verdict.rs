@@ -78,8 +78,10 @@ pub(crate) fn verdict(ended: Ended, data: Data, directory: &str) -> Verdict {
         (Ended::Unclear(what) | Ended::Stalled(what), Data::NoProof(_, why)) => {
             Verdict::Failed(format!("{what}; nothing proves that {directory} is complete: {why}"))
         }
-        (Ended::Unclear(what), Data::Partial(why)) => Verdict::Failed(format!("{what}; {directory} {why}")),
-        (Ended::Stalled(what), Data::Nothing(_) | Data::Partial(_)) => Verdict::Failed(what),
+        (Ended::Unclear(what) | Ended::Stalled(what), Data::Partial(why)) => {
+            Verdict::Failed(format!("{what}; {directory} {why}"))
+        }
+        (Ended::Stalled(what), Data::Nothing(_)) => Verdict::Failed(what),
 
         (Ended::Done | Ended::Unclear(_) | Ended::Stalled(_), Data::Unseen(why)) => {
             Verdict::Failed(format!("{directory} can't be seen: {why}"))

@@ -61,8 +61,8 @@ pub(crate) trait World {
     /// Inspects where the data directory is or will be. Too expensive to do at every look.
     fn inspect(&mut self) -> Known<Inspection>;
 
-    /// How many rsync receivers write into the data directory now. Only asked when no lease is in use, so that they
-    /// are nobody's lease.
+    /// How many processes of rsync or `pg_basebackup` write into the data directory now. Only asked when no lease is in
+    /// use, so that they are nobody's lease.
     fn strangers(&mut self) -> Known<usize>;
 
     /// Starts to ask the API for the size of the backup; `look` has it once it is known.

@@ -205,14 +205,18 @@ scenario_sigterm_early() {
 
 # Only the hook is killed: for Patroni it has failed, and pg_basebackup has the directory for itself at once.
 scenario_hook_kill() {
-    local killed
+    local killed all copy
     restoring_node hook
     killed=$(now)
     kill -KILL "$(hook_of hook)"
     must_have_ended hook
+    wait_until 300 "hook to stream, see $(node_log hook)" is_streaming hook
+    all=$(since "$killed")
     must_stream hook any
     must_say hook 'replica has been created using basebackup'
-    note "the operation ended $(seconds "$killed" "$(restore_end "$(data hook)")") s after the kill, hook streams $(since "$killed") s after it"
+    copy=$(seconds_between hook "$METHOD_FAILED" 'created using basebackup')
+    note "the operation ended $(seconds "$killed" "$(restore_end "$(data hook)")") s after the kill; hook streams" \
+        "$(seconds "$copy" "$all") s later than pg_basebackup took, which is $copy s"
     drop_node hook
 }
 

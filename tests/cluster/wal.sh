@@ -84,6 +84,9 @@ archiver = on
 immediate_checkpoint = true
 CONFIG
     as_pg barman -q check old >/dev/null 2>&1 || true   # makes its directories
+    # The real one reads Barman's configuration once.
+    stop_api
+    start_api "$STANDIN"
 }
 
 write_rows() { sql "$(node_conninfo "$1")" "INSERT INTO phases SELECT '$2', generate_series(1, 1000)"; }

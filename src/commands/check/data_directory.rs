@@ -61,7 +61,7 @@ fn of_directory(world: &mut dyn World, directory: &str) -> Finding {
         return Finding::failed(DIRECTORY, detail, "stop it before a restore; Patroni does so by itself");
     }
     if let Ok(receivers @ 1..) = world.strangers() {
-        let detail = format!("a restore is writing into {directory} ({})", text::receivers(receivers));
+        let detail = format!("something is writing into {directory} ({})", text::receivers(receivers));
         return Finding::warning(DIRECTORY, detail, "the next run waits for it to end");
     }
     let (content, found) = match (look.content, world.inspect()) {

@@ -123,12 +123,11 @@ impl State {
                 self.receive(number, &[Part::Wal], false) && self.finish_all(number, 0)
             }
             Stage::Conf => {
-                once(self, "test -e /pg/data/postgresql.auto.conf") && self.command(number, RECEIVE).is_some()
+                once(self, "test -e /pg/data/postgresql.auto.conf")
+                    && self.command(number, RECEIVE).is_some()
+                    && (!plan.auto_conf || self.put(number, Part::AutoConf, true))
             }
-            Stage::ConfEnd => {
-                let edited = !plan.auto_conf || self.put(number, Part::AutoConf, true);
-                edited && self.finish_all(number, 0)
-            }
+            Stage::ConfEnd => self.finish_all(number, 0),
             Stage::WalEnd | Stage::End => true,
         }
     }

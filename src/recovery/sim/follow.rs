@@ -146,6 +146,13 @@ fn a_restore_in_which_nothing_happens() {
             })
             .code(RecoveryFailed)
             .took(secs(130), secs(150)),
+        row("--stall-timeout ends the last copy, whose first file is here")
+            .with(|sim| {
+                sim.state.plan.fate = Fate::Dies(Stage::ConfEnd);
+                sim.restore.stall_timeout = Some(secs(100));
+            })
+            .code(RecoveryFailed)
+            .says("Barman's last copy, of configuration files, was cut off"),
         row("Barman unpacks for an hour").with(|sim| sim.state.plan.gap = secs(3600)).code(RecoveryDone),
         row("its Barman died when all was here: ten minutes")
             .with(|sim| sim.state.plan.fate = Fate::Dies(Stage::End))

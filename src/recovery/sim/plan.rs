@@ -23,7 +23,7 @@ pub(super) enum Stage {
     Info,
     Wal,
     WalEnd,
-    /// The edited configuration files: the last command.
+    /// The edited configuration files: the last command, which begins with `postgresql.auto.conf`.
     Conf,
     ConfEnd,
     /// The end, perhaps after a script of the operator.

@@ -189,7 +189,7 @@ fn nothing_is_sent_for_a_node_that_is_not_fit() {
                 sim.at(secs(100), Deed::Strangers(0));
             })
             .code(RecoveryDone)
-            .says("a restore that this run did not start is writing into /pg/data")
+            .says("something that this run did not start is writing into /pg/data")
             .holds("the create comes after it", |_, ran| {
                 ran.of(super::api::Kind::Create).all(|at| at > secs(100))
             }),

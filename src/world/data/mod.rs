@@ -133,7 +133,7 @@ impl DataDirectory {
         inspect::inspect(self.files.as_ref(), &self.path)
     }
 
-    /// How many rsync receivers write into it.
+    /// How many processes of rsync or `pg_basebackup` write into it.
     pub(crate) fn strangers(&self) -> Known<usize> {
         receivers::count(&self.path)
     }

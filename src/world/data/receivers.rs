@@ -1,17 +1,23 @@
-//! Counts the rsync processes on this node that receive files into the data directory while no lease is in use: they
-//! belong to a restore that somebody else has started. They have the directory that they write into as their working
-//! directory; their arguments do not name it. Nothing is ever signalled.
+//! Counts the processes on this node that receive files into the data directory while no lease is in use: those of
+//! rsync, of a restore that somebody else has started, and those of `pg_basebackup`. When Patroni ends `pg_basebackup`,
+//! the child that receives its WAL writes on for up to half a minute, at the paths that the next restore fills. An rsync
+//! has the directory as its working directory, as its arguments do not name it; with `pg_basebackup` it is the other way
+//! round. Nothing is ever signalled.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::world::Known;
 use crate::world::data::files::{RealFiles, linked, unknown};
+use crate::world::place::resolve;
 
 const PROCESSES: &str = "/proc";
-/// How much of a command line is read; `--server` and `--sender` are among rsync's first arguments.
+/// How much of a command line is read. What matters is among the first arguments: `--server` and `--sender` of rsync,
+/// `--pgdata` of `pg_basebackup` as Patroni calls it.
 const COMMAND_LINE: u64 = 4096;
 
 /// A directory that a restore writes into.
@@ -25,6 +31,7 @@ struct Place {
 /// How many there are. None where this node does not show its processes, as it never will.
 pub(super) fn count(directory: &Path) -> Known<usize> {
     let places = places(directory)?;
+    let real = resolve(directory).map_err(|error| unknown(directory, &error))?;
     let processes = Path::new(PROCESSES);
     let entries = match fs::read_dir(processes) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
@@ -35,7 +42,7 @@ pub(super) fn count(directory: &Path) -> Known<usize> {
         let entry = entry.map_err(|error| unknown(processes, &error))?;
         let is_process = entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok());
         if is_process
-            && writes_into(&entry.path(), &places).map_err(|error| unknown(&entry.path(), &error))?
+            && writes_into(&entry.path(), &places, &real).map_err(|error| unknown(&entry.path(), &error))?
         {
             found += 1;
         }
@@ -62,20 +69,11 @@ fn identity(found: &fs::Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
 }
 
-fn writes_into(process: &Path, places: &[Place]) -> io::Result<bool> {
-    let seen = is_rsync_receiver(process).and_then(|is_receiver| {
-        if !is_receiver {
-            return Ok(false);
-        }
-        let link = process.join("cwd");
-        let (path, found) = (fs::read_link(&link)?, fs::metadata(&link)?);
-        let identity = identity(&found);
-        if places.iter().any(|place| place.identity == identity) {
-            return Ok(true);
-        }
-        // A directory that was deleted has no path any more: nothing can be written there.
-        let is_below = places.iter().any(|place| path.starts_with(&place.path));
-        Ok(is_below && identity == self::identity(&fs::metadata(&path)?))
+fn writes_into(process: &Path, places: &[Place], real: &Path) -> io::Result<bool> {
+    let seen = command_line(process).and_then(|words| match program(&words) {
+        b"rsync" if is_receiver(&words) => works_in(process, places),
+        b"pg_basebackup" => fills(process, &words, real),
+        _ => Ok(false),
     });
     match seen {
         // It has ended, or is another user's, who can't write here either unless this node belongs to both.
@@ -89,15 +87,57 @@ fn is_gone(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(libc::ESRCH)
 }
 
-fn is_rsync_receiver(process: &Path) -> io::Result<bool> {
+fn command_line(process: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut line = Vec::new();
     File::open(process.join("cmdline"))?.take(COMMAND_LINE).read_to_end(&mut line)?;
-    let mut words = line.split(|byte| *byte == 0);
-    let program = words.next().and_then(|path| path.rsplit(|byte| *byte == b'/').next());
-    let arguments: Vec<&[u8]> = words.collect();
-    Ok(program == Some(b"rsync")
-        && arguments.contains(&&b"--server"[..])
-        && !arguments.contains(&&b"--sender"[..]))
+    // Each word ends with a NUL byte, so that nothing follows the last one.
+    Ok(line
+        .split_inclusive(|byte| *byte == 0)
+        .map(|word| word.strip_suffix(b"\0").unwrap_or(word).to_vec())
+        .collect())
+}
+
+fn program(words: &[Vec<u8>]) -> &[u8] {
+    words.first().and_then(|path| path.rsplit(|byte| *byte == b'/').next()).unwrap_or_default()
+}
+
+fn is_receiver(words: &[Vec<u8>]) -> bool {
+    let has = |word: &[u8]| words.iter().any(|one| one == word);
+    has(b"--server") && !has(b"--sender")
+}
+
+/// An rsync that has one of these as its working directory, or a directory below one.
+fn works_in(process: &Path, places: &[Place]) -> io::Result<bool> {
+    let link = process.join("cwd");
+    let (path, found) = (fs::read_link(&link)?, fs::metadata(&link)?);
+    let identity = identity(&found);
+    if places.iter().any(|place| place.identity == identity) {
+        return Ok(true);
+    }
+    // A directory that was deleted has no path any more: nothing can be written there.
+    let is_below = places.iter().any(|place| path.starts_with(&place.path));
+    Ok(is_below && identity == self::identity(&fs::metadata(&path)?))
+}
+
+/// A `pg_basebackup` that was told to fill this directory. It names its files by their paths, so that the directory may
+/// have been removed and made anew meanwhile.
+fn fills(process: &Path, words: &[Vec<u8>], real: &Path) -> io::Result<bool> {
+    let Some(target) = target(words) else { return Ok(false) };
+    let target = Path::new(OsStr::from_bytes(target));
+    if target.is_absolute() {
+        return Ok(resolve(target)? == real);
+    }
+    Ok(resolve(&fs::read_link(process.join("cwd"))?.join(target))? == real)
+}
+
+/// The value of `--pgdata` or `-D`, in each form that `pg_basebackup` takes.
+fn target(words: &[Vec<u8>]) -> Option<&[u8]> {
+    let mut words = words.iter().map(Vec::as_slice);
+    let value = words.by_ref().find_map(|word| match word {
+        b"--pgdata" | b"-D" => Some(None),
+        _ => word.strip_prefix(b"--pgdata=").or_else(|| word.strip_prefix(b"-D")).map(Some),
+    })?;
+    value.or_else(|| words.next())
 }
 
 #[cfg(test)]

@@ -16,14 +16,15 @@ from stack import Stack
 from timeline import Timeline
 
 # Where Barman is, and how it is held there.
-PLACES = {"before": "wait", "base": "5000", "gap": "wait", "wal": "5000", "last": "10"}
+PLACES = {"before": "wait", "base": "3000", "gap": "wait", "wal": "2000", "last": "10"}
 SIGNALS = {"sigkill": signal.SIGKILL, "sigterm": signal.SIGTERM, "sigint": signal.SIGINT}
 LIMITS = {"deadline": "--deadline={deadline}", "stall": "--stall-timeout=3", "outage": "--max-outage=3"}
-# Seconds after which Barman has long been at a place, and is still there.
+# Seconds after which Barman has long been at a place, and is still there; on a slow machine half as long again, and again.
 DEADLINES = {"before": 6, "base": 6, "gap": 12, "wal": 12, "last": 18}
 WAYS = [*SIGNALS, *LIMITS, "cancel"]
 # With one that has files coming, or a command that runs, a run goes on without the API.
 IMPOSSIBLE = {("outage", "base"), ("outage", "wal"), ("outage", "last")}
+TIMED_OUT = 251  # the exit status after the deadline
 DWELL = 1.0  # seconds that Barman is at a place before something happens
 PATIENCE = 60.0  # seconds for a run to end
 
@@ -45,11 +46,13 @@ class Seen:
 class Processes(threading.Thread):
     """Looks all the time which processes on the node belong to a restore.
 
-    They have the variable that the ssh command hands on, and are below sshd; those of Barman's host have no SSH_CONNECTION.
+    They have the variable that the ssh command hands on, and are below this stack's sshd, whose port SSH_CONNECTION ends with;
+    those of Barman's host have none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: str) -> None:
         super().__init__(daemon=True)
+        self._port = port
         self.seen: dict[int, Seen] = {}
         self._alive: set[int] = set()
         self._born: dict[int, float] = {}
@@ -76,7 +79,7 @@ class Processes(threading.Thread):
         self._born = {pid: self._born.get(pid, now) for pid in pids}
         for pid, born in self._born.items():
             # A young process may still become what it will be.
-            if now - born < 1 and is_of_restore(pid):
+            if now - born < 1 and is_of_restore(pid, self._port):
                 command = processes.read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
                 self.seen.setdefault(pid, Seen(command, born, now)).command = command
                 self._alive.add(pid)
@@ -85,10 +88,10 @@ class Processes(threading.Thread):
             self.seen[pid].last = time.time()
 
 
-def is_of_restore(pid: int) -> bool:
-    """Whether a process of the node was started for a restore."""
-    words = processes.read(pid, "environ").split(b"\0")
-    return any(word.startswith(b"RESTORE_PID=") for word in words) and any(word.startswith(b"SSH_CONNECTION=") for word in words)
+def is_of_restore(pid: int, port: str) -> bool:
+    """Whether a process of the node was started for a restore, through the sshd at this port."""
+    connection = processes.environment(pid, "SSH_CONNECTION")
+    return connection.endswith(f" {port}") and processes.environment(pid, "RESTORE_PID") != ""
 
 
 @dataclass
@@ -120,17 +123,23 @@ class Ends:
         self.stack = stack
         self.arguments = arguments
         self.data = f"{stack.path}/data/node"
+        self.port = arguments.ssh.partition(" -p ")[2].partition(" ")[0]  # of the node's sshd
         self.places = Tail(f"{stack.path}/log/places")
         self.journal = Tail(stack.journal)
         self.restores = 0  # that have not ended
 
-    def measure(self, way: str, place: str) -> Result:
+    def measure(self, way: str, place: str, deadline: int = 0) -> Result:
         """One run that ends in this way while Barman is at this place."""
+        deadline = deadline or DEADLINES[place]
         self._clear(f"{place} {PLACES[place]}\n")
-        watch = Processes()
+        watch = Processes(self.port)
         watch.start()
-        run = self._start(way, LIMITS.get(way, "").format(deadline=DEADLINES[place]))
-        pid = self._wait_for(place, run)
+        run = self._start(way, LIMITS.get(way, "").format(deadline=deadline))
+        pid = self._wait_for(place, run, TIMED_OUT if way == "deadline" else None)
+        if pid is None:
+            watch.end()
+            self._until_barman_has_ended()
+            return self.measure(way, place, deadline * 3 // 2)
         code, ended = self._end(way, place, run, pid)
         self.stack.bandwidth(0)
         self.stack.supervise()
@@ -169,16 +178,19 @@ class Ends:
             return self.stack.spawn([*host, f"--api-url={self.arguments.api}", *options], "run.log")
         return self.stack.spawn([self.arguments.program, "--api-url", self.arguments.api, "recover", *options], "run.log")
 
-    def _wait_for(self, place: str, run: subprocess.Popen[bytes]) -> int:
-        """Waits until Barman has been at a place for a moment, and gives the pid of what it does there."""
+    def _wait_for(self, place: str, run: subprocess.Popen[bytes], may_end: int | None = None) -> int | None:
+        """Waits until Barman has been at a place for a moment, and gives the pid of what it does there. None if the run has
+        ended before, with the exit status with which it may."""
         until = time.time() + PATIENCE
         while time.time() < until:
             for line in self.places.lines():
                 name, pid, *_ = line.split()
                 if name == place:
                     time.sleep(DWELL)
-                    return int(pid)
+                    return None if may_end is not None and run.poll() == may_end else int(pid)
             if run.poll() is not None:
+                if run.poll() == may_end:
+                    return None
                 break
             time.sleep(0.01)
         raise RuntimeError(f"Barman does not come to '{place}'; the run: {run.poll()}")

@@ -71,6 +71,46 @@ fn other_processes_do_not_count() {
 }
 
 #[test]
+fn a_pg_basebackup_that_names_the_data_directory_counts() {
+    let (scratch, data) = tree();
+    let (path, link) = (data.to_str().unwrap(), scratch.path().join("link"));
+    let (equals, short) = (format!("--pgdata={path}"), format!("-D{path}"));
+    let through_link = format!("--pgdata={}/", link.display());
+    for arguments in [
+        &[&equals, "-X", "stream"][..],
+        &["-v", "--pgdata", path],
+        &["-D", path],
+        &[&short],
+        &["-D", "data"],
+        &[&through_link],
+    ] {
+        let _running = Running::new("pg_basebackup", arguments, scratch.path());
+        assert_eq!(count(&data), Ok(1), "{arguments:?}");
+        assert_eq!(count(&link), Ok(1), "{arguments:?}, through a link");
+    }
+}
+
+#[test]
+fn a_pg_basebackup_elsewhere_does_not_count() {
+    let (scratch, data) = tree();
+    let _others = [
+        Running::new("pg_basebackup", &["--pgdata=data2"], scratch.path()),
+        Running::new("pg_basebackup", &["-X", "stream", "-D"], &data),
+        Running::new("pg_basebackup", &[], &data),
+    ];
+    assert_eq!(count(&data), Ok(0));
+}
+
+/// Its WAL receiver goes on when Patroni has ended it and has removed the directory: it would write into the restore.
+#[test]
+fn a_pg_basebackup_counts_although_the_data_directory_was_removed() {
+    let (scratch, data) = tree();
+    let _running = Running::new("pg_basebackup", &[&format!("--pgdata={}", data.display())], scratch.path());
+    fs::remove_dir_all(&data).unwrap();
+    assert_eq!(count(&data), Ok(1));
+}
+
+#[test]
 fn a_receiver_in_a_directory_that_was_removed_can_do_no_harm() {
     let (_scratch, data) = tree();
     let _running = Running::receiver(&data.join("base/5"));
