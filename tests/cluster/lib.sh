@@ -187,7 +187,8 @@ data() { printf '%s/data/%s\n' "$STACK" "${BELOW[$1]-}$1"; }
 node_log() { printf '%s/log/%s.log\n' "$STACK" "$1"; }
 
 # Makes the configuration of a node from the example: make_node NAME [SED-EXPRESSION]
-# The leader keeps the slot of a node that has gone for half an hour, so it needs more than the ten it has by default.
+# The leader keeps the slot of a node that has gone for half an hour, so it needs more than the ten it has by default. Each
+# pg_basebackup begins a new segment of WAL, so that an hour of them needs more than the example keeps since the backup.
 make_node() {
     local name=$1 yml=$STACK/$1.yml
     : "${REST_PORT[$name]:=$(free_port)}" "${PG_PORT[$name]:=$(free_port)}"
@@ -206,6 +207,7 @@ make_node() {
         -e "s|^    retry_timeout: .*|    retry_timeout: 3|" \
         -e "s|^      parameters:|&\n        unix_socket_directories: $STACK/run\n        fsync: 'off'|" \
         -e "s|^      parameters:|&\n        max_replication_slots: 40|" \
+        -e "s|^        wal_keep_size: .*|        wal_keep_size: 16GB|" \
         "$PATRONI_YML" | sed -e "${2-}" | as_pg tee "$yml" >/dev/null
     if grep -n -e 'example\.com' -e /usr/local "$yml"; then die "examples/patroni: not replaced for the test"; fi
 }
