@@ -18,16 +18,15 @@ use crate::event::{Event, Level};
 use crate::outcome::{Answer, Code, OperationState, Outcome, Problem};
 use crate::recovery::create::{Attempts, Failure, create};
 use crate::recovery::explain::own_output;
-use crate::recovery::follow::follow;
+use crate::recovery::follow::{follow, poll};
 use crate::recovery::history::History;
-use crate::recovery::session::{End, Missed, Session, ended_line};
+use crate::recovery::session::{End, Session, ended_line};
 use crate::recovery::start::{KnownOperations, api_is_up};
 use crate::recovery::verdict::Ended;
 use crate::recovery::watch::Watch;
 use crate::version::VERSION;
 use crate::world::World;
 use crate::world::here::Here;
-use crate::world::host::Host;
 
 /// Longest wait between two polls, as in the Python program.
 const LOOP_WAIT: Duration = Duration::from_secs(5);
@@ -73,17 +72,9 @@ impl Answer<Switch> {
 pub fn config_switch(
     config: &Config,
     cancel: &Cancel,
-    mut on_event: impl FnMut(Event) + Send + 'static,
+    on_event: impl FnMut(Event) + Send + 'static,
 ) -> Answer<Switch> {
-    let warnings = Warnings::default();
-    let noted = warnings.clone();
-    let host = Host::new(
-        move |event| {
-            noted.note(&event);
-            on_event(event);
-        },
-        cancel.clone(),
-    );
+    let (host, warnings) = Warnings::host(on_event, cancel);
     let not_begun = |level: Level, code: Code, why: &str| {
         host.report(Event::log(level, why));
         Answer::new(code, Problem::new(why, ""), Duration::ZERO, Switch::default())
@@ -210,9 +201,7 @@ fn wait_for_another(run: &mut Session, known: &KnownOperations) -> Result<(), En
 
 /// Whether the API says so; anything else does not keep the new switch from being made.
 fn is_in_progress(run: &mut Session, id: &str) -> Result<bool, End> {
-    let asked =
-        run.ask(&Request::Poll(id.into()), |reply| reply.operation().map_err(|why| Missed::by(reply, why)))?;
-    Ok(asked == Ok(Status::InProgress))
+    Ok(poll(run, id)? == Ok(Status::InProgress))
 }
 
 fn done(run: &mut Session) {

@@ -16,16 +16,8 @@ use crate::world::host::Host;
 ///
 /// `on_event` is called on this thread. `cancel` ends the run, and the restore, from another thread. If options are
 /// missing, wrong or incompatible, it ends with [`Code::InvalidArgument`] before anything is sent.
-pub fn run(config: &Config, cancel: &Cancel, mut on_event: impl FnMut(Event) + Send + 'static) -> Outcome {
-    let warnings = Warnings::default();
-    let noted = warnings.clone();
-    let host = Host::new(
-        move |event| {
-            noted.note(&event);
-            on_event(event);
-        },
-        cancel.clone(),
-    );
+pub fn run(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'static) -> Outcome {
+    let (host, warnings) = Warnings::host(on_event, cancel);
     let opened = config.connection(Command::Recover).and_then(|connection| {
         let restore = config.restore()?.placed(absolute)?;
         Ok((Here::open(&connection, Some(&restore), host.clone())?, connection, restore))
@@ -49,7 +41,21 @@ impl Warnings {
     /// A run may take days and repeat itself.
     const MOST: usize = 100;
 
-    pub(super) fn note(&self, event: &Event) {
+    /// The host of a run whose warnings are kept.
+    pub(super) fn host(
+        mut on_event: impl FnMut(Event) + Send + 'static,
+        cancel: &Cancel,
+    ) -> (Host, Warnings) {
+        let warnings = Warnings::default();
+        let noted = warnings.clone();
+        let on_event = move |event| {
+            noted.note(&event);
+            on_event(event);
+        };
+        (Host::new(on_event, cancel.clone()), warnings)
+    }
+
+    fn note(&self, event: &Event) {
         let Event::Log { level: Level::Warning, message } = event else { return };
         let mut warnings = self.lock();
         if warnings.contains(message) {

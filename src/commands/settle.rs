@@ -200,7 +200,7 @@ fn judged(
     match examine() {
         Completeness::Complete(_) => left_alone("the restore is complete"),
         Completeness::WalMissing(..) => {
-            left_alone("the restore is complete but for WAL, which PostgreSQL asks for itself")
+            left_alone("the restore is complete except for WAL, which PostgreSQL asks for itself")
         }
         Completeness::Unknown(why) => Err(why),
         Completeness::NoProof(..) | Completeness::Incomplete(_) | Completeness::Unchanged(_) => {

@@ -46,10 +46,7 @@ pub(crate) fn claim(run: &mut Session, restore: &Restore) -> Result<Claim, End> 
             }
             Claiming::Held(note) => {
                 if logged.is_due(run.now(), run.loop_wait) {
-                    let other = note.map_or(String::new(), |note| {
-                        let id = note.operation_id.map(|id| format!(", operation {id}")).unwrap_or_default();
-                        format!(" (pid {}{id})", note.pid)
-                    });
+                    let other = note.map_or(String::new(), |note| note.who());
                     run.warn(format!(
                         "another run{other} is restoring into {}: waiting for it to end",
                         restore.data_directory

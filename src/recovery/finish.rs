@@ -52,12 +52,7 @@ pub(crate) fn judge(
         _ => examine(run)?,
     };
     let is_complete = matches!(found, Completeness::Complete(_));
-    let state = match &ended {
-        Ended::Failed => OperationState::Failed,
-        Ended::Done => OperationState::Done,
-        // What the API has not said is not claimed.
-        _ => run.state,
-    };
+    let state = ended.state(run.state);
     let id = run.operation_id.clone();
     let data = match data(found, drained.history.lease_use(), restore) {
         Data::Complete(..) if ended != Ended::Done && drained.history.cut_copy().is_some() => {
@@ -88,7 +83,7 @@ pub(crate) fn judge(
 }
 
 /// The message of the Python program, and why.
-fn failed(why: &str) -> String {
+pub(crate) fn failed(why: &str) -> String {
     if why.is_empty() {
         "Recovery operation failed.".into()
     } else {

@@ -118,7 +118,7 @@ fn follow_named(run: &mut Session, watch: &mut Watch, id: &str) -> Result<Ended,
 
 /// Asks once about an operation. An API that does not know an operation which it has named has trouble: that is no
 /// end.
-fn poll(run: &mut Session, id: &str) -> Result<Result<Status, Missed>, End> {
+pub(crate) fn poll(run: &mut Session, id: &str) -> Result<Result<Status, Missed>, End> {
     run.ask(&Request::Poll(id.into()), |reply| reply.operation().map_err(|why| Missed::by(reply, why)))
 }
 

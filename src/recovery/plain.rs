@@ -3,12 +3,12 @@
 
 use crate::api::Request;
 use crate::config::Restore;
-use crate::outcome::{Code, OperationState, Problem};
+use crate::outcome::{Code, Problem};
 use crate::world::{Backup, Completeness};
 
-use super::create::{Attempts, Created, create};
+use super::create::{Attempts, Created, Failure, create};
 use super::explain::own_output;
-use super::finish::{examine, flush};
+use super::finish::{examine, failed, flush};
 use super::follow::follow;
 use super::history::History;
 use super::session::{End, Session};
@@ -65,12 +65,7 @@ fn refuse_doubt(run: &Session, created: &Created) -> Result<(), End> {
 
 fn judge(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup, End> {
     let id = run.operation_id.clone();
-    let state = match ended {
-        Ended::Done => OperationState::Done,
-        Ended::Failed => OperationState::Failed,
-        Ended::Unclear(_) | Ended::Stalled(_) | Ended::SecondBarman | Ended::Nothing(_) => run.state,
-    };
-    run.set_operation(id.as_deref(), state);
+    run.set_operation(id.as_deref(), ended.state(run.state));
     let found = examine(run)?;
     if ended == Ended::Done && !restore.verify {
         if let Completeness::Complete(backup) = found {
@@ -95,12 +90,8 @@ fn judge(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup, E
         (Ended::Unclear(why), _) => {
             (Code::HttpError, format!("Maximum number of retries exceeded, exiting. {why}"))
         }
-        (_, Verdict::Failed(why)) if why.is_empty() => {
-            (Code::RecoveryFailed, "Recovery operation failed.".into())
-        }
-        (_, Verdict::Failed(why)) => (Code::RecoveryFailed, format!("Recovery operation failed. {why}")),
-        (_, Verdict::Again(failure)) => {
-            (Code::RecoveryFailed, format!("Recovery operation failed. {}", failure.why))
+        (_, Verdict::Failed(why) | Verdict::Again(Failure { why, .. })) => {
+            (Code::RecoveryFailed, failed(&why))
         }
     };
     let hint = if ended == Ended::Done {

@@ -2,7 +2,7 @@
 
 use crate::config::Restore;
 use crate::config::value::is_backup_id;
-use crate::outcome::{Code, Problem};
+use crate::outcome::{Code, OperationState, Problem};
 use crate::world::{Backup, Completeness, MissingWal};
 
 use super::create::Failure;
@@ -22,6 +22,17 @@ pub(crate) enum Ended {
     SecondBarman,
     /// Nothing was started.
     Nothing(Failure),
+}
+
+impl Ended {
+    /// The state of the operation then; what the API has not said is not claimed: it stays as it `was`.
+    pub(crate) fn state(&self, was: OperationState) -> OperationState {
+        match self {
+            Ended::Done => OperationState::Done,
+            Ended::Failed => OperationState::Failed,
+            Ended::Unclear(_) | Ended::Stalled(_) | Ended::SecondBarman | Ended::Nothing(_) => was,
+        }
+    }
 }
 
 /// The consequence of a restore that has ended and can't write any more.

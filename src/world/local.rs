@@ -17,6 +17,11 @@ pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|directory| directory.join(program)).find(|file| sys::may_execute(file))
 }
 
+/// Which of the commands that a restore runs on this node are not in this process's PATH.
+pub(crate) fn missing_commands() -> Vec<&'static str> {
+    ["rsync", "flock", "setsid"].into_iter().filter(|name| in_path(name).is_none()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -166,6 +166,14 @@ pub(crate) struct Note {
     pub(crate) first_file: Option<FileId>,
 }
 
+impl Note {
+    /// Whose note it is, behind "another run": ` (pid 4711, operation 20261122T101942)`.
+    pub(crate) fn who(&self) -> String {
+        let id = self.operation_id.as_ref().map(|id| format!(", operation {id}")).unwrap_or_default();
+        format!(" (pid {}{id})", self.pid)
+    }
+}
+
 /// Which file it is, as far as that can be recognized later: `chown`, `chmod` and the passing of time do not change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileId {

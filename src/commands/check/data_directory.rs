@@ -135,10 +135,7 @@ pub(super) fn claim(
     let mut claim = match world.claim() {
         Claiming::Ours(claim) => claim,
         Claiming::Held(note) => {
-            let who = note.map_or(String::new(), |note| {
-                let id = note.operation_id.map(|id| format!(", operation {id}")).unwrap_or_default();
-                format!(" (pid {}{id})", note.pid)
-            });
+            let who = note.map_or(String::new(), |note| note.who());
             let detail = format!("another run is restoring into {}{who}", restore.data_directory);
             report.add(Finding::warning(STATE, detail, "the next run waits for it to end"));
             return Err("another run is restoring");

@@ -107,8 +107,7 @@ fn user() -> Finding {
 /// Barman starts an rsync here for each copy, through a script that needs the others.
 fn commands() -> Finding {
     const WHAT: &str = "commands";
-    let missing: Vec<_> =
-        ["rsync", "flock", "setsid"].into_iter().filter(|name| local::in_path(name).is_none()).collect();
+    let missing = local::missing_commands();
     if missing.is_empty() {
         return Finding::ok(WHAT, "rsync, flock and setsid are in the PATH");
     }

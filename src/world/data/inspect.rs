@@ -12,8 +12,6 @@ use crate::world::{Inspection, Known};
 
 /// More names than a message shows.
 const MOST_NAMES: usize = 1000;
-/// What the lease and Barman run on this node.
-const COMMANDS: [&str; 3] = ["rsync", "flock", "setsid"];
 
 pub(super) fn inspect(files: &dyn Files, path: &Path) -> Known<Inspection> {
     let (there, found) = nearest(files, path)?;
@@ -26,7 +24,7 @@ pub(super) fn inspect(files: &dyn Files, path: &Path) -> Known<Inspection> {
             .then(|| sys::user_name(found.owner).unwrap_or_else(|| found.owner.to_string())),
         is_writable,
         names,
-        missing_commands: COMMANDS.into_iter().filter(|name| local::in_path(name).is_none()).collect(),
+        missing_commands: local::missing_commands(),
     })
 }
 
