@@ -153,7 +153,7 @@ pub(crate) enum LogLine {
 #[serde(default)]
 pub(crate) struct Note {
     pub(crate) pid: u32,
-    /// When the run began, in seconds since 1970 by this node's clock: for people.
+    /// When the run began, in seconds since 1970 by this node's clock: for people. Whoever writes the note fills it in.
     pub(crate) started: u64,
     pub(crate) api_url: String,
     pub(crate) barman_server: String,

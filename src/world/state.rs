@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::outcome::Problem;
 use crate::sys::lock::LockFile;
@@ -84,6 +84,8 @@ struct Claim {
     /// What dead runs have left, by the number of the lease.
     leftovers: Vec<(String, Revoked)>,
     has_granted: bool,
+    /// When it began, in seconds since 1970: for the note.
+    started: u64,
     lock: LockFile,
 }
 
@@ -106,6 +108,7 @@ impl Claim {
             lease,
             leftovers: Vec::new(),
             has_granted: false,
+            started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             lock,
         }))
     }
@@ -117,8 +120,9 @@ impl Claim {
 
     fn write_note(&self, note: &Note) -> io::Result<()> {
         let folder = self.folder()?;
+        let note = Note { started: self.started, ..note.clone() };
         folder.remove(NEW_NOTE)?;
-        folder.create(NEW_NOTE)?.write_all(&serde_json::to_vec_pretty(note)?)?;
+        folder.create(NEW_NOTE)?.write_all(&serde_json::to_vec_pretty(&note)?)?;
         // Not synced: that can take as long as the restore needs to write what it has in memory. After a power cut an
         // older note, or none, is no proof of anything.
         folder.rename(NEW_NOTE, NOTE)
