@@ -86,10 +86,13 @@ fn python_example(scratch: &TempDir) -> Option<Command> {
 /// Restores with an example; it reports the progress.
 fn restores(program: Option<Command>, scratch: &TempDir) {
     let Some(mut program) = program else { return };
-    let model = Model::new().server("main").backup("20261122T101942").fill().duration_ms(1200);
-    let api = Api::start(model, Script::new());
+    let api = Api::start(Model::new().server("main").backup("20261122T101942").fill().hold(), Script::new());
     let data = scratch.within("data");
-    let done = program.args([&api.url(), "main", "ssh node", &data]).output().unwrap();
+    program.args([&api.url(), "main", "ssh node", &data]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let host = program.spawn().unwrap();
+    api.wait("an answer about the operation", |api| api.count(Stage::Poll) > 1);
+    api.release();
+    let done = host.wait_with_output().unwrap();
     assert!(done.status.success() && api.applied() == 1, "{}", said(&done));
     for words in ["is still in progress", "IN_PROGRESS", "DONE"] {
         assert!(said(&done).contains(words), "no {words} in {}", said(&done));

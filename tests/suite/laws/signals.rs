@@ -72,9 +72,18 @@ fn phases() -> Vec<Phase> {
                 run.wait_for("may be ours");
             },
         ),
-        phase("waiting for the status of the operation", Script::new().poll(hold()), NAMED, |_, api, _| {
-            api.wait("the poll", |api| api.count(Stage::Poll) == 1);
-        }),
+        Phase {
+            // While a command of Barman is seen to run, the question comes after the loop wait.
+            extra: &["--loop-wait", "1"],
+            ..phase(
+                "waiting for the status of the operation",
+                Script::new().poll(hold()),
+                NAMED,
+                |_, api, _| {
+                    api.wait("the poll", |api| api.count(Stage::Poll) == 1);
+                },
+            )
+        },
         phase("while data arrives", Script::new(), NAMED, |node, _, _| node.wait_for_first_file()),
         Phase {
             model: restore().hold(),
