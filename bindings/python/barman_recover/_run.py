@@ -33,7 +33,8 @@ class Command:
             _lib.barman_recover_free(handle)
 
     def _result(self) -> dict[str, Any]:
-        return json.loads(_lib.barman_recover_get(self._handle, b""))
+        result: dict[str, Any] = json.loads(_lib.barman_recover_get(self._handle, b""))
+        return result
 
     def run(self, on_event: Optional[OnEvent]) -> dict[str, Any]:
         """Passes the events to the host until the command has ended, and returns its result or raises the exception for

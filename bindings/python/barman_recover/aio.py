@@ -3,13 +3,12 @@ its own thread and uses no executor."""
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 from concurrent.futures import Future
 from typing import Any, Optional
 
 from ._run import Command, OnEvent
-from ._types import Backup, Directory, Finding, Operation, Options, Result, Settled, Switch
+from ._types import Backup, Directory, Event, Finding, Operation, Options, Result, Settled, Switch
 
 
 async def restore(options: Options, on_event: Optional[OnEvent] = None) -> Result:
@@ -50,9 +49,10 @@ async def config_switch(options: Options) -> Switch:
 async def _run(command: Command, on_event: Optional[OnEvent] = None) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     ended: Future[dict[str, Any]] = Future()
-    notify: Optional[OnEvent] = None
-    if on_event is not None:
-        notify = functools.partial(loop.call_soon_threadsafe, on_event)
+
+    def notify(event: Event) -> None:
+        if on_event is not None:
+            loop.call_soon_threadsafe(on_event, event)
 
     def body() -> None:
         try:
