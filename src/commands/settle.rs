@@ -53,7 +53,7 @@ pub fn settle(
     let place = config.place(Command::Settle).and_then(absolute);
     let ended = match place {
         Ok(place) => settled(&host, &place),
-        Err(why) => Err((Code::InvalidArgument, Problem::new(why.to_string(), ""))),
+        Err(why) => Err((Code::InvalidArgument, Problem::without_hint(why.to_string()))),
     };
     let (code, problem, settled) = match ended {
         Ok(settled) => {
@@ -66,8 +66,8 @@ pub fn settle(
         }
         Err((code, problem)) => {
             host.report(Event::log(Level::Error, &problem.message));
-            if !problem.hint.is_empty() {
-                host.report(Event::log(Level::Error, &format!("HINT: {}", problem.hint)));
+            if let Some(hint) = &problem.hint {
+                host.report(Event::log(Level::Error, &format!("HINT: {hint}")));
             }
             (code, problem, Settled::default())
         }
@@ -140,7 +140,7 @@ fn say_again(host: &Host, said: &mut Option<Instant>, what: &str) {
 }
 
 fn wait(host: &Host) -> Result<(), Failed> {
-    host.wait(LOOK_AGAIN).map_err(|_| (Code::Cancelled, Problem::new("cancelled", "")))
+    host.wait(LOOK_AGAIN).map_err(|_| (Code::Cancelled, Problem::without_hint("cancelled")))
 }
 
 /// What is in the data directory.
@@ -224,14 +224,14 @@ fn in_use(directory: &Path) -> Known<bool> {
 
 /// Moves the data directory and what its links lead to, as Patroni does after a failed bootstrap.
 fn move_aside(directory: &Path) -> Result<Vec<String>, Failed> {
-    let failed = |path: &Path, why: &str, hint: &str| {
+    let failed = |path: &Path, why: &str, hint: Option<&str>| {
         let message = format!("the remains of a failed restore in {} can't be moved: {why}", path.display());
-        (Code::RecoveryFailed, Problem::new(message, hint))
+        (Code::RecoveryFailed, Problem { hint: hint.map(Into::into), ..Problem::without_hint(message) })
     };
-    let real = directory.canonicalize().map_err(|error| failed(directory, &error.to_string(), ""))?;
-    let linked = linked_directories(&real).map_err(|why| failed(directory, &why, ""))?;
+    let real = directory.canonicalize().map_err(|error| failed(directory, &error.to_string(), None))?;
+    let linked = linked_directories(&real).map_err(|why| failed(directory, &why, None))?;
     let all: Vec<PathBuf> = linked.into_iter().chain([real]).collect();
-    let by_hand = "empty it by hand (it is not a node's data), then start again";
+    let by_hand = Some("empty it by hand (it is not a node's data), then start again");
     for path in &all {
         if sys::is_mount_point(path) == Some(true) {
             return Err(failed(path, "it is a mount point", by_hand));

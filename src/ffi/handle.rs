@@ -14,7 +14,7 @@ use crate::commands::{Report, call};
 use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Value};
 use crate::event::Event;
-use crate::outcome::Code;
+use crate::outcome::{Code, Problem};
 use crate::sys;
 
 /// A text from the host: `None` for NULL, an error if it is not UTF-8.
@@ -62,7 +62,7 @@ impl Default for State {
             result: Document::default(),
             thread: None,
         };
-        state.report(Report::bare(Code::NoCommand, "", ""));
+        state.report(Report::bare(Code::NoCommand, Problem::default()));
         state
     }
 }
@@ -218,7 +218,7 @@ impl State {
     /// Says why a call was refused, in place of the result of the last command.
     fn refuse(&mut self, code: Code, why: &str) -> Code {
         self.result.forget();
-        self.report(Report::bare(code, why, ""));
+        self.report(Report::bare(code, Problem::without_hint(why)));
         code
     }
 
@@ -258,5 +258,5 @@ fn at(document: &mut Document, pointer: Given) -> *const c_char {
 }
 
 fn bug(why: &str) -> Report {
-    Report::bare(Code::Panic, &format!("a bug in barman-recover: {why}"), "please report it")
+    Report::bare(Code::Panic, Problem::new(format!("a bug in barman-recover: {why}"), "please report it"))
 }

@@ -3,11 +3,12 @@
 //! through the code leaves one that lives; and only what `revoke` returns can be judged.
 
 use crate::config::Restore;
+use crate::error::Error;
 use crate::outcome::{Code, Problem};
 use crate::world::{ClaimHandle, Claiming, Drain, FileId, Known, LeaseHandle, LogLine, Note};
 
 use super::history::{History, Use};
-use super::session::{End, Session};
+use super::session::Session;
 use super::timing::{DRAIN, DRAIN_AGAIN, DRAIN_KILL, Every, GONE_AGAIN, LEFT, UNSEEN};
 
 /// No other run works on this data directory while it lives, and nothing of a dead one writes there any more.
@@ -34,7 +35,7 @@ pub(crate) struct Drained {
 }
 
 /// Locks the state directory, waiting while another run has it, and drains what dead runs have left.
-pub(crate) fn claim(run: &mut Session, restore: &Restore) -> Result<Claim, End> {
+pub(crate) fn claim(run: &mut Session, restore: &Restore) -> Result<Claim, Error> {
     let mut logged = Every::default();
     loop {
         match run.world.claim() {
@@ -54,7 +55,7 @@ pub(crate) fn claim(run: &mut Session, restore: &Restore) -> Result<Claim, End> 
                 }
                 run.pause(GONE_AGAIN)?;
             }
-            Claiming::Impossible(problem) => return Err(End::With(Code::InvalidArgument, problem)),
+            Claiming::Impossible(problem) => return Err(Error::ends(Code::InvalidArgument, problem)),
         }
     }
 }
@@ -73,7 +74,7 @@ fn note(run: &Session, restore: &Restore) -> Note {
 impl Claim {
     /// Waits until nothing of a dead run writes any more. It was revoked when that run died, so this takes no time,
     /// unless something is stuck in the kernel, or has left the process group of its command.
-    fn drain_what_is_left(&mut self, run: &mut Session) -> Result<(), End> {
+    fn drain_what_is_left(&mut self, run: &mut Session) -> Result<(), Error> {
         let (mut logged, begun, mut was_told_to_kill) = (Every::default(), run.now(), false);
         loop {
             let why = match self.handle.drain() {
@@ -85,7 +86,7 @@ impl Claim {
             if took >= LEFT {
                 let hint = "see what it is, and end it; if it can't be ended, its disk may hang, and only a reboot helps";
                 let message = format!("what an earlier run started {why}, and could not be ended");
-                return Err(End::with(Code::RecoveryFailed, message, hint));
+                return Err(Error::with(Code::RecoveryFailed, message, hint));
             }
             if took >= DRAIN_KILL && !std::mem::replace(&mut was_told_to_kill, true) {
                 self.handle.kill_holders();
@@ -99,7 +100,7 @@ impl Claim {
 
     /// Lets Barman write on this node, until the lease is revoked or this process ends. An error may pass: a full table
     /// of files, a full disk.
-    pub(crate) fn grant(&mut self, run: &mut Session) -> Result<Lease<'_>, End> {
+    pub(crate) fn grant(&mut self, run: &mut Session) -> Result<Lease<'_>, Error> {
         self.note.operation_id = None;
         self.write_note(run);
         let begun = run.now();
@@ -107,7 +108,7 @@ impl Claim {
             match self.handle.grant("") {
                 Ok(handle) => return Ok(Lease { claim: self, handle }),
                 Err(problem) if run.now().saturating_sub(begun) >= UNSEEN => {
-                    return Err(End::With(Code::InvalidArgument, problem));
+                    return Err(Error::ends(Code::InvalidArgument, problem));
                 }
                 Err(problem) => run.warn_of(&problem),
             }

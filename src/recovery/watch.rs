@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::config::Restore;
+use crate::error::Error;
 use crate::event::Event;
 use crate::outcome::Code;
 use crate::text::seconds;
@@ -12,7 +13,7 @@ use crate::world::{Completeness, Look};
 use super::claim::Lease;
 use super::explain;
 use super::history::{History, Use};
-use super::session::{End, Session};
+use super::session::Session;
 use super::start::refuse_postgres;
 use super::throughput::Throughput;
 use super::timing::{
@@ -69,7 +70,7 @@ impl<'w, 'c> Watch<'w, 'c> {
     }
 
     /// Looks once. Returns how the restore has ended, if what this node shows decides that.
-    pub(crate) fn look(&mut self, run: &mut Session) -> Result<Option<Ended>, End> {
+    pub(crate) fn look(&mut self, run: &mut Session) -> Result<Option<Ended>, Error> {
         let Some(restore) = self.restore else { return Ok(None) };
         let look = run.world.look();
         let now = run.now();
@@ -179,13 +180,13 @@ impl<'w, 'c> Watch<'w, 'c> {
 }
 
 /// Ends a restore that can't become a node any more: PostgreSQL runs in its directory, or somebody has emptied it.
-fn refuse_useless(look: &Look, history: &History, restore: &Restore) -> Result<(), End> {
+fn refuse_useless(look: &Look, history: &History, restore: &Restore) -> Result<(), Error> {
     refuse_postgres(look, restore)?;
     if !history.was_emptied() {
         return Ok(());
     }
     let directory = &restore.data_directory;
-    Err(End::with(
+    Err(Error::with(
         Code::RecoveryFailed,
         format!("Recovery operation failed. {directory} was removed or emptied while it was being restored"),
         "Patroni does so when it gives up on this node; the restore has been ended",

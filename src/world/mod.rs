@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Reply, Request, TransportError};
+use crate::api::{Reply, Request};
 use crate::cancel::Interrupt;
+use crate::error::Error;
 use crate::event::Event;
 use crate::outcome::Problem;
 
@@ -34,7 +35,7 @@ pub(crate) trait World {
 
     /// Sends one request, once, and waits for its reply: at most this long, and not beyond the deadline. An interrupt
     /// ends it at once.
-    fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, TransportError>;
+    fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, Error>;
 
     /// Waits; with a time of zero it only checks whether the run has to end.
     fn pause(&mut self, time: Duration) -> Result<(), Interrupt>;

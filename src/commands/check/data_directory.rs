@@ -141,7 +141,7 @@ pub(super) fn claim(
             return Err("another run is restoring");
         }
         Claiming::Impossible(problem) => {
-            report.add(Finding::failed(STATE, problem.message, problem.hint));
+            report.add(Finding::problem(STATE, problem));
             return Err("there is no state directory");
         }
     };

@@ -266,7 +266,7 @@ impl ClaimHandle for Claim {
     fn grant(&mut self, _: &str) -> Result<Box<dyn LeaseHandle>, Problem> {
         let mut state = self.shared.lock();
         state.step(self.run);
-        state.fallible(self.run, "a grant").map_err(|why| Problem::new(why, ""))?;
+        state.fallible(self.run, "a grant").map_err(Problem::without_hint)?;
         let nonce = state.number();
         let (node, run) = (self.node, self.run);
         state.leases.push(Lease {
