@@ -195,11 +195,13 @@ pub(crate) struct Look {
     pub(crate) usage: Option<Usage>,
 }
 
-/// What is at the path of the data directory. Hidden names and `lost+found` are nothing, as for Barman and Patroni.
+/// What is at the path of the data directory. Hidden names are nothing, as for Barman and Patroni.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
     Missing,
     Empty,
+    /// Empty but for the `lost+found` of a file system's root: for Patroni that is nothing, Barman lists it.
+    LostAndFound,
     Something,
     NotADirectory,
 }

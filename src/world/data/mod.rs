@@ -152,7 +152,7 @@ impl DataDirectory {
         let answer = match place {
             Place::Missing => Completeness::Incomplete("the data directory does not exist".into()),
             Place::NotADirectory => Completeness::Incomplete("the data directory is not a directory".into()),
-            Place::Directory(_) if self.reader().content()? == Content::Empty => {
+            Place::Directory(_) if self.reader().content()? != Content::Something => {
                 Completeness::Incomplete("the data directory is empty".into())
             }
             Place::Directory(_) => match self.base(&self.reader())? {

@@ -145,6 +145,11 @@ fn before() -> Vec<Row> {
             .code(1)
             .says("is not empty: Barman 3.15 and later refuse it")
             .says("was not empty (PG_VERSION, global)"),
+        row("before", "lost+found, which Patroni does not see: said, and Barman refuses it")
+            .before(|node, _| fs::create_dir_all(node.file("lost+found")).unwrap())
+            .code(1)
+            .says("has lost+found, as the root of a file system does")
+            .says("was not empty (lost+found)"),
         row("before", "a file in its place: said, and Barman refuses it")
             .before(|node, _| fs::write(&node.data, "x").unwrap())
             .code(1)
