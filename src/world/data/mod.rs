@@ -12,10 +12,13 @@ mod info;
 mod inspect;
 mod reader;
 mod receivers;
+mod span;
 mod wal;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub(crate) use span::came_within;
 
 use crate::cancel::Interrupt;
 use crate::world::data::complete::{Base, Marks, Shortfall};
