@@ -1,5 +1,5 @@
 //! `settle`, as `ExecStartPre=` of Patroni's unit: it moves aside what a restore that failed or died has left, proves
-//! that first, and leaves everything else alone. What decides is tested row for row beside it, in `src/commands`.
+//! that first, and leaves everything else alone.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
