@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::node::PROGRAM;
+use crate::support::node::{PROGRAM, bare};
 use crate::support::without_root;
 use standin::Api;
 
@@ -22,13 +22,13 @@ impl Ran {
 
 /// The program with the words; the deadline is only the guard against a hang.
 pub fn program(words: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.env_clear().args(["--deadline=60"]).args(words).stdin(Stdio::null());
+    let mut command = bare(PROGRAM);
+    command.env_clear().args(["--deadline=60"]).args(words);
     command
 }
 
 pub fn run(words: &[&str]) -> Ran {
-    let output = program(words).output().unwrap();
+    let output = program(words).stdout(Stdio::piped()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code(), out: text(output.stdout), log: without_root(&text(output.stderr)) }
 }
