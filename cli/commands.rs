@@ -50,12 +50,12 @@ fn ask(run: &Run, cancel: &Cancel, log: &Log) -> End {
             if run.json {
                 print(&json(&answer));
             }
-            End::new(answer.code, &answer.message, &answer.hint)
+            End::new(answer.code, &answer.message, answer.hint)
         }
         What::ConfigSwitch => {
             let answer = barman_recover::config_switch(config, cancel, on_event);
             let (code, exit_status) = answer.exit();
-            End { code, exit_status, ..End::new(answer.code, &answer.message, &answer.hint) }
+            End { code, exit_status, ..End::new(answer.code, &answer.message, answer.hint) }
         }
         What::Check => check(run, cancel, on_event),
         What::Verify => print_answer(run, log, &barman_recover::verify(config), |looked| {
@@ -80,7 +80,7 @@ fn ask(run: &Run, cancel: &Cancel, log: &Log) -> End {
 fn check(run: &Run, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'static) -> End {
     let answer = barman_recover::check(&run.config, cancel, on_event, |finding| {
         let Finding { verdict, what, detail, hint, .. } = finding;
-        let hint = if hint.is_empty() { String::new() } else { format!("         HINT: {hint}\n") };
+        let hint = hint.as_ref().map(|hint| format!("         HINT: {hint}\n")).unwrap_or_default();
         if !run.json {
             print(&format!("{:<8} {what}: {detail}\n{hint}", verdict.name()));
         }
@@ -89,7 +89,7 @@ fn check(run: &Run, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'stati
         print(&json(&answer));
     }
     let has_warning = answer.found.findings.iter().any(|finding| finding.verdict == Verdict::Warning);
-    let end = End::new(answer.code, "", "");
+    let end = End::new(answer.code, "", None);
     let is_warned = answer.code == Code::RecoveryDone && has_warning;
     End { exit_status: if is_warned { WARNINGS } else { end.exit_status }, ..end }
 }
@@ -111,14 +111,13 @@ fn print_answer<T: Serialize>(
         print(&text);
     }
     if is_answered {
-        return End::new(code, "", "");
+        return End::new(code, "", None);
     }
-    for (begin, text) in [("", message), ("HINT: ", hint)] {
-        if code != Code::Cancelled && !text.is_empty() {
-            log.write(Level::Error, &format!("{begin}{text}"));
-        }
+    if code != Code::Cancelled {
+        let hint = hint.as_ref().map(|hint| format!("HINT: {hint}"));
+        [Some(message), hint.as_ref()].into_iter().flatten().for_each(|text| log.write(Level::Error, text));
     }
-    End::new(code, message, hint)
+    End::new(code, message, hint.clone())
 }
 
 /// Prints to standard output.
@@ -152,14 +151,20 @@ fn backups(rows: &[Backup]) -> String {
 }
 
 impl End {
-    fn new(code: Code, message: &str, hint: &str) -> End {
+    fn new(code: Code, message: &str, hint: Option<String>) -> End {
         let exit_status = if code == Code::InvalidArgument { WRONG_USAGE } else { code.exit_status() };
-        End { code: code.name(), exit_status, message: message.into(), hint: hint.into(), backup_id: None }
+        End {
+            code: code.name(),
+            exit_status,
+            message: message.into(),
+            hint: hint.unwrap_or_default(),
+            backup_id: None,
+        }
     }
 }
 
 impl From<Outcome> for End {
     fn from(Outcome { code, message, hint, backup_id, .. }: Outcome) -> End {
-        End { backup_id, ..End::new(code, &message, &hint) }
+        End { backup_id, ..End::new(code, &message, hint) }
     }
 }

@@ -50,6 +50,7 @@ mod api;
 mod cancel;
 mod commands;
 mod config;
+mod error;
 mod event;
 #[allow(unsafe_code)] // the C API only
 mod ffi;

@@ -134,19 +134,30 @@ impl OperationState {
     }
 }
 
-/// What went wrong, and what to do about it, in one line each; empty where there is nothing to say.
+/// What went wrong, and what to do about it, in one line each.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Problem {
     /// What went wrong.
     pub message: String,
-    /// What to do about it.
-    pub hint: String,
+    /// What to do about it, if that is known.
+    #[serde(serialize_with = "or_empty")]
+    pub hint: Option<String>,
 }
 
 impl Problem {
     pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Problem {
-        Problem { message: printable(&message.into()), hint: printable(&hint.into()) }
+        Problem { hint: Some(printable(&hint.into())), ..Problem::without_hint(message) }
     }
+
+    pub(crate) fn without_hint(message: impl Into<String>) -> Problem {
+        Problem { message: printable(&message.into()), hint: None }
+    }
+}
+
+/// In JSON a hint is always a text, as in C.
+#[allow(clippy::ref_option, reason = "serde passes the field so")]
+pub(crate) fn or_empty<S: Serializer>(hint: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(hint.as_deref().unwrap_or_default())
 }
 
 /// The result of a recovery.
@@ -158,8 +169,9 @@ pub struct Outcome {
     pub code: Code,
     /// What went wrong, in one line; empty when all went well.
     pub message: String,
-    /// What to do about it, in one line; empty when there is nothing to say.
-    pub hint: String,
+    /// What to do about it, in one line, if that is known.
+    #[serde(serialize_with = "or_empty")]
+    pub hint: Option<String>,
     /// Time from the start of the run to its end.
     #[serde(rename = "elapsed_seconds", serialize_with = "in_seconds")]
     pub elapsed: Duration,
@@ -185,7 +197,7 @@ impl Outcome {
         Outcome {
             code,
             message: printable(message),
-            hint: String::new(),
+            hint: None,
             elapsed: Duration::ZERO,
             operation_id: None,
             operation_state: OperationState::NotCreated,
@@ -207,8 +219,9 @@ pub struct Answer<T> {
     pub code: Code,
     /// What went wrong, in one line; empty when all went well.
     pub message: String,
-    /// What to do about it, in one line; empty when there is nothing to say.
-    pub hint: String,
+    /// What to do about it, in one line, if that is known.
+    #[serde(serialize_with = "or_empty")]
+    pub hint: Option<String>,
     /// Time from the start of the command to its end.
     #[serde(rename = "elapsed_seconds", serialize_with = "in_seconds")]
     pub elapsed: Duration,

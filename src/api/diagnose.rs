@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::api::date::Moment;
 use crate::api::fields::Fields;
+use crate::error::BadReply;
 use crate::text::{first_few, one_line};
 
 /// A backup takes about 1.7 kB of the body and a server 15 kB. 16 MiB hold 100 servers with 85 backups each, and a
@@ -142,22 +143,6 @@ impl fmt::Display for PgVersion {
     }
 }
 
-/// Why nothing is known about a backup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unknown {
-    /// The answer is not in Barman's format.
-    Answer(String),
-    Server(String),
-    Backup(String),
-}
-
-impl fmt::Display for Unknown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Unknown::Answer(text) | Unknown::Server(text) | Unknown::Backup(text)) = self;
-        f.write_str(text)
-    }
-}
-
 impl Backup {
     /// Whether all its files have been copied, so that an alias may choose it.
     pub(crate) fn is_copied(&self) -> bool {
@@ -198,8 +183,8 @@ impl Backup {
 }
 
 impl Diagnosis {
-    /// Parses what the body says about this server.
-    pub(crate) fn read(body: &[u8], server: &str) -> Result<Diagnosis, Unknown> {
+    /// Parses what the body says about this server. An error says what is wrong with the body.
+    pub(crate) fn read(body: &[u8], server: &str) -> Result<Diagnosis, (BadReply, String)> {
         #[derive(Deserialize)]
         struct Body<'a> {
             #[serde(borrow, default)]
@@ -219,12 +204,12 @@ impl Diagnosis {
             wals: Option<&'a RawValue>,
         }
         let unreadable = |error: serde_json::Error| {
-            Unknown::Answer(format!("an unexpected answer ({})", one_line(&error.to_string())))
+            (BadReply::Other, format!("an unexpected answer ({})", one_line(&error.to_string())))
         };
         let body: Body = serde_json::from_slice(body).map_err(unreadable)?;
         let Some(raw) = body.servers.get(server) else {
             let known = names(body.servers.keys());
-            return Err(Unknown::Server(format!("there is no server '{server}', only: {known}")));
+            return Err((BadReply::NoServer, format!("there is no server '{server}', only: {known}")));
         };
         let server: Server = serde_json::from_str(raw.get()).map_err(unreadable)?;
         let mut backups: Vec<Backup> =
@@ -248,7 +233,7 @@ impl Diagnosis {
 
     /// The backup with this ID or alias. Aliases mean the same as in the API: latest and oldest choose among the
     /// backups that have been copied.
-    pub(crate) fn backup(&self, name: &str) -> Result<&Backup, Unknown> {
+    pub(crate) fn backup(&self, name: &str) -> Result<&Backup, String> {
         let mut all = self.backups.iter();
         let found = match name {
             "latest" | "last" => self.newest(),
@@ -258,7 +243,7 @@ impl Diagnosis {
         };
         found.ok_or_else(|| {
             let known = names(self.backups.iter().rev().map(|backup| &backup.id));
-            Unknown::Backup(format!("there is no backup '{name}', only: {known}"))
+            format!("there is no backup '{name}', only: {known}")
         })
     }
 }

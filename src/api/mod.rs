@@ -7,8 +7,6 @@ mod fields;
 mod page;
 mod reply;
 mod request;
-mod transport_error;
 
 pub(crate) use reply::{Created, OperationKind, Reply, Status};
 pub(crate) use request::{NewRecovery, Request};
-pub(crate) use transport_error::{NoReply, Phase, Shortage, TlsFault, TransportError};

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::api::date::Date;
-use crate::api::diagnose::{Diagnosis, Unknown};
+use crate::api::diagnose::Diagnosis;
 use crate::api::page::page_text;
 use crate::api::request::SWITCH;
 use crate::config::url::Url;
+use crate::error::{BadReply, Error, ErrorKind};
 use crate::outcome::OperationState;
 use crate::text::one_line;
 
@@ -97,22 +98,49 @@ pub(crate) enum Created {
     /// The operation is running under this ID.
     Named(String),
     /// Nothing was started, and a retry gives the same answer.
-    Refused(String),
+    Refused(Error),
     /// Nothing was started; a retry may help (two creates in the same second, for example).
-    NotStarted(String),
+    NotStarted(Error),
     /// An operation may have been started.
     InDoubt(String),
 }
 
 impl Reply {
-    /// `/status`: `Ok` when the API is up; otherwise whether a retry may help, and why it is not up.
-    pub(crate) fn api_ok(&self) -> Result<(), (bool, String)> {
-        match (self.status, self.json::<String>()) {
-            (200, Ok(word)) if word == "OK" => Ok(()),
-            (200, Ok(word)) => Err((false, format!("it answers \"{}\" instead of \"OK\"", one_line(&word)))),
-            (200, Err(why)) => Err((true, format!("its answer is not understood ({why})"))),
-            (status, _) => Err((status >= 500 || status == 408 || status == 429, self.says())),
-        }
+    /// `/status`: `Ok` when the API is up.
+    pub(crate) fn api_ok(&self) -> Result<(), Error> {
+        let (is_final, message) = match (self.status, self.json::<String>()) {
+            (200, Ok(word)) if word == "OK" => return Ok(()),
+            (200, Ok(word)) => (true, format!("it answers \"{}\" instead of \"OK\"", one_line(&word))),
+            (200, Err(why)) => (false, format!("its answer is not understood ({why})")),
+            (status, _) => (status < 500 && status != 408 && status != 429, self.says()),
+        };
+        let why = match self.status {
+            401 | 403 => BadReply::Denied,
+            _ => BadReply::NotUp,
+        };
+        let kind = ErrorKind::BadReply { why, is_final, retry_after: self.retry_after };
+        Err(Error { kind, message, hint: None })
+    }
+
+    /// Why this is not a good answer to a request about a server.
+    fn bad(&self, why: BadReply, message: String) -> Error {
+        let is_final = matches!(self.status, 400..=499) && !matches!(self.status, 408 | 429);
+        let kind = ErrorKind::BadReply { why, is_final, retry_after: self.retry_after };
+        Error { kind, message, hint: None }
+    }
+
+    /// The same, as far as the status says it, in the server's own words.
+    pub(crate) fn refusal(&self) -> Error {
+        let message = self.says();
+        let why = match self.status {
+            300..=399 => BadReply::Moved,
+            401 | 403 => BadReply::Denied,
+            404 if message.contains("Backup '") => BadReply::NoBackup,
+            404 => BadReply::NoServer,
+            502..=504 => BadReply::NotUp,
+            _ => BadReply::Other,
+        };
+        self.bad(why, message)
     }
 
     pub(crate) fn created(&self) -> Created {
@@ -131,16 +159,18 @@ impl Reply {
             }
             // A refusal that names an operation contradicts itself.
             (_, Ok(_)) => Created::InDoubt(format!("HTTP {} with an operation ID", self.status)),
-            (429, Err(_)) => Created::NotStarted(self.says()),
+            (429, Err(_)) => Created::NotStarted(self.refusal()),
             // 408: a proxy that gave up on the API says nothing about what that did.
-            (300..=407 | 409..=499, Err(_)) => Created::Refused(self.says()),
-            (500, Err(_)) if self.says().contains(OWN_ERROR) => Created::NotStarted(self.says()),
+            (300..=407 | 409..=499, Err(_)) => Created::Refused(self.refusal()),
+            (500, Err(_)) if self.says().contains(OWN_ERROR) => {
+                Created::NotStarted(self.bad(BadReply::ApiFailed, self.says()))
+            }
             _ => Created::InDoubt(self.says()),
         }
     }
 
     /// The status of the operation that was asked about, or why this answer doesn't give it.
-    pub(crate) fn operation(&self) -> Result<Status, String> {
+    pub(crate) fn operation(&self) -> Result<Status, Error> {
         #[derive(Deserialize)]
         struct Body {
             status: String,
@@ -149,12 +179,15 @@ impl Reply {
             "IN_PROGRESS" => Ok(Status::InProgress),
             "DONE" => Ok(Status::Done),
             "FAILED" => Ok(Status::Failed),
-            other => Err(format!("an unknown operation status '{}'", one_line(other))),
+            other => {
+                let message = format!("an unknown operation status '{}'", one_line(other));
+                Err(self.bad(BadReply::Other, message))
+            }
         }
     }
 
     /// The IDs of all operations that may be of this kind, including those of unknown type.
-    pub(crate) fn ids(&self, kind: OperationKind) -> Result<Vec<String>, String> {
+    pub(crate) fn ids(&self, kind: OperationKind) -> Result<Vec<String>, Error> {
         let may_be = |word: &str| match kind {
             OperationKind::Recovery => !matches!(word, SWITCH | "config_update"),
             OperationKind::ConfigSwitch => matches!(word, SWITCH | ""),
@@ -164,24 +197,24 @@ impl Reply {
     }
 
     /// Every operation.
-    pub(crate) fn operations(&self) -> Result<Vec<Listed>, String> {
+    pub(crate) fn operations(&self) -> Result<Vec<Listed>, Error> {
         #[derive(Deserialize)]
         struct Body {
             operations: Vec<Listed>,
         }
-        let Body { operations } = self.expected().map_err(|why| {
-            if self.is_plain_list() {
-                "the list of operations has plain strings, so pg-backup-api is older than 2.0".into()
-            } else {
-                why
+        let Body { operations } = self.expected().map_err(|error| {
+            if !self.is_plain_list() {
+                return error;
             }
+            let message = "the list of operations has plain strings, so pg-backup-api is older than 2.0";
+            self.bad(BadReply::TooOld, message.into())
         })?;
         let sound = operations.iter().all(|operation| is_id(&operation.id));
-        if sound { Ok(operations) } else { Err("an invalid operation ID".into()) }
+        if sound { Ok(operations) } else { Err(self.bad(BadReply::Other, "an invalid operation ID".into())) }
     }
 
     /// Whether this is a list of operations as pg-backup-api before 2.0 writes it: their IDs alone.
-    pub(crate) fn is_plain_list(&self) -> bool {
+    fn is_plain_list(&self) -> bool {
         #[derive(Deserialize)]
         struct Body {
             operations: Vec<String>,
@@ -190,20 +223,22 @@ impl Reply {
     }
 
     /// What the reply to `Diagnose` says about this server.
-    pub(crate) fn diagnosis(&self, server: &str) -> Result<Diagnosis, Unknown> {
+    pub(crate) fn diagnosis(&self, server: &str) -> Result<Diagnosis, Error> {
         match (self.status, &self.cut) {
-            (200, None) => Diagnosis::read(&self.body, server),
-            (200, Some(why)) => Err(Unknown::Answer(why.clone())),
-            _ => Err(Unknown::Answer(self.says())),
+            (200, None) => {
+                Diagnosis::read(&self.body, server).map_err(|(why, message)| self.bad(why, message))
+            }
+            (200, Some(why)) => Err(self.bad(BadReply::Other, why.clone())),
+            _ => Err(self.refusal()),
         }
     }
 
     /// The content of a good answer.
-    fn expected<'a, T: Deserialize<'a>>(&'a self) -> Result<T, String> {
+    fn expected<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         if self.status != 200 {
-            return Err(self.says());
+            return Err(self.refusal());
         }
-        self.json().map_err(|why| format!("an unexpected answer ({why})"))
+        self.json().map_err(|why| self.bad(BadReply::Other, format!("an unexpected answer ({why})")))
     }
 
     fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, String> {
@@ -376,7 +411,7 @@ mod tests {
             (404, r#"{"operations":["a"]}"#, false),
         ] {
             let list = reply(status, body);
-            let said = list.operations().is_err_and(|why| why.contains("older than 2.0"));
+            let said = list.operations().is_err_and(|error| error.message.contains("older than 2.0"));
             assert_eq!((list.is_plain_list(), said), (is_plain, is_plain), "{body}");
         }
     }
@@ -392,7 +427,7 @@ mod tests {
             (401, "", false),
             (404, "", false),
         ] {
-            assert_eq!(reply(status, body).api_ok().unwrap_err().0, again, "{status} {body}");
+            assert_eq!(reply(status, body).api_ok().unwrap_err().is_final(), !again, "{status} {body}");
         }
     }
 }

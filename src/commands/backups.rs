@@ -3,15 +3,16 @@
 use serde::Serialize;
 
 use crate::api::Request;
-use crate::api::diagnose::{self, Unknown};
+use crate::api::diagnose;
 use crate::cancel::Cancel;
 use crate::commands::ask_api;
 use crate::commands::operations::ask;
 use crate::config::Config;
 use crate::config::options::Command;
+use crate::error::Error;
 use crate::event::Event;
-use crate::outcome::{Answer, Code};
-use crate::recovery::session::{End, Session};
+use crate::outcome::Answer;
+use crate::recovery::session::Session;
 use crate::text::one_line;
 use crate::world::host::Host;
 
@@ -64,21 +65,13 @@ pub fn backups(
     })
 }
 
-fn listed(run: &mut Session) -> Result<Vec<Backup>, End> {
+fn listed(run: &mut Session) -> Result<Vec<Backup>, Error> {
     let reply = ask(run, &Request::Diagnose)?;
     let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
-    match reply.diagnosis(server) {
-        Ok(diagnosis) => Ok(diagnosis.backups.into_iter().map(Backup::from).collect()),
-        Err(unknown) => {
-            let hint = match &unknown {
-                Unknown::Server(_) => {
-                    "--barman-server must be a server that 'barman list-servers' lists on the Barman host"
-                }
-                _ => "see the log of pg-backup-api on the Barman host",
-            };
-            Err(End::with(Code::HttpError, format!("{url}/diagnose: {unknown}"), hint))
-        }
-    }
+    let diagnosis = reply
+        .diagnosis(server)
+        .map_err(|error| Error { message: format!("{url}/diagnose: {}", error.message), ..error })?;
+    Ok(diagnosis.backups.into_iter().map(Backup::from).collect())
 }
 
 fn note(backup: &diagnose::Backup) -> &'static str {

@@ -14,13 +14,14 @@ use crate::commands::recover::Warnings;
 use crate::config::change::Change;
 use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Connection};
+use crate::error::Error;
 use crate::event::{Event, Level};
 use crate::outcome::{Answer, Code, OperationState, Outcome, Problem};
-use crate::recovery::create::{Attempts, Failure, create};
+use crate::recovery::create::{Attempts, create};
 use crate::recovery::explain::own_output;
 use crate::recovery::follow::{follow, poll};
 use crate::recovery::history::History;
-use crate::recovery::session::{End, Session, ended_line};
+use crate::recovery::session::{Session, ended_line};
 use crate::recovery::start::{KnownOperations, api_is_up};
 use crate::recovery::verdict::Ended;
 use crate::recovery::watch::Watch;
@@ -77,7 +78,7 @@ pub fn config_switch(
     let (host, warnings) = Warnings::host(on_event, cancel);
     let not_begun = |level: Level, code: Code, why: &str| {
         host.report(Event::log(level, why));
-        Answer::new(code, Problem::new(why, ""), Duration::ZERO, Switch::default())
+        Answer::new(code, Problem::without_hint(why), Duration::ZERO, Switch::default())
     };
     if let (Some(when), Some(role)) = (config.switch_when(), config.text(Opt::Role))
         && !when.applies_to(role)
@@ -118,18 +119,15 @@ fn switch(
     let outcome = run.finish(end, |run, interrupt| {
         let what = run.reason(interrupt);
         let server = &run.connection.barman_server;
-        Problem::new(
-            match (&run.operation_id, run.state.may_be_running()) {
-                (Some(id), true) => format!(
-                    "{what}: config switch operation {id} of server {server} continues on the Barman host"
-                ),
-                (None, true) => {
-                    format!("{what}: a config switch operation of server {server} may have been created")
-                }
-                (_, false) => format!("{what}: no config switch operation is running"),
-            },
-            "",
-        )
+        Problem::without_hint(match (&run.operation_id, run.state.may_be_running()) {
+            (Some(id), true) => format!(
+                "{what}: config switch operation {id} of server {server} continues on the Barman host"
+            ),
+            (None, true) => {
+                format!("{what}: a config switch operation of server {server} may have been created")
+            }
+            (_, false) => format!("{what}: no config switch operation is running"),
+        })
     });
     let answer = answered(&outcome, warnings());
     if answer.code != Code::Cancelled {
@@ -156,11 +154,11 @@ fn answered(outcome: &Outcome, warnings: Vec<String>) -> Answer<Switch> {
         | Code::Cancelled) => code,
         _ => Code::HttpError,
     };
-    let problem = Problem::new(outcome.message.as_str(), outcome.hint.as_str());
+    let problem = Problem { message: outcome.message.clone(), hint: outcome.hint.clone() };
     Answer::new(code, problem, outcome.elapsed, switch)
 }
 
-fn switched(run: &mut Session, change: &Change) -> Result<(), End> {
+fn switched(run: &mut Session, change: &Change) -> Result<(), Error> {
     api_is_up(run)?;
     let mut known = KnownOperations::list(run)?;
     wait_for_another(run, &known)?;
@@ -177,15 +175,15 @@ fn switched(run: &mut Session, change: &Change) -> Result<(), End> {
             Ended::Failed => return Err(failed(run)),
             Ended::Nothing(failure) => failure,
             Ended::Unclear(why) | Ended::Stalled(why) => return Err(unclear(run, &why)),
-            Ended::SecondBarman => Failure::new(Code::HttpError, "two operations were created"),
+            Ended::SecondBarman => Error::new(Code::HttpError, "two operations were created"),
         };
-        attempts.again(run, &mut known, &failure)?;
+        attempts.again(run, &mut known, failure)?;
     }
 }
 
 /// Patroni kills a callback when the role changes again, but not the switch that it has started, and Barman runs two
 /// at once in parallel: so that the last role wins, the earlier switch has to end first.
-fn wait_for_another(run: &mut Session, known: &KnownOperations) -> Result<(), End> {
+fn wait_for_another(run: &mut Session, known: &KnownOperations) -> Result<(), Error> {
     for id in known.newest(LATEST) {
         let mut waited = false;
         let begun = run.now();
@@ -200,8 +198,11 @@ fn wait_for_another(run: &mut Session, known: &KnownOperations) -> Result<(), En
 }
 
 /// Whether the API says so; anything else does not keep the new switch from being made.
-fn is_in_progress(run: &mut Session, id: &str) -> Result<bool, End> {
-    Ok(poll(run, id)? == Ok(Status::InProgress))
+fn is_in_progress(run: &mut Session, id: &str) -> Result<bool, Error> {
+    match poll(run, id) {
+        Err(error) if error.is_interrupt() => Err(error),
+        answer => Ok(answer == Ok(Status::InProgress)),
+    }
 }
 
 fn done(run: &mut Session) {
@@ -210,20 +211,20 @@ fn done(run: &mut Session) {
     run.info("Config switch operation finished successfully.");
 }
 
-fn failed(run: &mut Session) -> End {
+fn failed(run: &mut Session) -> Error {
     let id = run.operation_id.clone();
     run.set_operation(id.as_deref(), OperationState::Failed);
     let output = own_output(None, &run.connection.barman_server, id.as_deref().unwrap_or("OPERATION"));
-    End::with(
+    Error::with(
         Code::RecoveryFailed,
         "Config switch operation failed.",
         format!("the API gives no reason; {output}"),
     )
 }
 
-fn unclear(run: &Session, why: &str) -> End {
+fn unclear(run: &Session, why: &str) -> Error {
     let id = run.operation_id.as_deref().unwrap_or("OPERATION");
-    End::with(
+    Error::with(
         Code::HttpError,
         format!("Maximum number of retries exceeded, exiting. {why}"),
         own_output(None, &run.connection.barman_server, id),

@@ -15,12 +15,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::api::OperationKind;
-use crate::cancel::{Cancel, Interrupt};
+use crate::cancel::Cancel;
+use crate::config::Config;
 use crate::config::options::Command;
-use crate::config::{Config, ConfigError};
+use crate::error::Error;
 use crate::event::Event;
 use crate::outcome::{Answer, Code, Outcome, Problem};
-use crate::recovery::session::{End, Session};
+use crate::recovery::explain::problem;
+use crate::recovery::session::Session;
 use crate::world::here::Here;
 use crate::world::host::Host;
 
@@ -36,8 +38,8 @@ pub struct Report {
 
 impl Report {
     /// Of a command that found nothing, or of none.
-    pub(crate) fn bare(code: Code, message: &str, hint: &str) -> Report {
-        Answer::new(code, Problem::new(message, hint), Duration::ZERO, None::<()>).into()
+    pub(crate) fn bare(code: Code, problem: Problem) -> Report {
+        Answer::new(code, problem, Duration::ZERO, None::<()>).into()
     }
 
     fn new(code: Code, result: &impl Serialize) -> Report {
@@ -67,7 +69,7 @@ pub fn call(
     on_event: impl FnMut(Event) + Send + 'static,
 ) -> Report {
     if cancel.is_cancelled() {
-        return Report::bare(Code::Cancelled, "cancelled", "");
+        return Report::bare(Code::Cancelled, Problem::without_hint("cancelled"));
     }
     match command {
         Command::Recover => recover::run(config, cancel, on_event).into(),
@@ -80,49 +82,27 @@ pub fn call(
     }
 }
 
-/// Why a question has no answer.
-struct NoAnswer(Code, Problem);
-
-impl From<ConfigError> for NoAnswer {
-    fn from(error: ConfigError) -> NoAnswer {
-        NoAnswer(Code::InvalidArgument, Problem::new(error.to_string(), ""))
-    }
-}
-
-impl From<End> for NoAnswer {
-    fn from(end: End) -> NoAnswer {
-        let code = end.code();
-        match end {
-            End::With(_, problem) => NoAnswer(code, problem),
-            End::Interrupted(Interrupt::DeadlinePassed) => {
-                NoAnswer(code, Problem::new("the deadline has passed", ""))
-            }
-            End::Interrupted(_) => NoAnswer(code, Problem::new("cancelled", "")),
-        }
-    }
-}
-
 /// Asks the API something for a command that only reads.
 fn ask_api<T: Default>(
     command: Command,
     config: &Config,
     host: Host,
-    question: impl FnOnce(&mut Session) -> Result<T, End>,
+    question: impl FnOnce(&mut Session) -> Result<T, Error>,
 ) -> Answer<T> {
     answer(|| {
         let connection = config.connection(command)?;
         let mut world = Here::open(&connection, None, host)?;
         let mut run = Session::new(&mut world, &connection, OperationKind::Any, config.loop_wait());
-        Ok(question(&mut run)?)
+        question(&mut run)
     })
 }
 
 /// Times a question, and says how it ended.
-fn answer<T: Default>(question: impl FnOnce() -> Result<T, NoAnswer>) -> Answer<T> {
+fn answer<T: Default>(question: impl FnOnce() -> Result<T, Error>) -> Answer<T> {
     let begun = Instant::now();
     let (code, problem, found) = match question() {
         Ok(found) => (Code::RecoveryDone, Problem::default(), found),
-        Err(NoAnswer(code, problem)) => (code, problem, T::default()),
+        Err(error) => (error.code(), problem(error), T::default()),
     };
     Answer::new(code, problem, begun.elapsed(), found)
 }

@@ -7,10 +7,11 @@ use crate::cancel::Cancel;
 use crate::commands::ask_api;
 use crate::config::Config;
 use crate::config::options::{Command, Opt};
+use crate::error::Error;
 use crate::event::Event;
-use crate::outcome::{Answer, Code, OperationState};
-use crate::recovery::explain::{API_HINT, list_hint};
-use crate::recovery::session::{End, Missed, Session};
+use crate::outcome::{Answer, OperationState};
+use crate::recovery::explain::api_hint;
+use crate::recovery::session::Session;
 use crate::text::one_line;
 use crate::world::host::Host;
 
@@ -56,11 +57,11 @@ pub fn operations(
 }
 
 /// Every operation, sanitized: whatever is in the reply ends up in a terminal.
-fn listed(run: &mut Session) -> Result<Vec<Operation>, End> {
+fn listed(run: &mut Session) -> Result<Vec<Operation>, Error> {
     let reply = ask(run, &Request::List)?;
-    let listed = reply.operations().map_err(|why| {
+    let listed = reply.operations().map_err(|error| {
         let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
-        End::with(Code::HttpError, format!("server {server} at {url}: {why}"), list_hint(&reply))
+        Error { message: format!("server {server} at {url}: {}", error.message), ..error }
     })?;
     Ok(listed
         .into_iter()
@@ -69,13 +70,10 @@ fn listed(run: &mut Session) -> Result<Vec<Operation>, End> {
 }
 
 /// Asks a question, with retries as long as they may help.
-pub(crate) fn ask(run: &mut Session, request: &Request) -> Result<Reply, End> {
+pub(crate) fn ask(run: &mut Session, request: &Request) -> Result<Reply, Error> {
     let asked = run.ask_again(request, "an answer", |reply| match reply.status {
-        500.. => Err(Missed::by(reply, reply.says())),
+        500.. => Err(reply.refusal()),
         _ => Ok(reply.clone()),
-    })?;
-    asked.map_err(|missed| {
-        let hint = if missed.hint.is_empty() { API_HINT } else { &missed.hint };
-        End::with(Code::HttpError, missed.why, hint)
-    })
+    });
+    asked.map_err(|error| Error { hint: Some(api_hint(&error)).filter(|_| !error.is_interrupt()), ..error })
 }

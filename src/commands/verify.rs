@@ -105,7 +105,7 @@ pub(crate) fn looked(path: &str) -> Verified {
             format!("something is writing into {name} ({})", receivers(count)),
             "ask again when it has ended",
         ),
-        Err(why) => Problem::new(format!("whether something is writing can't be seen: {why}"), ""),
+        Err(why) => Problem::without_hint(format!("whether something is writing can't be seen: {why}")),
     };
     verified.warnings.push(writing);
     verified

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::config::options::Opt;
+use crate::error::Error;
+use crate::outcome::Code;
 
 /// Why an option was refused. The text never shows the value: it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,5 +45,11 @@ impl ConfigError {
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Error {
+        Error::new(Code::InvalidArgument, error.to_string())
     }
 }

@@ -14,7 +14,7 @@ use crate::commands::{Report, call};
 use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Value};
 use crate::event::Event;
-use crate::outcome::Code;
+use crate::outcome::{Code, Problem};
 use crate::sys;
 
 /// A text from the host: `None` for NULL, an error if it is not UTF-8.
@@ -62,7 +62,7 @@ impl Default for State {
             result: Document::default(),
             thread: None,
         };
-        state.report(Report::bare(Code::NoCommand, "", ""));
+        state.report(Report::bare(Code::NoCommand, Problem::default()));
         state
     }
 }
@@ -120,7 +120,7 @@ impl Handle {
         let Begun { command, config, cancel } = begun;
         let handle = Arc::clone(self);
         #[cfg(feature = "panic-test")]
-        let panics = config.text(Opt::BackupId) == Some("panic in run!");
+        let panics = config.text(Opt::SshCommand) == Some("panic in run!");
         let on_event = move |event| {
             #[cfg(feature = "panic-test")]
             assert!(!panics, "panic test");
@@ -218,7 +218,7 @@ impl State {
     /// Says why a call was refused, in place of the result of the last command.
     fn refuse(&mut self, code: Code, why: &str) -> Code {
         self.result.forget();
-        self.report(Report::bare(code, why, ""));
+        self.report(Report::bare(code, Problem::without_hint(why)));
         code
     }
 
@@ -241,7 +241,7 @@ fn set(config: &mut Config, name: Given, value: Given) -> Result<(), ConfigError
     };
     let value = value.map_err(|why| ConfigError::of(option, why))?;
     #[cfg(feature = "panic-test")]
-    assert_ne!((option, value), (Opt::BackupId, "panic!"), "panic test");
+    assert_ne!((option, value), (Opt::SshCommand, "panic!"), "panic test");
     config.set(option, Value::Text(value)).map(|_| ())
 }
 
@@ -258,5 +258,5 @@ fn at(document: &mut Document, pointer: Given) -> *const c_char {
 }
 
 fn bug(why: &str) -> Report {
-    Report::bare(Code::Panic, &format!("a bug in barman-recover: {why}"), "please report it")
+    Report::bare(Code::Panic, Problem::new(format!("a bug in barman-recover: {why}"), "please report it"))
 }

@@ -3,11 +3,12 @@
 //! through the code leaves one that lives; and only what `revoke` returns can be judged.
 
 use crate::config::Restore;
+use crate::error::Error;
 use crate::outcome::{Code, Problem};
-use crate::world::{ClaimHandle, Claiming, Drain, FileId, Known, LeaseHandle, LogLine, Note};
+use crate::world::{ClaimHandle, Claiming, Content, Drain, FileId, Known, LeaseHandle, LogLine, Look, Note};
 
 use super::history::{History, Use};
-use super::session::{End, Session};
+use super::session::Session;
 use super::timing::{DRAIN, DRAIN_AGAIN, DRAIN_KILL, Every, GONE_AGAIN, LEFT, UNSEEN};
 
 /// No other run works on this data directory while it lives, and nothing of a dead one writes there any more.
@@ -34,13 +35,15 @@ pub(crate) struct Drained {
 }
 
 /// Locks the state directory, waiting while another run has it, and drains what dead runs have left.
-pub(crate) fn claim(run: &mut Session, restore: &Restore) -> Result<Claim, End> {
+pub(crate) fn claim(run: &mut Session, restore: &Restore) -> Result<Claim, Error> {
     let mut logged = Every::default();
     loop {
         match run.world.claim() {
             Claiming::Ours(handle) => {
-                let mut claim =
-                    Claim { handle, note: note(run, restore), was_used: false, note_failed: false };
+                // What an earlier run brought is still what a restore has left, until a lease is granted without it.
+                let first_file = handle.left().and_then(|left| left.first_file);
+                let note = Note { first_file, ..note(run, restore) };
+                let mut claim = Claim { handle, note, was_used: false, note_failed: false };
                 claim.drain_what_is_left(run)?;
                 return Ok(claim);
             }
@@ -54,7 +57,7 @@ pub(crate) fn claim(run: &mut Session, restore: &Restore) -> Result<Claim, End> 
                 }
                 run.pause(GONE_AGAIN)?;
             }
-            Claiming::Impossible(problem) => return Err(End::With(Code::InvalidArgument, problem)),
+            Claiming::Impossible(problem) => return Err(Error::ends(Code::InvalidArgument, problem)),
         }
     }
 }
@@ -73,7 +76,7 @@ fn note(run: &Session, restore: &Restore) -> Note {
 impl Claim {
     /// Waits until nothing of a dead run writes any more. It was revoked when that run died, so this takes no time,
     /// unless something is stuck in the kernel, or has left the process group of its command.
-    fn drain_what_is_left(&mut self, run: &mut Session) -> Result<(), End> {
+    fn drain_what_is_left(&mut self, run: &mut Session) -> Result<(), Error> {
         let (mut logged, begun, mut was_told_to_kill) = (Every::default(), run.now(), false);
         loop {
             let why = match self.handle.drain() {
@@ -85,7 +88,7 @@ impl Claim {
             if took >= LEFT {
                 let hint = "see what it is, and end it; if it can't be ended, its disk may hang, and only a reboot helps";
                 let message = format!("what an earlier run started {why}, and could not be ended");
-                return Err(End::with(Code::RecoveryFailed, message, hint));
+                return Err(Error::with(Code::RecoveryFailed, message, hint));
             }
             if took >= DRAIN_KILL && !std::mem::replace(&mut was_told_to_kill, true) {
                 self.handle.kill_holders();
@@ -97,17 +100,19 @@ impl Claim {
         }
     }
 
-    /// Lets Barman write on this node, until the lease is revoked or this process ends. An error may pass: a full table
-    /// of files, a full disk.
-    pub(crate) fn grant(&mut self, run: &mut Session) -> Result<Lease<'_>, End> {
+    /// Lets Barman write on this node, until the lease is revoked or this process ends; `before` is what the data directory
+    /// shows now. An error may pass: a full table of files, a full disk.
+    pub(crate) fn grant(&mut self, run: &mut Session, before: &Look) -> Result<Lease<'_>, Error> {
         self.note.operation_id = None;
+        self.note.was_empty = matches!(before.content, Ok(Content::Missing | Content::Empty));
+        self.note.first_file = self.note.first_file.filter(|file| before.first_file == Ok(Some(*file)));
         self.write_note(run);
         let begun = run.now();
         loop {
             match self.handle.grant("") {
                 Ok(handle) => return Ok(Lease { claim: self, handle }),
                 Err(problem) if run.now().saturating_sub(begun) >= UNSEEN => {
-                    return Err(End::With(Code::InvalidArgument, problem));
+                    return Err(Error::ends(Code::InvalidArgument, problem));
                 }
                 Err(problem) => run.warn_of(&problem),
             }
@@ -127,7 +132,7 @@ impl Claim {
 
     /// The end of a run: leaves in the state directory what the operator and `settle` need; after success nothing.
     pub(crate) fn close(mut self, run: &mut Session, code: Code) {
-        if code == Code::RecoveryDone || !self.was_used {
+        if code == Code::RecoveryDone || !self.was_used && self.note.first_file.is_none() {
             if let Err(why) = self.handle.remove() {
                 run.warn(format!("{} can't be removed: {why}", self.handle.path()));
             }
@@ -167,11 +172,15 @@ impl Lease<'_> {
         }
     }
 
-    /// Ends everything that Barman runs here. Afterwards the log is complete.
+    /// Ends everything that Barman runs here. Afterwards the log is complete, and the first file is known if one has come.
     pub(crate) fn revoke(mut self, run: &mut Session, mut history: History) -> Drained {
         self.handle.revoke();
         let holders = self.drained(run);
         history.log(run.now(), self.handle.log());
+        history.look(run.now(), &run.world.look());
+        if let Some(file) = history.first_file() {
+            self.note_first_file(run, file);
+        }
         self.claim.was_used |= history.lease_use() != Use::Nothing;
         if !holders.is_empty() {
             run.warn_of(&Problem::new(

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::api::{Created as Answer, Request};
-use crate::outcome::{Code, OperationState};
+use crate::error::{BadReply, Error};
+use crate::outcome::OperationState;
 use crate::text::seconds;
 
-use super::explain::{own_error_hint, refusal_hint};
-use super::session::{End, Session};
+use super::explain::create_hint;
+use super::session::Session;
 use super::start::KnownOperations;
 use super::timing::{ID_RESOLUTION, QUEUE, WIDEST_SPREAD, below};
 
@@ -17,50 +18,33 @@ pub(crate) enum Created {
     /// The API named the operation.
     Named(String),
     /// It may have started an operation; until when to look for it.
-    InDoubt {
-        why: String,
-        last_look: Duration,
-    },
-    NotStarted(Failure),
-}
-
-/// A create of which nothing has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) why: String,
-    /// The code of the run if it was the last attempt.
-    pub(crate) code: Code,
-    /// The API itself failed, perhaps because of another node's create in the same second.
-    pub(crate) by_api: bool,
-    pub(crate) retry_after: Option<Duration>,
-}
-
-impl Failure {
-    /// A failure about which the API has said nothing.
-    pub(crate) fn new(code: Code, why: impl Into<String>) -> Failure {
-        Failure { why: why.into(), code, by_api: false, retry_after: None }
-    }
+    InDoubt { why: String, last_look: Duration },
+    /// Nothing has come of it.
+    NotStarted(Error),
 }
 
 /// Sends the create, once. A refusal ends the run.
-pub(crate) fn create(run: &mut Session, request: &Request, known: &KnownOperations) -> Result<Created, End> {
+pub(crate) fn create(
+    run: &mut Session,
+    request: &Request,
+    known: &KnownOperations,
+) -> Result<Created, Error> {
     run.pause(Duration::ZERO)?;
     // Assumed until proven otherwise: the host may ask, or the run may be killed, before the reply comes.
     run.set_operation(None, OperationState::MaybeCreated);
     let reply = match run.send(request) {
         Ok(reply) => reply,
-        Err(error) if error.sent => {
+        Err(error) if error.was_sent() => {
             run.pause(Duration::ZERO)?;
             return Ok(in_doubt(run, error.message));
         }
         Err(error) => {
             run.set_operation(None, OperationState::NotCreated);
             run.pause(Duration::ZERO)?;
-            if error.is_permanent() {
-                let hint = error.hint().unwrap_or_default();
-                return Err(refused(run, Code::HttpError, &error.message, hint));
+            if error.is_final() {
+                return Err(refused(run, &error));
             }
-            return Ok(Created::NotStarted(Failure::new(Code::HttpError, error.message)));
+            return Ok(Created::NotStarted(error));
         }
     };
     run.http_status = Some(reply.status);
@@ -74,11 +58,10 @@ pub(crate) fn create(run: &mut Session, request: &Request, known: &KnownOperatio
             run.info(format!("Created the {kind} operation with ID {id}"));
             Created::Named(id)
         }
-        Answer::Refused(why) => return Err(refused(run, Code::HttpError, &why, "")),
-        Answer::NotStarted(why) => {
+        Answer::Refused(error) => return Err(refused(run, &error)),
+        Answer::NotStarted(error) => {
             run.set_operation(None, OperationState::NotCreated);
-            let (by_api, retry_after) = (reply.status == 500, reply.retry_after);
-            Created::NotStarted(Failure { why, code: Code::HttpError, by_api, retry_after })
+            Created::NotStarted(error)
         }
         Answer::InDoubt(why) => in_doubt(run, why),
     })
@@ -96,13 +79,14 @@ fn in_doubt(run: &mut Session, why: String) -> Created {
 }
 
 /// The end of a run whose create was refused or failed too often.
-fn refused(run: &mut Session, code: Code, why: &str, hint: &str) -> End {
+fn refused(run: &mut Session, error: &Error) -> Error {
     run.set_operation(None, OperationState::NotCreated);
     let (kind, server, url) = (run.kind.name(), &run.connection.barman_server, &run.connection.api_url);
     let message = format!(
-        "An issue was faced while trying to create a {kind} operation: server {server} at {url}: {why}"
+        "An issue was faced while trying to create a {kind} operation: server {server} at {url}: {}",
+        error.message
     );
-    End::with(code, message, if hint.is_empty() { refusal_hint(why) } else { hint.into() })
+    Error::with(error.code(), message, create_hint(run.kind, error))
 }
 
 /// Creates of which nothing came.
@@ -121,17 +105,16 @@ impl Attempts {
         &mut self,
         run: &mut Session,
         known: &mut KnownOperations,
-        failure: &Failure,
-    ) -> Result<(), End> {
+        failure: Error,
+    ) -> Result<(), Error> {
         let since = *self.since.get_or_insert(run.now());
-        let why = &failure.why;
-        let status = run.http_status; // of the create
-        let others = failure.by_api && known.new_ones(run)?.is_ok_and(|new| known.add(new));
-        run.http_status = status;
-        let wait = if failure.by_api {
-            self.spread(run, failure.retry_after, others)
+        let why = &failure.message;
+        let by_api = failure.bad_reply() == Some(BadReply::ApiFailed);
+        let others = by_api && serves_others(run, known)?;
+        let wait = if by_api {
+            self.spread(run, failure.retry_after(), others)
         } else {
-            run.retry_wait(ID_RESOLUTION, failure.retry_after)
+            run.retry_wait(ID_RESOLUTION, failure.retry_after())
         };
         if others && run.now().saturating_sub(since) < QUEUE {
             run.info(format!(
@@ -144,8 +127,8 @@ impl Attempts {
         let (attempt, most, kind) = (self.failed, run.connection.max_retries.max(1), run.kind.name());
         if attempt >= most {
             let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
-            let hint = if failure.by_api { own_error_hint(run.kind) } else { "" };
-            return Err(refused(run, failure.code, &format!("{why}{tries}"), hint));
+            let message = format!("{why}{tries}");
+            return Err(refused(run, &Error { message, ..failure }));
         }
         run.warn(format!("Attempt {attempt} of {most} to create the {kind} operation failed: {why}"));
         run.pause(wait)
@@ -163,5 +146,17 @@ impl Attempts {
         let least = least.max(retry_after.unwrap_or_default().min(run.loop_wait));
         let window = ID_RESOLUTION.saturating_mul(growth).min(WIDEST_SPREAD);
         least + below(window, run.world.random())
+    }
+}
+
+/// Whether the list has grown: the API is serving other nodes.
+fn serves_others(run: &mut Session, known: &mut KnownOperations) -> Result<bool, Error> {
+    let status = run.http_status; // of the create
+    let listed = known.new_ones(run);
+    run.http_status = status;
+    match listed {
+        Ok(new) => Ok(known.add(new)),
+        Err(error) if error.is_interrupt() => Err(error),
+        Err(_) => Ok(false),
     }
 }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use crate::api::{OperationKind, Reply};
-use crate::text::{first_few, size};
+use crate::api::OperationKind;
+use crate::error::{BadReply, Error, ErrorKind, NoReply, Phase};
+use crate::outcome::Problem;
+use crate::text::{first_few, printable, size};
 use crate::world::{Content, Inspection};
 
 use super::history::{Command, History};
@@ -15,44 +17,94 @@ const FULL: u64 = 64 << 20;
 pub(crate) const API_HINT: &str =
     "check --api-url, and on the Barman host whether pg-backup-api is running ('pg-backup-api status')";
 
-const UPGRADE_API: &str = "upgrade pg-backup-api on the Barman host to 2.1 or later";
+/// An error in words, with what to do about it.
+pub(crate) fn problem(error: Error) -> Problem {
+    let hint = hint(&error).map(|hint| printable(&hint));
+    Problem { hint, ..Problem::without_hint(error.message) }
+}
 
-/// What to do about a create that was refused.
-pub(crate) fn refusal_hint(why: &str) -> String {
-    let hint = if why.contains("HTTP 404") && why.contains("Backup '") {
-        "--backup-id must be a backup that 'barman list-backups' lists on the Barman host, or latest"
-    } else if why.contains("HTTP 404") {
-        "--barman-server must be a server that 'barman list-servers' lists on the Barman host; --api-url must point to pg-backup-api"
-    } else if why.contains("HTTP 401") || why.contains("HTTP 403") {
-        "a proxy in front of pg-backup-api asks for authentication: a client certificate (--cert-file), or user:password@ in --api-url"
-    } else if why.contains("HTTP 3") {
-        "a create request is never redirected: set --api-url to that address"
-    } else if !why.contains("HTTP ") {
-        API_HINT
-    } else {
-        "see the log of pg-backup-api on the Barman host"
+/// What to do about an error, if that is known.
+pub(crate) fn hint(error: &Error) -> Option<String> {
+    let of_kind = || match error.kind {
+        ErrorKind::NoReply { why, .. } => no_reply(why),
+        ErrorKind::BadReply { why, .. } => Some(bad_reply(why)),
+        ErrorKind::Interrupted { .. } | ErrorKind::Ends(_) => None,
     };
-    hint.into()
+    error.hint.clone().or_else(|| of_kind().map(Into::into))
 }
 
-/// What to do about a list of operations that can't be used.
-pub(crate) fn list_hint(reply: &Reply) -> String {
-    if reply.is_plain_list() { UPGRADE_API.into() } else { refusal_hint(&format!("HTTP {}", reply.status)) }
+/// The same for trouble with the API, about which there is always something to do.
+pub(crate) fn api_hint(error: &Error) -> String {
+    hint(error).unwrap_or_else(|| API_HINT.into())
 }
 
-/// What to do about a create to which the API has answered with an error of its own, every time.
-pub(crate) fn own_error_hint(kind: OperationKind) -> &'static str {
-    match kind {
-        OperationKind::ConfigSwitch => {
-            "pg-backup-api before 2.1 has no config switch, and answers so: upgrade it on the Barman host to 2.1 or later; otherwise see its log"
+/// What to do about a create of which nothing came.
+pub(crate) fn create_hint(kind: OperationKind, error: &Error) -> String {
+    match (kind, error.bad_reply()) {
+        (OperationKind::ConfigSwitch, Some(BadReply::ApiFailed)) => {
+            "pg-backup-api before 2.1 has no config switch, and answers so: upgrade it on the Barman host to 2.1 or later; otherwise see its log".into()
         }
-        _ => "",
+        (_, Some(BadReply::Moved)) => {
+            "a create request is never redirected: set --api-url to that address".into()
+        }
+        _ => api_hint(error),
     }
 }
 
-/// What to do about a status of the API that is not OK; empty if nothing better than [`API_HINT`] is known.
-pub(crate) fn status_hint(status: u16) -> String {
-    if matches!(status, 401 | 403) { refusal_hint(&format!("HTTP {status}")) } else { String::new() }
+fn bad_reply(why: BadReply) -> &'static str {
+    match why {
+        BadReply::NoBackup => {
+            "--backup-id must be a backup that 'barman list-backups' lists on the Barman host, or latest"
+        }
+        BadReply::NoServer => {
+            "--barman-server must be a server that 'barman list-servers' lists on the Barman host; --api-url must point to pg-backup-api"
+        }
+        BadReply::Denied => {
+            "a proxy in front of pg-backup-api asks for authentication: a client certificate (--cert-file), or user:password@ in --api-url"
+        }
+        BadReply::Moved => "set --api-url to that address",
+        BadReply::TooOld => "upgrade pg-backup-api on the Barman host to 2.1 or later",
+        BadReply::NotUp => API_HINT,
+        BadReply::ApiFailed | BadReply::Other => "see the log of pg-backup-api on the Barman host",
+    }
+}
+
+fn no_reply(why: NoReply) -> Option<&'static str> {
+    Some(match why {
+        NoReply::TimedOut(Phase::Handshake) => {
+            "if it speaks plain HTTP, use http:// in --api-url; otherwise check the server, or the proxy in front of it"
+        }
+        NoReply::UnknownIssuer => {
+            "give the issuer's certificate with --ca-file, or add it to the system's trust store"
+        }
+        NoReply::OtherHost => {
+            "use in --api-url a name that the certificate has (a subjectAltName; a common name alone does not count)"
+        }
+        NoReply::Expired => "renew it; if it is valid, check this host's clock",
+        NoReply::NotYetValid => "check this host's clock",
+        NoReply::Certificate => "inspect it with 'openssl s_client -connect HOST:PORT'",
+        NoReply::NoRoots => "install the package ca-certificates, set SSL_CERT_FILE, or give --ca-file",
+        NoReply::PlainHttp => {
+            "it seems to speak plain HTTP: use http:// in --api-url, or the port that speaks TLS"
+        }
+        NoReply::NotPlainHttp => "use https:// in --api-url",
+        NoReply::OldTls => "TLS 1.2 or 1.3 is needed",
+        NoReply::HandshakeRefused => {
+            "it may require a client certificate (--cert-file), or support no TLS 1.2 or 1.3 with a common cipher"
+        }
+        NoReply::ClientCertificateMissing => "give one with --cert-file and --key-file",
+        NoReply::ClientCertificateRefused => {
+            "give one with --cert-file that the server's administrator has issued, and that is valid now"
+        }
+        NoReply::ProxyRefused => {
+            "check --proxy ('http://user:password@host:port'), and whether the proxy may connect to the API"
+        }
+        NoReply::Redirects => "set --api-url to where pg-backup-api is",
+        NoReply::Files => "this process, or this host, has too many open files (ulimit -n)",
+        NoReply::Memory => "this host is out of memory",
+        NoReply::Threads => "allow more processes and memory (ulimit -u, TasksMax)",
+        NoReply::TimedOut(_) | NoReply::Other => return None,
+    })
 }
 
 /// Where Barman says more than the API does. If its home directory is unknown, it is named as in the documentation.
@@ -175,5 +227,44 @@ impl Failed<'_> {
         let came =
             self.history.first_file().is_some() || self.history.usage().is_some_and(|usage| usage.bytes > 0);
         came && self.inspection.and_then(|found| found.free).is_some_and(|free| free < FULL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What can't heal has a hint, as somebody has to do something; a run without an API has nobody to ask.
+    #[test]
+    fn what_is_final_has_a_hint_and_what_may_heal_is_asked_again() {
+        for why in [
+            NoReply::UnknownIssuer,
+            NoReply::OtherHost,
+            NoReply::Expired,
+            NoReply::NotYetValid,
+            NoReply::Certificate,
+            NoReply::NoRoots,
+            NoReply::PlainHttp,
+            NoReply::NotPlainHttp,
+            NoReply::OldTls,
+            NoReply::HandshakeRefused,
+            NoReply::ClientCertificateMissing,
+            NoReply::ClientCertificateRefused,
+            NoReply::ProxyRefused,
+            NoReply::Redirects,
+        ] {
+            let error = Error::unsent(why, "");
+            assert!(error.is_final() && hint(&error).is_some(), "{why:?}");
+        }
+        for why in [
+            NoReply::TimedOut(Phase::Handshake),
+            NoReply::TimedOut(Phase::Answer),
+            NoReply::Files,
+            NoReply::Memory,
+            NoReply::Threads,
+            NoReply::Other,
+        ] {
+            assert!(!Error::unsent(why, "").is_final(), "{why:?}");
+        }
     }
 }

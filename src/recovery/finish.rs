@@ -2,15 +2,15 @@
 
 use crate::cancel::Interrupt;
 use crate::config::Restore;
+use crate::error::Error;
 use crate::outcome::{Code, OperationState, Outcome, Problem};
 use crate::text::{seconds, size};
 use crate::version::VERSION;
 use crate::world::{Backup, Completeness};
 
 use super::claim::Drained;
-use super::create::Failure;
 use super::explain::{Failed, own_output};
-use super::session::{End, Session, ended_line};
+use super::session::{Session, ended_line};
 use super::start::refuse_postgres;
 use super::timing::{GONE_AGAIN, UNSEEN};
 use super::verdict::{Data, Ended, Verdict, data, verdict};
@@ -28,7 +28,7 @@ pub(crate) fn log_start(run: &mut Session, restore: &Restore) {
 /// What becomes of a restore that has ended.
 pub(crate) enum Consequence {
     Restored(Backup),
-    Again(Failure),
+    Again(Error),
 }
 
 /// Judges a restore after which nothing writes any more; the only place that acts on the verdict. `log` is where the
@@ -39,7 +39,7 @@ pub(crate) fn judge(
     ended: Ended,
     drained: &Drained,
     log: &str,
-) -> Result<Consequence, End> {
+) -> Result<Consequence, Error> {
     refuse_postgres(&run.world.look(), restore)?;
     // The last lines of the log are known only now: a second Barman may have come during the last question.
     let ended = match ended {
@@ -48,7 +48,7 @@ pub(crate) fn judge(
         ended => ended,
     };
     let found = match &ended {
-        Ended::Nothing(failure) => Completeness::Unchanged(failure.why.clone()),
+        Ended::Nothing(failure) => Completeness::Unchanged(failure.message.clone()),
         _ => examine(run)?,
     };
     let is_complete = matches!(found, Completeness::Complete(_));
@@ -72,12 +72,12 @@ pub(crate) fn judge(
             run.set_operation(None, OperationState::NotCreated);
             Ok(Consequence::Again(failure))
         }
-        Verdict::Again(Failure { why, .. }) | Verdict::Failed(why) => {
+        Verdict::Again(Error { message: why, .. }) | Verdict::Failed(why) => {
             if run.state.may_be_running() || id.is_some() {
                 run.set_operation(id.as_deref(), state);
             }
             let hint = hint(run, restore, &ended, drained, is_complete, log);
-            Err(End::With(Code::RecoveryFailed, Problem::new(failed(&why), hint)))
+            Err(Error::with(Code::RecoveryFailed, failed(&why), hint))
         }
     }
 }
@@ -92,7 +92,7 @@ pub(crate) fn failed(why: &str) -> String {
 }
 
 /// Reads what is there. While it can't be seen it is looked at again: such an error is evidence of nothing.
-pub(crate) fn examine(run: &mut Session) -> Result<Completeness, End> {
+pub(crate) fn examine(run: &mut Session) -> Result<Completeness, Error> {
     let begun = run.now();
     loop {
         let found = run.world.examine();
@@ -128,14 +128,14 @@ fn hint(
 
 /// Writes the data to disk: 0 must survive a power cut. It can take minutes, in which somebody may remove the
 /// directory, so that the last look comes after it.
-pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), End> {
+pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), Error> {
     let (begun, directory) = (run.now(), &restore.data_directory);
-    let failed = |why: String, hint: &str| {
-        End::with(Code::RecoveryFailed, format!("Recovery operation failed. {directory} {why}"), hint)
+    let failed = |why: String| {
+        Error::new(Code::RecoveryFailed, format!("Recovery operation failed. {directory} {why}"))
     };
     if let Err(why) = run.world.flush()? {
-        let hint = "see the kernel's log for errors of the disk";
-        return Err(failed(format!("can't be written to disk: {why}"), hint));
+        let hint = Some("see the kernel's log for errors of the disk".into());
+        return Err(Error { hint, ..failed(format!("can't be written to disk: {why}")) });
     }
     let took = run.now().saturating_sub(begun);
     if took >= GONE_AGAIN {
@@ -148,15 +148,15 @@ pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), End> {
             Ok(())
         }
         Completeness::Incomplete(why) | Completeness::Unchanged(why) => {
-            let hint = "Patroni removes it when it gives up on this node";
-            Err(failed(format!("was changed while it was written to disk: {why}"), hint))
+            let hint = Some("Patroni removes it when it gives up on this node".into());
+            Err(Error { hint, ..failed(format!("was changed while it was written to disk: {why}")) })
         }
-        Completeness::Unknown(why) => Err(failed(format!("can't be seen any more: {why}"), "")),
+        Completeness::Unknown(why) => Err(failed(format!("can't be seen any more: {why}"))),
     }
 }
 
 /// Logs how the recovery ended and makes the report.
-pub(crate) fn finish(mut run: Session, restore: &Restore, end: Result<Backup, End>) -> Outcome {
+pub(crate) fn finish(mut run: Session, restore: &Restore, end: Result<Backup, Error>) -> Outcome {
     if end.is_ok() {
         run.info("Recovery operation finished successfully.");
     }
@@ -187,7 +187,7 @@ fn interrupted(run: &mut Session, restore: &Restore, interrupt: Interrupt) -> Pr
             format!("{what}: {operation} of server {server} may go on; without a lease nothing ends it")
         }
     };
-    Problem::new(message, "")
+    Problem::without_hint(message)
 }
 
 /// Which backup was restored, when it was taken, and how far its WAL goes.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use crate::api::{Request, Status};
+use crate::api::{Reply, Request, Status};
+use crate::error::Error;
 use crate::outcome::{Code, OperationState};
 use crate::text::{first_few, printable, seconds};
 
-use super::create::{Created, Failure};
+use super::create::Created;
 use super::history::Use;
-use super::session::{End, Missed, Outage, Session};
+use super::session::{Outage, Session};
 use super::start::KnownOperations;
 use super::timing::{ID_RESOLUTION, LIST_AGAIN, LOOK, SHORTEST};
 use super::verdict::Ended;
@@ -22,7 +23,7 @@ pub(crate) fn follow(
     watch: &mut Watch,
     created: Created,
     known: &mut KnownOperations,
-) -> Result<Ended, End> {
+) -> Result<Ended, Error> {
     match created {
         Created::Named(id) => follow_named(run, watch, &id),
         Created::InDoubt { why, last_look } => follow_candidates(run, watch, known, &why, last_look),
@@ -51,15 +52,15 @@ impl Questions {
         &mut self,
         run: &mut Session,
         watch: &mut Watch,
-        missed: &Missed,
+        missed: &Error,
         about: &str,
-    ) -> Result<Option<Ended>, End> {
+    ) -> Result<Option<Ended>, Error> {
         if let Some(ended) = watch.look(run)? {
             return Ok(Some(ended));
         }
         let news = watch.news(run.now());
         let miss = self.outage.miss(run, missed, news);
-        let (lasted, tries, why) = (seconds(miss.lasted), miss.tries, &missed.why);
+        let (lasted, tries, why) = (seconds(miss.lasted), miss.tries, &missed.message);
         if miss.too_long {
             let url = &run.connection.api_url;
             return Ok(Some(Ended::Unclear(format!(
@@ -75,13 +76,13 @@ impl Questions {
     }
 
     /// Waits until the next look or question.
-    fn pause(&self, run: &mut Session) -> Result<(), End> {
+    fn pause(&self, run: &mut Session) -> Result<(), Error> {
         let left = self.next.saturating_sub(run.now());
         run.pause(left.clamp(SHORTEST, LOOK))
     }
 }
 
-fn follow_named(run: &mut Session, watch: &mut Watch, id: &str) -> Result<Ended, End> {
+fn follow_named(run: &mut Session, watch: &mut Watch, id: &str) -> Result<Ended, Error> {
     let about = format!("operation {}", printable(id));
     let mut questions = Questions { next: Duration::ZERO, outage: Outage::default() };
     let mut asked = run.now();
@@ -91,17 +92,18 @@ fn follow_named(run: &mut Session, watch: &mut Watch, id: &str) -> Result<Ended,
         }
         let now = run.now();
         if questions.outage.is_over() {
-            questions.next = asked + watch.ask_wait(now, run.loop_wait);
+            questions.next = asked + watch.ask_wait(run);
         }
         if now >= questions.next {
             asked = now;
-            match poll(run, id)? {
+            match poll(run, id) {
                 Ok(Status::Done) => return Ok(Ended::Done),
                 Ok(Status::Failed) => return Ok(Ended::Failed),
                 Ok(Status::InProgress) => {
                     questions.answered(run);
                     watch.log_progress(run, id);
                 }
+                Err(error) if error.is_interrupt() => return Err(error),
                 Err(missed) => {
                     if let Some(ended) = questions.missed(run, watch, &missed, &about)? {
                         return Ok(ended);
@@ -118,8 +120,8 @@ fn follow_named(run: &mut Session, watch: &mut Watch, id: &str) -> Result<Ended,
 
 /// Asks once about an operation. An API that does not know an operation which it has named has trouble: that is no
 /// end.
-pub(crate) fn poll(run: &mut Session, id: &str) -> Result<Result<Status, Missed>, End> {
-    run.ask(&Request::Poll(id.into()), |reply| reply.operation().map_err(|why| Missed::by(reply, why)))
+pub(crate) fn poll(run: &mut Session, id: &str) -> Result<Status, Error> {
+    run.ask(&Request::Poll(id.into()), Reply::operation)
 }
 
 fn long_complete(about: &str) -> Ended {
@@ -168,26 +170,16 @@ impl Candidates {
 
     /// Asks for the list, and for the state of each that has not ended. If Barman has used the lease, the list must
     /// have its operation: one without it is no good answer.
-    fn ask(
-        &mut self,
-        run: &mut Session,
-        watch: &mut Watch,
-        known: &KnownOperations,
-    ) -> Result<Result<(), Missed>, End> {
+    fn ask(&mut self, run: &mut Session, watch: &mut Watch, known: &KnownOperations) -> Result<(), Error> {
         let must_be_there = watch.has_lease() && watch.history.lease_use() != Use::Nothing;
-        let ids = match known.new_ones(run)? {
-            Ok(ids) => ids,
-            Err(missed) => return Ok(Err(missed)),
-        };
-        for id in ids {
+        for id in known.new_ones(run)? {
             if let Entry::Vacant(place) = self.0.entry(id) {
                 run.info(format!("operation {} is new and may be ours: following it", place.key()));
                 place.insert(None);
             }
         }
         if must_be_there && self.0.is_empty() {
-            let why = "the API lists no operation that may be ours".into();
-            return Ok(Err(Missed { why, hint: String::new(), permanent: false, retry_after: None }));
+            return Err(Error::new(Code::HttpError, "the API lists no operation that may be ours"));
         }
         if let [id] = self.open().as_slice()
             && self.0.len() == 1
@@ -199,16 +191,15 @@ impl Candidates {
         }
         for id in self.open() {
             match poll(run, &id)? {
-                Ok(Status::InProgress) => watch.log_progress(run, &id),
-                Ok(status) => {
+                Status::InProgress => watch.log_progress(run, &id),
+                status => {
                     let state: OperationState = status.into();
                     run.info(format!("operation {id} has ended: {}", state.name()));
                     self.0.insert(id, Some(status));
                 }
-                Err(missed) => return Ok(Err(missed)),
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 }
 
@@ -220,7 +211,7 @@ fn follow_candidates(
     known: &mut KnownOperations,
     why: &str,
     last_look: Duration,
-) -> Result<Ended, End> {
+) -> Result<Ended, Error> {
     let mut candidates = Candidates::default();
     let mut questions = Questions { next: run.now(), outage: Outage::default() };
     loop {
@@ -231,10 +222,10 @@ fn follow_candidates(
         // A use that is seen now was there before the next list, which therefore has its operation.
         let is_used = !watch.has_lease() || watch.history.lease_use() != Use::Nothing;
         if now >= questions.next {
-            match candidates.ask(run, watch, known)? {
+            match candidates.ask(run, watch, known) {
                 Ok(()) => {
                     questions.answered(run);
-                    let wait = watch.ask_wait(run.now(), run.loop_wait);
+                    let wait = watch.ask_wait(run);
                     questions.next =
                         now + if now < last_look { LIST_AGAIN.min(wait.max(ID_RESOLUTION)) } else { wait };
                     if is_used && has_ended(run, watch, &candidates, last_look) {
@@ -242,6 +233,7 @@ fn follow_candidates(
                         return Ok(candidates.end());
                     }
                 }
+                Err(error) if error.is_interrupt() => return Err(error),
                 Err(missed) => {
                     let ended = questions.missed(run, watch, &missed, &candidates.names())?;
                     if let Some(ended) = ended.filter(|_| is_used && now >= last_look) {
@@ -263,7 +255,7 @@ fn follow_candidates(
             }
             known.add(candidates.0.into_keys());
             let why = format!("no operation has come of the create request ({why})");
-            return Ok(Ended::Nothing(Failure::new(Code::HttpError, why)));
+            return Ok(Ended::Nothing(Error::new(Code::HttpError, why)));
         }
         if candidates.has_any_ended() && watch.has_lease() && watch.is_complete(run) {
             return Ok(Ended::Unclear(format!("{} has ended", candidates.names())));

@@ -27,6 +27,7 @@ mod sim;
 
 use crate::api::{NewRecovery, OperationKind, Request};
 use crate::config::{Connection, Restore};
+use crate::error::Error;
 use crate::outcome::{Code, Outcome};
 use crate::world::{Backup, World};
 
@@ -35,7 +36,7 @@ use create::{Attempts, create};
 use finish::{Consequence, finish, flush, judge, log_start};
 use follow::follow;
 use history::History;
-use session::{End, Session};
+use session::Session;
 use start::{KnownOperations, api_is_up, refuse_unfit, remember, strangers, warn_of_content};
 use verdict::Ended;
 use watch::Watch;
@@ -52,15 +53,15 @@ pub(crate) fn recover(world: &mut dyn World, connection: &Connection, restore: &
     finish(run, restore, end)
 }
 
-fn restore_backup(run: &mut Session, restore: &Restore) -> Result<Backup, End> {
+fn restore_backup(run: &mut Session, restore: &Restore) -> Result<Backup, Error> {
     refuse_unfit(run, restore)?; // PostgreSQL runs there, "/", another user's
     let mut claim = claim(run, restore)?; // waits while another run lives; revokes and drains what a dead one left
     let end = restore_by_lease(run, restore, &mut claim);
-    claim.close(run, end.as_ref().map_or_else(End::code, |_| Code::RecoveryDone));
+    claim.close(run, end.as_ref().map_or_else(Error::code, |_| Code::RecoveryDone));
     end
 }
 
-fn restore_by_lease(run: &mut Session, restore: &Restore, claim: &mut Claim) -> Result<Backup, End> {
+fn restore_by_lease(run: &mut Session, restore: &Restore, claim: &mut Claim) -> Result<Backup, Error> {
     api_is_up(run)?;
     let mut known = KnownOperations::list(run)?; // the operations before the create
     let mut attempts = Attempts::default();
@@ -70,7 +71,7 @@ fn restore_by_lease(run: &mut Session, restore: &Restore, claim: &mut Claim) -> 
         remember(run, restore)?; // only what comes from now on counts
         let mut history = History::new(run.now(), &before);
         let log = claim.path();
-        let mut lease = claim.grant(run)?;
+        let mut lease = claim.grant(run, &before)?;
         let ended = restore_once(run, restore, &mut lease, &mut history, &mut known);
         let drained = lease.revoke(run, history); // nothing writes any more, whatever happened
         match judge(run, restore, ended?, &drained, &log)? {
@@ -78,7 +79,7 @@ fn restore_by_lease(run: &mut Session, restore: &Restore, claim: &mut Claim) -> 
                 flush(run, restore)?;
                 return Ok(backup);
             }
-            Consequence::Again(failure) => attempts.again(run, &mut known, &failure)?, // or ends the run
+            Consequence::Again(failure) => attempts.again(run, &mut known, failure)?, // or ends the run
         }
     }
 }
@@ -90,7 +91,7 @@ fn restore_once(
     lease: &mut Lease,
     history: &mut History,
     known: &mut KnownOperations,
-) -> Result<Ended, End> {
+) -> Result<Ended, Error> {
     let request = Request::Create(NewRecovery { ssh_command: lease.ssh_command(restore), ..restore.into() });
     let created = create(run, &request, known)?; // named, in doubt, or not started
     if let create::Created::Named(id) = &created {

@@ -3,20 +3,21 @@
 
 use crate::api::Request;
 use crate::config::Restore;
-use crate::outcome::{Code, Problem};
+use crate::error::Error;
+use crate::outcome::Code;
 use crate::world::{Backup, Completeness};
 
-use super::create::{Attempts, Created, Failure, create};
+use super::create::{Attempts, Created, create};
 use super::explain::own_output;
 use super::finish::{examine, failed, flush};
 use super::follow::follow;
 use super::history::History;
-use super::session::{End, Session};
+use super::session::Session;
 use super::start::{KnownOperations, api_is_up, refuse_unfit, warn_of_content};
 use super::verdict::{Data, Ended, Verdict, data, verdict};
 use super::watch::Watch;
 
-pub(super) fn restore_backup(run: &mut Session, restore: &Restore) -> Result<Backup, End> {
+pub(super) fn restore_backup(run: &mut Session, restore: &Restore) -> Result<Backup, Error> {
     refuse_unfit(run, restore)?;
     api_is_up(run)?;
     let mut known = KnownOperations::list(run)?;
@@ -29,7 +30,7 @@ pub(super) fn restore_backup(run: &mut Session, restore: &Restore) -> Result<Bac
         let mut history = History::new(run.now(), &before);
         let request = Request::Create(restore.into());
         let created = create(run, &request, &known)?;
-        if let Created::NotStarted(failure) = &created {
+        if let Created::NotStarted(failure) = created {
             attempts.again(run, &mut known, failure)?;
             continue;
         }
@@ -49,10 +50,10 @@ pub(super) fn ask_size(run: &mut Session, restore: &Restore) {
     }
 }
 
-fn refuse_doubt(run: &Session, created: &Created) -> Result<(), End> {
+fn refuse_doubt(run: &Session, created: &Created) -> Result<(), Error> {
     let Created::InDoubt { why, .. } = created else { return Ok(()) };
     let server = &run.connection.barman_server;
-    Err(End::with(
+    Err(Error::with(
         Code::HttpError,
         format!(
             "the create request may have started a recovery operation, but its reply does not say so: {why}"
@@ -63,7 +64,7 @@ fn refuse_doubt(run: &Session, created: &Created) -> Result<(), End> {
     ))
 }
 
-fn judge(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup, End> {
+fn judge(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup, Error> {
     let id = run.operation_id.clone();
     run.set_operation(id.as_deref(), ended.state(run.state));
     let found = examine(run)?;
@@ -90,7 +91,7 @@ fn judge(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup, E
         (Ended::Unclear(why), _) => {
             (Code::HttpError, format!("Maximum number of retries exceeded, exiting. {why}"))
         }
-        (_, Verdict::Failed(why) | Verdict::Again(Failure { why, .. })) => {
+        (_, Verdict::Failed(why) | Verdict::Again(Error { message: why, .. })) => {
             (Code::RecoveryFailed, failed(&why))
         }
     };
@@ -101,7 +102,7 @@ fn judge(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup, E
     } else {
         format!("the API gives no reason; {output}")
     };
-    Err(End::With(code, Problem::new(why, hint)))
+    Err(Error::with(code, why, hint))
 }
 
 /// Without a lease only the files say whether Barman wrote here.

@@ -3,68 +3,16 @@
 
 use std::time::Duration;
 
+use super::explain;
 use super::timing::{SHORTEST, retry_wait};
-use crate::api::{OperationKind, Reply, Request, TransportError};
+use crate::api::{OperationKind, Reply, Request};
 use crate::cancel::Interrupt;
 use crate::config::Connection;
+use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome, Problem};
 use crate::text::seconds;
 use crate::world::World;
-
-/// Why a run ends early.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum End {
-    With(Code, Problem),
-    Interrupted(Interrupt),
-}
-
-impl From<Interrupt> for End {
-    fn from(interrupt: Interrupt) -> End {
-        End::Interrupted(interrupt)
-    }
-}
-
-impl End {
-    pub(crate) fn with(code: Code, message: impl Into<String>, hint: impl Into<String>) -> End {
-        End::With(code, Problem::new(message, hint))
-    }
-
-    pub(crate) fn code(&self) -> Code {
-        match self {
-            End::With(code, _) => *code,
-            End::Interrupted(Interrupt::DeadlinePassed) => Code::TimedOut,
-            End::Interrupted(_) => Code::Cancelled,
-        }
-    }
-}
-
-/// Why there is no good answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Missed {
-    pub(crate) why: String,
-    /// What to do about it; empty if the caller knows better.
-    pub(crate) hint: String,
-    /// Whether a retry would get the same answer.
-    pub(crate) permanent: bool,
-    /// `Retry-After` of the reply.
-    pub(crate) retry_after: Option<Duration>,
-}
-
-impl Missed {
-    /// A reply that is not a good answer.
-    pub(crate) fn by(reply: &Reply, why: String) -> Missed {
-        let permanent = matches!(reply.status, 400..=499) && !matches!(reply.status, 408 | 429);
-        Missed { why, hint: String::new(), permanent, retry_after: reply.retry_after }
-    }
-}
-
-impl From<TransportError> for Missed {
-    fn from(error: TransportError) -> Missed {
-        let hint = error.hint().unwrap_or_default().into();
-        Missed { permanent: error.is_permanent(), why: error.message, hint, retry_after: None }
-    }
-}
 
 /// A run, and what is known about its operation.
 pub(crate) struct Session<'a> {
@@ -106,7 +54,7 @@ impl<'a> Session<'a> {
         self.world.now()
     }
 
-    pub(crate) fn pause(&mut self, time: Duration) -> Result<(), End> {
+    pub(crate) fn pause(&mut self, time: Duration) -> Result<(), Error> {
         Ok(self.world.pause(time)?)
     }
 
@@ -124,14 +72,18 @@ impl<'a> Session<'a> {
 
     /// Warns of a problem and says what to do about it.
     pub(crate) fn warn_of(&mut self, problem: &Problem) {
-        self.warn(&problem.message);
-        if !problem.hint.is_empty() {
-            self.warn(format!("HINT: {}", problem.hint));
+        self.log_problem(Level::Warning, problem);
+    }
+
+    fn log_problem(&mut self, level: Level, problem: &Problem) {
+        self.log(level, &problem.message);
+        if let Some(hint) = &problem.hint {
+            self.log(level, format!("HINT: {hint}"));
         }
     }
 
     /// Sends a request, once.
-    pub(crate) fn send(&mut self, request: &Request) -> Result<Reply, TransportError> {
+    pub(crate) fn send(&mut self, request: &Request) -> Result<Reply, Error> {
         self.world.send(request, request.timeout(self.connection))
     }
 
@@ -139,41 +91,41 @@ impl<'a> Session<'a> {
     pub(crate) fn ask<T>(
         &mut self,
         request: &Request,
-        read: impl Fn(&Reply) -> Result<T, Missed>,
-    ) -> Result<Result<T, Missed>, End> {
-        Ok(match self.send(request) {
+        read: impl Fn(&Reply) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match self.send(request) {
             Ok(reply) => {
                 self.http_status = Some(reply.status);
                 read(&reply)
             }
             Err(error) => {
                 self.pause(Duration::ZERO)?;
-                Err(error.into())
+                Err(error)
             }
-        })
+        }
     }
 
     /// Asks a question until it is answered, as often as the options allow; `what` it is for is said at each retry.
-    /// The inner error is that of the last attempt, with their number.
+    /// The error is that of the last attempt, with their number.
     pub(crate) fn ask_again<T>(
         &mut self,
         request: &Request,
         what: &str,
-        read: impl Fn(&Reply) -> Result<T, Missed>,
-    ) -> Result<Result<T, Missed>, End> {
+        read: impl Fn(&Reply) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let most = self.connection.max_retries.max(1);
         let mut attempt = 1;
         loop {
-            let missed = match self.ask(request, &read)? {
-                Ok(answer) => return Ok(Ok(answer)),
-                Err(missed) => missed,
+            let error = match self.ask(request, &read) {
+                Err(error) if !error.is_interrupt() => error,
+                answered_or_interrupted => return answered_or_interrupted,
             };
-            if missed.permanent || attempt >= most {
+            if error.is_final() || attempt >= most {
                 let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
-                return Ok(Err(Missed { why: missed.why + &tries, ..missed }));
+                return Err(Error { message: error.message + &tries, ..error });
             }
-            self.warn(format!("Attempt {attempt} of {most} to ask for {what} failed: {}", missed.why));
-            let wait = self.retry_wait(Duration::ZERO, missed.retry_after);
+            self.warn(format!("Attempt {attempt} of {most} to ask for {what} failed: {}", error.message));
+            let wait = self.retry_wait(Duration::ZERO, error.retry_after());
             self.pause(wait)?;
             attempt += 1;
         }
@@ -198,22 +150,19 @@ impl<'a> Session<'a> {
     /// Logs what went wrong and what to do about it, and makes the report; `interrupted` says what an interrupt leaves.
     pub(crate) fn finish(
         &mut self,
-        end: Result<(), End>,
+        end: Result<(), Error>,
         interrupted: impl FnOnce(&mut Self, Interrupt) -> Problem,
     ) -> Outcome {
-        let code = end.as_ref().map_or_else(End::code, |()| Code::RecoveryDone);
-        let problem = match end {
-            Ok(()) => Problem::default(),
-            Err(End::With(_, problem)) => problem,
-            Err(End::Interrupted(why)) => interrupted(self, why),
-        };
-        let level = if code == Code::Cancelled { Level::Warning } else { Level::Error };
-        if !problem.message.is_empty() {
-            self.log(level, &problem.message);
+        let code = end.as_ref().map_or_else(Error::code, |()| Code::RecoveryDone);
+        let problem = end.err().map(|error| match error.kind {
+            ErrorKind::Interrupted { why, .. } => interrupted(self, why),
+            _ => explain::problem(error),
+        });
+        if let Some(problem) = &problem {
+            let level = if code == Code::Cancelled { Level::Warning } else { Level::Error };
+            self.log_problem(level, problem);
         }
-        if !problem.hint.is_empty() {
-            self.log(level, format!("HINT: {}", problem.hint));
-        }
+        let problem = problem.unwrap_or_default();
         Outcome {
             message: problem.message,
             hint: problem.hint,
@@ -282,13 +231,13 @@ impl Outage {
 
     /// Counts a miss. The budget runs from the last good answer or, if that came later, from `news`: when something
     /// last happened in the restore. While something happens it does not run, whatever it is.
-    pub(crate) fn miss(&mut self, run: &mut Session, missed: &Missed, news: Option<Duration>) -> Miss {
+    pub(crate) fn miss(&mut self, run: &mut Session, missed: &Error, news: Option<Duration>) -> Miss {
         let now = run.now();
         self.misses = self.misses.saturating_add(1);
         let since = *self.since.get_or_insert(now);
         let lasted = now.saturating_sub(since.max(news.unwrap_or_default()));
         let first = run.connection.retry_wait;
-        let wait = retry_wait(self.misses, first, run.loop_wait, missed.retry_after, run.world.random());
+        let wait = retry_wait(self.misses, first, run.loop_wait, missed.retry_after(), run.world.random());
         if news == Some(now) {
             return Miss { lasted, tries: self.misses, too_long: false, wait };
         }

@@ -3,19 +3,20 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::api::Request;
 use crate::api::date::{Date, is_recent};
-use crate::api::{Reply, Request};
 use crate::config::Restore;
+use crate::error::Error;
 use crate::outcome::Code;
 use crate::text;
 use crate::world::{Content, Look};
 
-use super::explain::{API_HINT, status_hint};
-use super::session::{End, Missed, Session};
+use super::explain::api_hint;
+use super::session::Session;
 use super::timing::{Every, GONE_AGAIN, UNSEEN};
 
 /// Refuses a directory in which PostgreSQL runs, the root directory, and directories of other users.
-pub(crate) fn refuse_unfit(run: &mut Session, restore: &Restore) -> Result<(), End> {
+pub(crate) fn refuse_unfit(run: &mut Session, restore: &Restore) -> Result<(), Error> {
     let directory = &restore.data_directory;
     refuse_postgres(&run.world.look(), restore)?;
     let inspection = run.world.inspect();
@@ -29,14 +30,14 @@ pub(crate) fn refuse_unfit(run: &mut Session, restore: &Restore) -> Result<(), E
         return Ok(());
     };
     let hint = "check --data-directory, and run this as the user that Patroni runs as";
-    Err(End::with(Code::InvalidArgument, message, hint))
+    Err(Error::with(Code::InvalidArgument, message, hint))
 }
 
 /// Refuses a directory in which PostgreSQL runs, as pgBackRest does.
-pub(crate) fn refuse_postgres(look: &Look, restore: &Restore) -> Result<(), End> {
+pub(crate) fn refuse_postgres(look: &Look, restore: &Restore) -> Result<(), Error> {
     let Ok(Some(pid)) = look.postmaster else { return Ok(()) };
     let directory = &restore.data_directory;
-    Err(End::with(
+    Err(Error::with(
         Code::Busy,
         format!(
             "PostgreSQL is running in {directory}: its postmaster.pid names process {pid}, which is alive"
@@ -48,20 +49,17 @@ pub(crate) fn refuse_postgres(look: &Look, restore: &Restore) -> Result<(), End>
 }
 
 /// Asks whether the API is up.
-pub(crate) fn api_is_up(run: &mut Session) -> Result<(), End> {
+pub(crate) fn api_is_up(run: &mut Session) -> Result<(), Error> {
     let url = run.connection.api_url.join(&["status"]);
-    let not_ok = |reply: &Reply, (again, why): (bool, String)| Missed {
-        why: format!("{url}: {why}"),
-        hint: status_hint(reply.status),
-        permanent: !again,
-        retry_after: reply.retry_after,
-    };
     let asked = run.ask_again(&Request::Status, "the status of the API", |reply| {
-        reply.api_ok().map_err(|why| not_ok(reply, why))
-    })?;
-    asked.map_err(|missed| {
-        let hint = if missed.hint.is_empty() { API_HINT } else { &missed.hint };
-        End::with(Code::ApiNotOk, format!("pg-backup-api is not working: {}", missed.why), hint)
+        reply.api_ok().map_err(|error| Error { message: format!("{url}: {}", error.message), ..error })
+    });
+    asked.map_err(|error| {
+        if error.is_interrupt() {
+            return error;
+        }
+        let message = format!("pg-backup-api is not working: {}", error.message);
+        Error::with(Code::ApiNotOk, message, api_hint(&error))
     })
 }
 
@@ -69,24 +67,19 @@ pub(crate) fn api_is_up(run: &mut Session) -> Result<(), End> {
 /// not be listed.
 pub(crate) struct KnownOperations(Option<HashSet<String>>);
 
-/// The IDs of operations, and the date on the API's clock.
-type Listed = (Vec<String>, Option<Date>);
-
 impl KnownOperations {
     /// Asks for the list before the first create. A restore does not need it: it only makes a lost reply clearer.
-    pub(crate) fn list(run: &mut Session) -> Result<KnownOperations, End> {
+    pub(crate) fn list(run: &mut Session) -> Result<KnownOperations, Error> {
         let kind = run.kind;
-        let listed = run.ask_again(&Request::List, "the list of operations", |reply| {
-            reply.ids(kind).map_err(|why| Missed::by(reply, why))
-        })?;
-        Ok(match listed {
-            Ok(ids) => KnownOperations(Some(ids.into_iter().collect())),
-            Err(missed) => {
-                let why = missed.why;
+        match run.ask_again(&Request::List, "the list of operations", |reply| reply.ids(kind)) {
+            Ok(ids) => Ok(KnownOperations(Some(ids.into_iter().collect()))),
+            Err(error) if error.is_interrupt() => Err(error),
+            Err(error) => {
+                let why = error.message;
                 run.warn(format!("the operations can't be listed ({why}): continuing without the list"));
-                KnownOperations(None)
+                Ok(KnownOperations(None))
             }
-        })
+        }
     }
 
     pub(crate) fn has(&self, id: &str) -> bool {
@@ -110,25 +103,22 @@ impl KnownOperations {
     }
 
     /// Asks once for the operations that are new; without a list from before the create, for the recent ones.
-    pub(crate) fn new_ones(&self, run: &mut Session) -> Result<Result<Vec<String>, Missed>, End> {
+    pub(crate) fn new_ones(&self, run: &mut Session) -> Result<Vec<String>, Error> {
         let kind = run.kind;
-        let listed: Result<Listed, Missed> = run.ask(&Request::List, |reply| {
-            let ids = reply.ids(kind).map_err(|why| Missed::by(reply, why))?;
-            Ok((ids, reply.date))
-        })?;
+        let (ids, date) = run.ask(&Request::List, |reply| Ok((reply.ids(kind)?, reply.date)))?;
         let is_new = |id: &String, now: Option<Date>| match (&self.0, now) {
             (Some(known), _) => !known.contains(id),
             (None, Some(now)) => is_recent(id, now),
             (None, None) => true,
         };
-        Ok(listed.map(|(ids, date)| ids.into_iter().filter(|id| is_new(id, date)).collect()))
+        Ok(ids.into_iter().filter(|id| is_new(id, date)).collect())
     }
 }
 
 /// Waits while something writes into the data directory that is nobody's lease: the restore of a person at work on the
 /// Barman host or of a program without leases, or the rest of a `pg_basebackup` that Patroni has ended. Returns what is
 /// in the directory then.
-pub(crate) fn strangers(run: &mut Session, restore: &Restore) -> Result<Look, End> {
+pub(crate) fn strangers(run: &mut Session, restore: &Restore) -> Result<Look, Error> {
     let (mut logged, begun) = (Every::default(), run.now());
     loop {
         let look = run.world.look();
@@ -156,14 +146,14 @@ pub(crate) fn strangers(run: &mut Session, restore: &Restore) -> Result<Look, En
 
 /// Remembers what is in the data directory, so that only what comes later counts. A directory that can't be seen is
 /// looked at again: nothing is started that could not be judged.
-pub(crate) fn remember(run: &mut Session, restore: &Restore) -> Result<(), End> {
+pub(crate) fn remember(run: &mut Session, restore: &Restore) -> Result<(), Error> {
     let begun = run.now();
     loop {
         let Err(why) = run.world.remember() else { return Ok(()) };
         if run.now().saturating_sub(begun) >= UNSEEN {
             let message = format!("the data directory {} can't be seen: {why}", restore.data_directory);
             let hint = "check that it is mounted, and that the user of this program may read it; --no-lease restores to a directory that can't be seen from here";
-            return Err(End::with(Code::RecoveryFailed, message, hint));
+            return Err(Error::with(Code::RecoveryFailed, message, hint));
         }
         run.pause(GONE_AGAIN)?;
     }
@@ -174,6 +164,9 @@ pub(crate) fn warn_of_content(run: &mut Session, restore: &Restore, look: &Look)
     let why = match look.content {
         Ok(Content::Something) => {
             "is not empty: Barman 3.15 and later refuse it, unless Barman is configured for delta-restore"
+        }
+        Ok(Content::LostAndFound) => {
+            "has lost+found, as the root of a file system does: Barman 3.15 and later refuse it; restore to a directory below it"
         }
         Ok(Content::NotADirectory) => "is not a directory: Barman will refuse it",
         _ => return,

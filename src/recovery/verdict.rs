@@ -2,10 +2,10 @@
 
 use crate::config::Restore;
 use crate::config::value::is_backup_id;
+use crate::error::Error;
 use crate::outcome::{Code, OperationState, Problem};
 use crate::world::{Backup, Completeness, MissingWal};
 
-use super::create::Failure;
 use super::history::Use;
 
 /// How an operation has ended, as far as the API says it.
@@ -21,7 +21,7 @@ pub(crate) enum Ended {
     /// Two restores use one lease.
     SecondBarman,
     /// Nothing was started.
-    Nothing(Failure),
+    Nothing(Error),
 }
 
 impl Ended {
@@ -43,7 +43,7 @@ pub(crate) enum Verdict {
     /// It is not, for this reason; a hint comes from what this node shows.
     Failed(String),
     /// Nothing of it is here and nothing of it can come: another create may follow.
-    Again(Failure),
+    Again(Error),
 }
 
 /// What is here of the restore.
@@ -80,11 +80,11 @@ pub(crate) fn verdict(ended: Ended, data: Data, directory: &str) -> Verdict {
         }
 
         (Ended::Unclear(what) | Ended::Stalled(what), Data::Complete(backup, mut warnings)) => {
-            warnings.push(Problem::new(format!("{what}: {directory} holds the complete restore"), ""));
+            warnings.push(Problem::without_hint(format!("{what}: {directory} holds the complete restore")));
             Verdict::Restored(backup, warnings)
         }
         (Ended::Unclear(what), Data::Nothing(why)) => {
-            Verdict::Again(Failure::new(Code::HttpError, format!("{what}; {why}")))
+            Verdict::Again(Error::new(Code::HttpError, format!("{what}; {why}")))
         }
         (Ended::Unclear(what) | Ended::Stalled(what), Data::NoProof(_, why)) => {
             Verdict::Failed(format!("{what}; nothing proves that {directory} is complete: {why}"))
@@ -100,8 +100,8 @@ pub(crate) fn verdict(ended: Ended, data: Data, directory: &str) -> Verdict {
     }
 }
 
-fn again(why: &str) -> Failure {
-    Failure::new(Code::RecoveryFailed, why)
+fn again(why: &str) -> Error {
+    Error::new(Code::RecoveryFailed, why)
 }
 
 fn unproven(directory: &str, missing: &str) -> Problem {

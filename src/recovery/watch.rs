@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::config::Restore;
+use crate::error::Error;
 use crate::event::Event;
 use crate::outcome::Code;
 use crate::text::seconds;
@@ -12,11 +13,12 @@ use crate::world::{Completeness, Look};
 use super::claim::Lease;
 use super::explain;
 use super::history::{History, Use};
-use super::session::{End, Session};
+use super::session::Session;
 use super::start::refuse_postgres;
 use super::throughput::Throughput;
 use super::timing::{
-    COMPLETE_IN_PROGRESS, COMPLETE_UNANSWERED, Every, LOOK, PROGRESS, SHORTEST, STALL, idle_wait,
+    BETWEEN_COMMANDS, COMPLETE_IN_PROGRESS, COMPLETE_UNANSWERED, Every, LOOK, NEAR_THE_END, PROGRESS,
+    SHORTEST, STALL, idle_wait,
 };
 use super::verdict::Ended;
 
@@ -69,7 +71,7 @@ impl<'w, 'c> Watch<'w, 'c> {
     }
 
     /// Looks once. Returns how the restore has ended, if what this node shows decides that.
-    pub(crate) fn look(&mut self, run: &mut Session) -> Result<Option<Ended>, End> {
+    pub(crate) fn look(&mut self, run: &mut Session) -> Result<Option<Ended>, Error> {
         let Some(restore) = self.restore else { return Ok(None) };
         let look = run.world.look();
         let now = run.now();
@@ -148,13 +150,26 @@ impl<'w, 'c> Watch<'w, 'c> {
         None
     }
 
-    /// How long to wait between two questions about the operation.
-    pub(crate) fn ask_wait(&self, now: Duration, loop_wait: Duration) -> Duration {
+    /// How long to wait between two questions about the operation. While a command runs here it has not ended; without
+    /// one its end may come, and comes soon once one has failed, or everything is here.
+    pub(crate) fn ask_wait(&mut self, run: &mut Session) -> Duration {
+        let (now, loop_wait) = (run.now(), run.loop_wait);
         if !self.has_lease() {
             let age = now.saturating_sub(self.began);
             return (age / 11).min(loop_wait).max(SHORTEST);
         }
-        self.history.idle(now).map_or(loop_wait, |idle| idle_wait(idle, loop_wait))
+        let Some(idle) = self.history.idle(now) else { return loop_wait };
+        // After a longer time it would change nothing.
+        let is_near =
+            idle < BETWEEN_COMMANDS * 10 && (self.history.may_have_failed() || self.has_everything(run));
+        idle_wait(idle, if is_near { NEAR_THE_END } else { BETWEEN_COMMANDS }, loop_wait)
+    }
+
+    /// Whether Barman has nothing more to bring, with or without proof.
+    fn has_everything(&self, run: &mut Session) -> bool {
+        use Completeness::{Complete, NoProof, WalMissing};
+        self.history.lease_use() == Use::Wrote
+            && matches!(run.world.examine(), Complete(_) | NoProof(..) | WalMissing(..))
     }
 
     /// When something last happened, for the budget of an outage; None if this node does not show it.
@@ -178,16 +193,23 @@ impl<'w, 'c> Watch<'w, 'c> {
     }
 }
 
-/// Ends a restore that can't become a node any more: PostgreSQL runs in its directory, or somebody has emptied it.
-fn refuse_useless(look: &Look, history: &History, restore: &Restore) -> Result<(), End> {
+/// Ends a restore that can't become a node any more, or would destroy one: PostgreSQL runs in its directory, somebody has
+/// emptied it, or something else has filled it.
+fn refuse_useless(look: &Look, history: &History, restore: &Restore) -> Result<(), Error> {
     refuse_postgres(look, restore)?;
-    if !history.was_emptied() {
+    let (what, hint) = if history.was_emptied() {
+        (
+            "was removed or emptied while it was being restored",
+            "Patroni does so when it gives up on this node",
+        )
+    } else if history.was_filled_by_another() {
+        (
+            "was filled by something else, before Barman had written anything",
+            "Patroni does so if it runs two methods at once, as after 'patronictl reinit --force'",
+        )
+    } else {
         return Ok(());
-    }
-    let directory = &restore.data_directory;
-    Err(End::with(
-        Code::RecoveryFailed,
-        format!("Recovery operation failed. {directory} was removed or emptied while it was being restored"),
-        "Patroni does so when it gives up on this node; the restore has been ended",
-    ))
+    };
+    let message = format!("Recovery operation failed. {} {what}", restore.data_directory);
+    Err(Error::with(Code::RecoveryFailed, message, format!("{hint}; the restore has been ended")))
 }

@@ -4,11 +4,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::api::{NoReply, Reply, Request, TransportError};
+use crate::api::{Reply, Request};
 use crate::cancel::Interrupt;
 use crate::config::ConfigError;
 use crate::config::options::Opt;
 use crate::config::settings::{Connection, Place, Restore};
+use crate::error::{Error, ErrorKind, NoReply};
 use crate::event::{Event, Level};
 use crate::world::data::DataDirectory;
 use crate::world::host::Host;
@@ -16,8 +17,6 @@ use crate::world::net::Transport;
 use crate::world::sizer::Sizer;
 use crate::world::state;
 use crate::world::{Claiming, Completeness, Inspection, Known, Look, Usage, World};
-
-const DEADLINE_PASSED: &str = "the deadline has passed";
 
 /// The world of one run.
 pub(crate) struct Here {
@@ -52,10 +51,10 @@ impl Here {
     }
 
     /// Logged at DEBUG. Not repeated if only the time differs.
-    fn log_request(&mut self, sent: &str, answer: &Result<Reply, TransportError>, took: Duration) {
+    fn log_request(&mut self, sent: &str, answer: &Result<Reply, Error>, took: Duration) {
         let came = match answer {
             Ok(reply) => format!("HTTP {}, {} bytes", reply.status, reply.body.len()),
-            Err(error) if error.sent => "no reply (the request was sent)".into(),
+            Err(error) if error.was_sent() => "no reply (the request was sent)".into(),
             Err(_) => "no reply (the request was not sent)".into(),
         };
         let line = format!("{sent}: {came}");
@@ -83,10 +82,10 @@ impl World for Here {
         self.started.elapsed()
     }
 
-    fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, TransportError> {
+    fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, Error> {
         let (began, left) = (self.now(), self.left());
         if left.is_zero() {
-            return Err(TransportError::unsent(NoReply::DeadlinePassed, DEADLINE_PASSED));
+            return Err(Interrupt::DeadlinePassed.into());
         }
         let mut answer = self.api.send(request, limit.min(left));
         let url = self.api.url(request);
@@ -96,10 +95,11 @@ impl World for Here {
         };
         let took = self.now().saturating_sub(began);
         if let Err(error) = &mut answer
-            && matches!(error.kind, NoReply::TimedOut(_))
+            && let ErrorKind::NoReply { why: NoReply::TimedOut(_), sent } = error.kind
             && self.left().is_zero()
         {
-            (error.kind, error.message) = (NoReply::DeadlinePassed, format!("{url}: {DEADLINE_PASSED}"));
+            let why = Interrupt::DeadlinePassed;
+            *error = Error { kind: ErrorKind::Interrupted { why, sent }, ..why.into() };
         }
         self.log_request(&sent, &answer, took);
         answer

@@ -31,33 +31,36 @@ pub fn replies(data: &[u8]) {
     assert_one_line(&reply.says());
     match reply.api_ok() {
         Ok(()) => assert_eq!(status, 200),
-        Err((_, why)) => assert_one_line(&why),
+        Err(error) => assert_one_line(&error.message),
     }
     match reply.created() {
         Created::Named(id) => assert!((200..300).contains(&status) && is_loggable(&id)),
-        Created::Refused(why) => {
+        Created::Refused(error) => {
             assert!((300..500).contains(&status));
-            assert_one_line(&why);
+            assert_one_line(&error.message);
         }
-        Created::NotStarted(why) => {
+        Created::NotStarted(error) => {
             assert!(matches!(status, 429 | 500));
-            assert_one_line(&why);
+            assert_one_line(&error.message);
         }
         Created::InDoubt(why) => assert_one_line(&why),
     }
     match reply.operation() {
         Ok(_) => assert_eq!(status, 200),
-        Err(why) => assert_one_line(&why),
+        Err(error) => assert_one_line(&error.message),
     }
     match reply.ids(OperationKind::Recovery) {
         Ok(ids) => assert!(status == 200 && ids.iter().all(|id| is_loggable(id))),
-        Err(why) => assert_one_line(&why),
+        Err(error) => assert_one_line(&error.message),
     }
     for backup in ["latest", "oldest", "last-failed", "20261122T133430"] {
-        let found = reply.diagnosis("pg").and_then(|diagnosis| diagnosis.backup(backup).cloned());
+        let found = reply
+            .diagnosis("pg")
+            .map_err(|error| error.message)
+            .and_then(|diagnosis| diagnosis.backup(backup).cloned());
         match found {
             Ok(_) => assert!(status == 200 && reply.cut.is_none()),
-            Err(why) => assert_one_line(&why.to_string()),
+            Err(why) => assert_one_line(&why),
         }
     }
 }

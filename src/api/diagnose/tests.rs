@@ -15,8 +15,9 @@ const BODY: &str = r#"{"global":{},"servers":{
     "odd":{"backups":null},
     "null":null},"models":{}}"#;
 
-fn find(server: &str, backup: &str) -> Result<Backup, Unknown> {
-    Diagnosis::read(BODY.as_bytes(), server)?.backup(backup).cloned()
+fn find(server: &str, backup: &str) -> Result<Backup, (BadReply, String)> {
+    let found = Diagnosis::read(BODY.as_bytes(), server)?;
+    found.backup(backup).cloned().map_err(|why| (BadReply::NoBackup, why))
 }
 
 fn recorded() -> Diagnosis {
@@ -184,13 +185,13 @@ fn versions_are_written_as_postgresql_writes_them() {
 #[test]
 fn what_is_missing_is_named_with_what_is_there() {
     let unknown = |server, backup| find(server, backup).unwrap_err();
-    assert!(matches!(unknown("nope", "latest"), Unknown::Server(text) if text.contains("main")));
+    assert!(matches!(unknown("nope", "latest"), (BadReply::NoServer, text) if text.contains("main")));
     let all = "odd, 20260106T000000, 20260105T000000, 20260104T000000, 20260103T000000 and 2 more";
-    assert_eq!(unknown("main", "x"), Unknown::Backup(format!("there is no backup 'x', only: {all}")));
-    let none = Unknown::Backup("there is no backup 'latest', only: none".into());
+    assert_eq!(unknown("main", "x"), (BadReply::NoBackup, format!("there is no backup 'x', only: {all}")));
+    let none = (BadReply::NoBackup, "there is no backup 'latest', only: none".into());
     assert_eq!(unknown("empty", "latest"), none);
     for server in ["odd", "null"] {
-        assert!(matches!(unknown(server, "latest"), Unknown::Answer(_)), "{server}");
+        assert!(matches!(unknown(server, "latest"), (BadReply::Other, _)), "{server}");
     }
 }
 
@@ -205,7 +206,7 @@ fn an_odd_backup_is_there_and_can_not_be_restored() {
 fn no_body_breaks_it() {
     let deep = "[".repeat(1_000_000);
     for body in ["", "null", "[]", "{}", r#"{"servers":7}"#, r#"{"servers":{"main":"#, &deep] {
-        assert!(matches!(Diagnosis::read(body.as_bytes(), "main"), Err(Unknown::Answer(_))));
+        assert!(matches!(Diagnosis::read(body.as_bytes(), "main"), Err((BadReply::Other, _))));
     }
     let inside = format!(r#"{{"servers":{{"main":{{"backups":{{"x":{deep}"#);
     assert!(Diagnosis::read(inside.as_bytes(), "main").is_err());

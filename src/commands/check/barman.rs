@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::data_directory::Place;
-use super::finding::{Finding, Report};
+use super::finding::{Finding, Report, Verdict};
 use crate::api::date::Moment;
 use crate::api::diagnose::{Diagnosis, PgVersion, ServerConfig};
 use crate::text::clock;
@@ -40,7 +40,7 @@ pub(super) fn removes_destination(release: (u32, u32)) -> bool {
 
 fn version(diagnosis: &Diagnosis, place: &Place) -> Finding {
     let (Some(version), Some(release)) = (&diagnosis.barman.version, diagnosis.barman.release()) else {
-        return Finding::warning(VERSION, "its version is not known", "");
+        return Finding::new(Verdict::Warning, VERSION, "its version is not known");
     };
     let removes = format!("{version} removes the data directory before it restores");
     match release {
@@ -214,7 +214,8 @@ mod tests {
         assert_eq!(found.verdict, Verdict::Warning);
         for line in ["recovery_conf:", "restore_command: barman-wal-restore -U barman BARMAN_HOST main %f %p"]
         {
-            assert!(found.hint.contains(&format!("\"{line}\"")), "{}", found.hint);
+            let hint = found.hint.as_deref().unwrap();
+            assert!(hint.contains(&format!("\"{line}\"")), "{hint}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::outcome::{Problem, or_empty};
 use crate::text::printable;
 
 /// The verdict on one thing that was checked.
@@ -42,8 +43,9 @@ pub struct Finding {
     pub what: &'static str,
     /// What was found, in one line.
     pub detail: String,
-    /// What to do about it; may be empty.
-    pub hint: String,
+    /// What to do about it, if there is something to do.
+    #[serde(serialize_with = "or_empty")]
+    pub hint: Option<String>,
 }
 
 /// The result of a check.
@@ -55,24 +57,29 @@ pub struct Findings {
 }
 
 impl Finding {
-    fn new(verdict: Verdict, what: &'static str, detail: impl AsRef<str>, hint: impl AsRef<str>) -> Finding {
-        Finding { verdict, what, detail: printable(detail.as_ref()), hint: printable(hint.as_ref()) }
+    pub(super) fn new(verdict: Verdict, what: &'static str, detail: impl AsRef<str>) -> Finding {
+        Finding { verdict, what, detail: printable(detail.as_ref()), hint: None }
     }
 
     pub(super) fn ok(what: &'static str, detail: impl AsRef<str>) -> Finding {
-        Finding::new(Verdict::Ok, what, detail, "")
+        Finding::new(Verdict::Ok, what, detail)
     }
 
     pub(super) fn warning(what: &'static str, detail: impl AsRef<str>, hint: impl AsRef<str>) -> Finding {
-        Finding::new(Verdict::Warning, what, detail, hint)
+        Finding { hint: Some(printable(hint.as_ref())), ..Finding::new(Verdict::Warning, what, detail) }
     }
 
     pub(super) fn failed(what: &'static str, detail: impl AsRef<str>, hint: impl AsRef<str>) -> Finding {
-        Finding::new(Verdict::Failed, what, detail, hint)
+        Finding { verdict: Verdict::Failed, ..Finding::warning(what, detail, hint) }
+    }
+
+    /// A problem, which may have no hint.
+    pub(super) fn problem(what: &'static str, problem: Problem) -> Finding {
+        Finding { hint: problem.hint, ..Finding::new(Verdict::Failed, what, problem.message) }
     }
 
     pub(super) fn skipped(what: &'static str, why: impl AsRef<str>) -> Finding {
-        Finding::new(Verdict::Skipped, what, why, "")
+        Finding::new(Verdict::Skipped, what, why)
     }
 }
 

@@ -49,10 +49,10 @@ pub fn check(
     }
     let findings = report.into_findings();
     let (code, problem) = match findings.iter().find(|finding| finding.verdict == Verdict::Failed) {
-        _ if cancel.is_cancelled() => (Code::Cancelled, Problem::new("cancelled", "")),
+        _ if cancel.is_cancelled() => (Code::Cancelled, Problem::without_hint("cancelled")),
         Some(failed) => {
             let message = format!("{}: {}", failed.what, failed.detail);
-            (Code::RecoveryFailed, Problem::new(message, failed.hint.as_str()))
+            (Code::RecoveryFailed, Problem { message, hint: failed.hint.clone() })
         }
         None => (Code::RecoveryDone, Problem::default()),
     };

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::finding::Finding;
 use crate::api::{Created, NewRecovery, Request, Status};
 use crate::config::{Connection, Restore};
-use crate::recovery::explain::own_output;
+use crate::error::Error;
+use crate::recovery::explain::{own_output, problem};
 use crate::text::seconds;
 use crate::world::{ClaimHandle, Drain, LeaseHandle, LogLine, World, local};
 
@@ -47,7 +48,7 @@ pub(super) fn look(
 ) -> Finding {
     let mut lease = match claim.grant(ONLY) {
         Ok(lease) => lease,
-        Err(problem) => return Finding::failed(PROBE, problem.message, problem.hint),
+        Err(problem) => return Finding::problem(PROBE, problem),
     };
     let new =
         NewRecovery { ssh_command: format!("{} sh {}", restore.ssh_command, lease.path()), ..restore.into() };
@@ -112,13 +113,16 @@ fn create(world: &mut dyn World, connection: &Connection, new: NewRecovery) -> R
         }
         match world.send(&request, connection.create_timeout).map(|reply| reply.created()) {
             Ok(Created::Named(id)) => return Ok(id),
-            Ok(Created::Refused(why)) => return failed(format!("the API refuses a restore: {why}"), ""),
-            Ok(Created::NotStarted(why)) => last = why,
+            Ok(Created::Refused(error)) => {
+                let message = format!("the API refuses a restore: {}", error.message);
+                return Err(Finding::problem(PROBE, problem(Error { message, ..error })));
+            }
+            Ok(Created::NotStarted(error)) => last = error.message,
             Ok(Created::InDoubt(why)) => {
                 let hint = "try again; an operation that it may have started fails by itself";
                 return failed(format!("the API's answer to a restore: {why}"), hint);
             }
-            Err(error) => return failed(error.message.clone(), error.hint().unwrap_or_default()),
+            Err(error) => return Err(Finding::problem(PROBE, problem(error))),
         }
     }
     failed(format!("the API starts no restore: {last}"), "see the log of pg-backup-api")

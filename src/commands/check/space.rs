@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::data_directory::Place;
-use super::finding::{Finding, Report};
+use super::finding::{Finding, Report, Verdict};
 use crate::api::diagnose::{Backup, Tablespace};
 use crate::sys;
 use crate::text::size;
@@ -50,7 +50,7 @@ fn space(backup: &Backup, directory: &Path, used: u64) -> Finding {
             let detail = format!("{} at {}, for a backup of unknown size", size(free), there.display());
             Finding::warning(SPACE, detail, "see 'barman show-backup' on the Barman host")
         }
-        (Err(error), _) => Finding::warning(SPACE, format!("{}: {error}", there.display()), ""),
+        (Err(error), _) => Finding::new(Verdict::Warning, SPACE, format!("{}: {error}", there.display())),
     }
 }
 

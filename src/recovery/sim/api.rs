@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::plan::Plan;
 use super::state::{Happening, State, ms, secs};
 use crate::api::date::Date;
-use crate::api::{NoReply, Reply, Request, Status, TlsFault, TransportError};
+use crate::api::{Reply, Request, Status};
+use crate::error::{Error, ErrorKind, NoReply};
 
 /// Until a reply that nothing delays is there.
 const LATENCY: Duration = Duration::from_millis(10);
@@ -96,7 +97,7 @@ pub(super) enum Exchange {
     /// After this time there is an answer: of the API, or another one.
     Answer(Duration, Option<Reply>),
     /// After this time there is none.
-    Broken(Duration, TransportError),
+    Broken(Duration, Error),
     /// There never is one.
     Silence,
 }
@@ -119,8 +120,9 @@ macro_rules! recording {
 }
 pub(super) use recording;
 
-pub(super) fn no_reply(sent: bool, text: &str) -> TransportError {
-    TransportError { kind: NoReply::Cut, sent, message: format!("https://barman:7480/api: {text}") }
+pub(super) fn no_reply(sent: bool, text: &str) -> Error {
+    let kind = ErrorKind::NoReply { why: NoReply::Other, sent };
+    Error { kind, message: format!("https://barman:7480/api: {text}"), hint: None }
 }
 
 /// The ID of a create in that second: `20261122T102257` in the first one.
@@ -183,8 +185,7 @@ impl State {
             Some(Fault::Refused) => Exchange::Broken(LATENCY, no_reply(false, "connection refused")),
             Some(Fault::Lasting) => {
                 let text = "unknown issuer of its certificate";
-                let kind = NoReply::Tls(TlsFault::UnknownIssuer);
-                Exchange::Broken(LATENCY, TransportError { kind, ..no_reply(false, text) })
+                Exchange::Broken(LATENCY, Error::unsent(NoReply::UnknownIssuer, text))
             }
             Some(Fault::Lost) => Exchange::Broken(at, no_reply(true, "connection reset by peer")),
             Some(Fault::Broken | Fault::Ghost(_)) => {

@@ -182,7 +182,7 @@ impl Caller {
             let code = match ended {
                 Ok(outcome) => {
                     let code = outcome.code;
-                    state.tell(|| format!("node {node}: {code:?}: {} {}", outcome.message, outcome.hint));
+                    state.tell(|| format!("node {node}: {code:?}: {} {:?}", outcome.message, outcome.hint));
                     state.runs[run].outcome = Some(outcome);
                     state.check_ended(run);
                     Some(code)

@@ -7,7 +7,8 @@ use super::barman::Restore;
 use super::lease::Process;
 use super::plan::{Fate, Place};
 use super::state::{State, ms, secs};
-use crate::api::{NewRecovery, Reply, Request, Status, TransportError};
+use crate::api::{NewRecovery, Reply, Request, Status};
+use crate::error::Error;
 use crate::outcome::{Code, OperationState, Outcome};
 
 pub(super) const SECRETS: [&str; 2] = ["s3cret", "/private/key"];
@@ -199,7 +200,8 @@ impl State {
 
     /// What it says is one line each, and without a secret.
     fn check_texts(&self, run: usize, outcome: &Outcome, ensure: &mut impl FnMut(bool, &str)) {
-        let texts = self.runs[run].log.iter().map(|(.., line)| line).chain([&outcome.message, &outcome.hint]);
+        let texts =
+            self.runs[run].log.iter().map(|(.., line)| line).chain([&outcome.message]).chain(&outcome.hint);
         for text in texts {
             ensure(!text.contains(char::is_control), &format!("more than a line: {text:?}"));
             ensure(!SECRETS.iter().any(|secret| text.contains(secret)), &format!("a secret: {text}"));
@@ -263,12 +265,7 @@ impl State {
         lease.cut_writer.is_some_and(|(at, since)| self.now - at < secs(10) && at - since > time)
     }
 
-    pub(super) fn tell_exchange(
-        &mut self,
-        run: usize,
-        request: &Request,
-        answer: &Result<Reply, TransportError>,
-    ) {
+    pub(super) fn tell_exchange(&mut self, run: usize, request: &Request, answer: &Result<Reply, Error>) {
         let node = self.runs[run].node;
         let name = match request {
             Request::Status => "status".into(),
@@ -283,7 +280,7 @@ impl State {
                     body.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(70).collect();
                 format!("node {node} {name}: {} {body}", reply.status)
             }
-            Err(error) => format!("node {node} {name}: {} (sent: {})", error.message, error.sent),
+            Err(error) => format!("node {node} {name}: {} (sent: {})", error.message, error.was_sent()),
         });
     }
 }

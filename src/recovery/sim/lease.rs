@@ -8,7 +8,7 @@ use super::clock::Shared;
 use super::plan::Place;
 use super::state::{Happening, State};
 use crate::outcome::Problem;
-use crate::world::{ClaimHandle, Claiming, Drain, Known, LeaseHandle, LogLine, Note};
+use crate::world::{ClaimHandle, Claiming, Drain, Known, LeaseHandle, LeftLog, LogLine, Note};
 
 pub(super) const SSH: &str = "ssh -i /private/key postgres@node1";
 
@@ -223,6 +223,10 @@ impl ClaimHandle for Claim {
         self.left.as_ref()
     }
 
+    fn left_log(&self) -> Known<Option<LeftLog>> {
+        Ok(None) // only `settle` asks for it
+    }
+
     fn note(&mut self, note: &Note) -> Known<()> {
         let mut state = self.shared.lock();
         state.step(self.run);
@@ -266,7 +270,7 @@ impl ClaimHandle for Claim {
     fn grant(&mut self, _: &str) -> Result<Box<dyn LeaseHandle>, Problem> {
         let mut state = self.shared.lock();
         state.step(self.run);
-        state.fallible(self.run, "a grant").map_err(|why| Problem::new(why, ""))?;
+        state.fallible(self.run, "a grant").map_err(Problem::without_hint)?;
         let nonce = state.number();
         let (node, run) = (self.node, self.run);
         state.leases.push(Lease {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::api::{Exchange, Kind, no_reply};
 use super::clock::Shared;
 use super::state::State;
-use crate::api::{Reply, Request, TransportError};
+use crate::api::{Reply, Request};
 use crate::cancel::Interrupt;
+use crate::error::Error;
 use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome};
 
@@ -98,7 +99,10 @@ impl Ran {
     }
 
     pub(super) fn says(&self, text: &str) -> bool {
-        let outcome = self.outcome.iter().any(|o| o.message.contains(text) || o.hint.contains(text));
+        let outcome = self
+            .outcome
+            .iter()
+            .any(|o| o.message.contains(text) || o.hint.iter().any(|hint| hint.contains(text)));
         outcome || self.log.iter().any(|(_, level, line)| format!("{level}: {line}").contains(text))
     }
 
@@ -214,7 +218,7 @@ impl World for Here {
         state.now - state.runs[self.run].started
     }
 
-    fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, TransportError> {
+    fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, Error> {
         let mut state = self.shared.lock();
         if state.runs[self.run].interrupt().is_some_and(|(at, _)| at <= state.now) {
             return Err(no_reply(false, "interrupted"));

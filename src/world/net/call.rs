@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::api::Phase;
+use crate::error::Phase;
 
 /// As much of a reply as has its status: `HTTP/1.1 407`.
 const STATUS_LINE: usize = 12;

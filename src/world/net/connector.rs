@@ -15,7 +15,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport as Wire, TransportAdapter,
 };
 
-use crate::api::Phase;
+use crate::error::Phase;
 use crate::world::net::call::Call;
 use crate::world::net::tls::Tls;
 

@@ -3,51 +3,38 @@
 use std::io::{self, ErrorKind};
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
-use ureq::Error;
 
-use crate::api::{NoReply, Phase, Shortage, TlsFault};
+use crate::error::{Error, NoReply, Phase};
 use crate::text::{first_few, one_line};
 use crate::world::net::call::Call;
 use crate::world::net::trust::NoRoots;
 
-/// Why no reply came.
-pub(super) struct Failure {
-    pub(super) kind: NoReply,
-    /// For an operator, in one line.
-    pub(super) text: String,
-}
-
-impl Failure {
-    pub(super) fn new(kind: NoReply, text: impl Into<String>) -> Failure {
-        Failure { kind, text: text.into() }
-    }
-
-    /// Translates an error of ureq that is not a time-out.
-    pub(super) fn of(error: &Error, call: &Call) -> Failure {
-        match error {
-            Error::Io(error) if call.phase() == Phase::Lookup => of_lookup(error),
-            Error::Io(error) => of_io(error),
-            Error::HostNotFound => Failure::new(NoReply::NameUnknown, "the host name has no address"),
-            Error::ConnectProxyFailed(why) => of_proxy(status(&call.first_bytes()), why),
-            // A TLS alert (21) or handshake (22) record.
-            Error::Protocol(_) if matches!(call.first_bytes().first(), Some(21 | 22)) => {
-                let text = "the server speaks TLS, not plain HTTP";
-                Failure::new(NoReply::Tls(TlsFault::NotPlainHttp), text)
-            }
-            other => {
-                let text = format!("not a valid HTTP reply ({})", one_line(&other.to_string()));
-                Failure::new(NoReply::NotHttp, text)
-            }
+/// Translates an error of ureq that is not a time-out.
+pub(super) fn translated(error: &ureq::Error, call: &Call) -> Error {
+    match error {
+        ureq::Error::Io(error) if call.phase() == Phase::Lookup => failed_lookup(error),
+        ureq::Error::Io(error) => failed_io(error),
+        ureq::Error::HostNotFound => Error::unsent(NoReply::Other, "the host name has no address"),
+        ureq::Error::ConnectProxyFailed(why) => failed_proxy(status(&call.first_bytes()), why),
+        // A TLS alert (21) or handshake (22) record.
+        ureq::Error::Protocol(_) if matches!(call.first_bytes().first(), Some(21 | 22)) => {
+            Error::unsent(NoReply::NotPlainHttp, "the server speaks TLS, not plain HTTP")
+        }
+        other => {
+            let text = format!("not a valid HTTP reply ({})", one_line(&other.to_string()));
+            Error::unsent(NoReply::Other, text)
         }
     }
 }
 
-fn of_proxy(status: Option<u16>, why: &str) -> Failure {
-    let text = match status {
-        Some(status) => format!("the proxy refused with HTTP {status}"),
-        None => format!("the proxy does not work: {}", one_line(why)),
-    };
-    Failure::new(NoReply::Proxy(status), text)
+fn failed_proxy(status: Option<u16>, why: &str) -> Error {
+    match status {
+        Some(status @ 400..=499) => {
+            Error::unsent(NoReply::ProxyRefused, format!("the proxy refused with HTTP {status}"))
+        }
+        Some(status) => Error::unsent(NoReply::Other, format!("the proxy refused with HTTP {status}")),
+        None => Error::unsent(NoReply::Other, format!("the proxy does not work: {}", one_line(why))),
+    }
 }
 
 /// That of `HTTP/1.1 407 Proxy Authentication Required`, whose number ureq's error does not have.
@@ -56,27 +43,18 @@ fn status(reply: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits.get(..3)?).ok()?.parse().ok()
 }
 
-fn of_lookup(error: &io::Error) -> Failure {
+fn failed_lookup(error: &io::Error) -> Error {
     match shortage(error) {
-        Some(_) => of_io(error),
-        None => Failure::new(NoReply::NameUnknown, format!("the host name is not known ({error})")),
+        Some(_) => failed_io(error),
+        None => Error::unsent(NoReply::Other, format!("the host name is not known ({error})")),
     }
 }
 
-fn of_io(error: &io::Error) -> Failure {
-    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        return of_tls(error);
+fn failed_io(error: &io::Error) -> Error {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(error) => failed_tls(error),
+        None => Error::unsent(shortage(error).unwrap_or(NoReply::Other), io_text(error)),
     }
-    let kind = match error.kind() {
-        _ if let Some(shortage) = shortage(error) => NoReply::Shortage(shortage),
-        ErrorKind::ConnectionRefused => NoReply::Refused,
-        ErrorKind::UnexpectedEof
-        | ErrorKind::ConnectionReset
-        | ErrorKind::ConnectionAborted
-        | ErrorKind::BrokenPipe => NoReply::Cut,
-        _ => NoReply::Other,
-    };
-    Failure::new(kind, io_text(error))
 }
 
 pub(super) fn io_text(error: &io::Error) -> String {
@@ -88,48 +66,48 @@ pub(super) fn io_text(error: &io::Error) -> String {
 }
 
 /// What this host lacks, if that is the cause.
-fn shortage(error: &io::Error) -> Option<Shortage> {
+fn shortage(error: &io::Error) -> Option<NoReply> {
     match error.raw_os_error()? {
-        libc::EMFILE | libc::ENFILE => Some(Shortage::Files),
-        libc::ENOBUFS | libc::ENOMEM => Some(Shortage::Memory),
+        libc::EMFILE | libc::ENFILE => Some(NoReply::Files),
+        libc::ENOBUFS | libc::ENOMEM => Some(NoReply::Memory),
         _ => None,
     }
 }
 
-fn of_tls(error: &rustls::Error) -> Failure {
-    use rustls::Error;
-    let (fault, text) = match error {
-        Error::InvalidCertificate(why) => of_certificate(why),
-        Error::AlertReceived(alert) => return of_alert(*alert),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            (TlsFault::PlainHttp, "the server does not speak TLS".into())
+fn failed_tls(error: &rustls::Error) -> Error {
+    use rustls::Error as Tls;
+    let (why, text) = match error {
+        Tls::InvalidCertificate(why) => refused_certificate(why),
+        Tls::AlertReceived(alert) => refused_by_server(*alert),
+        Tls::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            (NoReply::PlainHttp, "the server does not speak TLS".into())
         }
-        Error::Other(why) if why.0.is::<NoRoots>() => (TlsFault::NoRoots, why.0.to_string()),
-        Error::PeerIncompatible(why) => {
-            (TlsFault::OldVersion, format!("the server supports no secure version of TLS ({why:?})"))
+        Tls::Other(why) if why.0.is::<NoRoots>() => (NoReply::NoRoots, why.0.to_string()),
+        Tls::PeerIncompatible(why) => {
+            (NoReply::OldTls, format!("the server supports no secure version of TLS ({why:?})"))
         }
-        other => (TlsFault::Other, format!("TLS: {other}")),
+        other => (NoReply::Other, format!("TLS: {other}")),
     };
-    Failure::new(NoReply::Tls(fault), text)
+    Error::unsent(why, text)
 }
 
-fn of_certificate(why: &CertificateError) -> (TlsFault, String) {
-    let (fault, what, details) = match why {
+fn refused_certificate(why: &CertificateError) -> (NoReply, String) {
+    let (kind, what, details) = match why {
         CertificateError::UnknownIssuer => {
-            (TlsFault::UnknownIssuer, "is from an issuer that is not trusted", String::new())
+            (NoReply::UnknownIssuer, "is from an issuer that is not trusted", String::new())
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            (TlsFault::OtherHost, "is for another host", names(why))
+            (NoReply::OtherHost, "is for another host", names(why))
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            (TlsFault::Expired, "has expired", distance(why))
+            (NoReply::Expired, "has expired", distance(why))
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            (TlsFault::NotYetValid, "is not valid yet", distance(why))
+            (NoReply::NotYetValid, "is not valid yet", distance(why))
         }
-        other => (TlsFault::Certificate, "is not accepted", format!(" ({other})")),
+        other => (NoReply::Certificate, "is not accepted", format!(" ({other})")),
     };
-    (fault, format!("the server's certificate {what}{details}"))
+    (kind, format!("the server's certificate {what}{details}"))
 }
 
 /// The names that the certificate is for.
@@ -161,9 +139,9 @@ fn distance(why: &CertificateError) -> String {
     }
 }
 
-fn of_alert(alert: AlertDescription) -> Failure {
+fn refused_by_server(alert: AlertDescription) -> (NoReply, String) {
     use AlertDescription as A;
-    let (kind, text) = match alert {
+    match alert {
         A::CertificateRequired | A::NoCertificate => {
             (NoReply::ClientCertificateMissing, "the server requires a client certificate".into())
         }
@@ -174,38 +152,36 @@ fn of_alert(alert: AlertDescription) -> Failure {
         | A::CertificateUnknown
         | A::UnknownCA
         | A::AccessDenied
-        | A::DecryptError => (
-            NoReply::ClientCertificateRefused,
-            format!("the server refused our client certificate ({alert:?})"),
-        ),
-        A::HandshakeFailure => (
-            NoReply::Tls(TlsFault::HandshakeRefused),
-            "the server refused the TLS handshake (HandshakeFailure)".into(),
-        ),
-        A::ProtocolVersion => {
-            (NoReply::Tls(TlsFault::OldVersion), "the server supports only an old version of TLS".into())
+        | A::DecryptError => {
+            let text = format!("the server refused our client certificate ({alert:?})");
+            (NoReply::ClientCertificateRefused, text)
         }
-        other => (NoReply::Tls(TlsFault::Other), format!("the server ended TLS ({other:?})")),
-    };
-    Failure::new(kind, text)
+        A::HandshakeFailure => {
+            (NoReply::HandshakeRefused, "the server refused the TLS handshake (HandshakeFailure)".into())
+        }
+        A::ProtocolVersion => (NoReply::OldTls, "the server supports only an old version of TLS".into()),
+        other => (NoReply::Other, format!("the server ended TLS ({other:?})")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn a_shortage_on_this_host_is_not_blamed_on_the_api() {
-        let kind = |number| of_io(&io::Error::from_raw_os_error(number)).kind;
+        let kind = |number| failed_io(&io::Error::from_raw_os_error(number)).kind;
+        let no_reply = |why| ErrorKind::NoReply { why, sent: false };
         for number in [libc::EMFILE, libc::ENFILE] {
-            assert_eq!(kind(number), NoReply::Shortage(Shortage::Files));
-            let lookup = of_lookup(&io::Error::from_raw_os_error(number));
-            assert_eq!(lookup.kind, NoReply::Shortage(Shortage::Files), "a lookup opens files too");
+            assert_eq!(kind(number), no_reply(NoReply::Files));
+            let lookup = failed_lookup(&io::Error::from_raw_os_error(number));
+            assert_eq!(lookup.kind, no_reply(NoReply::Files), "a lookup opens files too");
         }
-        assert_eq!(kind(libc::ENOBUFS), NoReply::Shortage(Shortage::Memory));
-        assert_eq!(kind(libc::ECONNREFUSED), NoReply::Refused);
-        assert_eq!(kind(libc::ECONNRESET), NoReply::Cut);
-        assert_eq!(kind(libc::EHOSTUNREACH), NoReply::Other);
+        assert_eq!(kind(libc::ENOBUFS), no_reply(NoReply::Memory));
+        for number in [libc::ECONNREFUSED, libc::ECONNRESET, libc::EHOSTUNREACH] {
+            assert_eq!(kind(number), no_reply(NoReply::Other));
+        }
     }
 
     #[test]

@@ -10,20 +10,21 @@ use base64::prelude::BASE64_STANDARD;
 use ureq::http::{Request, Response};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
-use ureq::{Agent, Body, Error, Proxy, ProxyProtocol, SendBody};
+use ureq::{Agent, Body, Proxy, ProxyProtocol, SendBody};
 
+use crate::api::Reply;
 use crate::api::date::Date;
-use crate::api::{NoReply, Phase, Reply, Shortage, TransportError};
 use crate::config::ConfigError;
 use crate::config::options::Opt;
 use crate::config::settings::Connection;
 use crate::config::url::Url;
+use crate::error::{Error, ErrorKind, NoReply, Phase};
 use crate::text::seconds;
 use crate::world::helper::{Panicked, Worker};
 use crate::world::host::Host;
 use crate::world::net::call::{Call, Upload};
 use crate::world::net::connector::{BUFFER, Finish, Lookup};
-use crate::world::net::failure::{Failure, io_text};
+use crate::world::net::failure::{io_text, translated};
 use crate::world::net::tls::Tls;
 
 /// How long a connection may take, from the lookup of the name to the end of the handshake.
@@ -71,19 +72,24 @@ impl Http {
     }
 
     /// Sends one request, a POST if it has a body, and reads the reply.
-    pub(super) fn exchange(&self, url: &Url, question: &Question) -> Result<Reply, TransportError> {
+    pub(super) fn exchange(&self, url: &Url, question: &Question) -> Result<Reply, Error> {
         let call = Call::new();
-        self.answer(url, question, &call).map_err(|Failure { kind, text }| TransportError {
-            kind,
-            message: format!("{url}{}: {text}", self.through),
-            sent: call.has_posted() && !kind.proves_unprocessed(),
+        self.answer(url, question, &call).map_err(|error| Error {
+            kind: match error.kind {
+                ErrorKind::Interrupted { why, .. } => ErrorKind::Interrupted { why, sent: call.has_posted() },
+                ErrorKind::NoReply { why, .. } => {
+                    ErrorKind::NoReply { why, sent: call.has_posted() && !why.proves_unprocessed() }
+                }
+                other => other,
+            },
+            message: format!("{url}{}: {}", self.through, error.message),
+            ..error
         })
     }
 
-    fn answer(&self, url: &Url, question: &Question, call: &Call) -> Result<Reply, Failure> {
-        let interrupted = || Failure::new(NoReply::Interrupted, "interrupted because the run is ending");
-        if self.host.interrupt().is_some() {
-            return Err(interrupted());
+    fn answer(&self, url: &Url, question: &Question, call: &Call) -> Result<Reply, Error> {
+        if let Some(interrupt) = self.host.interrupt() {
+            return Err(interrupt.into());
         }
         let begun = Instant::now();
         let connect = CONNECT.min(question.left());
@@ -93,18 +99,18 @@ impl Http {
             Phase::Answer => question.left(),
             _ => connect.saturating_sub(begun.elapsed()),
         };
-        let failure = match self.host.wait_for(&worker, left) {
+        let error = match self.host.wait_for(&worker, left) {
             Ok(Some(Ok(answer))) => {
                 worker.join();
                 return answer;
             }
-            Ok(Some(Err(Panicked))) => Failure::new(NoReply::Other, "its thread has panicked"),
+            Ok(Some(Err(Panicked))) => Error::unsent(NoReply::Other, "its thread has panicked"),
             Ok(None) => late(call.phase(), question.limit),
-            Err(_) => interrupted(),
+            Err(interrupt) => interrupt.into(),
         };
         call.abandon();
         agent.shutdown();
-        Err(failure)
+        Err(error)
     }
 
     fn agent(&self, call: &Call, connect: Duration) -> Agent {
@@ -138,7 +144,7 @@ impl Question {
 }
 
 /// A request that took too long.
-fn late(phase: Phase, limit: Duration) -> Failure {
+fn late(phase: Phase, limit: Duration) -> Error {
     let connect = seconds(CONNECT.min(limit));
     let text = match phase {
         Phase::Lookup => format!("the host name was not resolved within {connect}"),
@@ -146,7 +152,7 @@ fn late(phase: Phase, limit: Duration) -> Failure {
         Phase::Handshake => "the server did not answer the TLS handshake: does it speak TLS?".into(),
         Phase::Answer => format!("no answer within {}", seconds(limit)),
     };
-    Failure::new(NoReply::TimedOut(phase), text)
+    Error::unsent(NoReply::TimedOut(phase), text)
 }
 
 /// Sends the request in a thread of its own.
@@ -156,20 +162,20 @@ fn start(
     call: Call,
     url: Url,
     question: &Question,
-) -> Result<Worker<Result<Reply, Failure>>, Failure> {
+) -> Result<Worker<Result<Reply, Error>>, Error> {
     let (body, most, limit) = (question.body.clone(), question.most, question.limit);
     let work = move || match run(&agent, &call, &url, body.as_deref()) {
         Ok(response) => Ok(read(&url, response, most)),
-        Err(Error::Timeout(_)) => Err(late(call.phase(), limit)),
-        Err(error) => Err(Failure::of(&error, &call)),
+        Err(ureq::Error::Timeout(_)) => Err(late(call.phase(), limit)),
+        Err(error) => Err(translated(&error, &call)),
     };
     Worker::start("barman-request", &host.cancel, work).map_err(|error| {
         let text = format!("no thread can be started for the request ({error})");
-        Failure::new(NoReply::Shortage(Shortage::Threads), text)
+        Error::unsent(NoReply::Threads, text)
     })
 }
 
-fn run(agent: &Agent, call: &Call, url: &Url, body: Option<&[u8]>) -> Result<Response<Body>, Error> {
+fn run(agent: &Agent, call: &Call, url: &Url, body: Option<&[u8]>) -> Result<Response<Body>, ureq::Error> {
     let mut request = Request::builder().uri(url.to_string()).header("connection", "close");
     if let Some(user) = &url.credentials {
         let basic = format!("Basic {}", BASE64_STANDARD.encode(user.reveal()));
@@ -181,7 +187,7 @@ fn run(agent: &Agent, call: &Call, url: &Url, body: Option<&[u8]>) -> Result<Res
     agent.run(request.body(SendBody::from_reader(&mut Upload::new(body, call)))?)
 }
 
-fn proxy(url: &Url) -> Result<Proxy, Error> {
+fn proxy(url: &Url) -> Result<Proxy, ureq::Error> {
     let mut proxy = Proxy::builder(ProxyProtocol::Http).host(&url.host).port(url.port);
     if let Some(user) = &url.credentials {
         let (name, password) = user.reveal().split_once(':').unwrap_or_default();
@@ -221,7 +227,7 @@ mod tests {
     use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
     use super::*;
-    use crate::cancel::Cancel;
+    use crate::cancel::{Cancel, Interrupt};
     use crate::config::TlsFiles;
 
     const LONG: Duration = Duration::from_secs(600);
@@ -235,16 +241,16 @@ mod tests {
         Http { host: host.clone(), tls: Arc::new(tls), proxy: None, through: String::new() }
     }
 
-    fn ask(host: &Host, url: &str, body: Option<&[u8]>, limit: Duration) -> Result<Reply, TransportError> {
+    fn ask(host: &Host, url: &str, body: Option<&[u8]>, limit: Duration) -> Result<Reply, Error> {
         let question = Question { body: body.map(Into::into), most: 100, begun: Instant::now(), limit };
         http(host).exchange(&Url::parse(url).unwrap(), &question)
     }
 
-    fn get(host: &Host, url: &str, limit: Duration) -> Result<Reply, TransportError> {
+    fn get(host: &Host, url: &str, limit: Duration) -> Result<Reply, Error> {
         ask(host, url, None, limit)
     }
 
-    fn post(host: &Host, url: &str, limit: Duration) -> Result<Reply, TransportError> {
+    fn post(host: &Host, url: &str, limit: Duration) -> Result<Reply, Error> {
         ask(host, url, Some(BODY), limit)
     }
 
@@ -278,9 +284,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn interrupted(answer: Result<Reply, TransportError>, sent: bool) {
+    fn interrupted(answer: Result<Reply, Error>, sent: bool) {
         let error = answer.unwrap_err();
-        assert_eq!((error.kind, error.sent), (NoReply::Interrupted, sent), "{}", error.message);
+        let why = Interrupt::Cancelled;
+        assert_eq!(error.kind, ErrorKind::Interrupted { why, sent }, "{}", error.message);
     }
 
     #[test]
@@ -328,7 +335,7 @@ mod tests {
         for (ask, sent) in [(get as fn(&Host, &str, Duration) -> _, false), (post, true)] {
             let (url, server) = serve(await_end);
             let error = ask(&host, &url, LIMIT).unwrap_err();
-            assert_eq!((error.is_late(), error.sent), (true, sent), "{}", error.message);
+            assert_eq!((error.is_late(), error.was_sent()), (true, sent), "{}", error.message);
             server.join().unwrap();
         }
     }
@@ -345,7 +352,8 @@ mod tests {
         let host = Host::new(|_| (), Cancel::new());
         let url = format!("http://{address}");
         let error = post(&host, &url, Duration::from_millis(300)).unwrap_err();
-        assert_eq!((error.kind, error.sent), (NoReply::TimedOut(Phase::Connect), false), "{}", error.message);
+        let why = NoReply::TimedOut(Phase::Connect);
+        assert_eq!(error.kind, ErrorKind::NoReply { why, sent: false }, "{}", error.message);
 
         let (call, url) = (Call::new(), Url::parse(&url).unwrap());
         let agent = http(&host).agent(&call, LONG);
@@ -388,7 +396,7 @@ mod tests {
             await_end(&mut stream.sock);
         });
         let error = post(&Host::new(|_| (), Cancel::new()), &url, LIMIT).unwrap_err();
-        assert_eq!((error.is_late(), error.sent), (true, true), "{}", error.message);
+        assert_eq!((error.is_late(), error.was_sent()), (true, true), "{}", error.message);
         server.join().unwrap();
     }
 }

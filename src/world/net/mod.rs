@@ -10,10 +10,11 @@ mod trust;
 use std::time::{Duration, Instant};
 
 use self::http::{Http, Question};
-use crate::api::{NoReply, Reply, Request, TransportError};
+use crate::api::{Reply, Request};
 use crate::config::ConfigError;
 use crate::config::settings::Connection;
 use crate::config::url::Url;
+use crate::error::{Error, NoReply};
 use crate::world::host::Host;
 
 const MOST_REDIRECTS: usize = 5;
@@ -42,7 +43,7 @@ impl Transport {
 
     /// Sends one request and reads its reply, within this time; follows redirects of a GET. An interrupt ends it at
     /// once.
-    pub(crate) fn send(&self, request: &Request, limit: Duration) -> Result<Reply, TransportError> {
+    pub(crate) fn send(&self, request: &Request, limit: Duration) -> Result<Reply, Error> {
         let most = request.body_limit();
         let question = Question { body: request.body(), most, begun: Instant::now(), limit };
         let mut url = self.url(request);
@@ -54,7 +55,7 @@ impl Transport {
             }
         }
         let message = format!("{url}: more than {MOST_REDIRECTS} redirects");
-        Err(TransportError::unsent(NoReply::Redirects, message))
+        Err(Error::unsent(NoReply::Redirects, message))
     }
 
     /// Where to continue. Never for a POST, and never where it would leak our credentials.

@@ -76,7 +76,7 @@ fn one_that_is_there_and_can_not_be_trusted_is_refused() {
     fs::remove_file(&there).unwrap();
     fs::write(&there, "").unwrap();
     let problem = found(&place, "data").err().unwrap();
-    assert!(problem.hint.contains("--state-dir"), "{problem:?}");
+    assert!(problem.hint.as_ref().unwrap().contains("--state-dir"), "{problem:?}");
     assert!(!place.path().join("home/.barman-recover").exists(), "another place would be a second claim");
 }
 

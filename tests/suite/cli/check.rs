@@ -115,7 +115,7 @@ fn each_fault_is_found_with_what_to_do_about_it() {
             let found = check(api, &data, &more);
             let finding = found.about(what);
             assert_eq!(finding.verdict, Verdict::Failed, "{more:?}: {:#?}", found.0);
-            let text = format!("{} {}", finding.detail, finding.hint);
+            let text = format!("{} {}", finding.detail, finding.hint.as_deref().unwrap_or_default());
             assert!(words.iter().all(|word| text.contains(word)), "{more:?}: {text}");
         },
     );
@@ -178,7 +178,7 @@ fn trouble_with_certificates_is_found() {
     ] {
         let found = check(api, &data, &[(Opt::CaFile, ca)]);
         let finding = found.about("API");
-        let text = format!("{} {}", finding.detail, finding.hint);
+        let text = format!("{} {}", finding.detail, finding.hint.as_deref().unwrap_or_default());
         assert!(finding.verdict == Verdict::Failed && words.iter().all(|word| text.contains(word)), "{text}");
     }
     let (certificate, key) = (file("client.pem"), file("client.key"));
@@ -285,7 +285,7 @@ fn a_probe_shows_whether_barman_can_restore_to_this_node() {
             let api = Api::start(model, Script::new());
             let found = checked(&api, &data, &[(Opt::SshCommand, ssh_command)]);
             let probe = found.about("probe");
-            let text = format!("{} {}", probe.detail, probe.hint);
+            let text = format!("{} {}", probe.detail, probe.hint.as_deref().unwrap_or_default());
             assert!(probe.verdict == verdict && words.iter().all(|word| text.contains(word)), "{probe:?}");
             assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left");
         },

@@ -88,6 +88,11 @@ fn before() -> Vec<Row> {
             .code(WRONG)
             .creates(0)
             .says("the root directory"),
+        row("before", "lost+found, which Patroni does not see: said, and Barman refuses it")
+            .before(|node, _| fs::create_dir_all(node.file("lost+found")).unwrap())
+            .code(1)
+            .says("has lost+found, as the root of a file system does")
+            .says("was not empty (lost+found)"),
         row("before", "an empty directory is restored into")
             .before(|node, _| fs::create_dir(&node.data).unwrap()),
     ]

@@ -1,7 +1,7 @@
 //! Runs any command of the built program to its end, what it prints and its log apart, with nothing of this
 //! process's environment but what a test gives it.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::support::node::{PROGRAM, bare};
 use crate::support::without_root;

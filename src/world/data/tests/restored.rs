@@ -157,7 +157,7 @@ fn what_loses_rows_or_a_night_is_said_beside_complete_data() {
     let [warning] = &complete(restore.directory().examine()).warnings[..] else { panic!() };
     assert!(warning.message.contains("get-wal"), "{warning:?}");
     for line in ["recovery_conf:", "restore_command: barman-wal-restore -P -U barman backup main %f %p"] {
-        assert!(warning.hint.contains(line), "{warning:?}");
+        assert!(warning.hint.as_ref().unwrap().contains(line), "{warning:?}");
     }
     let restore = Restore::whole(Special::Plain);
     restore.put("pg_wal/00000001.history", "", 1);
@@ -165,7 +165,7 @@ fn what_loses_rows_or_a_night_is_said_beside_complete_data() {
     restore.put("pg_wal/00000003.history", "", 1);
     let [warning] = &complete(restore.directory().examine()).warnings[..] else { panic!() };
     assert!(warning.message.contains("ends on timeline 1, and the archive has timeline 3"), "{warning:?}");
-    assert!(warning.hint.contains("barman-wal-restore"), "{warning:?}");
+    assert!(warning.hint.as_ref().unwrap().contains("barman-wal-restore"), "{warning:?}");
 }
 
 #[test]
