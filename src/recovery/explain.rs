@@ -1,17 +1,11 @@
 //! What to say about trouble, and what to do about it: hints for the operator. Pure.
 
-use std::path::Path;
-
 use crate::api::OperationKind;
 use crate::error::{BadReply, Error, ErrorKind, NoReply, Phase};
 use crate::outcome::Problem;
-use crate::text::{first_few, printable, size};
-use crate::world::{Content, Inspection};
+use crate::text::printable;
 
 use super::history::{Command, History};
-
-/// With less than this, the next file does not fit.
-const FULL: u64 = 64 << 20;
 
 /// The hint when nothing better is known about an API that does not work.
 pub(crate) const API_HINT: &str =
@@ -137,97 +131,6 @@ pub(crate) fn stall(history: &History, server: &str) -> String {
     format!(
         "{last}; while Barman unpacks, combines or fetches on its own host, nothing comes for a long time. 'barman recover' of server {server} should be running there; --stall-timeout ends a wait like this"
     )
-}
-
-/// What this node shows about a restore that has failed.
-pub(crate) struct Failed<'a> {
-    pub(crate) history: &'a History,
-    pub(crate) inspection: Option<&'a Inspection>,
-    pub(crate) is_complete: bool,
-    pub(crate) directory: &'a str,
-}
-
-impl Failed<'_> {
-    /// The likeliest cause, one; `log` is where the commands of Barman on this node can be read.
-    pub(crate) fn hint(&self, log: &str, server: &str, operation: &str) -> String {
-        let more = own_output(None, server, operation);
-        let log = if self.history.commands().is_empty() {
-            String::new()
-        } else {
-            format!("; Barman's commands on this node are in {log}")
-        };
-        format!("{}. The API gives no reason; {more}{log}", self.cause())
-    }
-
-    fn cause(&self) -> String {
-        let Some(last) = self.history.last_command() else { return self.never_reached() };
-        let words: Vec<&str> = last.words.split(' ').collect();
-        let directory = self.directory;
-        let what = last_command(self.history);
-        if self.is_full() {
-            let free = self.inspection.and_then(|found| found.free).unwrap_or_default();
-            return format!("the disk is full: {} are free at {directory}", size(free));
-        }
-        match (words.first().copied().unwrap_or_default(), last.status) {
-            (_, Some(127)) => format!("a command is missing on this node: {what}"),
-            (_, Some(126)) => format!("a command can't be executed on this node: {what}"),
-            ("true", Some(0)) => {
-                format!(
-                    "Barman logged in on this node and failed on its own host before it copied anything; {what}"
-                )
-            }
-            ("ls", _) => self.refused_after_list(&what),
-            ("mkdir" | "touch", Some(status)) if status != 0 => {
-                let parent = Path::new(directory).parent().unwrap_or(Path::new("/")).display();
-                format!(
-                    "Barman could not make or write {directory}: may its login write into {parent}? {what}"
-                )
-            }
-            (_, None) => format!("the copy was cut off: {what}"),
-            ("rsync" | "tar", Some(status)) if status != 0 => {
-                format!(
-                    "the copy to this node failed (network, rights, or a file that vanished on the Barman host): {what}"
-                )
-            }
-            (_, Some(0)) if self.is_complete => {
-                format!("Barman failed after everything was here, perhaps in a hook script; {what}")
-            }
-            (_, Some(0)) => format!("Barman failed on its own host between two commands; {what}"),
-            (_, Some(_)) => format!("a command of Barman failed on this node: {what}"),
-        }
-    }
-
-    fn never_reached(&self) -> String {
-        let missing = self.inspection.map(|found| found.missing_commands.join(", ")).unwrap_or_default();
-        if !missing.is_empty() {
-            return format!(
-                "Barman never ran a command on this node through the lease: {missing} is missing here"
-            );
-        }
-        "Barman never ran a command on this node through the lease: it could not log in with --ssh-command (try it on the Barman host), its login can't read or lock the lease (another user, another mount, a forced command), it reached another host, or it failed on its own host first".into()
-    }
-
-    /// Barman lists the directory first, and refuses whatever is printed.
-    fn refused_after_list(&self, what: &str) -> String {
-        let directory = self.directory;
-        let names = self.inspection.map(|found| found.names.as_slice()).unwrap_or_default();
-        if !names.is_empty() {
-            let names = first_few(names.iter().map(String::as_str));
-            return format!("{directory} was not empty ({names}), which Barman 3.15 and later refuse");
-        }
-        if matches!(self.history.content(), Some(Content::NotADirectory)) {
-            return format!("{directory} is not a directory");
-        }
-        format!(
-            "Barman listed {directory} and went away although it is empty: the login shell prints something (.bashrc, a banner), or a tablespace directory is not empty; {what}"
-        )
-    }
-
-    fn is_full(&self) -> bool {
-        let came =
-            self.history.first_file().is_some() || self.history.usage().is_some_and(|usage| usage.bytes > 0);
-        came && self.inspection.and_then(|found| found.free).is_some_and(|free| free < FULL)
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use crate::version::VERSION;
 use crate::world::{Backup, Completeness};
 
 use super::claim::Drained;
-use super::explain::{Failed, own_output};
+use super::explain::own_output;
+use super::failure::Failed;
 use super::session::{Session, ended_line};
 use super::start::refuse_postgres;
 use super::timing::{GONE_AGAIN, UNSEEN};

@@ -11,6 +11,7 @@
 mod claim;
 pub(crate) mod create;
 pub(crate) mod explain;
+mod failure;
 mod finish;
 pub(crate) mod follow;
 pub(crate) mod history;

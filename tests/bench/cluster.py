@@ -1,10 +1,11 @@
-"""What tests/cluster/run shows of time in real clusters: many nodes at once, and Patroni restarted in a restore."""
+"""What tests/cluster/run and tests/cluster/ends show of time on a real stack: many nodes at once, Patroni restarted in a
+restore, and how a run ends."""
 import os
 import re
 import subprocess
 
 STACK = "PostgreSQL, sshd, Barman, the API and etcd"    # the title under which it says what it is made of
-RESTARTS = {"sigterm": 20, "sigterm-early": 45, "reinit": 20}   # how many seconds later at most
+RESTARTS = ("sigterm", "sigterm-early", "hook-kill")
 ROUNDS = 3   # of eight nodes under Patroni, with each program
 
 
@@ -31,6 +32,18 @@ def patroni(text):
     return dict(zip(keys, map(float, found.groups()))) if found else {}
 
 
+def ends(repo):
+    """What outlives a run that a signal ends, by (signal, place of Barman); and how late an operation's end is noticed."""
+    words = [repo / "tests/cluster/ends", "--ways", "sigkill,sigterm,notice"]
+    output = subprocess.run(words, stdout=subprocess.PIPE, text=True).stdout
+    gone = {(way, place): {"gone": float(after), "writes": int(writes)} for way, place, after, writes in
+            re.findall(r"^(sig\w+) +(\w+) +([0-9.]+) s, (\d+) writes", output, flags=re.MULTILINE)}
+    notice = {word: {"late": float(after), "requests": int(requests), "took": int(took)} for word, after, requests, took in
+              re.findall(r"^(DONE|FAILED): exit \d+, ([0-9.-]+) s after .*; (\d+) requests in (\d+) s", output,
+                         flags=re.MULTILINE)}
+    return {"gone": gone, "notice": notice}
+
+
 def simulated(repo):
     """Seconds per node of 200, in a simulated world: virtual time, so that no load bears on it."""
     words = ["cargo", "test", "--quiet", "--lib", "all_nodes_that_start_in_one_second_are_served", "--", "--nocapture"]
@@ -40,7 +53,9 @@ def simulated(repo):
 
 def measure(repo, python):
     # Apart, as the first one that fails ends a run.
-    said = run(repo, "eight-by-hand", "eight") | run(repo, *RESTARTS)
+    said = run(repo, "eight-by-hand", "eight")
+    for name in RESTARTS:
+        said |= {name: run(repo, name)[name]}
     # In turn, so that other load on the machine hits both alike.
     eight = {"ours": [], "python": []}
     for _ in range(ROUNDS):
@@ -50,7 +65,8 @@ def measure(repo, python):
         "by_hand": number(said["eight-by-hand"], r"by hand took ([0-9.]+) s"),
         "eight": number(said["eight"], r"restored in ([0-9.]+) s"),
         "patroni": eight,
-        "restarts": {name: (number(said[name], r"streams ([0-9.-]+) s later"), most) for name, most in RESTARTS.items()},
+        "restarts": {name: number(said[name], r"streams ([0-9.-]+) s later") for name in RESTARTS},
+        "ends": ends(repo),
         "simulated": simulated(repo),
         "api": "the stand-in for pg-backup-api" if "stand-in" in said[STACK] else "pg-backup-api",
     }

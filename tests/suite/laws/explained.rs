@@ -69,7 +69,7 @@ fn what_is_in_the_way_is_named() {
 #[test]
 fn a_command_that_is_missing_or_fails_for_barmans_login_is_named() {
     let without_rsync =
-        ("rsync", None, "a command is missing on this node: the last command on this node was 'rsync");
+        ("rsync", None, "a command is missing on this node, in the PATH of Barman's login: rsync");
     let without_rights = ("mkdir", Some("false"), "Barman could not make or write ");
     check_rows([without_rsync, without_rights], |(command, instead, words)| {
         let node = Node::new();
