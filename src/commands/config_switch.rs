@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::api::{OperationKind, Request, Status};
 use crate::cancel::Cancel;
 use crate::commands::recover::Warnings;
-use crate::config::change::Change;
+use crate::config::Change;
 use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Connection};
 use crate::error::Error;
