@@ -5,6 +5,7 @@
 #include <barman_recover.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 static volatile sig_atomic_t interrupted;
 
@@ -17,24 +18,20 @@ int main(int argc, char **argv)
 {
     const char *options[] = {"api-url", "barman-server", "ssh-command", "data-directory"};
     barman_recover *handle = barman_recover_new();
-    int event = -1, i;
+    int event, i, code = 0;
 
-    if (argc != 5) {
-        fprintf(stderr, "usage: recover API_URL BARMAN_SERVER SSH_COMMAND DATA_DIRECTORY\n");
-        return 2;
-    }
     signal(SIGINT, on_signal);
-    for (i = 0; i < 4 && barman_recover_set(handle, options[i], argv[i + 1]) == 0; i++)
-        ;
-    if (i == 4 && barman_recover_start(handle, "recover") == 0)
+    for (i = 1; i < argc && i <= 4 && code == 0; i++) /* one that is missing is named below */
+        code = barman_recover_set(handle, options[i - 1], argv[i]);
+    if (code == 0 && barman_recover_start(handle, "recover") == 0)
         while ((event = barman_recover_next_event(handle, 200)) >= 0) {
-            if (event == 1)
+            if (event == 1 && strcmp(barman_recover_event(handle, "/level"), "DEBUG") != 0)
                 fprintf(stderr, "%s\n", barman_recover_event(handle, "/message"));
             if (interrupted)
                 barman_recover_cancel(handle);
         }
-    i = barman_recover_code(handle);
-    fprintf(stderr, "%s %s\n", barman_recover_code_name(i), barman_recover_get(handle, "/message"));
+    code = barman_recover_code(handle);
+    fprintf(stderr, "%s %s\n", barman_recover_code_name(code), barman_recover_get(handle, "/message"));
     barman_recover_free(handle);
-    return i & 0xff;
+    return code & 0xff;
 }

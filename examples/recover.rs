@@ -37,13 +37,11 @@ fn main() -> ExitCode {
         Event::State { state, operation_id } => {
             eprintln!("operation: {} {}", state.name(), operation_id.unwrap_or_default());
         }
-        _ => {} // ticks, and what later versions add
+        Event::Progress(progress) => eprintln!("{progress}"),
+        _ => {} // what later versions add
     });
 
     println!("{} after {:.1} s", outcome.code.name(), outcome.elapsed.as_secs_f64());
-    if outcome.operation_state.may_be_running() {
-        println!("Barman may still be writing into {data_directory}");
-    }
     ExitCode::from(outcome.code.exit_status())
 }
 

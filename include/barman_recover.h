@@ -28,8 +28,9 @@
  * Events     Of a command wait in its handle until they are taken, from any thread: every log line and change of state,
  *            and the newest progress. A command never waits for a reader. The next command drops what was not taken.
  * Threads    Any function may be called from any thread at any time, except that a handle must not be used when or after
- *            it is freed; one thread at a time should take events. A free during a run on another thread is allowed.
- *            There is nothing to initialise. Threads of the library have all signals blocked.
+ *            it is freed; a free while another thread runs a command is allowed. One thread at a time should take events:
+ *            barman_recover_event is about the last one that any thread took. There is nothing to initialise. Threads of
+ *            the library have all signals blocked.
  * Text       NUL-terminated UTF-8, on one line; never contains a password.
  * Signals    No handler and no mask is changed, no write raises SIGPIPE, and a signal that interrupts a system call
  *            does no harm. No function may be called in a signal handler: set a flag there, and look at it whenever
@@ -88,8 +89,9 @@ barman_recover *barman_recover_new(void);
 void barman_recover_free(barman_recover *handle);
 
 /**
- * Sets an option. name: with "-" or "_" between its words. value: as on the command line of patroni_barman, "5"; of a
- * flag "true" or "false"; NULL: the default again. Returns 0; a value that is refused changes nothing.
+ * Sets an option. name: one of barman_recover_options, with "-" or "_" between its words. value: as on the command line
+ * of patroni_barman, "5"; of a flag "true" or "false"; NULL: the default again. Returns 0, or why the value was refused,
+ * which changes no option.
  */
 int32_t barman_recover_set(barman_recover *handle, const char *name, const char *value);
 
@@ -109,8 +111,8 @@ int32_t barman_recover_call(barman_recover *handle, const char *command);
 int32_t barman_recover_start(barman_recover *handle, const char *command);
 
 /**
- * Takes the next event of the command, for which it waits timeout_ms milliseconds at most. Returns 1: an event; 0: none
- * in time, or no command has begun; -1: the command has ended, and all its events were taken.
+ * Takes the next event of the command, for which it waits timeout_ms milliseconds at most. Returns 1: an event, for
+ * barman_recover_event; 0: none in time, or no command has begun; -1: the command has ended, and all were taken.
  */
 int32_t barman_recover_next_event(barman_recover *handle, uint32_t timeout_ms);
 
@@ -123,10 +125,14 @@ const char *barman_recover_event(const barman_recover *handle, const char *point
 
 /**
  * Ends the command that runs, a restore on the Barman host included; when none runs, the next one, as it begins.
+ * Returns at once: the command has ended when its function returns, or barman_recover_next_event returns -1.
  */
 void barman_recover_cancel(barman_recover *handle);
 
-/** The code of the last command; BUSY while one runs, NO_COMMAND before the first. */
+/**
+ * The code of the last command, or of a call that was refused since; BUSY while a command runs, NO_COMMAND before the
+ * first.
+ */
 int32_t barman_recover_code(const barman_recover *handle);
 
 /**

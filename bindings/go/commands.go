@@ -16,6 +16,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"unsafe"
 )
 
@@ -26,7 +27,8 @@ func Restore(ctx context.Context, options Options) (result Result, err error) {
 	return result, err
 }
 
-// Check checks everything that a restore with these options needs; it changes nothing. If a finding fails, it returns [ErrFailed] together with all findings.
+// Check checks everything that a restore with these options needs; it changes nothing. If a finding fails, it returns
+// [ErrFailed] together with all findings.
 func Check(ctx context.Context, options Options) ([]Finding, error) {
 	var answer struct{ Findings []Finding }
 	err := command(ctx, options, "check", &answer)
@@ -77,120 +79,83 @@ func OptionTable() ([]Option, error) {
 	return table, err
 }
 
-// Version returns the version of the library that is running. An error means that this package was built with the
-// header of an incompatible version; every command then returns the same error and does nothing.
-func Version() (string, error) {
-	running := C.GoString(C.barman_recover_version())
-	if fits(C.BARMAN_RECOVER_VERSION_NUMBER, uint32(C.barman_recover_version_number())) {
-		return running, nil
-	}
-	return running, refuse(fmt.Sprintf("libbarman_recover %s is running, but this program was built with %s",
-		running, C.BARMAN_RECOVER_VERSION))
-}
+// Version returns the version of the library that is running. Each version of its ABI has its own SONAME, so that it fits
+// the header that this package was built with.
+func Version() string { return C.GoString(C.barman_recover_version()) }
 
-// fits says whether a library has everything that a header declares. Before 1.0 each minor version has its own ABI.
-func fits(header, running uint32) bool {
-	abi := func(version uint32) uint32 {
-		if version>>16 > 0 {
-			return version >> 16 << 8
-		}
-		return version >> 8
-	}
-	return abi(header) == abi(running) && running >= header
-}
+// everything is the pointer to a whole result or event.
+var everything = C.CString("")
 
 // command runs a command and delivers its events on this goroutine. When ctx is done, or when OnEvent panics, the command
 // is cancelled, and its end waited for. The result is decoded into a struct.
 func command(ctx context.Context, options Options, name string, result any) error {
-	if _, err := Version(); err != nil {
-		return err
-	}
-	list, err := options.list()
-	if err != nil {
-		return err
-	}
 	c := C.barman_recover_new()
 	defer C.barman_recover_free(c) // cancels what runs after a panic, and waits for its end
-	for _, option := range list {
-		if refused := set(c, option); refused != 0 {
-			return errorOf(c, nil)
-		}
+	if err := options.each(func(name, value string) error { return set(c, name, value) }); err != nil {
+		return err
 	}
 	if ctx.Err() != nil {
 		C.barman_recover_cancel(c)
 	}
 	lent := C.CString(name)
 	defer C.free(unsafe.Pointer(lent))
-	if refused := C.barman_recover_start(c, lent); refused != 0 {
-		return errorOf(c, nil)
+	if C.barman_recover_start(c, lent) != 0 {
+		return outcome(c, nil, result)
 	}
-	defer cancelWith(ctx, c)()
+	ended, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped) // it does not use the handle any more
+		select {
+		case <-ctx.Done():
+			C.barman_recover_cancel(c)
+		case <-ended:
+		}
+	}()
+	defer func() { close(ended); <-stopped }()
 	for {
 		switch C.barman_recover_next_event(c, 60_000) {
 		case 1:
-			event := Event{Progress: Progress{Percent: -1}}
-			if err := json.Unmarshal(all(c, true), &event); err != nil {
+			event := Event{Percent: -1}
+			if err := json.Unmarshal([]byte(C.GoString(C.barman_recover_event(c, everything))), &event); err != nil {
 				return err
 			}
-			options.deliver(event)
+			if options.OnEvent != nil {
+				options.OnEvent(event)
+			}
 		case -1:
-			if err := json.Unmarshal(all(c, false), result); err != nil {
-				return err
-			}
-			return errorOf(c, ctx.Err())
+			return outcome(c, ctx.Err(), result)
 		}
 	}
 }
 
-// cancelWith cancels the command when ctx is done. The function that it returns stops this, and waits until the handle
-// is not used any more.
-func cancelWith(ctx context.Context, c *C.barman_recover) func() {
-	watched, stop := context.WithCancel(ctx)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		<-watched.Done()
-		if ctx.Err() != nil {
-			C.barman_recover_cancel(c)
-		}
-	}()
-	return func() {
-		stop()
-		<-stopped
+// set sets an option. In C a text ends at its first NUL byte: the rest would be lost.
+func set(c *C.barman_recover, name, value string) error {
+	if strings.ContainsRune(name+value, 0) {
+		return &Error{Code: ErrInvalidArgument, Message: fmt.Sprintf("%q: must not contain a NUL byte", "--"+name)}
 	}
+	lentName, lentValue := C.CString(name), C.CString(value)
+	defer C.free(unsafe.Pointer(lentName))
+	defer C.free(unsafe.Pointer(lentValue))
+	if C.barman_recover_set(c, lentName, lentValue) != 0 {
+		return outcome(c, nil, new(struct{}))
+	}
+	return nil
 }
 
-func set(c *C.barman_recover, option option) C.int32_t {
-	name, value := C.CString(option.name), C.CString(option.value)
-	defer C.free(unsafe.Pointer(name))
-	defer C.free(unsafe.Pointer(value))
-	return C.barman_recover_set(c, name, value)
-}
-
-// errorOf is the error that the handle tells; nil for success.
-func errorOf(c *C.barman_recover, cause error) error {
-	failure := &Error{Code: Code(C.barman_recover_code(c))}
-	if failure.Code == C.BARMAN_RECOVER_RECOVERY_DONE {
+// outcome decodes the handle's result, and is the error that it tells; nil for success. The cause is what may have
+// cancelled the command.
+func outcome(c *C.barman_recover, cause error, result any) error {
+	answer, failure := []byte(C.GoString(C.barman_recover_get(c, everything))), new(Error)
+	for _, to := range []any{failure, result} {
+		if err := json.Unmarshal(answer, to); err != nil {
+			return err
+		}
+	}
+	switch failure.Code {
+	case C.BARMAN_RECOVER_RECOVERY_DONE:
 		return nil
-	}
-	if err := json.Unmarshal(all(c, false), failure); err != nil {
-		return err
-	}
-	if failure.Message == "" {
-		failure.Message = failure.Code.Error()
-	}
-	if failure.Code == ErrCancelled {
+	case ErrCancelled:
 		failure.cause = cause
 	}
 	return failure
-}
-
-// all is the whole result as JSON, or the whole event.
-func all(c *C.barman_recover, event bool) []byte {
-	pointer := C.CString("")
-	defer C.free(unsafe.Pointer(pointer))
-	if event {
-		return []byte(C.GoString(C.barman_recover_event(c, pointer)))
-	}
-	return []byte(C.GoString(C.barman_recover_get(c, pointer)))
 }

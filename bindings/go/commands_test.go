@@ -18,9 +18,14 @@ var background = context.Background()
 func TestARestoreHandsOutItsEvents(t *testing.T) {
 	api := start(t, quick...)
 	var events []string
+	var progress br.Event
 	options := api.options("data")
-	options.Progress = make(chan br.Progress, 1)
-	options.OnEvent = func(event br.Event) { events = append(events, event.String()) }
+	options.OnEvent = func(event br.Event) {
+		events = append(events, event.String())
+		if event.Kind == "progress" {
+			progress = event
+		}
+	}
 	result, err := br.Restore(background, options)
 	if err != nil || result.State != br.Done || result.Bytes == 0 || result.ElapsedSeconds == 0 || result.BackupID == "" {
 		t.Fatalf("%+v %v", result, err)
@@ -31,9 +36,11 @@ func TestARestoreHandsOutItsEvents(t *testing.T) {
 			t.Errorf("no %q in:\n%s", line, log)
 		}
 	}
-	// Nobody has received anything: the newest is there.
-	if progress := <-options.Progress; progress.Percent != 100 || progress.Bytes != result.Bytes {
+	if progress.Percent != 100 || progress.Bytes != result.Bytes {
 		t.Errorf("%+v", progress)
+	}
+	if !strings.Contains(br.Version(), ".") {
+		t.Error(br.Version())
 	}
 }
 
@@ -181,21 +188,23 @@ func TestEveryCommandEndsWithItsContext(t *testing.T) {
 func TestACheckReturnsItsFindings(t *testing.T) {
 	api := start(t, quick...)
 	right, wrong := api.options("data"), api.options("data")
-	right.NoProbe, wrong.BarmanServer = true, "nope"
+	wrong.BarmanServer = "nope"
 	for _, row := range []struct {
 		options br.Options
 		server  string
+		probe   string
 		want    error
 	}{
-		{right, "OK", nil},
-		{wrong, "FAILED", br.ErrFailed},
+		{right, "OK", "OK", nil},
+		{wrong, "FAILED", "SKIPPED", br.ErrFailed},
 	} {
 		findings, err := br.Check(background, row.options)
 		verdicts := map[string]string{}
 		for _, finding := range findings {
 			verdicts[finding.What] = finding.Verdict
 		}
-		if !errors.Is(err, row.want) || verdicts["API"] != "OK" || verdicts["server"] != row.server {
+		if !errors.Is(err, row.want) || verdicts["API"] != "OK" || verdicts["server"] != row.server ||
+			verdicts["probe"] != row.probe {
 			t.Errorf("%+v %v", findings, err)
 		}
 	}

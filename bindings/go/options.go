@@ -3,18 +3,14 @@ package barmanrecover
 import (
 	"fmt"
 	"reflect"
-	"sort"
-	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Options are the options of all commands; each uses what it needs. The zero value of a field leaves the library's
 // default. If a default is not zero, Extra can set zero: Extra: map[string]string{"max-retries": "0"}.
 //
-// Durations are rounded up to whole seconds. Negative numbers, and texts that are not UTF-8 or contain a NUL byte, are
-// refused with [ErrInvalidArgument] before anything is sent.
+// Durations are rounded up to whole seconds. What the library refuses ([ErrInvalidArgument]: negative numbers, texts that are
+// not UTF-8 or contain a NUL byte) is refused before anything is sent.
 type Options struct {
 	// URL of pg-backup-api: "http://barman:7480", "https://user:password@host/prefix". Required.
 	APIURL string `option:"api-url"`
@@ -61,6 +57,9 @@ type Options struct {
 	// Restore to another host, or through a login with a forced command: Barman writes on when this run has ended.
 	NoLease bool `option:"no-lease"`
 
+	// Ask the API once for the size of the backup, for which Barman examines all its servers: progress has a percentage then.
+	WatchSize bool `option:"watch-size"`
+
 	// Check does not have Barman log in on this node.
 	NoProbe bool `option:"no-probe"`
 	// Check treats every warning as a failure.
@@ -82,78 +81,44 @@ type Options struct {
 	// set last.
 	Extra map[string]string
 
-	// Called with each event, one at a time, on the goroutine that called the command. The command does not wait for it,
-	// and no log line or state is lost, however slow it is. A panic in it cancels the command, and continues once that has
-	// ended.
+	// Called with each event, one at a time, on the goroutine that called the command. The command does not wait for it:
+	// however slow it is, it gets each log line and state, and the newest progress. A panic in it cancels the command, and
+	// continues once that has ended.
 	OnEvent func(Event)
-	// Receives the progress of a restore. Sending never waits: a value that has not been received yet is replaced
-	// by the newer one. Make it with a buffer of one. It is not closed.
-	Progress chan Progress
 }
 
-// option is an option as the library takes it.
-type option struct{ name, value string }
-
-// list returns the options that are set.
-func (o *Options) list() ([]option, error) {
-	var options []option
+// each calls set with every option that is set, until one is refused.
+func (o *Options) each(set func(name, value string) error) error {
 	fields := reflect.ValueOf(o).Elem()
 	for i := 0; i < fields.NumField(); i++ {
 		name := fields.Type().Field(i).Tag.Get("option")
 		if name == "" || fields.Field(i).IsZero() {
 			continue
 		}
-		value, err := text(fields.Field(i).Interface())
-		if err != nil {
-			return nil, refuse("--" + name + ": " + err.Error())
+		if err := set(name, text(fields.Field(i).Interface())); err != nil {
+			return err
 		}
-		options = append(options, option{name, value})
 	}
-	extra := make([]string, 0, len(o.Extra))
-	for name := range o.Extra {
-		extra = append(extra, name)
-	}
-	sort.Strings(extra)
-	for _, name := range extra {
-		value, err := text(o.Extra[name])
-		if err == nil {
-			_, err = text(name)
+	for name, value := range o.Extra {
+		if err := set(name, value); err != nil {
+			return err
 		}
-		if err != nil {
-			return nil, refuse(strconv.Quote("--"+name) + ": " + err.Error())
-		}
-		options = append(options, option{name, value})
 	}
-	return options, nil
+	return nil
 }
 
-// text is a value as on the command line.
-func text(value any) (string, error) {
-	switch value := value.(type) {
-	case time.Duration:
-		seconds := int64(value / time.Second)
-		if value%time.Second > 0 {
-			seconds++
-		}
-		return number(seconds, value < 0)
-	case int:
-		return number(int64(value), value < 0)
-	case string:
-		if strings.ContainsRune(value, 0) {
-			return "", fmt.Errorf("must not contain a NUL byte")
-		}
-		if !utf8.ValidString(value) {
-			return "", fmt.Errorf("is not UTF-8")
-		}
-		return value, nil
-	default:
-		return fmt.Sprint(value), nil
+// text is a value as on the command line. What is negative stays negative, which the library refuses.
+func text(value any) string {
+	duration, is := value.(time.Duration)
+	if !is {
+		return fmt.Sprint(value)
 	}
-}
-
-func number(value int64, negative bool) (string, error) {
-	if negative {
-		return "", fmt.Errorf("must not be negative")
+	seconds := duration / time.Second
+	switch rest := duration % time.Second; {
+	case rest > 0:
+		seconds++
+	case rest < 0:
+		seconds--
 	}
-	return strconv.FormatInt(value, 10), nil
+	return fmt.Sprint(int64(seconds))
 }

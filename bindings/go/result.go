@@ -52,8 +52,6 @@ func (e *Error) Is(target error) bool { return target == error(e.Code) }
 // Unwrap returns the error of the context that ended the command, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
-func refuse(why string) *Error { return &Error{Code: ErrInvalidArgument, Message: why} }
-
 // State is what is known about an operation on the Barman host; "" when the API does not give it.
 type State string
 
@@ -89,6 +87,7 @@ type Switch struct {
 	OperationID string `json:"operation_id"`
 	State       State  `json:"operation_state"`
 	HTTPStatus  int    `json:"http_status"`
+	Warnings    []string
 }
 
 // Finding is the result of checking one thing: "OK", "WARNING", "FAILED" or "SKIPPED".
@@ -167,47 +166,14 @@ type Event struct {
 	// Of a state.
 	OperationID string `json:"operation_id"`
 	State       State  `json:"operation_state"`
-	// Of a progress.
-	Progress
-}
-
-// Progress says how far a restore has got.
-type Progress struct {
-	// The share of the backup that has arrived; at most 99 until the data is complete, -1 while its size is not known.
+	// Of a progress: the share of the backup that has arrived; at most 99 until the data is complete, -1 while its size is
+	// not known.
 	Percent int
-	// What has arrived in the data directory, WAL included; it may exceed TotalBytes while WAL arrives.
+	// Of a progress: what has arrived in the data directory, WAL included; it may exceed TotalBytes while WAL arrives.
 	Bytes uint64
-	// The size of the backup without WAL; 0 while it is not known.
+	// Of a progress: the size of the backup without WAL; 0 while it is not known.
 	TotalBytes uint64 `json:"total_bytes"`
 }
 
 // String returns the event as a line for a log, without its time.
 func (e Event) String() string { return e.Level + ": " + e.Message }
-
-// deliver passes an event to the host.
-func (o *Options) deliver(event Event) {
-	if event.Kind == "progress" {
-		offer(o.Progress, event.Progress)
-	}
-	if o.OnEvent != nil {
-		o.OnEvent(event)
-	}
-}
-
-// offer sends without waiting; it replaces a value that has not been received yet.
-func offer(to chan Progress, newest Progress) {
-	for {
-		select {
-		case to <- newest:
-			return
-		default:
-		}
-		if cap(to) == 0 {
-			return
-		}
-		select {
-		case <-to:
-		default:
-		}
-	}
-}

@@ -12,11 +12,14 @@ use crate::config::options::Command;
 use crate::config::{Config, Place};
 use crate::event::{Event, Level};
 use crate::outcome::{Answer, Code, Problem};
+use crate::recovery::history::{History, Use};
 use crate::sys;
-use crate::world::data::{DataDirectory, linked_directories};
+use crate::world::data::{DataDirectory, came_within, linked_directories};
 use crate::world::here::absolute;
 use crate::world::host::Host;
-use crate::world::{ClaimHandle, Claiming, Completeness, Drain, FileId, Known, Look, Note, state};
+use crate::world::{
+    ClaimHandle, Claiming, Completeness, Content, Drain, FileId, Known, LeftLog, Look, Note, state,
+};
 
 /// How often it is looked whether a run has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -84,7 +87,9 @@ fn settled(host: &Host, place: &Place) -> Result<Settled, Failed> {
     drain(host, claim.as_mut())?;
     let mut directory = DataDirectory::new(Path::new(&place.data_directory));
     let note = claim.left().cloned();
-    let judged = judge(host, note.as_ref(), &mut directory, &place.data_directory)?;
+    // A log that can't be read proves nothing.
+    let log = claim.left_log().ok().flatten();
+    let judged = judge(host, note.as_ref(), log.as_ref(), &mut directory, &place.data_directory)?;
     if let Judged::LeftAlone(why) = judged {
         if note.is_none() {
             let _ = claim.remove(); // nothing is in it that anybody could miss
@@ -154,13 +159,15 @@ enum Judged {
 fn judge(
     host: &Host,
     note: Option<&Note>,
+    log: Option<&LeftLog>,
     directory: &mut DataDirectory,
     path: &str,
 ) -> Result<Judged, Failed> {
     let begun = Instant::now();
     loop {
         let look = directory.look();
-        match judged(note, &look, in_use(Path::new(path)), || directory.examine()) {
+        let proof = |note: &Note| is_proved_by_log(note, log, Path::new(path));
+        match judged(note, &look, in_use(Path::new(path)), proof, || directory.examine()) {
             Ok(judged) => return Ok(judged),
             Err(why) if begun.elapsed() >= UNSEEN => {
                 let message =
@@ -180,19 +187,23 @@ fn judged(
     note: Option<&Note>,
     look: &Look,
     in_use: Known<bool>,
+    is_proved_by_log: impl FnOnce(&Note) -> Known<bool>,
     examine: impl FnOnce() -> Completeness,
 ) -> Known<Judged> {
     let left_alone = |why: &str| Ok(Judged::LeftAlone(why.into()));
-    let Some(came) = note.and_then(|note| note.first_file) else {
-        return left_alone("no restore has left anything");
-    };
+    let Some(note) = note else { return left_alone("no restore has left anything") };
     if look.postmaster.clone()?.is_some() {
         return left_alone("PostgreSQL is running");
     }
-    let is_same = |file: FileId| (file.inode, file.modified) == (came.inode, came.modified);
-    match look.first_file.clone()? {
-        Some(file) if is_same(file) => {}
-        _ => return left_alone("what the restore has written is not there any more"),
+    let identity = |file: FileId| (file.inode, file.modified);
+    match note.first_file {
+        Some(came) if look.first_file.clone()?.map(identity) != Some(identity(came)) => {
+            return left_alone("what the restore has written is not there any more");
+        }
+        None if look.content.clone()? != Content::Something || !is_proved_by_log(note)? => {
+            return left_alone("no restore has left anything");
+        }
+        _ => {}
     }
     if in_use? {
         return left_alone("PostgreSQL has been started on the restored data");
@@ -207,6 +218,28 @@ fn judged(
             Ok(Judged::Remains)
         }
     }
+}
+
+/// Whether what is there is what the restore of a run has brought that died before it could note the first file. The
+/// directory was empty when the run let Barman write, Barman did write, and everything in it has come since the run began
+/// and has not changed since the last command of Barman ended, which the log of the lease shows. What another tool has
+/// brought after that, or changed, is newer; what was moved here, or mounted, is newer or older.
+fn is_proved_by_log(note: &Note, log: Option<&LeftLog>, directory: &Path) -> Known<bool> {
+    let Some(log) = log else { return Ok(false) };
+    let mut history = History::blind(Duration::ZERO);
+    history.log(Duration::ZERO, Ok(log.lines.clone()));
+    let is_of_here = Path::new(&note.data_directory) == directory;
+    if !is_of_here || !note.was_empty || history.lease_use() != Use::Wrote {
+        return Ok(false);
+    }
+    let real = directory.canonicalize().map_err(|error| format!("{}: {error}", directory.display()))?;
+    let begun = i64::try_from(note.started).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+    for path in [vec![real.clone()], linked_directories(&real)?].concat() {
+        if !came_within(&path, log.device, &(begun..=log.written))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether PostgreSQL has been started since: it writes its options, and renames `backup_label`.

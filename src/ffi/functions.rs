@@ -61,8 +61,9 @@ pub extern "C" fn barman_recover_free(handle: *mut Handle) {
     });
 }
 
-/// Sets an option. name: with "-" or "_" between its words. value: as on the command line of patroni_barman, "5"; of a
-/// flag "true" or "false"; NULL: the default again. Returns 0; a value that is refused changes nothing.
+/// Sets an option. name: one of barman_recover_options, with "-" or "_" between its words. value: as on the command line
+/// of patroni_barman, "5"; of a flag "true" or "false"; NULL: the default again. Returns 0, or why the value was refused,
+/// which changes no option.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_set(handle: *mut Handle, name: *const c_char, value: *const c_char) -> i32 {
     with(handle, Code::InvalidArgument, Code::Panic, |handle| handle.set(text(&name), text(&value))) as i32
@@ -88,8 +89,8 @@ pub extern "C" fn barman_recover_start(handle: *mut Handle, command: *const c_ch
     with(handle, Code::InvalidArgument, Code::Panic, |handle| handle.start(text(&command))) as i32
 }
 
-/// Takes the next event of the command, for which it waits timeout_ms milliseconds at most. Returns 1: an event; 0: none
-/// in time, or no command has begun; -1: the command has ended, and all its events were taken.
+/// Takes the next event of the command, for which it waits timeout_ms milliseconds at most. Returns 1: an event, for
+/// barman_recover_event; 0: none in time, or no command has begun; -1: the command has ended, and all were taken.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_next_event(handle: *mut Handle, timeout_ms: u32) -> i32 {
     with(handle, -1, -1, |handle| handle.next_event(Duration::from_millis(timeout_ms.into())))
@@ -104,12 +105,14 @@ pub extern "C" fn barman_recover_event(handle: *const Handle, pointer: *const c_
 }
 
 /// Ends the command that runs, a restore on the Barman host included; when none runs, the next one, as it begins.
+/// Returns at once: the command has ended when its function returns, or barman_recover_next_event returns -1.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_cancel(handle: *mut Handle) {
     with(handle, (), (), |handle| handle.cancel());
 }
 
-/// The code of the last command; BUSY while one runs, NO_COMMAND before the first.
+/// The code of the last command, or of a call that was refused since; BUSY while a command runs, NO_COMMAND before the
+/// first.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_code(handle: *const Handle) -> i32 {
     with(handle, Code::InvalidArgument, Code::Panic, |handle| handle.code()) as i32

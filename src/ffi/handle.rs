@@ -120,7 +120,7 @@ impl Handle {
         let Begun { command, config, cancel } = begun;
         let handle = Arc::clone(self);
         #[cfg(feature = "panic-test")]
-        let panics = config.text(Opt::BackupId) == Some("panic in run!");
+        let panics = config.text(Opt::SshCommand) == Some("panic in run!");
         let on_event = move |event| {
             #[cfg(feature = "panic-test")]
             assert!(!panics, "panic test");
@@ -241,7 +241,7 @@ fn set(config: &mut Config, name: Given, value: Given) -> Result<(), ConfigError
     };
     let value = value.map_err(|why| ConfigError::of(option, why))?;
     #[cfg(feature = "panic-test")]
-    assert_ne!((option, value), (Opt::BackupId, "panic!"), "panic test");
+    assert_ne!((option, value), (Opt::SshCommand, "panic!"), "panic test");
     config.set(option, Value::Text(value)).map(|_| ())
 }
 

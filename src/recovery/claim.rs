@@ -5,7 +5,7 @@
 use crate::config::Restore;
 use crate::error::Error;
 use crate::outcome::{Code, Problem};
-use crate::world::{ClaimHandle, Claiming, Drain, FileId, Known, LeaseHandle, LogLine, Note};
+use crate::world::{ClaimHandle, Claiming, Content, Drain, FileId, Known, LeaseHandle, LogLine, Look, Note};
 
 use super::history::{History, Use};
 use super::session::Session;
@@ -40,8 +40,10 @@ pub(crate) fn claim(run: &mut Session, restore: &Restore) -> Result<Claim, Error
     loop {
         match run.world.claim() {
             Claiming::Ours(handle) => {
-                let mut claim =
-                    Claim { handle, note: note(run, restore), was_used: false, note_failed: false };
+                // What an earlier run brought is still what a restore has left, until a lease is granted without it.
+                let first_file = handle.left().and_then(|left| left.first_file);
+                let note = Note { first_file, ..note(run, restore) };
+                let mut claim = Claim { handle, note, was_used: false, note_failed: false };
                 claim.drain_what_is_left(run)?;
                 return Ok(claim);
             }
@@ -98,10 +100,12 @@ impl Claim {
         }
     }
 
-    /// Lets Barman write on this node, until the lease is revoked or this process ends. An error may pass: a full table
-    /// of files, a full disk.
-    pub(crate) fn grant(&mut self, run: &mut Session) -> Result<Lease<'_>, Error> {
+    /// Lets Barman write on this node, until the lease is revoked or this process ends; `before` is what the data directory
+    /// shows now. An error may pass: a full table of files, a full disk.
+    pub(crate) fn grant(&mut self, run: &mut Session, before: &Look) -> Result<Lease<'_>, Error> {
         self.note.operation_id = None;
+        self.note.was_empty = matches!(before.content, Ok(Content::Missing | Content::Empty));
+        self.note.first_file = self.note.first_file.filter(|file| before.first_file == Ok(Some(*file)));
         self.write_note(run);
         let begun = run.now();
         loop {
@@ -128,7 +132,7 @@ impl Claim {
 
     /// The end of a run: leaves in the state directory what the operator and `settle` need; after success nothing.
     pub(crate) fn close(mut self, run: &mut Session, code: Code) {
-        if code == Code::RecoveryDone || !self.was_used {
+        if code == Code::RecoveryDone || !self.was_used && self.note.first_file.is_none() {
             if let Err(why) = self.handle.remove() {
                 run.warn(format!("{} can't be removed: {why}", self.handle.path()));
             }
@@ -168,11 +172,15 @@ impl Lease<'_> {
         }
     }
 
-    /// Ends everything that Barman runs here. Afterwards the log is complete.
+    /// Ends everything that Barman runs here. Afterwards the log is complete, and the first file is known if one has come.
     pub(crate) fn revoke(mut self, run: &mut Session, mut history: History) -> Drained {
         self.handle.revoke();
         let holders = self.drained(run);
         history.log(run.now(), self.handle.log());
+        history.look(run.now(), &run.world.look());
+        if let Some(file) = history.first_file() {
+            self.note_first_file(run, file);
+        }
         self.claim.was_used |= history.lease_use() != Use::Nothing;
         if !holders.is_empty() {
             run.warn_of(&Problem::new(

@@ -92,7 +92,7 @@ fn follow_named(run: &mut Session, watch: &mut Watch, id: &str) -> Result<Ended,
         }
         let now = run.now();
         if questions.outage.is_over() {
-            questions.next = asked + watch.ask_wait(now, run.loop_wait);
+            questions.next = asked + watch.ask_wait(run);
         }
         if now >= questions.next {
             asked = now;
@@ -225,7 +225,7 @@ fn follow_candidates(
             match candidates.ask(run, watch, known) {
                 Ok(()) => {
                     questions.answered(run);
-                    let wait = watch.ask_wait(run.now(), run.loop_wait);
+                    let wait = watch.ask_wait(run);
                     questions.next =
                         now + if now < last_look { LIST_AGAIN.min(wait.max(ID_RESOLUTION)) } else { wait };
                     if is_used && has_ended(run, watch, &candidates, last_look) {

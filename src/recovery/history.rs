@@ -204,6 +204,12 @@ impl History {
         self.commands.iter().rfind(|command| command.writes()).filter(|last| last.status != Some(0))
     }
 
+    /// Whether the operation may have failed, by what ran here: nothing, for a Barman that can't log in; a listing of the
+    /// directory, which Barman refuses if it is not empty; a copy that failed.
+    pub(crate) fn may_have_failed(&self) -> bool {
+        self.last_command().is_none_or(|last| last.words.starts_with("ls ")) || self.cut_copy().is_some()
+    }
+
     pub(crate) fn commands(&self) -> &[Command] {
         &self.commands
     }

@@ -71,7 +71,7 @@ fn restore_by_lease(run: &mut Session, restore: &Restore, claim: &mut Claim) -> 
         remember(run, restore)?; // only what comes from now on counts
         let mut history = History::new(run.now(), &before);
         let log = claim.path();
-        let mut lease = claim.grant(run)?;
+        let mut lease = claim.grant(run, &before)?;
         let ended = restore_once(run, restore, &mut lease, &mut history, &mut known);
         let drained = lease.revoke(run, history); // nothing writes any more, whatever happened
         match judge(run, restore, ended?, &drained, &log)? {

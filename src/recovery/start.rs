@@ -165,6 +165,9 @@ pub(crate) fn warn_of_content(run: &mut Session, restore: &Restore, look: &Look)
         Ok(Content::Something) => {
             "is not empty: Barman 3.15 and later refuse it, unless Barman is configured for delta-restore"
         }
+        Ok(Content::LostAndFound) => {
+            "has lost+found, as the root of a file system does: Barman 3.15 and later refuse it; restore to a directory below it"
+        }
         Ok(Content::NotADirectory) => "is not a directory: Barman will refuse it",
         _ => return,
     };

@@ -8,6 +8,12 @@ pub(crate) const LOOK: Duration = Duration::from_millis(250);
 /// Shortest wait between two requests.
 pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
 
+/// Between two commands of Barman: the next one usually comes within some tenths of a second, and asking does not help.
+pub(crate) const BETWEEN_COMMANDS: Duration = Duration::from_secs(1);
+
+/// Once the operation may end any moment: the end of the run is to follow within 0.3 s.
+pub(crate) const NEAR_THE_END: Duration = Duration::from_millis(200);
+
 /// The API's IDs have a resolution of one second: a create that failed because of another node's can't succeed before.
 pub(crate) const ID_RESOLUTION: Duration = Duration::from_secs(1);
 
@@ -62,10 +68,10 @@ pub(crate) fn below(limit: Duration, random: u64) -> Duration {
     limit.mul_f64(f64::from(bits) / f64::from(1_u32 << 24))
 }
 
-/// Wait before asking again about an operation of which no command runs on this node for `idle`: its end may come any
-/// moment, and the delay in noticing it is a tenth of that time.
-pub(crate) fn idle_wait(idle: Duration, loop_wait: Duration) -> Duration {
-    (idle / 10).min(loop_wait).max(LOOK)
+/// Wait before asking again about an operation of which no command runs on this node for `idle`: a tenth of that time,
+/// but at least `shortest`.
+pub(crate) fn idle_wait(idle: Duration, shortest: Duration, loop_wait: Duration) -> Duration {
+    (idle / 10).min(loop_wait).max(shortest)
 }
 
 /// Wait before the `n`th retry (from 1): doubled each time up to `cap`, plus up to a quarter as jitter. `Retry-After`
@@ -121,8 +127,8 @@ mod tests {
 
     #[test]
     fn an_idle_operation_is_asked_about_in_proportion() {
-        assert_eq!(idle_wait(Duration::ZERO, S * 10), LOOK);
-        assert_eq!(idle_wait(S * 30, S * 10), S * 3);
-        assert_eq!(idle_wait(S * 300, S * 10), S * 10);
+        assert_eq!(idle_wait(Duration::ZERO, NEAR_THE_END, S * 10), NEAR_THE_END);
+        assert_eq!(idle_wait(S * 30, S, S * 10), S * 3);
+        assert_eq!(idle_wait(S * 300, S, S * 10), S * 10);
     }
 }

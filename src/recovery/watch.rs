@@ -17,7 +17,8 @@ use super::session::Session;
 use super::start::refuse_postgres;
 use super::throughput::Throughput;
 use super::timing::{
-    COMPLETE_IN_PROGRESS, COMPLETE_UNANSWERED, Every, LOOK, PROGRESS, SHORTEST, STALL, idle_wait,
+    BETWEEN_COMMANDS, COMPLETE_IN_PROGRESS, COMPLETE_UNANSWERED, Every, LOOK, NEAR_THE_END, PROGRESS,
+    SHORTEST, STALL, idle_wait,
 };
 use super::verdict::Ended;
 
@@ -149,13 +150,26 @@ impl<'w, 'c> Watch<'w, 'c> {
         None
     }
 
-    /// How long to wait between two questions about the operation.
-    pub(crate) fn ask_wait(&self, now: Duration, loop_wait: Duration) -> Duration {
+    /// How long to wait between two questions about the operation. While a command runs here it has not ended; without
+    /// one its end may come, and comes soon once one has failed, or everything is here.
+    pub(crate) fn ask_wait(&mut self, run: &mut Session) -> Duration {
+        let (now, loop_wait) = (run.now(), run.loop_wait);
         if !self.has_lease() {
             let age = now.saturating_sub(self.began);
             return (age / 11).min(loop_wait).max(SHORTEST);
         }
-        self.history.idle(now).map_or(loop_wait, |idle| idle_wait(idle, loop_wait))
+        let Some(idle) = self.history.idle(now) else { return loop_wait };
+        // After a longer time it would change nothing.
+        let is_near =
+            idle < BETWEEN_COMMANDS * 10 && (self.history.may_have_failed() || self.has_everything(run));
+        idle_wait(idle, if is_near { NEAR_THE_END } else { BETWEEN_COMMANDS }, loop_wait)
+    }
+
+    /// Whether Barman has nothing more to bring, with or without proof.
+    fn has_everything(&self, run: &mut Session) -> bool {
+        use Completeness::{Complete, NoProof, WalMissing};
+        self.history.lease_use() == Use::Wrote
+            && matches!(run.world.examine(), Complete(_) | NoProof(..) | WalMissing(..))
     }
 
     /// When something last happened, for the budget of an outage; None if this node does not show it.

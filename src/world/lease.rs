@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use crate::text::printable;
 use crate::world::folder::Folder;
 use crate::world::holders;
 use crate::world::place::Place;
-use crate::world::{Drain, Known, LeaseHandle, LogLine};
+use crate::world::{Drain, Known, LeaseHandle, LeftLog, LogLine};
 
 const SCRIPT: &str = include_str!("lease.sh");
 /// Room for the log, taken before anything runs: a file system that a restore fills must not end that restore. Not more
@@ -185,6 +185,24 @@ pub(crate) fn clear(folder: &Folder, number: &str) {
     for kind in [NEW, LEASE, REVOKED, ALIVE] {
         let _ = folder.remove(&format!("{kind}{number}")); // removed with the rest, by the next run at the latest
     }
+}
+
+/// Reads the logs in a state directory. The script writes the end of a command before it lets go of the lease: what has
+/// been drained writes nothing any more here either.
+pub(crate) fn left_log(folder: &Folder) -> io::Result<Option<LeftLog>> {
+    let mut left = None;
+    for name in folder.names()? {
+        if parse_name(&name).is_none_or(|(kind, _)| kind != LOG) {
+            continue;
+        }
+        let file = folder.file(&name)?;
+        let found = file.metadata()?;
+        let written = found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec());
+        let all = left.get_or_insert(LeftLog { lines: Vec::new(), written, device: found.dev() });
+        all.written = all.written.max(written);
+        all.lines.extend(Log::new(file).read()?);
+    }
+    Ok(left)
 }
 
 /// Splits the name of a file of a lease into its kind and the lease's number.

@@ -94,6 +94,9 @@ pub(crate) trait ClaimHandle: Send {
     /// The note of the run before this one, if it left one that can be read.
     fn left(&self) -> Option<&Note>;
 
+    /// What the leases of the run before this one have logged, until this one grants its first; None if there is no log.
+    fn left_log(&self) -> Known<Option<LeftLog>>;
+
     /// Replaces the note.
     fn note(&mut self, note: &Note) -> Known<()>;
 
@@ -149,6 +152,15 @@ pub(crate) enum LogLine {
     Ended(u32, i32),
 }
 
+/// The logs of a run's leases, when nothing writes through them any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeftLog {
+    pub(crate) lines: Vec<LogLine>,
+    /// When the last line was written, in nanoseconds since 1970, by the clock of the file system on this device.
+    pub(crate) written: i64,
+    pub(crate) device: u64,
+}
+
 /// The note `run` in the state directory: whose run it is, and how far it got. Untrusted when read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -163,7 +175,9 @@ pub(crate) struct Note {
     pub(crate) operation_id: Option<String>,
     /// How the run ended: the name of its code. None: it did not come to its end.
     pub(crate) ended: Option<String>,
-    /// The first file that came through a lease: `PG_VERSION`.
+    /// Whether the data directory was empty, or not there, when the last lease was granted.
+    pub(crate) was_empty: bool,
+    /// The first file that came through a lease and is still there: `PG_VERSION`.
     pub(crate) first_file: Option<FileId>,
 }
 
@@ -196,11 +210,13 @@ pub(crate) struct Look {
     pub(crate) usage: Option<Usage>,
 }
 
-/// What is at the path of the data directory. Hidden names and `lost+found` are nothing, as for Barman and Patroni.
+/// What is at the path of the data directory. Hidden names are nothing, as for Barman and Patroni.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
     Missing,
     Empty,
+    /// Empty but for the `lost+found` of a file system's root: for Patroni that is nothing, Barman lists it.
+    LostAndFound,
     Something,
     NotADirectory,
 }

@@ -15,7 +15,7 @@ use crate::text::printable;
 use crate::world::folder::Folder;
 use crate::world::lease::{self, LOG, Lease, Revoked, cannot_lock};
 use crate::world::place::Place;
-use crate::world::{ClaimHandle, Claiming, Drain, Known, LeaseHandle, Note};
+use crate::world::{ClaimHandle, Claiming, Drain, Known, LeaseHandle, LeftLog, Note};
 
 const LOCK: &str = "lock";
 const NOTE: &str = "run";
@@ -175,10 +175,20 @@ impl ClaimHandle for Claim {
         self.left.as_ref()
     }
 
+    fn left_log(&self) -> Known<Option<LeftLog>> {
+        lease::left_log(&self.place.folder)
+            .map_err(|error| format!("a log in {} can't be read: {error}", self.place.path))
+    }
+
     fn note(&mut self, note: &Note) -> Known<()> {
         // The data directory may have been made meanwhile.
         self.data.is_foreign();
-        self.write_note(note).map_err(|error| format!("{}/{NOTE} can't be written: {error}", self.place.path))
+        self.write_note(note).map_err(|error| {
+            if let Ok(folder) = self.folder() {
+                let _ = folder.remove(NOTE); // an older one does not belong to the logs that follow
+            }
+            format!("{}/{NOTE} can't be written: {error}", self.place.path)
+        })
     }
 
     fn drain(&mut self) -> Drain {

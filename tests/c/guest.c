@@ -1,11 +1,10 @@
 /*
- * A host that watches its guest: guest NAME API_URL DIRECTORY COUNT [LIBRARY]. Every recovery goes into a directory of its
+ * A host that watches its guest: guest NAME API_URL DIRECTORY COUNT. Every recovery goes into a directory of its
  * own below DIRECTORY. HOST_CA names a certificate to trust. SIGPIPE is at its default.
  * Ends with 0, or says on stderr what was not so and ends with 1.
  */
 #define _GNU_SOURCE
 #include "host.h"
-#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -320,141 +319,41 @@ static void forks(void)
     check_held(before);
 }
 
-/* The library is known only at run time: loaded, used, unloaded, again and again. */
-
-static struct {
-    void *library;
-    __typeof__(barman_recover_version_number) *version_number;
-    __typeof__(barman_recover_new) *new_;
-    __typeof__(barman_recover_free) *free_;
-    __typeof__(barman_recover_set) *set;
-    __typeof__(barman_recover_run) *run;
-    __typeof__(barman_recover_call) *call;
-    __typeof__(barman_recover_start) *start;
-    __typeof__(barman_recover_next_event) *next_event;
-    __typeof__(barman_recover_event) *event;
-    __typeof__(barman_recover_cancel) *cancel;
-    __typeof__(barman_recover_get) *get;
-    __typeof__(barman_recover_code) *code;
-} plugin;
-
-static const char *library;
-
-static void load(void)
+static void interrupted(void)
 {
-    plugin.library = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-    if (plugin.library == NULL)
-        fprintf(stderr, "%s\n", dlerror());
-    CHECK(plugin.library != NULL);
-#define LOAD(member, name) CHECK((plugin.member = dlsym(plugin.library, "barman_recover_" name)) != NULL)
-    LOAD(version_number, "version_number");
-    LOAD(new_, "new");
-    LOAD(free_, "free");
-    LOAD(set, "set");
-    LOAD(run, "run");
-    LOAD(call, "call");
-    LOAD(start, "start");
-    LOAD(next_event, "next_event");
-    LOAD(event, "event");
-    LOAD(cancel, "cancel");
-    LOAD(get, "get");
-    LOAD(code, "code");
-    CHECK(plugin.version_number() == BARMAN_RECOVER_VERSION_NUMBER);
+    interrupt_often(0);
+    restores();
+    CHECK(alarms > 100);
 }
 
-/* On a thread of the library's, which ends before it is unloaded. */
-static int32_t run_beside(barman_recover *recovery, int is_last)
+static void restarted(void)
 {
-    int states = 0, event;
-
-    plugin.call(recovery, "check"); /* what it makes of the options is no matter here */
-    CHECK(*plugin.get(recovery, "/findings/0/detail") != '\0');
-    CHECK(plugin.start(recovery, "recover") == 0);
-    while ((event = plugin.next_event(recovery, 60000)) >= 0) {
-        const char *state = plugin.event(recovery, "/operation_state");
-
-        CHECK(event == 1);
-        states += *state != '\0';
-        if (is_last && strcmp(state, "IN_PROGRESS") == 0)
-            plugin.cancel(recovery);
-    }
-    CHECK(states >= 2);
-    return plugin.code(recovery);
-}
-
-/* On a thread that outlives the library: what is thread-local in it ends after dlclose. */
-static void *cycle(void *data)
-{
-    int number = (int)(intptr_t)data, is_last = number + 1 == count;
-    barman_recover *recovery = plugin.new_();
-    char path[4096];
-    int32_t code;
-
-    numbered(path, sizeof path, number);
-    CHECK(plugin.set(recovery, "api-url", api_url) == 0);
-    CHECK(plugin.set(recovery, "barman-server", "main") == 0);
-    CHECK(plugin.set(recovery, "ssh-command", "ssh node") == 0);
-    CHECK(plugin.set(recovery, "data-directory", path) == 0);
-    CHECK(plugin.set(recovery, "loop-wait", "1") == 0);
-    CHECK(plugin.set(recovery, "no-probe", "true") == 0); /* of a check: the creates are counted */
-    code = number % 4 < 2 && !is_last ? plugin.run(recovery) : run_beside(recovery, is_last);
-    if (code != (is_last ? BARMAN_RECOVER_CANCELLED : BARMAN_RECOVER_RECOVERY_DONE))
-        fprintf(stderr, "%s\n", plugin.get(recovery, ""));
-    CHECK(code == (is_last ? BARMAN_RECOVER_CANCELLED : BARMAN_RECOVER_RECOVERY_DONE));
-    plugin.free_(recovery);
-    CHECK(dlclose(plugin.library) == 0);
-    return NULL;
-}
-
-static void plugins(void)
-{
-    struct held before = held();
-    int number, warm = count / 4 + 1;
-    long memory = 0;
-
-    for (number = 0; number < count; number++) {
-        load();
-        if (number % 2 == 0)
-            cycle((void *)(intptr_t)number);
-        else
-            pthread_join(small_thread(cycle, (void *)(intptr_t)number), NULL);
-        if (number == warm)
-            memory = status_kib("VmRSS:");
-    }
-    check_held(before);
-    printf("%d cycles: VmRSS %ld KiB after %d, %ld KiB at the end\n", count, memory, warm, status_kib("VmRSS:"));
-    if (count >= 10)
-        CHECK(status_kib("VmRSS:") < memory + 2048);
+    interrupt_often(SA_RESTART);
+    restores();
+    CHECK(alarms > 100);
 }
 
 int main(int argc, char **argv)
 {
-    CHECK(argc == 5 || argc == 6);
-    library = argv[5];
+    static const struct {
+        const char *name;
+        void (*watch)(void);
+    } guests[] = {
+        {"restores", restores}, {"interrupted", interrupted}, {"restarted", restarted}, {"side-by-side", side_by_side},
+        {"cancels", cancels},   {"forks", forks},
+    };
+    size_t i;
+
+    CHECK(argc == 5);
     api_url = argv[2];
     directory = argv[3];
     count = atoi(argv[4]);
     CHECK(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
-    if (strcmp(argv[1], "restores") == 0) {
-        restores();
-    } else if (strcmp(argv[1], "interrupted") == 0) {
-        interrupt_often(0);
-        restores();
-        CHECK(alarms > 100);
-    } else if (strcmp(argv[1], "restarted") == 0) {
-        interrupt_often(SA_RESTART);
-        restores();
-        CHECK(alarms > 100);
-    } else if (strcmp(argv[1], "side-by-side") == 0) {
-        side_by_side();
-    } else if (strcmp(argv[1], "cancels") == 0) {
-        cancels();
-    } else if (strcmp(argv[1], "forks") == 0) {
-        forks();
-    } else if (strcmp(argv[1], "plugins") == 0) {
-        plugins();
-    } else {
-        CHECK(!"a known name");
-    }
-    return 0;
+    for (i = 0; i < sizeof guests / sizeof *guests; i++)
+        if (strcmp(argv[1], guests[i].name) == 0) {
+            guests[i].watch();
+            return 0;
+        }
+    CHECK(!"a known name");
+    return 1;
 }

@@ -52,13 +52,13 @@ static void check_text(const char *text)
     }
 }
 
-/* The names of all options, taken from the table without a parser. */
 static const char *any_option(unsigned *seed)
 {
     static const char *const names[] = {
         "api-url", "barman_server", "ssh-command", "data-directory", "datadir", "backup-id", "loop-wait", "retry-wait",
         "max-retries", "request-timeout", "create-timeout", "max-outage", "deadline", "stall-timeout", "no-verify",
         "proxy", "ca-file", "cert-file", "key-file", "barman-model", "reset", "switch-when", "role", "limit", "state-dir",
+        "no-lease", "no-probe", "strict", "watch-size",
     };
 
     return below(seed, 8) == 0 ? ANY(texts) : ANY(names);

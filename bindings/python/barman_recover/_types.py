@@ -1,46 +1,19 @@
-"""Options, results and exceptions. Results have the fields of the library's JSON: docs/abi.md of barman-recover."""
+"""Options, results and exceptions. Results have the fields of the library's JSON (docs/abi.md of barman-recover), also those
+that a later library adds."""
 from __future__ import annotations
 
 import dataclasses
 import math
 import os
 from datetime import timedelta
-from enum import IntEnum
+from types import SimpleNamespace
 from typing import Any, Optional, Union
 
 Text = Union[str, "os.PathLike[str]"]
 Seconds = Union[int, float, timedelta]
 
 
-class Code(IntEnum):
-    """How a command ended; later libraries may have others."""
-
-    RECOVERY_DONE = 0
-    RECOVERY_FAILED = 1
-    HTTP_ERROR = 2
-    NO_COMMAND = -1
-    API_NOT_OK = -2
-    INVALID_ARGUMENT = -3
-    CANCELLED = -4
-    TIMED_OUT = -5
-    BUSY = -6
-    PANIC = -7
-
-
-class _Fields:
-    """An object of the library's JSON: what has no annotation is there too, as a later library may have more."""
-
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self.__dict__.update(fields)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and vars(self) == vars(other)
-
-
-class Event(_Fields):
+class Event(SimpleNamespace):
     """What happened. `kind` is "log", "state" (which has operation_id and operation_state) or "progress" (which has
     percent, bytes and total_bytes)."""
 
@@ -52,7 +25,7 @@ class Event(_Fields):
         return f"{self.level}: {self.message}"
 
 
-class Result(_Fields):
+class Result(SimpleNamespace):
     """How a recovery ended; what is not known is None. `operation_state` is "NOT_CREATED", "MAYBE_CREATED",
     "IN_PROGRESS", "DONE" or "FAILED"."""
 
@@ -71,7 +44,7 @@ class Result(_Fields):
     warnings: list[str] = []
 
 
-class Switch(_Fields):
+class Switch(SimpleNamespace):
     """How a config switch ended: without a switch if it is not made for this role."""
 
     switched: bool
@@ -81,7 +54,7 @@ class Switch(_Fields):
     warnings: list[str]
 
 
-class Finding(_Fields):
+class Finding(SimpleNamespace):
     """The result of checking one thing; the verdict is "OK", "WARNING", "FAILED" or "SKIPPED"."""
 
     verdict: str
@@ -90,7 +63,7 @@ class Finding(_Fields):
     hint: str
 
 
-class Operation(_Fields):
+class Operation(SimpleNamespace):
     """An operation of the API; `state` is None if the API did not give it."""
 
     id: str
@@ -98,7 +71,7 @@ class Operation(_Fields):
     state: Optional[str]
 
 
-class Backup(_Fields):
+class Backup(SimpleNamespace):
     """A backup of the Barman server; what Barman does not say is None."""
 
     id: str
@@ -112,7 +85,7 @@ class Backup(_Fields):
     mode: Optional[str]
 
 
-class Directory(_Fields):
+class Directory(SimpleNamespace):
     """What `verify` found: "complete", "incomplete", "unproven" or "unknown". `backup` has id, server and begin_time of
     what was restored, or is None; `wal` has last, needed and there."""
 
@@ -124,7 +97,7 @@ class Directory(_Fields):
     warnings: list[dict[str, str]]
 
 
-class Settled(_Fields):
+class Settled(SimpleNamespace):
     """What `settle` did: where the remains of a failed restore are now, or why nothing was moved."""
 
     moved_to: list[str]
@@ -134,7 +107,7 @@ class Settled(_Fields):
 @dataclasses.dataclass
 class Options:
     """The options of the command line, with `_` for `-`; None leaves the default. Times may be timedeltas; fractions of
-    a second are rounded up. `extra` has further ones by name."""
+    a second are rounded up. `extra` has those that this package does not know yet, by name."""
 
     api_url: Optional[str] = None
     cert_file: Optional[Text] = None
@@ -159,6 +132,7 @@ class Options:
     no_verify: Optional[bool] = None
     state_dir: Optional[Text] = None
     no_lease: Optional[bool] = None
+    watch_size: Optional[bool] = None
     no_probe: Optional[bool] = None
     strict: Optional[bool] = None
     role: Optional[str] = None
@@ -178,26 +152,25 @@ def _text(name: str, value: object) -> str:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, float):
-        value = math.ceil(value)
-    if isinstance(value, int):
-        if value < 0:
-            raise InvalidArgument(Code.INVALID_ARGUMENT, f"{name}: must not be negative")
-        return str(value)
-    if isinstance(value, (str, os.PathLike)):
-        text = os.fspath(value)
-        # A C string ends there: the rest would be lost.
-        if isinstance(text, str) and "\0" not in text:
-            return text
-        raise InvalidArgument(Code.INVALID_ARGUMENT, f"{name}: must be a text without a NUL character")
+        value = math.floor(value) if value < 0 else math.ceil(value)  # what is negative stays so, and is refused
+    if isinstance(value, (int, str, os.PathLike)):
+        text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+        if "\0" in text:  # a C string ends there: the rest would be lost
+            raise ValueError(f"{name}: must not contain a NUL character")
+        return text
     raise TypeError(f"{name}: takes a text, a path, a number, a timedelta or a bool, not {type(value).__name__}")
 
 
 class Error(Exception):
-    """A command that did not end with 0. `result` has what is known."""
+    """A command that did not end with 0: `message` says what went wrong, `hint` what to do about it, `result` what is
+    known. Each code has its exception; one of a later library is an Error itself."""
 
-    def __init__(self, code: int, message: str, hint: str = "", result: Optional[Result] = None) -> None:
-        super().__init__(message)
-        self.code, self.message, self.hint, self.result = code, message, hint, result
+    def __init__(self, result: Result) -> None:
+        super().__init__(result)
+        self.result, self.code, self.message, self.hint = result, result.code, result.message, result.hint
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class RecoveryFailed(Error):
@@ -232,18 +205,10 @@ class Panic(Error):
     """A bug in the library."""
 
 
-_ERRORS: dict[int, type[Error]] = {
-    Code.RECOVERY_FAILED: RecoveryFailed,
-    Code.HTTP_ERROR: HttpError,
-    Code.API_NOT_OK: ApiNotOk,
-    Code.INVALID_ARGUMENT: InvalidArgument,
-    Code.CANCELLED: Cancelled,
-    Code.TIMED_OUT: TimedOut,
-    Code.BUSY: Busy,
-    Code.PANIC: Panic,
-}
+_ERRORS = {error.__name__: error for error in Error.__subclasses__()}
 
 
-def error(code: int, result: dict[str, Any]) -> Error:
-    """The exception for a code."""
-    return _ERRORS.get(code, Error)(code, result["message"], result["hint"], Result(result))
+def error(result: dict[str, Any]) -> Error:
+    """The exception for the code of a result: RecoveryFailed for RECOVERY_FAILED."""
+    name = result["code_name"].title().replace("_", "")
+    return _ERRORS.get(name, Error)(Result(**result))

@@ -7,6 +7,7 @@ import concurrent.futures
 import dataclasses
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -65,7 +66,7 @@ class Commands(unittest.TestCase):
         events: list[br.Event] = []
         with Standin(*QUICK) as api:
             result = br.restore(api.options(loop_wait=timedelta(seconds=0.5)), events.append)
-            self.assertEqual((result.code, result.operation_state), (br.Code.RECOVERY_DONE, "DONE"))
+            self.assertEqual((result.code, result.operation_state), (0, "DONE"))
             self.assertGreater(result.bytes, 0)
             self.assertEqual({event.kind for event in events}, {"log", "state", "progress"})
             self.assertEqual([e.percent for e in events if e.kind == "progress"][-1], 100)
@@ -81,6 +82,7 @@ class Commands(unittest.TestCase):
             with self.assertRaises(br.RecoveryFailed) as raised:
                 br.restore(api.options())
             self.assertEqual(raised.exception.result.operation_state, "FAILED")
+            self.assertEqual(pickle.loads(pickle.dumps(raised.exception)).result, raised.exception.result)
             with self.assertRaises(br.HttpError):
                 br.restore(dataclasses.replace(api.options(), barman_server="nope"))
             with self.assertRaises(br.HttpError):
@@ -90,9 +92,11 @@ class Commands(unittest.TestCase):
                                   data_directory="/nonexistent/data", max_retries=1))
 
     def test_wrong_options_are_refused_before_anything_is_sent(self) -> None:
-        for wrong in [{"api_url": "x"}, {"loop_wait": -1}, {"backup_id": "a\0b"}, {"ssh_command": b"x\0y".decode()}]:
+        for wrong in [{"api_url": "x"}, {"loop_wait": -1}, {"loop_wait": -0.5}, {}]:
             with self.assertRaises(br.InvalidArgument):
                 br.restore(br.Options(**wrong))
+        with self.assertRaisesRegex(ValueError, "backup_id: must not contain a NUL"):
+            br.restore(br.Options(backup_id="a\0b"))
         with self.assertRaises(TypeError):
             br.restore(br.Options(api_url=["x"]))  # type: ignore[arg-type]
         with self.assertRaisesRegex(br.InvalidArgument, "did you mean 'loop-wait'?"):
@@ -101,7 +105,7 @@ class Commands(unittest.TestCase):
     def test_a_check_returns_its_findings(self) -> None:
         with Standin(*QUICK) as api:
             whats = {finding.what: finding.verdict for finding in br.check(api.options())}
-            self.assertEqual(whats["API"], "OK")
+            self.assertEqual((whats["API"], whats["probe"]), ("OK", "OK"))
 
     def test_an_exception_of_the_host_ends_the_restore(self) -> None:
         class Stop(Exception):
@@ -123,6 +127,8 @@ class Commands(unittest.TestCase):
                 self.assertEqual(br.config_switch(options).switched, switched)
 
     def test_ctrl_c_ends_the_restore(self) -> None:
+        # Python leaves a signal ignored that its caller ignores, as a shell does for a job in the background.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with Standin(*LONG) as api:
             threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
             with self.assertRaises(KeyboardInterrupt):
@@ -176,34 +182,15 @@ class Asyncio(unittest.TestCase):
 class Border(unittest.TestCase):
     """The package against the header and the library."""
 
-    def header(self) -> str:
-        text = (ROOT / "include/barman_recover.h").read_text()
-        return re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
-
-    def test_every_function_has_the_types_of_the_header(self) -> None:
-        types = {"int32_t": "i", "uint32_t": "u", "const char *": "s", "void": "v", "barman_recover *": "h",
-                 "const barman_recover *": "h"}
-
-        def letter(declared: str) -> str:
-            kind = re.sub(r"(\*)?\s*\w+$", r"\1", declared.strip()).strip() if " " in declared.strip() else declared
-            return types[re.sub(r"\s*\*", " *", kind)]
-
-        found = {}
-        for result, name, arguments in re.findall(
-            r"^((?:const )?\w+ \*?)\s*barman_recover_(\w+)\(([^;{]*)\);", self.header(), re.MULTILINE
-        ):
-            listed = [] if arguments.strip() == "void" else arguments.split(",")
-            found[name] = (types[re.sub(r"\s*\*", " *", result.strip())], "".join(map(letter, listed)))
-        self.assertEqual(found, _library.FUNCTIONS)
-
-    def test_the_codes_are_those_of_the_header(self) -> None:
-        numbers = re.findall(r"BARMAN_RECOVER_(\w+) = (-?\d+)", self.header())
-        self.assertEqual([(code.name, str(code.value)) for code in br.Code], numbers)
+    def test_each_code_of_the_header_has_its_exception(self) -> None:
+        names = re.findall(r"BARMAN_RECOVER_(\w+) = -?\d+", (ROOT / "include/barman_recover.h").read_text())
+        of_codes = {name.title().replace("_", "") for name in names} - {"RecoveryDone", "NoCommand"}
+        self.assertEqual({error.__name__ for error in br.Error.__subclasses__()}, of_codes)
 
     def test_the_options_are_those_of_the_library(self) -> None:
         table = json.loads(_library.load().barman_recover_options())
         names = {option["name"].replace("-", "_") for option in table}
-        self.assertLessEqual({field.name for field in dataclasses.fields(br.Options)} - {"extra"}, names)
+        self.assertEqual({field.name for field in dataclasses.fields(br.Options)} - {"extra"}, names)
 
 
 class Scenarios(unittest.TestCase):

@@ -83,8 +83,9 @@ fn of_directory(world: &mut dyn World, directory: &str) -> Finding {
         Content::NotADirectory => {
             failed("is not a directory", "mistyped? Barman refuses it; remove it, or name another")
         }
-        Content::Something | Content::Missing | Content::Empty if path.is_symlink() && found.is_writable => {
-            let not_empty = if content == Content::Something { ", and it is not empty" } else { "" };
+        _ if path.is_symlink() && found.is_writable => {
+            let is_empty = matches!(content, Content::Missing | Content::Empty);
+            let not_empty = if is_empty { "" } else { ", and it is not empty" };
             warning(
                 &format!("is a symbolic link{not_empty}"),
                 "Patroni removes the link, not what is in the directory, when it clears the node: name the directory itself",
@@ -98,12 +99,12 @@ fn of_directory(world: &mut dyn World, directory: &str) -> Finding {
             "does not exist, and this user may not make it",
             "run this as the user that Patroni runs as; create the directory, owned by the user that ssh logs in as",
         ),
-        Content::Empty if !found.is_writable => failed(
+        Content::Empty | Content::LostAndFound if !found.is_writable => failed(
             "can't be written by this user",
             "run this as the user that Patroni runs as, which has to own the directory",
         ),
         Content::Missing => Finding::ok(DIRECTORY, format!("{directory} does not exist yet")),
-        Content::Empty if path.join("lost+found").exists() => warning(
+        Content::LostAndFound => warning(
             "is empty except for lost+found, as it is a mount point",
             "Barman 3.15 and later take that for content and refuse it: name a directory below the mount point",
         ),

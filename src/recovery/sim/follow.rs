@@ -4,6 +4,7 @@ use super::api::{Fault, Kind, recording, reply};
 use super::caller::Sim;
 use super::plan::{Fate, Place, Plan, Stage, Wal};
 use super::row::{ALWAYS, FIRST, Row, row, table};
+use super::run::Ran;
 use super::state::{Deed, Happening, ms, secs};
 use crate::outcome::Code::{HttpError, RecoveryDone, RecoveryFailed, TimedOut};
 use crate::outcome::OperationState::{Done, Failed, InProgress};
@@ -108,17 +109,27 @@ fn the_end_is_noticed_at_once_with_few_requests() {
             sim.state.plan.length = secs(length);
         })
     };
+    let at_once = |sim: &Sim, ran: &Ran| {
+        let end = sim.state.story.iter().find(|(_, line)| line.ends_with(": Failed"));
+        end.is_some_and(|(at, _)| ran.ended.unwrap() - *at <= ms(300))
+    };
     table([
         prompt("a minute", 60).code(RecoveryDone).took(secs(60), ms(60_330)).requests(40),
         prompt("twenty minutes", 1200).code(RecoveryDone).took(secs(1200), ms(1_200_330)).requests(60),
+        prompt("a minute, without the mark", 60)
+            .with(|sim| sim.state.plan.auto_conf = false)
+            .code(RecoveryDone)
+            .took(secs(60), ms(60_330))
+            .requests(40),
         prompt("a minute, FAILED in the copy", 60)
             .with(|sim| sim.state.plan.fate = Fate::Fails(Stage::Control))
             .code(RecoveryFailed)
             .took(secs(20), secs(40))
-            .holds("within 0.3 s of the end", |sim, ran| {
-                let end = sim.state.story.iter().find(|(_, line)| line.ends_with(": Failed"));
-                end.is_some_and(|(at, _)| ran.ended.unwrap() - *at <= ms(300))
-            }),
+            .holds("within 0.3 s of the end", at_once),
+        prompt("a minute, refused because of what is there", 60)
+            .with(|sim| sim.state.at(ms(0), Happening::Node(0, Deed::Replace)))
+            .code(RecoveryFailed)
+            .holds("within 0.3 s of the end", at_once),
     ]);
 }
 

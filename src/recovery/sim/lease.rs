@@ -8,7 +8,7 @@ use super::clock::Shared;
 use super::plan::Place;
 use super::state::{Happening, State};
 use crate::outcome::Problem;
-use crate::world::{ClaimHandle, Claiming, Drain, Known, LeaseHandle, LogLine, Note};
+use crate::world::{ClaimHandle, Claiming, Drain, Known, LeaseHandle, LeftLog, LogLine, Note};
 
 pub(super) const SSH: &str = "ssh -i /private/key postgres@node1";
 
@@ -221,6 +221,10 @@ impl ClaimHandle for Claim {
 
     fn left(&self) -> Option<&Note> {
         self.left.as_ref()
+    }
+
+    fn left_log(&self) -> Known<Option<LeftLog>> {
+        Ok(None) // only `settle` asks for it
     }
 
     fn note(&mut self, note: &Note) -> Known<()> {

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::world::Usage;
-use crate::world::data::files::is_nothing;
+use crate::world::data::files::{LOST_AND_FOUND, is_hidden};
 use crate::world::helper;
 
 /// How much longer than it counted the thread sleeps.
@@ -104,7 +104,8 @@ fn add(usage: &mut Usage, root: &Path, above: &Waiting, entry: &DirEntry) -> io:
     // Other links are those of the backup; hidden directories belong to the file server.
     let is_place = above.is_tablespaces || is_top && is_wal;
     let leads_away = found.is_symlink() && is_place && is_outside(&path, root)?;
-    if is_nothing(&entry.file_name()) || !(found.is_dir() || leads_away) {
+    let name = entry.file_name();
+    if is_hidden(&name) || name == LOST_AND_FOUND || !(found.is_dir() || leads_away) {
         return Ok(None);
     }
     let is_tablespaces = is_top && entry.file_name() == "pg_tblspc";

@@ -147,9 +147,12 @@ pub(super) fn text_at(files: &dyn Files, path: &Path) -> Known<Option<String>> {
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// Whether a name does not count as content of a data directory, for Barman (which asks `ls`) and for Patroni.
-pub(super) fn is_nothing(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".") || name == "lost+found"
+/// What a file system has in its root. `ls` prints it, and so Barman refuses the directory.
+pub(super) const LOST_AND_FOUND: &str = "lost+found";
+
+/// Whether a name is hidden from `ls`, by which Barman sees whether a directory is empty.
+pub(super) fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 /// The links of a data directory that lead to other parts of it: to tablespaces, and to a WAL directory elsewhere.

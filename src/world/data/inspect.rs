@@ -6,7 +6,7 @@ use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 
 use crate::sys;
-use crate::world::data::files::{Entry, Files, if_there, is_nothing, unknown};
+use crate::world::data::files::{Entry, Files, if_there, is_hidden, unknown};
 use crate::world::local;
 use crate::world::{Inspection, Known};
 
@@ -51,7 +51,7 @@ fn may_write(directory: &Path) -> Known<bool> {
 fn first_names(files: &dyn Files, path: &Path) -> Known<Vec<String>> {
     let mut names = Vec::new();
     let mut add = |name: std::ffi::OsString| {
-        if !is_nothing(&name) {
+        if !is_hidden(&name) {
             names.push(name.to_string_lossy().into_owned());
         }
         names.len() < MOST_NAMES

@@ -12,10 +12,13 @@ mod info;
 mod inspect;
 mod reader;
 mod receivers;
+mod span;
 mod wal;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub(crate) use span::came_within;
 
 use crate::cancel::Interrupt;
 use crate::world::data::complete::{Base, Marks, Shortfall};
@@ -152,7 +155,7 @@ impl DataDirectory {
         let answer = match place {
             Place::Missing => Completeness::Incomplete("the data directory does not exist".into()),
             Place::NotADirectory => Completeness::Incomplete("the data directory is not a directory".into()),
-            Place::Directory(_) if self.reader().content()? == Content::Empty => {
+            Place::Directory(_) if self.reader().content()? != Content::Something => {
                 Completeness::Incomplete("the data directory is empty".into())
             }
             Place::Directory(_) => match self.base(&self.reader())? {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::sys;
 use crate::world::data::complete::{Marks, Rest};
-use crate::world::data::files::{Files, file_at, if_there, is_nothing, text_at, unknown};
+use crate::world::data::files::{Files, LOST_AND_FOUND, file_at, if_there, is_hidden, text_at, unknown};
 use crate::world::data::info::{self, Info, Label};
 use crate::world::data::wal::WalFiles;
 use crate::world::{Content, FileId, Known};
@@ -23,10 +23,12 @@ impl Reader<'_> {
     pub(super) fn content(&self) -> Known<Content> {
         let mut content = Content::Empty;
         let mut see = |name: OsString| {
-            if !is_nothing(&name) {
+            if name == LOST_AND_FOUND {
+                content = Content::LostAndFound;
+            } else if !is_hidden(&name) {
                 content = Content::Something;
             }
-            content == Content::Empty
+            content != Content::Something
         };
         self.files.names(self.path, &mut see).map_err(|error| unknown(self.path, &error))?;
         Ok(content)

@@ -72,25 +72,6 @@ pub struct Operation {
     pub output: String,
 }
 
-/// An operation of another node, which the scripted client did not create.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Foreign {
-    /// The model's first server when missing.
-    pub server: Option<String>,
-    /// A free id of the recent past when missing.
-    pub id: Option<String>,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub kind: Kind,
-    /// It appears in the list this long after the moment that names it.
-    pub after_ms: u64,
-    /// How long it is in progress; missing: for ever.
-    pub duration_ms: Option<u64>,
-    /// How it ends; DONE when missing.
-    pub status: Option<Status>,
-}
-
 pub trait Backend: Send + Sync {
     fn has_server(&self, server: &str) -> bool;
     fn has_backup(&self, server: &str, backup: &str) -> bool;
@@ -103,16 +84,6 @@ pub trait Backend: Send + Sync {
     fn status(&self, server: &str, id: &str) -> Option<Status>;
     /// None: Barman failed.
     fn diagnose(&self) -> Option<Value>;
-}
-
-/// The most operations that were in progress at one moment in one destination directory.
-pub fn max_parallel(operations: &[Operation], destination: &str) -> usize {
-    let in_directory =
-        || operations.iter().filter(|o| o.destination_directory.as_deref() == Some(destination));
-    let running_at = |at: u64| {
-        in_directory().filter(|o| o.started_ms <= at && o.ended_ms.is_none_or(|end| end > at)).count()
-    };
-    in_directory().map(|o| running_at(o.started_ms).max(1)).max().unwrap_or(0)
 }
 
 pub fn millis_since(start: Instant) -> u64 {

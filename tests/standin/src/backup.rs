@@ -1,7 +1,7 @@
 //! What a modelled backup is made of: the files that a restore of it leaves, in the order in which Barman writes
 //! them (`tests/recordings/restored-directory.txt`).
 
-use crate::model::{Mark, Part, Plan};
+use crate::model::{Part, Plan};
 
 /// The backup that is restored.
 #[derive(Clone, Debug)]
@@ -25,22 +25,21 @@ const EDITED: &str =
     "port = 5432\n#BARMAN#archive_command = 'barman-wal-archive barman main %p'\narchive_command = false\n";
 
 impl Backup<'_> {
-    /// The number of its first WAL segment: one for each second of a day, by the time in the ID.
+    /// The number of its WAL segment: one for each second of a day, by the time in the ID.
     fn segment(&self) -> u32 {
         let time = self.id.split_once('T').map_or("", |(_, time)| time);
         let part = |at: usize| time.get(at..at + 2).and_then(|two| two.parse::<u32>().ok()).unwrap_or(0);
         part(0) * 3600 + part(2) * 60 + part(4)
     }
 
-    fn wal(&self, number: u32) -> String {
-        let segment = self.segment() + number;
-        format!("00000001{:08X}{:08X}", segment >> 8, segment & 255)
+    /// Its one WAL file.
+    fn wal(&self) -> String {
+        format!("00000001{:08X}{:08X}", self.segment() >> 8, self.segment() & 255)
     }
 
-    /// A place in one of its WAL segments.
-    fn lsn(&self, number: u32, offset: u32) -> String {
-        let segment = self.segment() + number;
-        format!("{:X}/{:X}", segment >> 8, ((segment & 255) << 24) | offset)
+    /// A place in its WAL segment.
+    fn lsn(&self, offset: u32) -> String {
+        format!("{:X}/{:X}", self.segment() >> 8, ((self.segment() & 255) << 24) | offset)
     }
 
     /// `2026-11-22 10:19:42`
@@ -51,104 +50,68 @@ impl Backup<'_> {
     }
 
     /// `backup_label`, which PostgreSQL has written.
-    fn label(&self, plan: &Plan) -> String {
-        let label = if plan.postgres_backup {
-            "pg_basebackup base backup".to_owned()
-        } else {
-            format!("Barman backup {} {}", self.server, self.id)
-        };
+    fn label(&self) -> String {
         format!(
             "START WAL LOCATION: {} (file {})\nCHECKPOINT LOCATION: {}\nBACKUP METHOD: streamed\nBACKUP FROM: primary\n\
-             START TIME: {} UTC\nLABEL: {label}\nSTART TIMELINE: 1\n",
-            self.lsn(0, 0x28),
-            self.wal(0),
-            self.lsn(0, 0x60),
+             START TIME: {} UTC\nLABEL: Barman backup {} {}\nSTART TIMELINE: 1\n",
+            self.lsn(0x28),
+            self.wal(),
+            self.lsn(0x60),
             self.time(),
+            self.server,
+            self.id,
         )
     }
 
     /// `.barman-recover.info`: the `backup.info` of Barman's catalogue.
     fn info(&self, plan: &Plan) -> String {
-        let label = format!("'{}'", self.label(plan).replace('\n', "\\n"));
-        let (label, mode) =
-            if plan.postgres_backup { ("None", "postgres") } else { (label.as_str(), "rsync-concurrent") };
-        let (time, size) = (self.time(), plan.bytes);
-        let (begin_wal, end_wal) = (self.wal(0), self.wal(plan.wal.max(1) - 1));
+        let label = self.label().replace('\n', "\\n");
+        let (time, size, wal) = (self.time(), plan.bytes, self.wal());
         format!(
-            "backup_label={label}\nbegin_offset=40\nbegin_time={time}.488941+00:00\nbegin_wal={begin_wal}\nbegin_xlog={}\n\
+            "backup_label='{label}'\nbegin_offset=40\nbegin_time={time}.488941+00:00\nbegin_wal={wal}\nbegin_xlog={}\n\
              cluster_size={size}\ncompression=None\ndata_checksums=off\nend_offset=256\nend_time={time}.988941+00:00\n\
-             end_wal={end_wal}\nend_xlog={}\nerror=None\nmode={mode}\npgdata=/var/lib/postgresql/15/main\nserver_name={}\n\
-             size={size}\nstatus=DONE\nsystemid=7711777854582749197\ntablespaces=None\ntimeline=1\nversion=150020\n\
-             xlog_segment_size=16777216\n",
-            self.lsn(0, 0x28),
-            self.lsn(plan.wal.max(1) - 1, 0x100),
+             end_wal={wal}\nend_xlog={}\nerror=None\nmode=rsync-concurrent\npgdata=/var/lib/postgresql/15/main\n\
+             server_name={}\nsize={size}\nstatus=DONE\nsystemid=7711777854582749197\ntablespaces=None\ntimeline=1\n\
+             version=150020\nxlog_segment_size=16777216\n",
+            self.lsn(0x28),
+            self.lsn(0x100),
             self.server,
         )
     }
 
     /// All that a restore writes, in its order, up to Barman's last mark.
     pub fn items(&self, plan: &Plan) -> Vec<Item> {
-        let mut items = vec![text(Part::First, "PG_VERSION", "15\n")];
-        items.extend(self.base(plan));
-        let marked = match &plan.mark {
-            Mark::Own => Some(self.id),
-            Mark::Of(other) => Some(other.as_str()),
-            Mark::Missing => None,
-        };
-        items.extend(marked.map(|id| text(Part::Info, INFO, &Backup { id, ..*self }.info(plan))));
-        if plan.postgres_backup {
-            items.push(text(Part::Info, &format!("backup_manifest.{}", self.id), "{}\n"));
-        }
-        items.extend((0..plan.wal).map(|number| {
-            let path = format!("pg_wal/{}", self.wal(number));
-            Item { part: Part::Wal, path, content: vec![0; 8192], modified: TAKEN }
-        }));
-        if marked.is_some() {
-            let edited =
-                |path: &str, content: &str| Item { modified: None, ..text(Part::Mark, path, content) };
-            items.push(edited("postgresql.auto.conf", AUTO_CONF));
-            items.push(edited("postgresql.conf", EDITED));
-            items.extend(origin(Part::Mark));
-        }
-        items
-    }
-
-    /// The base backup behind `PG_VERSION`.
-    fn base(&self, plan: &Plan) -> Vec<Item> {
-        let size = usize::try_from(plan.copied() / plan.files.max(1)).unwrap_or(0);
+        let size = usize::try_from(plan.copied() / RELATIONS).unwrap_or(0);
         let relation = |number: u64| {
-            let part = if number < plan.files / 2 { Part::Half } else { Part::Base };
-            Item {
-                part,
-                path: format!("base/1/{}", 16_384 + number),
-                content: vec![0; size],
-                modified: TAKEN,
-            }
+            let part = if number < RELATIONS / 2 { Part::Half } else { Part::Base };
+            let path = format!("base/1/{}", 16_384 + number);
+            Item { part, path, content: vec![0; size], modified: TAKEN }
         };
-        let mut items = (0..plan.files).map(relation).collect::<Vec<_>>();
-        if let Some(old) = &plan.old_info {
-            let info = Backup { id: old, ..*self }.info(plan);
-            items.push(Item { modified: EARLIER, ..text(Part::Base, INFO, &info) });
-            items.extend(origin(Part::Base));
-        }
-        items.push(text(Part::Base, "backup_label", &self.label(plan)));
-        items.push(text(Part::Base, "postgresql.auto.conf", AUTO_CONF));
-        items.push(text(Part::Base, "postgresql.conf", CONF));
-        items.push(Item { content: vec![0; 8192], ..text(Part::Base, "global/pg_control", "") });
+        let zeros = |part, path: &str| Item { content: vec![0; 8192], ..text(part, path, "") };
+        let edited = |path: &str, content: &str| Item { modified: None, ..text(Part::Mark, path, content) };
+        let mut items = vec![text(Part::First, "PG_VERSION", "15\n")];
+        items.extend((0..RELATIONS).map(relation));
+        items.extend([
+            text(Part::Base, "backup_label", &self.label()),
+            text(Part::Base, "postgresql.auto.conf", AUTO_CONF),
+            text(Part::Base, "postgresql.conf", CONF),
+            zeros(Part::Base, "global/pg_control"),
+            text(Part::Info, ".barman-recover.info", &self.info(plan)),
+            zeros(Part::Wal, &format!("pg_wal/{}", self.wal())),
+            edited("postgresql.auto.conf", AUTO_CONF),
+            edited("postgresql.conf", EDITED),
+            text(Part::Mark, "postgresql.auto.conf.origin", AUTO_CONF),
+            text(Part::Mark, "postgresql.conf.origin", CONF),
+        ]);
         items
     }
 }
 
-const INFO: &str = ".barman-recover.info";
-/// When the backup was taken, and one before it.
+/// The relation files of a backup.
+const RELATIONS: u64 = 8;
+/// When the backup was taken, in seconds since 1970.
 const TAKEN: Option<u64> = Some(1_700_000_000);
-const EARLIER: Option<u64> = Some(1_600_000_000);
 
 fn text(part: Part, path: &str, content: &str) -> Item {
     Item { part, path: path.to_owned(), content: content.as_bytes().to_vec(), modified: TAKEN }
-}
-
-/// The configuration as it was: rsync leaves it alone where it came with the backup, with the same size and time.
-fn origin(part: Part) -> [Item; 2] {
-    [text(part, "postgresql.auto.conf.origin", AUTO_CONF), text(part, "postgresql.conf.origin", CONF)]
 }

@@ -18,38 +18,21 @@ pub fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: api\r\n\r\n").into_bytes()
 }
 
-/// Any request with a body; each header ends with CR and LF.
-pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+/// A create for a server.
+pub fn create(server: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("{method} {path} HTTP/1.1\r\nHost: api\r\n{headers}Content-Length: {length}\r\n\r\n{body}")
-        .into_bytes()
+    format!(
+        "POST /servers/{server}/operations HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
-/// A create for the server `pg`.
-pub fn post(body: &str) -> Vec<u8> {
-    create("pg", body)
-}
-
-/// The create of a recovery of the latest backup of the server `pg`.
-pub fn recovery(destination: &str) -> Vec<u8> {
-    recovery_through("ssh node", "pg", destination)
-}
-
-/// The create of a recovery of the latest backup of a server.
-pub fn recovery_of(server: &str, destination: &str) -> Vec<u8> {
-    recovery_through("ssh node", server, destination)
-}
-
-/// The create of a recovery of the latest backup of a server, through this ssh command.
-pub fn recovery_through(ssh_command: &str, server: &str, destination: &str) -> Vec<u8> {
+/// The create of a recovery of the latest backup of the server `pg`, through this ssh command.
+pub fn recovery(ssh_command: &str, destination: &str) -> Vec<u8> {
     let body = serde_json::json!({
         "type": "recovery", "backup_id": "latest", "remote_ssh_command": ssh_command,
         "destination_directory": destination,
     });
-    create(server, &body.to_string())
-}
-
-fn create(server: &str, body: &str) -> Vec<u8> {
-    let path = format!("/servers/{server}/operations");
-    request("POST", &path, "Content-Type: application/json\r\n", body)
+    create("pg", &body.to_string())
 }

@@ -17,17 +17,17 @@ impl Conn {
         Self { stream, tls: None }
     }
 
-    /// Shakes hands; the error is what a handshake failed of.
-    pub fn tls(mut stream: TcpStream, config: &Arc<ServerConfig>) -> Result<Self, String> {
-        let mut tls = ServerConnection::new(Arc::clone(config)).map_err(|error| error.to_string())?;
+    /// Shakes hands; None when that failed.
+    pub fn tls(mut stream: TcpStream, config: &Arc<ServerConfig>) -> Option<Self> {
+        let mut tls = ServerConnection::new(Arc::clone(config)).ok()?;
         while tls.is_handshaking() {
-            if let Err(error) = tls.complete_io(&mut stream) {
+            if tls.complete_io(&mut stream).is_err() {
                 // The alert is out; a RST on top of it could make the client lose it.
                 Self::plain(stream).close();
-                return Err(error.to_string());
+                return None;
             }
         }
-        Ok(Self { stream, tls: Some(tls) })
+        Some(Self { stream, tls: Some(tls) })
     }
 
     /// RST, whatever of the reply was sent before.

@@ -96,37 +96,9 @@ pub enum Length {
 }
 
 impl Reply {
-    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
-        Self { status, headers, body: body.into() }
-    }
-
-    /// As Flask's `jsonify` writes it: no blanks, ASCII only, a line feed at the end.
     pub fn json(status: u16, value: &Value) -> Self {
-        let mut body = String::new();
-        for c in value.to_string().chars() {
-            if c.is_ascii() {
-                body.push(c);
-            } else {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(body, "\\u{unit:04x}");
-                }
-            }
-        }
-        body.push('\n');
-        Self::new(status, "application/json", body)
-    }
-
-    /// The error page of werkzeug; `text` is escaped here.
-    pub fn page(status: u16, text: &str) -> Self {
-        let title = title(status);
-        let entities = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&#34;"), ("'", "&#39;")];
-        let escape = |text: String, (plain, entity)| text.replace(plain, entity);
-        let escaped = entities.into_iter().fold(text.to_owned(), escape);
-        let body = format!(
-            "<!doctype html>\n<html lang=en>\n<title>{status} {title}</title>\n<h1>{title}</h1>\n<p>{escaped}</p>\n"
-        );
-        Self::new(status, "text/html; charset=utf-8", body)
+        let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        Self { status, headers, body: format!("{value}\n").into_bytes() }
     }
 
     /// The reply in a recording.

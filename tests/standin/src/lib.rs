@@ -26,10 +26,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-pub use backend::{Foreign, Kind, Operation, Status};
+pub use backend::{Kind, Operation, Status};
 pub use barman::Installation;
 pub use clock::operation_id;
-pub use model::{Mark, Model, Part};
+pub use model::{Model, Part};
 pub use recordings::ALL as RECORDINGS;
 pub use routes::Stage;
 pub use script::{At, Endless, Script, Step};
@@ -136,24 +136,9 @@ impl Api {
         self.shared.playing.operations()
     }
 
-    /// The most operations that were in progress at once in this directory.
-    pub fn max_parallel(&self, destination: &str) -> usize {
-        backend::max_parallel(&self.operations(), destination)
-    }
-
     /// Accepted connections, those without a request included.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
-    }
-
-    /// What TLS handshakes failed of.
-    pub fn tls_failures(&self) -> Vec<String> {
-        self.shared.tls_failures.lock().unwrap().clone()
-    }
-
-    /// Ends an operation by hand; false: there is none in progress with this id.
-    pub fn finish(&self, id: &str, status: Status) -> bool {
-        self.shared.playing.finish(id, status)
     }
 
     /// From here on another script; nothing is released any more.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::{env, fs, io};
 
 use standin::options::{HELP, Options};
-use standin::{Api, Script, Tls};
+use standin::{Api, Installation, Script, Tls};
 
 fn main() -> ExitCode {
     let result = match Options::parse(env::args().skip(1).collect()) {
@@ -29,16 +29,11 @@ fn main() -> ExitCode {
 }
 
 fn tls(options: &Options) -> Result<Option<Tls>, String> {
-    let (cert, key) = match (&options.tls_cert, &options.tls_key) {
-        (Some(cert), Some(key)) => (read(cert)?, read(key)?),
-        (None, None) => return Ok(None),
-        _ => return Err("--tls-cert and --tls-key belong together".to_owned()),
-    };
-    let tls = Tls::new(cert, key).versions(options.tls_version);
-    Ok(Some(match &options.client_ca {
-        Some(ca) => tls.client_ca(read(ca)?),
-        None => tls,
-    }))
+    match (&options.tls_cert, &options.tls_key) {
+        (Some(cert), Some(key)) => Ok(Some(Tls::new(read(cert)?, read(key)?))),
+        (None, None) => Ok(None),
+        _ => Err("--tls-cert and --tls-key belong together".to_owned()),
+    }
 }
 
 fn script(options: &Options) -> Result<Script, String> {
@@ -52,11 +47,15 @@ fn script(options: &Options) -> Result<Script, String> {
 }
 
 fn serve(options: Options) -> Result<(), String> {
-    let (script, tls, installation) = (script(&options)?, tls(&options)?, options.installation()?);
+    let (script, tls) = (script(&options)?, tls(&options)?);
     let address = options.listen.as_deref().unwrap_or("127.0.0.1:0");
-    let api = match installation {
-        Some(installation) => Api::with_barman(address, installation, script, tls.as_ref())?,
-        None => Api::start_on(address, options.model, script, tls.as_ref())?,
+    let api = match (options.barman, options.barman_home) {
+        (Some(program), Some(home)) => {
+            let installation = Installation { program, config: options.barman_config, home };
+            Api::with_barman(address, installation, script, tls.as_ref())?
+        }
+        (None, None) => Api::start_on(address, options.model, script, tls.as_ref())?,
+        _ => return Err("--barman and --barman-home belong together".to_owned()),
     };
     println!("listening on {}", api.url());
     if let Some(path) = &options.port_file {

@@ -1,9 +1,9 @@
-//! The configuration of a Barman that is played: which servers and backups there are, and what becomes of
-//! an operation. `playing.rs` plays it, `recover.rs` restores.
+//! The configuration of a Barman that is played: which servers and backups there are, and what becomes of an operation.
+//! `playing.rs` plays it, `recover.rs` restores.
 
 use serde::Deserialize;
 
-use crate::backend::{Foreign, Status};
+use crate::backend::{Kind, Status};
 
 /// Methods that set one option each: `NAME(ARGUMENT: TYPE) => FIELD = VALUE;`
 macro_rules! setters {
@@ -37,72 +37,33 @@ pub enum Part {
     Mark,
 }
 
-/// What Barman leaves as the sign of a complete restore.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
-pub enum Mark {
-    /// That of the backup that was restored.
-    #[default]
-    Own,
-    /// A `.barman-recover.info` of another backup.
-    Of(String),
-    /// None at all: another Barman.
-    Missing,
-}
-
-impl From<String> for Mark {
-    fn from(word: String) -> Self {
-        match word.as_str() {
-            "own" => Self::Own,
-            "none" => Self::Missing,
-            _ => Self::Of(word),
-        }
-    }
-}
-
 /// Options behind `server` are of that server, those of an operation are of its next operation and,
 /// unless `next_operation` follows, of all later ones.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     pub(crate) servers: Vec<Server>,
-    pub(crate) existing: Vec<Foreign>,
     pub(crate) unique_ids: bool,
-    pub(crate) race_ms: u64,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) backups: Vec<String>,
+    pub(crate) existing: Vec<(String, Kind, Status)>,
     pub(crate) plans: Vec<Plan>,
 }
 
-/// What becomes of an operation. The methods of `Model` and the options of the program explain it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-#[allow(clippy::struct_excessive_bools, reason = "each is an option of the program")]
+/// What becomes of an operation. The methods of `Model` explain it.
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) duration_ms: u64,
     pub(crate) result: Status,
     pub(crate) stuck: bool,
     pub(crate) fill: bool,
-    pub(crate) files: u64,
     pub(crate) bytes: u64,
-    pub(crate) wal: u32,
-    pub(crate) wal_ms: u64,
-    pub(crate) gap: Option<Part>,
-    pub(crate) gap_ms: u64,
     pub(crate) hold: Option<Part>,
     pub(crate) stop: Option<Part>,
     pub(crate) retries: u32,
-    pub(crate) retry_ms: u64,
-    pub(crate) twice: bool,
-    pub(crate) destination: Option<String>,
-    pub(crate) banner: String,
-    pub(crate) restores: Option<String>,
-    pub(crate) mark: Mark,
-    pub(crate) old_info: Option<String>,
-    pub(crate) postgres_backup: bool,
 }
 
 impl Plan {
@@ -124,23 +85,10 @@ impl Default for Plan {
             result: Status::Done,
             stuck: false,
             fill: false,
-            files: 8,
             bytes: 64 << 10,
-            wal: 1,
-            wal_ms: 0,
-            gap: None,
-            gap_ms: 0,
             hold: None,
             stop: None,
             retries: 0,
-            retry_ms: 0,
-            twice: false,
-            destination: None,
-            banner: String::new(),
-            restores: None,
-            mark: Mark::Own,
-            old_info: None,
-            postgres_backup: false,
         }
     }
 }
@@ -153,17 +101,20 @@ impl Model {
 
     /// A server of Barman.
     pub fn server(mut self, name: &str) -> Self {
-        self.servers.push(Server {
-            name: name.to_owned(),
-            backups: Vec::new(),
-            plans: vec![Plan::default()],
-        });
+        let (name, plans) = (name.to_owned(), vec![Plan::default()]);
+        self.servers.push(Server { name, backups: Vec::new(), existing: Vec::new(), plans });
         self
     }
 
     /// A backup of the server, oldest first.
     pub fn backup(mut self, id: &str) -> Self {
         self.last_server().backups.push(id.to_owned());
+        self
+    }
+
+    /// An operation of the server that is there from the start, and stays as it is.
+    pub fn existing(mut self, id: &str, kind: Kind, status: Status) -> Self {
+        self.last_server().existing.push((id.to_owned(), kind, status));
         self
     }
 
@@ -174,18 +125,10 @@ impl Model {
         self
     }
 
-    /// An operation that is there from the start.
-    pub fn existing(mut self, foreign: Foreign) -> Self {
-        self.existing.push(foreign);
+    /// An id that is taken counts on to the next free second, for tests that are not about the conflict.
+    pub fn unique_ids(mut self) -> Self {
+        self.unique_ids = true;
         self
-    }
-
-    setters! { whole;
-        /// An id that is taken counts on to the next free second, for tests that are not about the conflict.
-        unique_ids() => unique_ids = true;
-        /// The real API's race: creates that come within this time pass the check together and get one id; each of
-        /// them starts Barman, with what the last of them asked for.
-        race_ms(ms: u64) => race_ms = ms;
     }
 
     setters! { plan;
@@ -194,57 +137,29 @@ impl Model {
         /// How it ends (DONE by default). One that fails has written half of the base backup, unless `stop_behind` says
         /// otherwise.
         result(status: Status) => result = status;
-        /// When all is done it stays in progress, unless ended by hand: its process has died.
+        /// When all is done it stays in progress: its process has died.
         stuck() => stuck = true;
         /// It restores into its destination, through the ssh command that came with the create. Without this,
         /// nothing is written anywhere and no command is run.
         fill() => fill = true;
-        /// `fill` with this many relation files (8).
-        files(files: u64) => files = files, fill = true;
         /// `fill` with relation files of together this many bytes (64 KiB).
         bytes(bytes: u64) => bytes = bytes, fill = true;
-        /// `fill` with this many WAL files (1).
-        wal(files: u32) => wal = files, fill = true;
-        /// How long no command runs before each WAL file (0), as when Barman unpacks them.
-        wal_ms(ms: u64) => wal_ms = ms, fill = true;
-        /// `fill` in which no command runs for this long before this part.
-        gap(part: Part, ms: u64) => gap = Some(part), gap_ms = ms, fill = true;
         /// `fill` in which no command runs behind this part until `Api::release`.
         hold_behind(part: Part) => hold = Some(part), fill = true;
         /// `fill` that waits behind `PG_VERSION`, its first file, until `Api::release`.
         hold() => hold = Some(Part::First), fill = true;
         /// `fill` that runs no command behind this part, whatever the result.
         stop_behind(part: Part) => stop = Some(part), fill = true;
-        /// `fill` that copies the base backup again so often when that has failed: Barman's `basebackup_retry_times` (0).
+        /// `fill` that copies the base backup again so often when that has failed: Barman's `basebackup_retry_times` (0),
+        /// with a tenth of a second between them in place of half a minute.
         retries(times: u32) => retries = times, fill = true;
-        /// How long it waits before it copies again (0; Barman: 30 s).
-        retry_ms(ms: u64) => retry_ms = ms, fill = true;
-        /// `fill` by two processes at once, as after two creates of one second.
-        twice() => twice = true, fill = true;
-        /// `fill` of another directory than was asked for.
-        destination(path: &str) => destination = Some(path.to_owned()), fill = true;
-        /// `fill` on a node whose login prints this on standard output, before each command.
-        banner(words: &str) => banner = words.to_owned(), fill = true;
-        /// `fill` that restores this backup, whatever was asked for: as when another node's job came between.
-        restores(backup: &str) => restores = Some(backup.to_owned()), fill = true;
-        /// What `fill` leaves as the sign of a complete restore (that of the backup that was asked for by default).
-        mark(mark: Mark) => mark = mark, fill = true;
-        /// `fill` with a backup whose source was itself restored by Barman: it brings the `.barman-recover.info` of this
-        /// earlier backup and the `.origin` files along.
-        old_info(backup: &str) => old_info = Some(backup.to_owned()), fill = true;
-        /// `fill` with a backup made by `pg_basebackup`, which has no ID in its `backup_label`.
-        postgres_backup() => postgres_backup = true, fill = true;
-    }
-
-    fn whole(&mut self) -> &mut Self {
-        self
     }
 
     fn last_server(&mut self) -> &mut Server {
         self.servers.last_mut().expect("name a server first: Model::new().server(…)")
     }
 
-    pub(crate) fn plan(&mut self) -> &mut Plan {
+    fn plan(&mut self) -> &mut Plan {
         self.last_server().plans.last_mut().expect("a server has a plan")
     }
 }

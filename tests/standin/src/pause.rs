@@ -34,11 +34,6 @@ impl Pause {
         !state.stopped
     }
 
-    /// Whether what comes now would not be held.
-    pub fn released(&self) -> bool {
-        self.state.lock().unwrap().released
-    }
-
     /// Lets go what is held; what comes later is not held either, until `rearm`.
     pub fn release(&self) {
         self.state.lock().unwrap().released = true;

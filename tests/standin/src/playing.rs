@@ -6,15 +6,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value, json};
 
-use crate::backend::{Backend, Foreign, Job, Kind, Operation, Status, millis_since};
+use crate::backend::{Backend, Job, Kind, Operation, Status, millis_since};
 use crate::backup::Backup;
 use crate::clock::{event_time, operation_id};
 use crate::model::{Model, Plan, Server};
 use crate::pause::Pause;
 use crate::recover::{Host, Recover};
 
-/// An operation, in milliseconds since the start. It is in progress until `ended`, which may be known
-/// beforehand.
+/// An operation, in milliseconds since the start. It is in progress until `ended`, which may be known beforehand.
 #[derive(Clone, Default)]
 struct Entry {
     id: String,
@@ -26,9 +25,6 @@ struct Entry {
     backup: String,
     started_ms: u64,
     ended: Option<(u64, Status)>,
-    is_foreign: bool,
-    /// How many creates have made this one.
-    creates: usize,
     output: String,
 }
 
@@ -51,18 +47,19 @@ pub struct Playing {
 
 impl Playing {
     pub fn start(model: Model, pause: Arc<Pause>) -> Arc<Self> {
-        let playing = Arc::new(Self {
-            model,
-            start: Instant::now(),
-            entries: Mutex::default(),
-            restores: Mutex::default(),
-            pause,
-            host: OnceLock::new(),
-        });
-        for foreign in &playing.model.existing {
-            playing.appear(foreign);
-        }
-        playing
+        let existing = |server: &Server| {
+            let entry = |(id, kind, status): &(String, Kind, Status)| Entry {
+                id: id.clone(),
+                server: server.name.clone(),
+                kind: *kind,
+                ended: (*status != Status::InProgress).then_some((0, *status)),
+                ..Entry::default()
+            };
+            server.existing.iter().map(entry).collect::<Vec<_>>()
+        };
+        let entries = Mutex::new(model.servers.iter().flat_map(existing).collect());
+        let (restores, host) = (Mutex::default(), OnceLock::new());
+        Arc::new(Self { model, start: Instant::now(), entries, restores, pause, host })
     }
 
     /// Waits until no restore is under way any more; they end as the stand-in stops.
@@ -87,55 +84,16 @@ impl Playing {
         .cloned()
     }
 
-    fn now(&self) -> u64 {
-        millis_since(self.start)
-    }
-
-    /// The id of this second, or with `unique_ids` the next free one.
-    fn next_id(&self, entries: &[Entry], server: &str) -> String {
-        let ids = (0..).map(|second| operation_id(SystemTime::now() + Duration::from_secs(second)));
-        let mut free = ids.skip_while(|id| self.model.unique_ids && is_taken(entries, server, id));
-        free.next().unwrap_or_default()
-    }
-
-    /// Makes an operation of another node appear.
-    pub fn appear(&self, foreign: &Foreign) {
-        let first = self.model.servers.first().map(|server| server.name.clone());
-        let server = foreign.server.clone().or(first).unwrap_or_default();
-        let started_ms = self.now() + foreign.after_ms;
-        let mut entries = self.entries.lock().unwrap();
-        let mut past = (1..).map(|second| operation_id(SystemTime::now() - Duration::from_secs(second)));
-        let free = past.find(|id| !is_taken(&entries, &server, id)).unwrap_or_default();
-        entries.push(Entry {
-            id: foreign.id.clone().unwrap_or(free),
-            server,
-            kind: foreign.kind,
-            started_ms,
-            ended: foreign.duration_ms.map(|ms| (started_ms + ms, foreign.status.unwrap_or_default())),
-            is_foreign: true,
-            ..Entry::default()
-        });
-    }
-
-    /// Ends an operation by hand; false: no such operation, or it has ended.
-    pub fn finish(&self, id: &str, status: Status) -> bool {
-        self.end(|entry| entry.id == id, status, "")
-    }
-
-    fn end(&self, is_it: impl Fn(&Entry) -> bool, status: Status, output: &str) -> bool {
-        let now = self.now();
-        let mut entries = self.entries.lock().unwrap();
-        let Some(entry) = entries.iter_mut().find(|entry| is_it(entry) && entry.ended_at(now).is_none())
-        else {
-            return false;
-        };
-        entry.ended = Some((now, status));
-        output.clone_into(&mut entry.output);
-        true
+    /// The id of this second, or with `unique_ids` the next free one; None when it is taken.
+    fn free_id(&self, entries: &[Entry], server: &str) -> Option<String> {
+        let seconds = if self.model.unique_ids { u64::MAX } else { 1 };
+        let ids = (0..seconds).map(|second| operation_id(SystemTime::now() + Duration::from_secs(second)));
+        let is_free = |id: &String| !entries.iter().any(|entry| entry.server == server && entry.id == *id);
+        ids.into_iter().find(is_free)
     }
 
     pub fn operations(&self) -> Vec<Operation> {
-        let now = self.now();
+        let now = millis_since(self.start);
         let shown = |e: &Entry| Operation {
             id: e.id.clone(),
             server: e.server.clone(),
@@ -146,52 +104,28 @@ impl Playing {
             ended_ms: e.ended_at(now).map(|(at, _)| at),
             output: e.output.clone(),
         };
-        let entries = self.entries.lock().unwrap();
-        entries.iter().filter(|e| e.started_ms <= now).map(shown).collect()
+        self.entries.lock().unwrap().iter().map(shown).collect()
     }
 
-    /// Restores, in a process for each create or in one more, and ends the operation.
-    fn restore(&self, server: &str, id: &str, plan: &Plan) {
-        // The real API's child reads the job file when it has started, after the race.
-        self.pause.sleep_ms(2 * self.model.race_ms);
-        let is_it = |entry: &Entry| entry.server == server && entry.id == id;
-        let Some(entry) = self.entries.lock().unwrap().iter().find(|entry| is_it(entry)).cloned() else {
-            return;
-        };
-        let output = Mutex::new(String::new());
+    /// Restores, and ends the operation.
+    fn restore(&self, entry: &Entry, plan: &Plan) {
         let recover = Recover {
             plan,
-            backup: Backup { server, id: plan.restores.as_ref().unwrap_or(&entry.backup) },
+            backup: Backup { server: &entry.server, id: &entry.backup },
             ssh_command: &entry.ssh_command,
-            destination: plan.destination.as_deref().or(entry.destination.as_deref()).unwrap_or_default(),
+            destination: entry.destination.as_deref().unwrap_or_default(),
             host: self.host.get_or_init(|| Host::new().unwrap()),
             pause: &self.pause,
-            ended: &|| {
-                self.operations().iter().any(|o| o.server == server && o.id == id && o.ended_ms.is_some())
-            },
-            output: &output,
         };
-        let ends = thread::scope(|scope| {
-            let processes = entry.creates + usize::from(plan.twice);
-            let processes = (0..processes).map(|_| scope.spawn(|| recover.run())).collect::<Vec<_>>();
-            processes.into_iter().map(|process| process.join().unwrap()).collect::<Vec<_>>()
-        });
-        let status = if ends.contains(&Some(true)) { plan.result } else { Status::Failed };
-        if ends.iter().any(Option::is_some) {
-            self.end(is_it, status, &output.into_inner().unwrap());
+        let Some((is_done, output)) = recover.run() else { return };
+        let now = millis_since(self.start);
+        let mut entries = self.entries.lock().unwrap();
+        let is_it = |known: &&mut Entry| known.server == entry.server && known.id == entry.id;
+        if let Some(entry) = entries.iter_mut().find(is_it) {
+            entry.ended = Some((now, if is_done { plan.result } else { Status::Failed }));
+            entry.output = output;
         }
     }
-
-    /// Starts a restore on a thread.
-    fn begin(self: &Arc<Self>, server: &str, id: &str, plan: Plan) {
-        let (playing, server, id) = (Arc::clone(self), server.to_owned(), id.to_owned());
-        let restore = thread::spawn(move || playing.restore(&server, &id, &plan));
-        self.restores.lock().unwrap().push(restore);
-    }
-}
-
-fn is_taken(entries: &[Entry], server: &str, id: &str) -> bool {
-    entries.iter().any(|entry| entry.server == server && entry.id == id)
 }
 
 impl Backend for Arc<Playing> {
@@ -204,44 +138,37 @@ impl Backend for Arc<Playing> {
     }
 
     fn create(&self, job: &Job, apply: bool) -> Option<String> {
-        let server = &job.server;
+        let server = self.server(&job.server)?;
         let mut entries = self.entries.lock().unwrap();
-        let id = self.next_id(&entries, server);
-        if is_taken(&entries, server, &id) {
-            return None;
-        }
+        let id = self.free_id(&entries, &server.name)?;
         if !apply {
             return Some(id);
         }
-        if self.model.race_ms > 0 {
-            drop(entries);
-            self.pause.sleep_ms(self.model.race_ms);
-            entries = self.entries.lock().unwrap();
-        }
-        let text = |key: &str| job.content.get(key).and_then(Value::as_str).map(str::to_owned);
-        let earlier = entries.iter().filter(|e| e.server == *server && !e.is_foreign && e.id != id).count();
-        let plans = &self.server(server)?.plans;
-        let plan = plans.get(earlier).or(plans.last())?.clone();
+        let earlier =
+            entries.iter().filter(|entry| entry.server == server.name).count() - server.existing.len();
+        let plan = server.plans.get(earlier).or(server.plans.last())?.clone();
         let restores = plan.fill && job.kind == Kind::Recovery;
-        let started_ms = self.now();
-        // Of those that race, the last writes the job file.
-        let raced = entries.iter().position(|entry| entry.server == *server && entry.id == id);
-        let creates = raced.map_or(0, |at| entries.remove(at).creates) + 1;
-        entries.push(Entry {
+        let text = |key: &str| job.content.get(key).and_then(Value::as_str).map(str::to_owned);
+        let started_ms = millis_since(self.start);
+        let entry = Entry {
             id: id.clone(),
-            server: server.clone(),
+            server: server.name.clone(),
             kind: job.kind,
             destination: text("destination_directory"),
             ssh_command: text("remote_ssh_command").unwrap_or_default(),
-            backup: text("backup_id").and_then(|wanted| self.backup(server, &wanted)).unwrap_or_default(),
+            backup: text("backup_id")
+                .and_then(|wanted| self.backup(&server.name, &wanted))
+                .unwrap_or_default(),
             started_ms,
             ended: (!restores && !plan.stuck).then_some((started_ms + plan.duration_ms, plan.result)),
-            creates,
             ..Entry::default()
-        });
+        };
+        entries.push(entry.clone());
         drop(entries);
-        if restores && creates == 1 {
-            self.begin(server, &id, plan);
+        if restores {
+            let playing = Arc::clone(self);
+            let restore = thread::spawn(move || playing.restore(&entry, &plan));
+            self.restores.lock().unwrap().push(restore);
         }
         Some(id)
     }

@@ -1,12 +1,12 @@
 //! What a played `barman recover` does: it runs Barman's commands on the node, in Barman's order and through the ssh
 //! command that came with the create, and copies with the real rsync.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::backup::{Backup, Item};
@@ -52,8 +52,8 @@ enum Cut {
     Failed,
     /// The plan wants it so.
     Planned,
-    /// It was ended by hand, or the stand-in stops.
-    Ended,
+    /// The stand-in stops.
+    Stopped,
 }
 
 /// One restore that is under way.
@@ -64,27 +64,20 @@ pub struct Recover<'a> {
     pub destination: &'a str,
     pub host: &'a Host,
     pub pause: &'a Pause,
-    /// Whether the operation has been ended by hand.
-    pub ended: &'a (dyn Fn() -> bool + Sync),
-    /// What the commands that failed have said, as in the output file of the real API.
-    pub output: &'a Mutex<String>,
 }
 
 impl Recover<'_> {
-    /// Restores; false: FAILED, whatever the plan says. None: nothing of it matters any more.
-    pub fn run(&self) -> Option<bool> {
+    /// Restores: whether it worked, and what the commands that failed have said, as in the output file of the real API.
+    /// None: it has no end, or nobody looks any more.
+    pub fn run(&self) -> Option<(bool, String)> {
         let scratch = tempfile::tempdir_in(&self.host.directory).ok()?;
-        let barman = Barman { recover: self, ssh: self.ssh(), scratch: scratch.path() };
+        let barman =
+            Barman { recover: self, ssh: self.ssh(), scratch: scratch.path(), output: RefCell::default() };
         let end = barman.restore();
-        if self.plan.stuck && matches!(end, Ok(()) | Err(Cut::Planned)) {
-            let _ = barman.wait_while(&|| true);
+        if end == Err(Cut::Stopped) || (self.plan.stuck && end != Err(Cut::Failed)) {
             return None;
         }
-        match end {
-            Ok(()) | Err(Cut::Planned) => Some(true),
-            Err(Cut::Failed) => Some(false),
-            Err(Cut::Ended) => None,
-        }
+        Some((end != Err(Cut::Failed), barman.output.into_inner()))
     }
 
     /// The command `ssh` is the stand-in's own, any other is run as it is.
@@ -100,6 +93,7 @@ struct Barman<'a> {
     recover: &'a Recover<'a>,
     ssh: String,
     scratch: &'a Path,
+    output: RefCell<String>,
 }
 
 impl Barman<'_> {
@@ -120,26 +114,23 @@ impl Barman<'_> {
                 return Err(cut);
             }
             left -= 1;
-            self.sleep(self.recover.plan.retry_ms)?;
+            self.sleep(RETRY_MS)?;
         }
         self.part(Part::Info, || {
             self.is_there("pg_tblspc")?;
             self.send(Part::Info, &of(Part::Info), &[])?;
             self.is_there("backup_manifest").map(drop)
         })?;
-        self.part(Part::Wal, || self.wal(&of(Part::Wal)))?;
+        self.part(Part::Wal, || self.send(Part::Wal, &of(Part::Wal), &[]))?;
         self.part(Part::Mark, || self.mark(&of(Part::Mark)))
     }
 
-    /// One part, and what the plan wants before and behind it.
+    /// One part, and what the plan wants behind it.
     fn part(&self, part: Part, work: impl FnOnce() -> Result<(), Cut>) -> Result<(), Cut> {
         let Recover { plan, pause, .. } = self.recover;
-        if plan.gap == Some(part) {
-            self.sleep(plan.gap_ms)?;
-        }
         work()?;
-        if plan.hold == Some(part) {
-            self.wait_while(&|| !pause.released())?;
+        if plan.hold == Some(part) && !pause.hold() {
+            return Err(Cut::Stopped);
         }
         if plan.stop() == Some(part) { Err(Cut::Planned) } else { Ok(()) }
     }
@@ -175,7 +166,7 @@ impl Barman<'_> {
         for part in parts {
             waiting.extend(of(part).into_iter().filter(|path| *path != CONTROL));
             let is_cut = |named: Option<Part>| named.is_some_and(|named| named <= Part::Base);
-            if part < Part::Base && ![plan.gap, plan.hold, plan.stop()].into_iter().any(is_cut) {
+            if part < Part::Base && ![plan.hold, plan.stop()].into_iter().any(is_cut) {
                 continue;
             }
             self.part(part, || {
@@ -199,17 +190,6 @@ impl Barman<'_> {
         rate.map(|rate| format!("--bwlimit={}", rate.max(1))).into_iter().collect()
     }
 
-    fn wal(&self, files: &[&str]) -> Result<(), Cut> {
-        if self.recover.plan.wal_ms == 0 {
-            return self.send(Part::Wal, files, &[]);
-        }
-        for file in files {
-            self.sleep(self.recover.plan.wal_ms)?;
-            self.send(Part::Wal, &[*file], &[])?;
-        }
-        Ok(())
-    }
-
     /// Barman fetches the configuration files and sends them back, edited.
     fn mark(&self, edited: &[&str]) -> Result<(), Cut> {
         let mut there = Vec::new();
@@ -220,7 +200,7 @@ impl Barman<'_> {
         }
         let into = self.scratch.join("fetched").display().to_string();
         self.rsync(&["-rKpts".to_owned(), self.list(&there)?, self.remote(), into])?;
-        if edited.is_empty() { Ok(()) } else { self.send(Part::Mark, edited, &[]) }
+        self.send(Part::Mark, edited, &[])
     }
 
     /// Whether this is in the destination directory.
@@ -249,9 +229,6 @@ impl Barman<'_> {
 
     /// Sends files of a part, with the options of Barman.
     fn send(&self, part: Part, files: &[&str], more: &[String]) -> Result<(), Cut> {
-        if files.is_empty() {
-            return Ok(());
-        }
         let from = format!("{}/", self.folder(part).display());
         let words = ["-rKpts".to_owned(), self.list(files)?, from, self.remote()];
         self.rsync(&[more, &words].concat())
@@ -303,18 +280,18 @@ impl Barman<'_> {
         let said = self.scratch.join("said");
         let begun = File::create(&said).and_then(|said| {
             let log = File::options().create(true).append(true).open(self.scratch.join("log"))?;
-            command.env("STANDIN_BANNER", &self.recover.plan.banner).stdin(Stdio::null());
-            command.stdout(said).stderr(log).process_group(self.recover.host.group()).spawn()
+            command.stdin(Stdio::null()).stdout(said).stderr(log);
+            command.process_group(self.recover.host.group()).spawn()
         });
         let mut child = begun.map_err(|error| self.fails(&format!("{command:?}: {error}")))?;
         loop {
             if let Ok(Some(status)) = child.try_wait() {
                 return Ok((status.code().unwrap_or(-1), fs::read(&said).unwrap_or_default()));
             }
-            if self.rest(2).is_err() {
+            if self.sleep(2).is_err() {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(Cut::Ended);
+                return Err(Cut::Stopped);
             }
         }
     }
@@ -322,36 +299,19 @@ impl Barman<'_> {
     /// Keeps what was said on the way to a failure.
     fn fails(&self, why: &str) -> Cut {
         let log = self.scratch.join("log");
-        let mut output = self.recover.output.lock().unwrap();
-        output.extend([&fs::read_to_string(&log).unwrap_or_default(), why, "\n"]);
+        self.output.borrow_mut().extend([&fs::read_to_string(&log).unwrap_or_default(), why, "\n"]);
         let _ = fs::write(log, "");
         Cut::Failed
     }
 
-    fn sleep(&self, mut ms: u64) -> Result<(), Cut> {
-        while ms > 0 {
-            let slice = ms.min(LOOK_MS);
-            self.rest(slice)?;
-            ms -= slice;
-        }
-        Ok(())
-    }
-
-    fn wait_while(&self, goes_on: &dyn Fn() -> bool) -> Result<(), Cut> {
-        while goes_on() {
-            self.rest(LOOK_MS)?;
-        }
-        Ok(())
-    }
-
-    fn rest(&self, ms: u64) -> Result<(), Cut> {
-        if !self.recover.pause.sleep_ms(ms) || (self.recover.ended)() { Err(Cut::Ended) } else { Ok(()) }
+    fn sleep(&self, ms: u64) -> Result<(), Cut> {
+        if self.recover.pause.sleep_ms(ms) { Ok(()) } else { Err(Cut::Stopped) }
     }
 }
 
 const CONTROL: &str = "global/pg_control";
-/// How often a wait looks whether the operation has been ended by hand.
-const LOOK_MS: u64 = 20;
+/// How long it waits before it copies again; Barman does for half a minute.
+const RETRY_MS: u64 = 100;
 
 /// One word for a shell.
 fn quoted(word: &str) -> String {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::backend::{Backend, Job, Kind};
 use crate::http::{Reply, Request};
+use crate::recordings;
 
 /// What a script can be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -63,35 +64,36 @@ pub fn stage(request: &Request) -> Stage {
 
 /// The reply, and the id of the operation that the request created.
 pub fn answer(backend: &dyn Backend, request: &Request, apply: bool) -> (Reply, Option<String>) {
-    let Some(route) = route(request) else {
-        let text = "The requested URL was not found on the server. If you entered the URL manually please check \
-                    your spelling and try again.";
-        return (not_found(text), None);
-    };
+    let Some(route) = route(request) else { return (recorded("unknown-path"), None) };
     match (request.method.as_str(), &route) {
         ("POST", Route::Operations(server)) => match create(backend, server, request, apply) {
             Ok(id) => (Reply::json(202, &json!({"operation_id": id})), apply.then_some(id)),
             Err(refusal) => (refusal, None),
         },
         ("GET", route) => (get(backend, route), None),
-        _ => (not_allowed(&route), None),
+        _ => (recorded("method-not-allowed"), None),
     }
 }
 
-fn not_allowed(route: &Route) -> Reply {
-    let creates = matches!(route, Route::Operations(_));
-    let methods = if creates { "OPTIONS, GET, HEAD, POST" } else { "OPTIONS, GET, HEAD" };
-    let mut reply = Reply::page(405, "The method is not allowed for the requested URL.");
-    reply.headers.push(("Allow".to_owned(), methods.to_owned()));
+fn recorded(name: &str) -> Reply {
+    recordings::find(name).and_then(Reply::parse).expect("a recording of the real API")
+}
+
+/// A recording in which another name was asked for.
+fn recorded_of(name: &str, recorded_name: &str, asked: &str) -> Reply {
+    let mut reply = recorded(name);
+    reply.body = String::from_utf8_lossy(&reply.body).replace(recorded_name, asked).into_bytes();
     reply
 }
 
 fn get(backend: &dyn Backend, route: &Route) -> Reply {
     match route {
-        Route::Status => Reply::new(200, "text/html; charset=utf-8", "\"OK\""),
-        Route::Diagnose => backend.diagnose().map_or_else(internal_error, |found| Reply::json(200, &found)),
+        Route::Status => recorded("status"),
+        Route::Diagnose => {
+            backend.diagnose().map_or_else(|| recorded(ERROR), |found| Reply::json(200, &found))
+        }
         Route::Operations(server) | Route::Operation(server, _) if !backend.has_server(server) => {
-            not_found(&format!("No barman config found for '{server}'."))
+            recorded_of("operations-list-unknown-server", "nope", server)
         }
         Route::Operations(server) => {
             let operations =
@@ -99,72 +101,49 @@ fn get(backend: &dyn Backend, route: &Route) -> Reply {
             Reply::json(200, &json!({"operations": operations.collect::<Vec<_>>()}))
         }
         Route::Operation(server, id) => backend.status(server, id).map_or_else(
-            || not_found("Resource not found"),
+            || recorded("operation-unknown-id"),
             |status| Reply::json(200, &json!({"operation_id": id, "status": status})),
         ),
     }
 }
 
+/// The framework's own page.
+const ERROR: &str = "create-recovery-same-second";
+
 fn create(backend: &dyn Backend, server: &str, request: &Request, apply: bool) -> Result<String, Reply> {
-    let content_type = request.header("content-type").unwrap_or_default();
-    let mimetype = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if mimetype != "application/json"
-        && !(mimetype.starts_with("application/") && mimetype.ends_with("+json"))
-    {
-        let text =
-            "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.";
-        return Err(Reply::page(415, text));
+    if request.header("content-type") != Some("application/json") {
+        return Err(recorded("create-no-content-type"));
     }
-    let body: Value = serde_json::from_slice(&request.body).map_err(|_| {
-        Reply::page(400, "The browser (or proxy) sent a request that this server could not understand.")
-    })?;
-    if body.is_null() || body.as_object().is_some_and(Map::is_empty) {
-        return Err(Reply::page(400, &format!("Minimum barman options not met for server '{server}'")));
-    }
+    let Ok(Value::Object(content)) = serde_json::from_slice(&request.body) else {
+        return Err(recorded("create-malformed-json"));
+    };
     if !backend.has_server(server) {
-        return Err(not_found(&format!("Server '{server}' does not exist")));
+        return Err(recorded_of("create-unknown-server", "nope", server));
     }
-    let Value::Object(content) = body else { return Err(internal_error()) };
     let kind = match content.get("type").map(Value::as_str) {
         None | Some(Some("recovery")) => Kind::Recovery,
         Some(Some("config_switch")) => Kind::ConfigSwitch,
-        _ => return Err(internal_error()),
+        _ => return Err(recorded("create-unknown-type")),
     };
-    if kind == Kind::Recovery {
-        let backup = content
-            .get("backup_id")
-            .ok_or_else(|| Reply::page(400, "Request body is missing ``backup_id``"))?;
-        let backup = backup.as_str().ok_or_else(internal_error)?;
-        if !backend.has_backup(server, backup) {
-            return Err(not_found(&format!("Backup '{backup}' does not exist")));
-        }
+    let backup = content.get("backup_id").and_then(Value::as_str);
+    if let Some(backup) = backup
+        && !backend.has_backup(server, backup)
+    {
+        return Err(recorded_of("create-unknown-backup", "20200101T000000", backup));
     }
     if !is_well_formed(kind, &content) {
-        return Err(Reply::page(400, "Make sure all options/arguments are met and try again"));
+        return Err(recorded("create-missing-argument"));
     }
     let job = Job { server: server.to_owned(), kind, content };
-    backend.create(&job, apply).ok_or_else(internal_error)
+    backend.create(&job, apply).ok_or_else(|| recorded(ERROR))
 }
 
 fn is_well_formed(kind: Kind, content: &Map<String, Value>) -> bool {
+    let is_text = |key: &str| content.get(key).is_some_and(Value::is_string);
     match kind {
         Kind::Recovery => {
-            ["destination_directory", "remote_ssh_command"].iter().all(|key| content.contains_key(*key))
+            ["backup_id", "destination_directory", "remote_ssh_command"].into_iter().all(is_text)
         }
-        Kind::ConfigSwitch => match (content.get("model_name"), content.get("reset")) {
-            (Some(name), None) => name.is_string(),
-            (None, Some(reset)) => *reset == Value::Bool(true),
-            _ => false,
-        },
+        Kind::ConfigSwitch => is_text("model_name") != (content.get("reset") == Some(&Value::Bool(true))),
     }
-}
-
-fn not_found(text: &str) -> Reply {
-    Reply::json(404, &json!({"error": format!("404 Not Found: {text}")}))
-}
-
-fn internal_error() -> Reply {
-    let text = "The server encountered an internal error and was unable to complete your request. Either the server \
-                is overloaded or there is an error in the application.";
-    Reply::page(500, text)
 }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::{Deserialize, Deserializer};
 
-use crate::backend::Foreign;
 use crate::http::{Length, Reply};
 use crate::model::setters;
 use crate::recordings;
@@ -56,7 +55,6 @@ pub struct Step {
     pub(crate) times: Option<u32>,
     pub(crate) forever: bool,
     pub(crate) apply: Option<bool>,
-    pub(crate) foreign: Vec<Foreign>,
     pub(crate) delay_ms: u64,
     pub(crate) hold: bool,
     pub(crate) hang_ms: Option<u64>,
@@ -103,12 +101,6 @@ impl Step {
     /// A further header of `reply` or `recording`.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Lets another node's operation appear.
-    pub fn foreign(mut self, foreign: Foreign) -> Self {
-        self.foreign.push(foreign);
         self
     }
 
@@ -179,8 +171,6 @@ impl Step {
 /// next one of `any`, or else the model's answer.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Script {
-    #[serde(default)]
-    pub(crate) foreign: Vec<Foreign>,
     #[serde(flatten)]
     steps: HashMap<Stage, VecDeque<Step>>,
 }
@@ -223,12 +213,6 @@ impl Script {
         diagnose: Diagnose;
         /// Steps of whatever request has none of its stage left.
         any: Any;
-    }
-
-    /// Lets another node's operation appear.
-    pub fn foreign(mut self, foreign: Foreign) -> Self {
-        self.foreign.push(foreign);
-        self
     }
 
     /// A recording that does not exist would silently be the model's answer.

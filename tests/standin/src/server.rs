@@ -12,7 +12,7 @@ use std::time::Instant;
 use rustls::ServerConfig;
 use serde::Serialize;
 
-use crate::backend::{Backend, Foreign, millis_since};
+use crate::backend::{Backend, millis_since};
 use crate::conn::Conn;
 use crate::control;
 use crate::http::{Length, Reply, Request};
@@ -51,7 +51,6 @@ pub struct Shared {
     pub playing: Arc<Playing>,
     pub script: Mutex<Script>,
     pub journal: Mutex<Vec<Received>>,
-    pub tls_failures: Mutex<Vec<String>>,
     pub pause: Arc<Pause>,
     pub start: Instant,
     pub connections: AtomicU64,
@@ -73,7 +72,6 @@ impl Shared {
             playing,
             script: Mutex::default(),
             journal: Mutex::default(),
-            tls_failures: Mutex::default(),
             pause,
             start: Instant::now(),
             connections: AtomicU64::new(0),
@@ -84,15 +82,8 @@ impl Shared {
     }
 
     pub fn set_script(&self, script: Script) {
-        self.appear(&script.foreign);
         self.pause.rearm();
         *self.script.lock().unwrap() = script;
-    }
-
-    fn appear(&self, foreign: &[Foreign]) {
-        for foreign in foreign {
-            self.playing.appear(foreign);
-        }
     }
 
     /// Until `closing`, and the connection that wakes it; then every open connection is shut down.
@@ -140,11 +131,10 @@ impl Shared {
         let Some(stream) = self.welcome(&step.unwrap_or_default(), stream) else { return };
         let conn = match &self.tls {
             Some(config) => Conn::tls(stream, config),
-            None => Ok(Conn::plain(stream)),
+            None => Some(Conn::plain(stream)),
         };
-        match conn {
-            Ok(conn) => self.request(conn),
-            Err(failure) => self.tls_failures.lock().unwrap().push(failure),
+        if let Some(conn) = conn {
+            self.request(conn);
         }
     }
 
@@ -177,8 +167,10 @@ impl Shared {
         let Some(mut request) = Request::read_head(&mut conn) else { return conn.finish() };
         if let Some(path) = request.target.strip_prefix(control::PREFIX) {
             let path = path.to_owned();
-            let complete = request.read_body(&mut conn);
-            let reply = if complete { control::answer(self, &path, &request) } else { control::incomplete() };
+            if !request.read_body(&mut conn) {
+                return;
+            }
+            let reply = control::answer(self, &path, &request);
             let _ = conn.write_all(&reply.render(Length::Header, false));
             return conn.finish();
         }
@@ -236,7 +228,6 @@ impl Shared {
 
     /// What happens behind the reply, and the reply.
     fn act(&self, step: &Step, request: &Request, entry: usize) -> Reply {
-        self.appear(&step.foreign);
         let own = step.own_reply();
         if let Some(own) = &own
             && !step.applies()

@@ -15,6 +15,5 @@ recover)
     while [ -e "$config.hold" ]; do sleep 0.02; done
     mkdir "$6"
     ;;
-config-switch) [ "$2 $3" = "pg --reset" ] ;;
 diagnose) echo '{"servers": {"pg": {}}}' ;;
 esac

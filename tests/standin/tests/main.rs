@@ -1,19 +1,19 @@
-//! The stand-in itself: that its model answers as the recorded API, that each fault is what it says on the wire,
-//! and its program.
+//! What the tests of the program rely on blindly: that the model answers as the recorded API, that a fault is on the wire
+//! what it says, that a restore is Barman's, and that the program serves a real Barman.
 #![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a panic is how a test fails")]
 
-mod faults;
 mod program;
 mod recorded;
 mod restore;
-mod tls;
+mod wire;
 
-use std::thread;
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use standin::Api;
 use standin::client::{exchange, get};
+use standin::wait_until;
 use tempfile::TempDir;
+
+const BACKUP: &str = "20261122T101942";
 
 /// A path in a directory, which need not exist.
 fn within(directory: &TempDir, name: &str) -> String {
@@ -21,28 +21,16 @@ fn within(directory: &TempDir, name: &str) -> String {
 }
 
 /// The reply to a request that has a whole one.
-fn ask(api: &Api, request: &[u8]) -> String {
-    let (reply, end) = exchange(api.address(), request);
+fn ask(address: SocketAddr, request: &[u8]) -> String {
+    let (reply, end) = exchange(address, request);
     end.unwrap();
     String::from_utf8(reply).unwrap()
 }
 
-/// The status of an operation of the server `pg`.
-fn poll(api: &Api, id: &str) -> String {
-    let reply = ask(api, &get(&format!("/servers/pg/operations/{id}")));
-    let body = reply.split("\r\n\r\n").nth(1).unwrap();
-    let body: serde_json::Value = serde_json::from_str(body).unwrap();
-    body["status"].as_str().unwrap_or_default().to_owned()
-}
-
-/// Polls to the end of an operation.
-fn outcome(api: &Api, id: &str) -> String {
-    loop {
-        match poll(api, id) {
-            status if status == "IN_PROGRESS" => thread::sleep(Duration::from_millis(2)),
-            status => return status,
-        }
-    }
+/// Until an operation of the server `pg` has this status.
+fn wait_for(address: SocketAddr, id: &str, status: &str) {
+    let request = get(&format!("/servers/pg/operations/{id}"));
+    wait_until(&format!("{id} to be {status}"), || ask(address, &request).contains(&format!("\"{status}\"")));
 }
 
 fn created_id(reply: &str) -> String {

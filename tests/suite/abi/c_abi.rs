@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use crate::support::tools::{c_program, said};
 use crate::support::{Within as _, tempdir};
-use standin::{Api, At, Model, Script, Step};
+use standin::{Api, Model, Script, Step};
 
 fn api(model: impl Fn(Model) -> Model, script: Script) -> Api {
     Api::start(model(Model::new().server("main").backup("20261122T101942")).fill(), script)
@@ -87,18 +87,6 @@ fn a_handle_runs_one_command_at_a_time() {
 #[test]
 fn a_handle_is_freed_at_any_moment() {
     promise("freed", Some(&api(|model| model.stuck().unique_ids(), Script::new())));
-}
-
-#[test]
-fn signals_do_no_harm() {
-    let script = Script::new()
-        .status([Step::model().reset(At::Head), Step::model().delay_ms(200)])
-        .create([Step::model().reset(At::Head), Step::model().reset(At::Request)])
-        .poll([Step::model().reset(At::Request), Step::model().delay_ms(200)]);
-    let api = api(|model| model.duration_ms(300), script);
-    if promise("signals", Some(&api)).is_some() {
-        assert_eq!(api.applied(), 1);
-    }
 }
 
 /// `cargo test --features panic-test`

@@ -79,7 +79,7 @@ fn all_is_well_on_a_node_that_can_restore_and_nothing_is_left_there() {
 fn each_fault_is_found_with_what_to_do_about_it() {
     let scratch = tempdir();
     let data = scratch.within("data");
-    let huge = Api::start(model().files(1).bytes(1 << 62), Script::new());
+    let huge = Api::start(model().bytes(1 << 62), Script::new());
     let plain = api();
     let closed = api();
     closed.go_down();
@@ -269,8 +269,8 @@ fn a_probe_shows_whether_barman_can_restore_to_this_node() {
         [
             (restore(), "false", Verdict::Failed, ["has not reached this node", "can't log in"]),
             (
-                restore().banner("Welcome!"),
-                "ssh node",
+                restore(),
+                "ssh node 'echo Welcome;'",
                 Verdict::Failed,
                 ["listed the data directory", ".bashrc"],
             ),

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::support::commands::{Ran, ask, program};
 use crate::support::table::{Expected, check_at_once, check_rows};
 use crate::support::{Within as _, tempdir};
-use standin::{Api, At, Foreign, Kind, Model, Script, Stage, Status, Step, wait_until};
+use standin::{Api, At, Kind, Model, Script, Stage, Status, Step, wait_until};
 
 const APPLY: [&str; 4] =
     ["config-switch", "--barman-server=main", "--barman-model=m", "--switch-when=promoted"];
@@ -142,8 +142,8 @@ fn a_lost_reply_is_looked_for_in_the_list_before_anything_is_sent_again() {
     let name = |(step, creates): &(Step, usize)| format!("{creates} creates, {step:?}");
     check_at_once(8, &rows.concat(), name, |(step, creates)| {
         // An older switch is no candidate.
-        let old = Foreign { kind: Kind::ConfigSwitch, duration_ms: Some(0), ..Foreign::default() };
-        let api = Api::start(model().existing(old), Script::new().create([step.clone()]));
+        let model = model().existing("20260101T000000", Kind::ConfigSwitch, Status::Done);
+        let api = Api::start(model, Script::new().create([step.clone()]));
         let ran = switch(&api);
         let expected = Expected { creates: *creates, took: Some(1), ..Expected::default() };
         let wrong = expected.differences(ran.code, &ran.log, &api);

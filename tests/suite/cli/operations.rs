@@ -1,18 +1,14 @@
 //! `operations`: what is printed of what the API knows.
 
 use crate::support::commands::{Ran, ask, run};
-use standin::{Api, Foreign, Kind, Model, Script, Status};
-
-fn known(id: &str, kind: Kind, duration_ms: Option<u64>, status: Status) -> Foreign {
-    Foreign { id: Some(id.to_owned()), kind, duration_ms, status: Some(status), ..Foreign::default() }
-}
+use standin::{Api, Kind, Model, Script, Status};
 
 fn three() -> Api {
     let model = Model::new()
         .server("main")
-        .existing(known("20260103T000000", Kind::Recovery, None, Status::Done))
-        .existing(known("20260101T000000", Kind::Recovery, Some(0), Status::Failed))
-        .existing(known("20260102T000000", Kind::ConfigSwitch, Some(0), Status::Done));
+        .existing("20260103T000000", Kind::Recovery, Status::InProgress)
+        .existing("20260101T000000", Kind::Recovery, Status::Failed)
+        .existing("20260102T000000", Kind::ConfigSwitch, Status::Done);
     Api::start(model, Script::new())
 }
 
@@ -37,9 +33,8 @@ fn the_list_has_each_status_the_newest_first() {
 #[test]
 fn only_the_newest_are_asked_about_unless_all_are_wanted() {
     let id = |n: u32| format!("20260101T0000{n:02}");
-    let model = (0..25).fold(Model::new().server("main"), |model, n| {
-        model.existing(known(&id(n), Kind::Recovery, Some(0), Status::Done))
-    });
+    let model = (0..25)
+        .fold(Model::new().server("main"), |model, n| model.existing(&id(n), Kind::Recovery, Status::Done));
     let api = Api::start(model, Script::new());
     let ran = operations(&api, &["list"]);
     assert_eq!(ran.out.lines().count(), 21);

@@ -7,7 +7,7 @@ use standin::{Api, Part, Script, Stage};
 /// `GET /diagnose` keeps a small API busy, so that it is asked only where someone watches.
 #[test]
 fn the_known_line_has_share_rate_and_time_left_where_someone_watches() {
-    let big = || restore().files(40).bytes(8_000_000).duration_ms(3_000);
+    let big = || restore().bytes(8_000_000).duration_ms(3_000);
     let figures = |watched: &[&str]| {
         let (node, api) = (Node::new(), Api::start(big(), Script::new()));
         let ended = node.run(&api, watched);

@@ -1,13 +1,16 @@
 //! `settle`, as `ExecStartPre=` of Patroni's unit: it moves aside what a restore that failed or died has left, proves
 //! that first, and leaves everything else alone. What decides is tested row for row beside it, in `src/commands`.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use crate::cli::restore;
 use crate::support::commands::{Ran, run};
 use crate::support::node::{Node, PROGRAM, bare};
-use standin::{Api, Part, Script, wait_until};
+use crate::support::table::check_rows;
+use standin::{Api, Part, Script, Step, wait_until};
 
 fn settle(node: &Node) -> Ran {
     run(&["settle", "--datadir", &node.data])
@@ -84,6 +87,77 @@ fn the_remains_of_a_run_that_was_killed_are_moved_aside() {
     let ran = settle(&node);
     assert!(ran.code == Some(0) && !Path::new(&node.data).exists(), "{}", ran.log);
     api.release();
+}
+
+/// A run that was killed while it waited for the reply to its create: it has not looked at what came meanwhile.
+fn killed_before_it_looked(model: standin::Model, is_there: &str) -> Node {
+    let held = Script::new().create([Step::model().hold()]);
+    let (node, api) = (Node::new(), Api::start(model, held));
+    let run = node.start(&api, &[]);
+    wait_until(is_there, || node.file(is_there).exists());
+    run.kill();
+    assert!(node.note()["first_file"].is_null(), "it has looked: {}", node.note());
+    wait_until("the end of the receivers", || node.receivers().is_empty());
+    node
+}
+
+#[test]
+fn remains_are_known_by_the_log_of_the_lease_if_the_run_was_killed_before_it_saw_them() {
+    let node = killed_before_it_looked(restore().hold(), "PG_VERSION");
+    let ran = settle(&node);
+    assert!(ran.code == Some(0) && !Path::new(&node.data).exists(), "{}", ran.log);
+    assert!(ran.has("the remains of a failed restore are in"), "{}", ran.log);
+}
+
+/// An empty directory hinders nobody.
+#[test]
+fn of_a_run_that_was_killed_before_the_first_file_nothing_is_moved() {
+    let node = killed_before_it_looked(restore().hold_behind(Part::Look), "");
+    let ran = settle(&node);
+    assert!(ran.code == Some(0) && ran.has("no restore has left anything"), "{}", ran.log);
+    assert!(node.file("").exists());
+}
+
+/// The log shows a restore, and what is there now is not what it brought.
+#[test]
+fn what_came_or_changed_after_the_last_command_of_the_restore_is_left_alone() {
+    let refill: fn(&Node) = |node| {
+        fs::remove_dir_all(&node.data).unwrap();
+        fs::create_dir(&node.data).unwrap();
+        fs::write(node.file("PG_VERSION"), "15\n").unwrap();
+    };
+    let empty_and_fill: fn(&Node) = |node| {
+        for entry in fs::read_dir(&node.data).unwrap().flatten() {
+            let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
+        }
+        fs::write(node.file("PG_VERSION"), "15\n").unwrap();
+    };
+    let change_one_file: fn(&Node) = |node| {
+        fs::set_permissions(node.file("PG_VERSION"), Permissions::from_mode(0o640)).unwrap();
+    };
+    // As old as the restore by the times of its files, which any program can set.
+    let copy: fn(&Node) = |node| {
+        let copied = node.path("copied");
+        assert!(Command::new("cp").args(["-a", &node.data, &copied]).status().unwrap().success());
+        fs::remove_dir_all(&node.data).unwrap();
+        fs::rename(copied, &node.data).unwrap();
+    };
+    check_rows(
+        [
+            ("another directory", refill),
+            ("filled again in place", empty_and_fill),
+            ("a file was changed", change_one_file),
+            ("a copy with the same times", copy),
+        ],
+        |(_, change)| {
+            let node = killed_before_it_looked(restore().hold(), "PG_VERSION");
+            change(&node);
+            let before = names(&node.data);
+            let ran = settle(&node);
+            assert!(ran.code == Some(0) && ran.has("no restore has left anything"), "{}", ran.log);
+            assert_eq!(names(&node.data), before);
+        },
+    );
 }
 
 #[test]

@@ -78,7 +78,11 @@ fn a_peer_that_resets_never_kills_it() {
 #[test]
 fn a_signal_each_millisecond_changes_nothing() {
     for (over, name) in [(Over::Http, "interrupted"), (Over::Https, "restarted")] {
-        let api = start(over, model().fill().duration_ms(300), Script::new());
+        let script = Script::new()
+            .status([Step::model().reset(At::Head), Step::model().delay_ms(200)])
+            .create([Step::model().reset(At::Head), Step::model().reset(At::Request)])
+            .poll([Step::model().reset(At::Request), Step::model().delay_ms(200)]);
+        let api = start(over, model().fill().duration_ms(300), script);
         guest(name, &api, 3);
         assert_eq!(api.applied(), 3);
     }
@@ -180,11 +184,10 @@ fn a_thousand_cancels_are_prompt() {
 
 fn plugin(cycles: u32) {
     let scratch = tempdir();
-    let Some(mut guest) = host("tests/c/guest.c", &scratch) else { return };
+    let Some(mut plugin) = host("tests/c/plugin.c", &scratch) else { return };
     let api = start(Over::Http, model().fill(), Script::new());
-    guest.args(["plugins", &url(&api), &scratch.within(""), &cycles.to_string()]).arg(library());
-    ends_well(&mut guest);
-    assert_eq!(api.applied(), cycles as usize);
+    ends_well(plugin.args([&url(&api), &scratch.within(""), &cycles.to_string()]).arg(library()));
+    assert!(api.applied() >= cycles.min(20) as usize);
 }
 
 #[test]

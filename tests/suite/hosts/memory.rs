@@ -66,14 +66,15 @@ impl Watched {
 
         let plain = Api::start(model().fill().duration_ms(2500), Script::new());
         let url = plain.url();
-        for promise in ["events", "switched", "cancelled-before", "signals"] {
+        for promise in ["events", "switched", "cancelled-before"] {
             self.run(
                 "tests/c/promises.c",
                 &[promise, &url, &self.scratch.within(&format!("deep-{promise}"))],
             );
         }
         let library = self.library.to_str().unwrap();
-        self.run("tests/c/guest.c", &["plugins", &url, &self.directory("plugins"), "4", library]);
+        self.run("tests/c/guest.c", &["interrupted", &url, &self.directory("interrupted"), "1"]);
+        self.run("tests/c/plugin.c", &[&url, &self.directory("plugins"), "4", library]);
         self.misuse("200");
 
         let stuck = Api::start(model().stuck(), Script::new());

@@ -2,6 +2,7 @@
 //! recoveries, so they run inside of the test, through the library.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use barman_recover::{Cancel, Code, Config, Event, Opt, run};
 
@@ -9,7 +10,7 @@ use crate::laws::row::{BACKUP, nothing};
 use crate::support::node::{Node, SERVER};
 use crate::support::table::check_at_once;
 use standin::client::{exchange, get, recovery};
-use standin::{Api, Foreign, Model, Script, Status, Step};
+use standin::{Api, Kind, Model, Script, Status, Step, operation_id};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Target {
@@ -27,8 +28,8 @@ const TARGETS: [Target; 6] =
 impl Target {
     /// Another node's operation is in the list, and its ID is one second before ours.
     fn model(self) -> Model {
-        let other = Foreign { duration_ms: Some(0), status: Some(Status::Done), ..Foreign::default() };
-        let model = nothing().duration_ms(100).existing(other);
+        let other = operation_id(SystemTime::now() - Duration::from_secs(1));
+        let model = nothing().duration_ms(100).existing(&other, Kind::Recovery, Status::Done);
         match self {
             Target::Done => model.duration_ms(0),
             Target::Failed => model.duration_ms(0).result(Status::Failed),
@@ -48,19 +49,17 @@ impl Target {
 
     /// The bytes that are to be spoilt; dates and IDs in them differ from those of a later reply.
     fn reply(self) -> Vec<u8> {
-        let ended = |status| (Some(0), Some(status));
-        let (duration_ms, status) = match self {
-            Target::Done => ended(Status::Done),
-            Target::Failed => ended(Status::Failed),
-            _ => (None, None),
+        let status = match self {
+            Target::Done => Status::Done,
+            Target::Failed => Status::Failed,
+            _ => Status::InProgress,
         };
-        let known = Foreign { id: Some(BACKUP.to_owned()), duration_ms, status, ..Foreign::default() };
-        let model = Model::new().server("pg").backup(BACKUP).existing(known);
+        let model = Model::new().server("pg").backup(BACKUP).existing(BACKUP, Kind::Recovery, status);
         let api = Api::start(model, Script::new());
         let request = match self {
             Target::Status => get("/status"),
             Target::List => get("/servers/pg/operations"),
-            Target::Create => recovery("/data"),
+            Target::Create => recovery("ssh node", "/data"),
             _ => get(&format!("/servers/pg/operations/{BACKUP}")),
         };
         exchange(api.address(), &request).0

@@ -35,7 +35,7 @@ fn barman_that_never_came_here_is_told_from_one_that_failed_here() {
             ("exit 255; ssh node", restore(), never),
             // As on another host, which has no such file.
             ("ssh node cd / && exec sh -c 'exit 2' --", restore(), never),
-            ("ssh node", restore().banner("Welcome"), "the login shell prints something"),
+            ("ssh node 'echo Welcome;'", restore(), "the login shell prints something"),
             ("ssh node", restore().result(Status::Failed), "failed on its own host between two commands"),
             (
                 "ssh node",
@@ -54,10 +54,15 @@ fn barman_that_never_came_here_is_told_from_one_that_failed_here() {
 fn what_is_in_the_way_is_named() {
     let node = Node::new();
     fill(&node.data);
-    explained(&node, restore(), &[], &["was not empty (PG_VERSION, global)"]);
+    explained(
+        &node,
+        restore(),
+        &[],
+        &["was not empty (PG_VERSION, global)", "is not empty: Barman 3.15 and later refuse it"],
+    );
     let node = Node::new();
     fs::write(&node.data, "").unwrap();
-    explained(&node, restore(), &[], &["is not a directory"]);
+    explained(&node, restore(), &[], &["is not a directory: Barman will refuse it"]);
 }
 
 /// The login of Barman may have other programs in its `PATH` than this program, and fewer rights.

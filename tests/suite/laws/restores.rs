@@ -6,10 +6,7 @@ use std::path::Path;
 
 use crate::laws::row::{BACKUP, Row, nothing, restore, row};
 use crate::support::node::WRONG;
-use standin::{Mark, Part, Script, Status, Step, wait_until};
-
-/// A backup that is older than `BACKUP`.
-const EARLIER: &str = "20261120T080000";
+use standin::{Part, Status, wait_until};
 
 pub fn rows() -> Vec<Row> {
     [ends(), removals(), before(), state_directories()].into_iter().flatten().collect()
@@ -17,7 +14,6 @@ pub fn rows() -> Vec<Row> {
 
 fn ends() -> Vec<Row> {
     let failed = "Recovery operation failed.";
-    let stuck = || restore().stuck();
     vec![
         row("end", "DONE is 0, and names the backup and when it was taken")
             .says("Created the recovery operation with ID 20")
@@ -25,36 +21,16 @@ fn ends() -> Vec<Row> {
             .says(BACKUP)
             .says("2026-11-22 10:19:42"),
         row("end", "FAILED is 1").model(restore().result(Status::Failed)).code(1).says(failed),
-        row("end", "FAILED is 1 although everything is there, as after a hook script of Barman that failed")
-            .model(restore().stop_behind(Part::Mark).result(Status::Failed))
-            .code(1)
-            .says(failed),
         row("end", "DONE for which Barman never came here is no success: created again, and then 1")
             .model(nothing())
             .code(1)
             .creates(3)
             .took(3)
             .says("Barman never ran a command on this node"),
-        row(
-            "end",
-            "a backup by pg_basebackup, of a server that Barman itself had restored, asked for by its ID",
-        )
-        .model(restore().postgres_backup().old_info(EARLIER))
-        .with(&["--backup-id", BACKUP]),
-        row("end", "another backup than was asked for is 1")
-            .model(nothing().backup(EARLIER).restores(EARLIER).fill())
-            .with(&["--backup-id", BACKUP])
-            .code(1)
-            .says(EARLIER),
         row("end", "DONE without what Barman writes last is 1, and names it")
             .model(restore().stop_behind(Part::Wal))
             .code(1)
             .says("postgresql.auto.conf is still the one of the backup"),
-        row("end", "DONE without a file that must be there is 1, and names it")
-            .model(restore().mark(Mark::Missing))
-            .code(1)
-            .says("is not complete: there is no .barman-recover.info"),
-        row("end", "WAL that comes in a trickle is waited for").model(restore().wal(4).wal_ms(500)),
         row("end", "an unknown backup is final, with the server's words")
             .with(&["--backup-id", "20200101T000000"])
             .code(2)
@@ -68,16 +44,11 @@ fn ends() -> Vec<Row> {
             .took(0)
             .says("HTTP 404: Server 'nope' does not exist"),
         row("end", "the deadline ends a restore that goes on without end")
-            .model(stuck().hold())
+            .model(restore().hold())
             .with(&["--deadline", "4"])
             .code(251)
             .says("the deadline of 4 s has passed: recovery operation 20")
             .says("can't write on this node any more"),
-        row("end", "the deadline ends a run whose create is not answered")
-            .model(stuck())
-            .script(Script::new().create([Step::model().hold()]))
-            .with(&["--deadline", "4"])
-            .code(251),
     ]
 }
 
@@ -89,38 +60,15 @@ pub fn fill(data: &str) {
 }
 
 fn removals() -> Vec<Row> {
-    let removed = |rule: &str| {
-        row("removal", rule)
+    vec![
+        row("removal", "a directory that is removed in the base copy ends the restore at once")
             .code(1)
             .says("was removed or emptied while it was being restored")
             .model(restore().duration_ms(60_000))
-    };
-    vec![
-        removed("a directory that is removed in the base copy ends the restore at once").during(
-            |node, _, _| {
-                node.wait_for_first_file();
-                node.remove_data();
-            },
-        ),
-        removed("a directory that is removed between two commands ends it too")
-            .model(restore().hold())
             .during(|node, _, _| {
                 node.wait_for_first_file();
                 node.remove_data();
             }),
-        // A mount point stays: what is in it goes.
-        removed("a directory that is emptied in place, and filled by somebody else, ends it").during(
-            |node, _, _| {
-                node.wait_for_first_file();
-                for entry in fs::read_dir(&node.data).unwrap() {
-                    let path = entry.unwrap().path();
-                    let removed =
-                        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-                    let _ = removed; // rsync renames its own files meanwhile
-                }
-                fill(&node.data);
-            },
-        ),
     ]
 }
 
@@ -140,15 +88,11 @@ fn before() -> Vec<Row> {
             .code(WRONG)
             .creates(0)
             .says("the root directory"),
-        row("before", "a directory that is not empty: said, and Barman refuses it")
-            .before(|node, _| fill(&node.data))
+        row("before", "lost+found, which Patroni does not see: said, and Barman refuses it")
+            .before(|node, _| fs::create_dir_all(node.file("lost+found")).unwrap())
             .code(1)
-            .says("is not empty: Barman 3.15 and later refuse it")
-            .says("was not empty (PG_VERSION, global)"),
-        row("before", "a file in its place: said, and Barman refuses it")
-            .before(|node, _| fs::write(&node.data, "x").unwrap())
-            .code(1)
-            .says("is not a directory: Barman will refuse it"),
+            .says("has lost+found, as the root of a file system does")
+            .says("was not empty (lost+found)"),
         row("before", "an empty directory is restored into")
             .before(|node, _| fs::create_dir(&node.data).unwrap()),
     ]

@@ -92,7 +92,7 @@ struct Stage {
 
 impl Scene {
     fn set(self) -> Stage {
-        let restore = || restore().files(1).bytes(8192);
+        let restore = || restore().bytes(8192);
         let start = |model: Model| Stage { node: Node::new(), api: Api::start(model, Script::new()) };
         match self {
             Scene::Fresh => start(restore()),

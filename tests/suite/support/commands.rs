@@ -1,9 +1,9 @@
 //! Runs any command of the built program to its end, what it prints and its log apart, with nothing of this
 //! process's environment but what a test gives it.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::support::node::PROGRAM;
+use crate::support::node::{PROGRAM, bare};
 use crate::support::without_root;
 use standin::Api;
 
@@ -22,8 +22,8 @@ impl Ran {
 
 /// The program with the words; the deadline is only the guard against a hang.
 pub fn program(words: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.env_clear().args(["--deadline=60"]).args(words).stdin(Stdio::null());
+    let mut command = bare(PROGRAM);
+    command.env_clear().args(["--deadline=60"]).args(words);
     command
 }
 

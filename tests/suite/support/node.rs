@@ -2,7 +2,7 @@
 //! processes whose end, log and state directory can be looked at. A run that hangs is killed and fails its test.
 
 use std::fs::{self, File};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -149,9 +149,19 @@ impl Node {
     }
 }
 
-/// A command that takes nothing from the environment of the tests' caller.
+/// A command that takes nothing from the tests' caller: neither settings nor signals that are ignored, as under nohup and
+/// in the background of a script. The program would go on ignoring them.
 pub fn bare(program: &str) -> Command {
     let mut command = Command::new(program);
+    let notice_signals = || {
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+            // SAFETY: it passes no pointer to a function of ours.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec it calls only signal, which is async-signal-safe.
+    unsafe { command.pre_exec(notice_signals) };
     let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BARMAN_RECOVER_"));
     for (name, _) in ours {
         command.env_remove(name);

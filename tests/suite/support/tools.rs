@@ -138,7 +138,8 @@ pub fn program(mut compiler: Command, path: &str, library: &Path, scratch: &Temp
     let directory = installed(library, scratch);
     compiler.args(["-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]).arg(include());
     compiler.arg(source(path)).arg("-o").arg(&program);
-    compiler.arg(format!("-L{directory}")).args(["-lbarman_recover", "-ldl"]);
+    // A host that loads the library at run time is not linked with it.
+    compiler.arg(format!("-L{directory}")).args(["-Wl,--as-needed", "-lbarman_recover", "-ldl"]);
     compiler.arg(format!("-Wl,-rpath,{directory}"));
     output(&mut compiler);
     program

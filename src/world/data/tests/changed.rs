@@ -32,9 +32,10 @@ fn each_state_of_a_directory_differs_from_the_others() {
     assert_eq!(content(&data.join("below")), Content::Missing);
     fs::remove_file(&data).unwrap();
     fs::create_dir_all(data.join(".snapshot")).unwrap();
-    fs::create_dir(data.join("lost+found")).unwrap();
     fs::write(data.join(".nfs0000000000000001"), "x").unwrap();
-    assert_eq!(content(&data), Content::Empty, "hidden names and lost+found");
+    assert_eq!(content(&data), Content::Empty, "hidden names");
+    fs::create_dir(data.join("lost+found")).unwrap();
+    assert_eq!(content(&data), Content::LostAndFound, "which ls shows");
     fs::write(data.join("x"), "x").unwrap();
     assert_eq!(content(&data), Content::Something);
     symlink(&data, scratch.path().join("link")).unwrap();
@@ -122,5 +123,5 @@ fn an_inspection_shows_where_the_directory_will_be() {
         fs::create_dir_all(data.join(name)).unwrap();
     }
     let there = DataDirectory::new(&data).inspect().unwrap();
-    assert_eq!((there.names, there.foreign_owner), (vec!["a".to_string(), "b".into()], None));
+    assert_eq!((there.names.join(" "), there.foreign_owner), ("a b lost+found".into(), None));
 }
