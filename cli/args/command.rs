@@ -93,10 +93,10 @@ fn described(name: &'static str, asked: Option<Asked>, help: &'static str, more:
     });
     let log = LOG.into_iter().filter_map(own).chain(counted).map(|arg| arg.help_heading("Log"));
     let command = Command::new(name).about(about).after_help(rest).next_line_help(true);
-    command.args(options.into_iter().map(of_library)).args(more.iter().copied().filter_map(own)).args(log)
+    command.args(options.into_iter().map(library_option)).args(more.iter().copied().filter_map(own)).args(log)
 }
 
-fn of_library(spec: &OptionSpec) -> Arg {
+fn library_option(spec: &OptionSpec) -> Arg {
     let help = if spec.required { format!("{} (required)", spec.help) } else { spec.help.into() };
     let arg = option(spec.name, spec.kind, spec.default, &help).help_heading(spec.group.heading());
     if spec.alias.is_empty() { arg } else { arg.visible_alias(spec.alias) }

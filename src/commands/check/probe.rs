@@ -10,7 +10,7 @@ use crate::config::{Connection, Restore};
 use crate::error::Error;
 use crate::recovery::explain::{own_output, problem};
 use crate::text::seconds;
-use crate::world::{ClaimHandle, Drain, LeaseHandle, LogLine, World, local};
+use crate::world::{ClaimHandle, Drain, LeaseHandle, LogLine, World, node};
 
 const PROBE: &str = "probe";
 /// The one command that runs: with it Barman tries whether it can log in.
@@ -59,7 +59,7 @@ pub(super) fn look(
         world.rest(LOOKS);
     }
     match probed {
-        Ok(probed) => judge(&probed, connection),
+        Ok(probed) => finding(&probed, connection),
         Err(finding) => finding,
     }
 }
@@ -128,7 +128,7 @@ fn create(world: &mut dyn World, connection: &Connection, new: NewRecovery) -> R
     failed(format!("the API starts no restore: {last}"), "see the log of pg-backup-api")
 }
 
-fn judge(probed: &Probed, connection: &Connection) -> Finding {
+fn finding(probed: &Probed, connection: &Connection) -> Finding {
     let Probed { operation, commands, reached, status, took } = probed;
     let output = own_output(None, &connection.barman_server, operation);
     let Some(after) = reached else {
@@ -169,7 +169,7 @@ fn judge(probed: &Probed, connection: &Connection) -> Finding {
 
 /// Why Barman did not show up, likeliest cause first.
 fn causes() -> String {
-    let user = local::user();
+    let user = node::user();
     format!(
         "likely causes, in this order: Barman can't log in (on the Barman host, as Barman's user, run the ssh command with 'true' behind it: \
         key, port, host key); it logs in as a different user than {user}, or with a forced command; it logs in on a different host, or in a container \
