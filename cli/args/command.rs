@@ -4,7 +4,7 @@ use std::env::consts;
 use std::ffi::OsString;
 
 use barman_recover::{Command as Asked, Group, Kind, OPTIONS, Opt, OptionSpec};
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Arg, ArgAction, Command};
 
 pub const NAME: &str = "patroni_barman";
 
@@ -114,25 +114,12 @@ fn own(name: &str) -> Option<Arg> {
 fn option(name: &'static str, kind: Kind, default: &str, help: &str) -> Arg {
     let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
     let arg = Arg::new(name).long(name).help(format!("{help}{default} [env: {}]", variable(name)));
-    let arg = arg.value_name(kind.value_name()).value_parser(value_parser!(OsString)).overrides_with(name);
+    let arg = arg.value_name(kind.value_name());
     match kind {
         // `--name`, `--name=true` or `--name=false`
-        Kind::Flag => {
-            arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false")
-        }
-        // A missing value must not swallow the next option; but the value of --ssh-command may begin with a dash.
-        _ => arg.num_args(1).allow_negative_numbers(true).allow_hyphen_values(name == "ssh-command"),
+        Kind::Flag => arg.num_args(0..=1).require_equals(true).value_name("true|false"),
+        _ => arg.num_args(1).allow_hyphen_values(name == "ssh-command"),
     }
-}
-
-/// Fills in the environment's values for options that were not typed.
-pub fn with_environment(command: Command, env: Env) -> Command {
-    let command = command.mut_args(|arg| {
-        let value = arg.get_long().and_then(|name| env(&variable(name)));
-        // Clap's own support would show the credentials of a URL in the help.
-        value.into_iter().fold(arg, |arg, value| arg.default_value(value).hide_default_value(true))
-    });
-    command.mut_subcommands(|sub| with_environment(sub, env))
 }
 
 /// The environment variable of an option.
