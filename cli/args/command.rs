@@ -23,22 +23,61 @@ pub enum What {
     ConfigSwitch,
 }
 
-/// Its name, after that of its parent; the library command that it runs, which has its options; its help (a line,
-/// then examples and the exit status); its other options and its positional arguments.
-type SubCommand = (&'static str, What, Asked, &'static str, &'static [&'static str]);
+/// A sub-command.
+pub struct SubCommand {
+    /// After that of its parent: `operations list`.
+    pub name: &'static str,
+    pub what: What,
+    /// The command of the library that it runs, and whose options it has.
+    pub runs: Asked,
+    /// A line, then examples and the exit status.
+    help: &'static str,
+    /// Its other options and its positional arguments.
+    more: &'static [&'static str],
+}
+
+/// Makes a row of [`SUB_COMMANDS`].
+const fn sub_command(
+    name: &'static str,
+    what: What,
+    runs: Asked,
+    help: &'static str,
+    more: &'static [&'static str],
+) -> SubCommand {
+    SubCommand { name, what, runs, help, more }
+}
 
 /// Every sub-command.
 pub const SUB_COMMANDS: [SubCommand; 8] = [
-    ("recover", What::Recover, Asked::Recover, include_str!("../help/recover.txt"), &[]),
-    ("check", What::Check, Asked::Check, include_str!("../help/check.txt"), &["format"]),
-    ("verify", What::Verify, Asked::Verify, include_str!("../help/verify.txt"), &["format"]),
-    ("settle", What::Settle, Asked::Settle, include_str!("../help/settle.txt"), &["format"]),
-    ("backups", What::Backups, Asked::Backups, include_str!("../help/backups.txt"), &["format"]),
-    ("operations", What::Operations, Asked::Operations, include_str!("../help/operations.txt"), LIST),
-    ("operations list", What::Operations, Asked::Operations, include_str!("../help/list.txt"), LIST),
-    ("config-switch", What::ConfigSwitch, Asked::ConfigSwitch, include_str!("../help/switch.txt"), CALLBACK),
+    sub_command("recover", What::Recover, Asked::Recover, include_str!("../help/recover.txt"), &[]),
+    sub_command("check", What::Check, Asked::Check, include_str!("../help/check.txt"), FORMAT),
+    sub_command("verify", What::Verify, Asked::Verify, include_str!("../help/verify.txt"), FORMAT),
+    sub_command("settle", What::Settle, Asked::Settle, include_str!("../help/settle.txt"), FORMAT),
+    sub_command("backups", What::Backups, Asked::Backups, include_str!("../help/backups.txt"), FORMAT),
+    sub_command(
+        "operations",
+        What::Operations,
+        Asked::Operations,
+        include_str!("../help/operations.txt"),
+        LIST,
+    ),
+    sub_command(
+        "operations list",
+        What::Operations,
+        Asked::Operations,
+        include_str!("../help/list.txt"),
+        LIST,
+    ),
+    sub_command(
+        "config-switch",
+        What::ConfigSwitch,
+        Asked::ConfigSwitch,
+        include_str!("../help/switch.txt"),
+        CALLBACK,
+    ),
 ];
 
+const FORMAT: &[&str] = &["format"];
 const LIST: &[&str] = &["format", "all"];
 /// What Patroni appends to its callbacks.
 const CALLBACK: &[&str] = &["action", "role", "cluster"];
@@ -67,12 +106,13 @@ const PROGRESS: &str =
 pub fn command() -> Command {
     let version = format!("{} ({} {})", barman_recover::VERSION, consts::ARCH, consts::OS);
     let root = described(NAME, None, include_str!("../help/program.txt"), &[]).version(version);
-    SUB_COMMANDS.iter().fold(root, |root, (name, _, asked, help, more)| {
-        let (above, name) = name.rsplit_once(' ').unwrap_or(("", name));
-        let command = described(name, Some(*asked), help, more);
-        match above {
-            "" => root.subcommand(command),
-            _ => root.mut_subcommand(above, |above| above.subcommand(command)),
+    SUB_COMMANDS.iter().fold(root, |root, SubCommand { name, runs, help, more, .. }| {
+        match name.split_once(' ') {
+            None => root.subcommand(described(name, Some(*runs), help, more)),
+            Some((above, name)) => {
+                let command = described(name, Some(*runs), help, more);
+                root.mut_subcommand(above, |above| above.subcommand(command))
+            }
         }
     })
 }

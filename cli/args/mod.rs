@@ -78,13 +78,13 @@ impl Given<'_> {
     fn run(&self) -> Result<Option<Run>, String> {
         let name = self.typing.names.join(" ");
         let words = self.typing.positionals()?;
-        let Some((_, what, asked, ..)) = SUB_COMMANDS.iter().find(|(known, ..)| *known == name) else {
+        let Some(sub) = SUB_COMMANDS.iter().find(|sub| sub.name == name) else {
             let needed = "the following arguments are required: --api-url";
             return self.value("api-url").map(|_| None).ok_or_else(|| needed.into());
         };
         Ok(Some(Run {
-            what: *what,
-            config: self.config(*asked, &words)?,
+            what: sub.what,
+            config: self.config(sub.runs, &words)?,
             logging: self.logging()?,
             json: self.choice("format", &["text", "json"])? == Some(1),
             ignored: self.typing.ignored.clone(),

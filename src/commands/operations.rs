@@ -65,7 +65,11 @@ fn listed(run: &mut Session) -> Result<Vec<Operation>, Error> {
     })?;
     Ok(listed
         .into_iter()
-        .map(|found| Operation { id: one_line(&found.id), kind: one_line(&found.kind), state: None })
+        .map(|found| Operation {
+            id: one_line(&found.id),
+            kind: one_line(&found.kind.unwrap_or_default()),
+            state: None,
+        })
         .collect())
 }
 
