@@ -193,16 +193,23 @@ fn report_figures(run: &mut Session, figures: Option<Progress>) {
     }
 }
 
-/// Ends a restore that can't become a node any more: PostgreSQL runs in its directory, or somebody has emptied it.
+/// Ends a restore that can't become a node any more, or would destroy one: PostgreSQL runs in its directory, somebody has
+/// emptied it, or something else has filled it.
 fn refuse_useless(look: &Look, history: &History, restore: &Restore) -> Result<(), Error> {
     refuse_postgres(look, restore)?;
-    if !history.was_emptied() {
+    let (what, hint) = if history.was_emptied() {
+        (
+            "was removed or emptied while it was being restored",
+            "Patroni does so when it gives up on this node",
+        )
+    } else if history.was_filled_by_another() {
+        (
+            "was filled by something else, before Barman had written anything",
+            "Patroni does so if it runs two methods at once, as after 'patronictl reinit --force'",
+        )
+    } else {
         return Ok(());
-    }
-    let directory = &restore.data_directory;
-    Err(Error::with(
-        Code::RecoveryFailed,
-        format!("Recovery operation failed. {directory} was removed or emptied while it was being restored"),
-        "Patroni does so when it gives up on this node; the restore has been ended",
-    ))
+    };
+    let message = format!("Recovery operation failed. {} {what}", restore.data_directory);
+    Err(Error::with(Code::RecoveryFailed, message, format!("{hint}; the restore has been ended")))
 }
