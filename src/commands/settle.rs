@@ -13,6 +13,7 @@ use crate::config::{Config, Place};
 use crate::event::{Event, Level};
 use crate::outcome::{Answer, Code, Problem};
 use crate::recovery::history::{History, Use};
+use crate::recovery::timing::{GONE_AGAIN, UNSEEN};
 use crate::sys;
 use crate::world::caller::Caller;
 use crate::world::data::{DataDirectory, came_within, linked_directories};
@@ -21,12 +22,8 @@ use crate::world::{
     ClaimHandle, Claiming, Completeness, Content, Drain, FileId, Known, LeftLog, Look, Note, state,
 };
 
-/// How often it is looked whether a run has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How often it is said that it has not.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
-/// What can't be seen is looked at again for so long.
-const UNSEEN: Duration = Duration::from_secs(10);
 
 /// What [`settle`] did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -145,7 +142,7 @@ fn say_again(caller: &Caller, said: &mut Option<Instant>, what: &str) {
 }
 
 fn wait(caller: &Caller) -> Result<(), Failed> {
-    caller.wait(LOOK_AGAIN).map_err(|_| (Code::Cancelled, Problem::without_hint("cancelled")))
+    caller.wait(GONE_AGAIN).map_err(|_| (Code::Cancelled, Problem::without_hint("cancelled")))
 }
 
 /// What is in the data directory.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::finding::{Finding, Recorder};
 use crate::config::Restore;
+use crate::recovery::timing::SHORTEST;
 use crate::sys;
 use crate::text;
 use crate::world::{ClaimHandle, Claiming, Content, Drain, World};
@@ -16,7 +17,6 @@ const WAL: &str = "WAL directory";
 const STATE: &str = "state directory";
 /// Limit for counting what is in the directory.
 const COUNTING: Duration = Duration::from_secs(2);
-const LOOKS: Duration = Duration::from_millis(100);
 
 /// The data directory as it is.
 pub(super) struct DirectoryFacts {
@@ -171,7 +171,8 @@ fn used(world: &mut dyn World) -> u64 {
     let begun = world.now();
     loop {
         let usage = world.look().usage;
-        if usage.is_some() || world.now().saturating_sub(begun) >= COUNTING || world.pause(LOOKS).is_err() {
+        if usage.is_some() || world.now().saturating_sub(begun) >= COUNTING || world.pause(SHORTEST).is_err()
+        {
             return usage.map_or(0, |usage| usage.bytes);
         }
     }

@@ -9,6 +9,7 @@ use crate::api::{Created, NewRecovery, Request, Status};
 use crate::config::{Connection, Restore};
 use crate::error::Error;
 use crate::recovery::explain::{own_output, problem};
+use crate::recovery::timing::SHORTEST;
 use crate::text::seconds;
 use crate::world::{ClaimHandle, Drain, LeaseHandle, LogLine, World, node};
 
@@ -18,7 +19,6 @@ const ONLY: &str = "true";
 /// Of two creates in the same second, the second fails.
 const CREATE_AGAIN: Duration = Duration::from_millis(1300);
 const CREATES: u32 = 5;
-const LOOKS: Duration = Duration::from_millis(100);
 const POLLS: Duration = Duration::from_millis(500);
 /// How long the end waits for what may still hold the lease: it can only be `true`.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -56,7 +56,7 @@ pub(super) fn look(
     lease.revoke();
     let begun = world.now();
     while lease.drain() != Drain::Drained && world.now().saturating_sub(begun) < DRAIN {
-        world.rest(LOOKS);
+        world.rest(SHORTEST);
     }
     match probed {
         Ok(probed) => finding(&probed, connection),
@@ -92,7 +92,7 @@ fn run(
             let status = reply.ok().and_then(|reply| reply.operation().ok());
             probed.status = status.filter(|status| *status != Status::InProgress);
             polled = world.now();
-        } else if world.pause(LOOKS).is_err() {
+        } else if world.pause(SHORTEST).is_err() {
             let operation = &probed.operation;
             return Err(Finding::skipped(
                 PROBE,
