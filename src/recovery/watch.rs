@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::Restore;
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, Progress};
 use crate::outcome::Code;
 use crate::text::seconds;
 use crate::world::{Completeness, Look};
@@ -94,31 +94,25 @@ impl<'w, 'c> Watch<'w, 'c> {
     fn report(&mut self, run: &mut Session) {
         let now = run.now();
         let Some(usage) = self.history.usage() else { return };
-        self.throughput.add(now, &usage, usage.wal_bytes > 0);
+        self.throughput.add(now, &usage);
         (run.bytes, run.total_bytes) = (self.throughput.bytes(), self.throughput.total());
         let every = if now < self.began + LOOK * 8 { LOOK } else { PROGRESS };
         if self.reported.is_due(now, every) {
-            self.report_progress(run, false);
-        }
-    }
-
-    fn report_progress(&self, run: &mut Session, is_done: bool) {
-        if let Some(progress) = self.throughput.progress(run.now(), is_done) {
-            run.world.report(Event::Progress(progress));
+            report_figures(run, self.throughput.progress(now));
         }
     }
 
     /// The last figures of a restore that is done.
     pub(crate) fn report_done(&mut self, run: &mut Session) {
         self.report(run);
-        self.report_progress(run, true);
+        report_figures(run, self.throughput.result(run.now()));
     }
 
     /// The progress line that the Python program logs too, once per loop wait.
     pub(crate) fn log_progress(&mut self, run: &mut Session, id: &str) {
         let now = run.now();
         if self.progress_logged.is_due(now, run.loop_wait) {
-            let figures = self.throughput.progress(now, false).map(|progress| format!(": {progress}"));
+            let figures = self.throughput.progress(now).map(|progress| format!(": {progress}"));
             let kind = run.kind.capitalized();
             run.info(format!("{kind} operation {id} is still in progress{}", figures.unwrap_or_default()));
         }
@@ -190,6 +184,12 @@ impl<'w, 'c> Watch<'w, 'c> {
         let now = run.now();
         let long = if answered { COMPLETE_IN_PROGRESS } else { COMPLETE_UNANSWERED };
         self.history.still(now) >= long && self.examined.is_due(now, LOOK * 4) && self.is_complete(run)
+    }
+}
+
+fn report_figures(run: &mut Session, figures: Option<Progress>) {
+    if let Some(progress) = figures {
+        run.world.report(Event::Progress(progress));
     }
 }
 
