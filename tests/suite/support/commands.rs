@@ -28,7 +28,7 @@ pub fn program(words: &[&str]) -> Command {
 }
 
 pub fn run(words: &[&str]) -> Ran {
-    let output = program(words).stdout(Stdio::piped()).output().unwrap();
+    let output = program(words).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code(), out: text(output.stdout), log: without_root(&text(output.stderr)) }
 }
