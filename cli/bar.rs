@@ -7,6 +7,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Logging;
 
+/// Whether someone watches: somebody who asked for progress, or who sits at the terminal.
+pub fn is_watched(logging: &Logging) -> bool {
+    logging.progress.unwrap_or_else(|| io::stderr().is_terminal())
+}
+
 /// A bar on standard error, if that is a terminal.
 pub struct Bar(Option<ProgressBar>);
 

@@ -5,12 +5,14 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use barman_recover::{
-    Answer, Backup, Cancel, Code, Event, Finding, Level, Operation, OperationState, Opt, Outcome, Verdict,
+    Answer, Backup, Cancel, Code, Config, Event, Finding, Level, Operation, OperationState, Opt, Outcome,
+    Verdict,
 };
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
 use crate::args::{self, Run, Said, WRONG_USAGE, What};
+use crate::bar::is_watched;
 use crate::log::{End, Log};
 use crate::signals::Watched;
 use crate::sys;
@@ -44,7 +46,7 @@ fn ask(run: &Run, cancel: &Cancel, log: &Log) -> End {
     let (config, events) = (&run.config, log.clone());
     let on_event = move |event: Event| events.event(event);
     match run.what {
-        What::Recover => barman_recover::run(config, cancel, on_event).into(),
+        What::Recover => barman_recover::run(&with_size(run), cancel, on_event).into(),
         What::Settle => {
             let answer = barman_recover::settle(config, cancel, on_event);
             if run.json {
@@ -74,6 +76,16 @@ fn ask(run: &Run, cancel: &Cancel, log: &Log) -> End {
             print_answer(run, log, &answer, |found| Some(operations(&found.operations)))
         }
     }
+}
+
+/// The options of a recovery, which asks for the size of the backup where someone watches: without it progress has no
+/// percentage. What was given stands.
+fn with_size(run: &Run) -> Config {
+    let mut config = run.config.clone();
+    if !config.is_set(Opt::WatchSize) && is_watched(&run.logging) {
+        let _ = config.set(Opt::WatchSize, true); // a flag takes any bool
+    }
+    config
 }
 
 /// Prints the findings as they are found.

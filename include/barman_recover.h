@@ -153,7 +153,8 @@ typedef enum {
   BARMAN_RECOVER_RECOVERY_DONE = 0,
   /**
    * Barman says that it failed, the data is not in the data directory, nothing has arrived in it for the stall
-   * timeout; or a finding of a check has FAILED, or "verify" found no complete restore.
+   * timeout; or a finding of a check has FAILED, "verify" found no complete restore, "settle" could not move the
+   * remains of one.
    */
   BARMAN_RECOVER_RECOVERY_FAILED = 1,
   /** The API refused the request, or could not be reached any more. */

@@ -17,7 +17,8 @@ pub enum Code {
     /// Done; of a recovery: the backup was restored, and the data is in the data directory.
     RecoveryDone = 0,
     /// Barman says that it failed, the data is not in the data directory, nothing has arrived in it for the stall
-    /// timeout; or a finding of a check has FAILED, or "verify" found no complete restore.
+    /// timeout; or a finding of a check has FAILED, "verify" found no complete restore, "settle" could not move the
+    /// remains of one.
     RecoveryFailed = 1,
     /// The API refused the request, or could not be reached any more.
     HttpError = 2,

@@ -4,7 +4,7 @@ use std::env::consts;
 use std::ffi::OsString;
 
 use barman_recover::{Command as Asked, Group, Kind, OPTIONS, Opt, OptionSpec};
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Arg, ArgAction, Command};
 
 pub const NAME: &str = "patroni_barman";
 
@@ -23,22 +23,61 @@ pub enum What {
     ConfigSwitch,
 }
 
-/// Its name, after that of its parent; the library command that it runs, which has its options; its help (a line,
-/// then examples and the exit status); its other options and its positional arguments.
-type SubCommand = (&'static str, What, Asked, &'static str, &'static [&'static str]);
+/// A sub-command.
+pub struct SubCommand {
+    /// After that of its parent: `operations list`.
+    pub name: &'static str,
+    pub what: What,
+    /// The command of the library that it runs, and whose options it has.
+    pub runs: Asked,
+    /// A line, then examples and the exit status.
+    help: &'static str,
+    /// Its other options and its positional arguments.
+    more: &'static [&'static str],
+}
+
+/// Makes a row of [`SUB_COMMANDS`].
+const fn sub_command(
+    name: &'static str,
+    what: What,
+    runs: Asked,
+    help: &'static str,
+    more: &'static [&'static str],
+) -> SubCommand {
+    SubCommand { name, what, runs, help, more }
+}
 
 /// Every sub-command.
 pub const SUB_COMMANDS: [SubCommand; 8] = [
-    ("recover", What::Recover, Asked::Recover, include_str!("../help/recover.txt"), &[]),
-    ("check", What::Check, Asked::Check, include_str!("../help/check.txt"), &["format"]),
-    ("verify", What::Verify, Asked::Verify, include_str!("../help/verify.txt"), &["format"]),
-    ("settle", What::Settle, Asked::Settle, include_str!("../help/settle.txt"), &["format"]),
-    ("backups", What::Backups, Asked::Backups, include_str!("../help/backups.txt"), &["format"]),
-    ("operations", What::Operations, Asked::Operations, include_str!("../help/operations.txt"), LIST),
-    ("operations list", What::Operations, Asked::Operations, include_str!("../help/list.txt"), LIST),
-    ("config-switch", What::ConfigSwitch, Asked::ConfigSwitch, include_str!("../help/switch.txt"), CALLBACK),
+    sub_command("recover", What::Recover, Asked::Recover, include_str!("../help/recover.txt"), &[]),
+    sub_command("check", What::Check, Asked::Check, include_str!("../help/check.txt"), FORMAT),
+    sub_command("verify", What::Verify, Asked::Verify, include_str!("../help/verify.txt"), FORMAT),
+    sub_command("settle", What::Settle, Asked::Settle, include_str!("../help/settle.txt"), FORMAT),
+    sub_command("backups", What::Backups, Asked::Backups, include_str!("../help/backups.txt"), FORMAT),
+    sub_command(
+        "operations",
+        What::Operations,
+        Asked::Operations,
+        include_str!("../help/operations.txt"),
+        LIST,
+    ),
+    sub_command(
+        "operations list",
+        What::Operations,
+        Asked::Operations,
+        include_str!("../help/list.txt"),
+        LIST,
+    ),
+    sub_command(
+        "config-switch",
+        What::ConfigSwitch,
+        Asked::ConfigSwitch,
+        include_str!("../help/switch.txt"),
+        CALLBACK,
+    ),
 ];
 
+const FORMAT: &[&str] = &["format"];
 const LIST: &[&str] = &["format", "all"];
 /// What Patroni appends to its callbacks.
 const CALLBACK: &[&str] = &["action", "role", "cluster"];
@@ -67,12 +106,13 @@ const PROGRESS: &str =
 pub fn command() -> Command {
     let version = format!("{} ({} {})", barman_recover::VERSION, consts::ARCH, consts::OS);
     let root = described(NAME, None, include_str!("../help/program.txt"), &[]).version(version);
-    SUB_COMMANDS.iter().fold(root, |root, (name, _, asked, help, more)| {
-        let (above, name) = name.rsplit_once(' ').unwrap_or(("", name));
-        let command = described(name, Some(*asked), help, more);
-        match above {
-            "" => root.subcommand(command),
-            _ => root.mut_subcommand(above, |above| above.subcommand(command)),
+    SUB_COMMANDS.iter().fold(root, |root, SubCommand { name, runs, help, more, .. }| {
+        match name.split_once(' ') {
+            None => root.subcommand(described(name, Some(*runs), help, more)),
+            Some((above, name)) => {
+                let command = described(name, Some(*runs), help, more);
+                root.mut_subcommand(above, |above| above.subcommand(command))
+            }
         }
     })
 }
@@ -93,10 +133,10 @@ fn described(name: &'static str, asked: Option<Asked>, help: &'static str, more:
     });
     let log = LOG.into_iter().filter_map(own).chain(counted).map(|arg| arg.help_heading("Log"));
     let command = Command::new(name).about(about).after_help(rest).next_line_help(true);
-    command.args(options.into_iter().map(of_library)).args(more.iter().copied().filter_map(own)).args(log)
+    command.args(options.into_iter().map(library_option)).args(more.iter().copied().filter_map(own)).args(log)
 }
 
-fn of_library(spec: &OptionSpec) -> Arg {
+fn library_option(spec: &OptionSpec) -> Arg {
     let help = if spec.required { format!("{} (required)", spec.help) } else { spec.help.into() };
     let arg = option(spec.name, spec.kind, spec.default, &help).help_heading(spec.group.heading());
     if spec.alias.is_empty() { arg } else { arg.visible_alias(spec.alias) }
@@ -114,25 +154,12 @@ fn own(name: &str) -> Option<Arg> {
 fn option(name: &'static str, kind: Kind, default: &str, help: &str) -> Arg {
     let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
     let arg = Arg::new(name).long(name).help(format!("{help}{default} [env: {}]", variable(name)));
-    let arg = arg.value_name(kind.value_name()).value_parser(value_parser!(OsString)).overrides_with(name);
+    let arg = arg.value_name(kind.value_name());
     match kind {
         // `--name`, `--name=true` or `--name=false`
-        Kind::Flag => {
-            arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false")
-        }
-        // A missing value must not swallow the next option; but the value of --ssh-command may begin with a dash.
-        _ => arg.num_args(1).allow_negative_numbers(true).allow_hyphen_values(name == "ssh-command"),
+        Kind::Flag => arg.num_args(0..=1).require_equals(true).value_name("true|false"),
+        _ => arg.num_args(1).allow_hyphen_values(name == "ssh-command"),
     }
-}
-
-/// Fills in the environment's values for options that were not typed.
-pub fn with_environment(command: Command, env: Env) -> Command {
-    let command = command.mut_args(|arg| {
-        let value = arg.get_long().and_then(|name| env(&variable(name)));
-        // Clap's own support would show the credentials of a URL in the help.
-        value.into_iter().fold(arg, |arg, value| arg.default_value(value).hide_default_value(true))
-    });
-    command.mut_subcommands(|sub| with_environment(sub, env))
 }
 
 /// The environment variable of an option.

@@ -2,20 +2,19 @@
 //! of options. Pure, except that it reads the environment through a function that is passed in.
 
 mod command;
-mod filter;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use barman_recover::{Code, Command as Asked, Config, Level, Opt};
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Command};
+use barman_recover::{Code, Command as Asked, Config, Level, Opt, OptionSpec};
+use clap::Command;
 
-use command::{Env, LEVELS, SUB_COMMANDS, variable, with_environment};
+use command::{Env, LEVELS, SUB_COMMANDS, variable};
 pub use command::{NAME, What, command};
-use filter::filter;
+use words::Typing;
 
 /// The same as in argparse and clap.
 pub const WRONG_USAGE: u8 = 2;
@@ -50,51 +49,115 @@ pub struct Logging {
 
 /// Parses the arguments.
 pub fn parse(argv: Vec<OsString>, env: Env) -> Result<Run, Said> {
-    let mut root = with_environment(command(), env);
+    let mut root = command();
     root.build();
-    let filtered = filter(&root, argv).map_err(|(command, why)| wrong_usage(command, &why))?;
-    let command = filtered.command;
-    let matches = root.clone().try_get_matches_from(filtered.words());
-    let mut matches = matches.map_err(|error| {
-        if error.use_stderr() { wrong_usage(command, &reason(&error)) } else { (error.to_string(), 0) }
-    })?;
-    while let Some((_, below)) = matches.remove_subcommand() {
-        matches = below;
+    let typing = words::read(&root, argv).map_err(|(command, why)| wrong_usage(command, &why))?;
+    let command = typing.command;
+    if let Some(words) = typing.asks_for_help() {
+        let error = root.clone().try_get_matches_from(words).err();
+        let Some(error) = error else { return Err((root.render_help().to_string(), 0)) };
+        return Err(if error.use_stderr() {
+            wrong_usage(&root, &reason(&error))
+        } else {
+            (error.to_string(), 0)
+        });
     }
-    if filtered.names.is_empty() && given(&matches, "api-url").is_some() {
-        return Err((root.render_help().to_string(), Code::NoCommand.exit_status()));
-    }
-    run(&filtered.names.join(" "), &matches, filtered.ignored).map_err(|why| wrong_usage(command, &why))
+    let given = Given { typing, env };
+    let run = given.run().map_err(|why| wrong_usage(command, &why))?;
+    run.ok_or_else(|| (root.render_help().to_string(), Code::NoCommand.exit_status()))
 }
 
-fn run(name: &str, matches: &ArgMatches, ignored: Vec<String>) -> Result<Run, String> {
-    let sub = SUB_COMMANDS.iter().find(|(known, ..)| *known == name);
-    let (_, what, asked, ..) = sub.ok_or("the following arguments are required: --api-url")?;
-    Ok(Run {
-        what: *what,
-        config: config(*asked, matches)?,
-        logging: logging(matches)?,
-        json: choice(matches, "format", &["text", "json"])? == Some(1),
-        ignored,
-    })
+/// What was typed, and the environment behind it.
+struct Given<'a> {
+    typing: Typing<'a>,
+    env: Env<'a>,
 }
 
-/// The log options. They are the program's own, as the library prints nothing.
-fn logging(matches: &ArgMatches) -> Result<Logging, String> {
-    let file = given(matches, "log-file");
-    if let Some((_, source)) = file.as_ref().filter(|(path, _)| path.is_empty()) {
-        return Err(format!("argument {source}: must not be empty"));
+impl Given<'_> {
+    /// None without a sub-command.
+    fn run(&self) -> Result<Option<Run>, String> {
+        let name = self.typing.names.join(" ");
+        let words = self.typing.positionals()?;
+        let Some(sub) = SUB_COMMANDS.iter().find(|sub| sub.name == name) else {
+            let needed = "the following arguments are required: --api-url";
+            return self.value("api-url").map(|_| None).ok_or_else(|| needed.into());
+        };
+        Ok(Some(Run {
+            what: sub.what,
+            config: self.config(sub.runs, &words)?,
+            logging: self.logging()?,
+            json: self.choice("format", &["text", "json"])? == Some(1),
+            ignored: self.typing.ignored.clone(),
+        }))
     }
-    let level = choice(matches, "log-level", &LEVELS)?.unwrap_or(1) + usize::from(matches.get_count("quiet"));
-    let level = level.saturating_sub(matches.get_count("verbose").into());
-    let progress = choice(matches, "progress", &["auto", "always", "never"])?.unwrap_or(0);
-    Ok(Logging {
-        file: file.map(|(path, _)| path.into()),
-        stderr: choice(matches, "log-stderr", &["false", "true"])? == Some(1),
-        json: choice(matches, "log-format", &["text", "json"])? == Some(1),
-        level: [Level::Debug, Level::Info, Level::Warning].get(level).copied().unwrap_or(Level::Error),
-        progress: [None, Some(true), Some(false)].get(progress).copied().flatten(),
-    })
+
+    /// The value of an option, and a description of its source: the command line, or else the environment.
+    fn value(&self, name: &str) -> Option<(OsString, String)> {
+        let typed = self.typing.value(name).map(|value| (value.to_owned(), format!("--{name}")));
+        typed.or_else(|| Some(((self.env)(&variable(name))?, variable(name))))
+    }
+
+    /// The word that an option has, in upper or lower case.
+    fn choice(&self, name: &str, words: &[&str]) -> Result<Option<usize>, String> {
+        let Some((value, source)) = self.value(name) else { return Ok(None) };
+        let place = words.iter().position(|word| value.eq_ignore_ascii_case(word));
+        place.map(Some).ok_or_else(|| format!("argument {source}: takes one of {}", words.join(", ")))
+    }
+
+    /// The log options. They are the program's own, as the library prints nothing.
+    fn logging(&self) -> Result<Logging, String> {
+        let file = self.value("log-file");
+        if let Some((_, source)) = file.as_ref().filter(|(path, _)| path.is_empty()) {
+            return Err(format!("argument {source}: must not be empty"));
+        }
+        let level = self.choice("log-level", &LEVELS)?.unwrap_or(1) + self.typing.count('q');
+        let level = level.saturating_sub(self.typing.count('v'));
+        let progress = self.choice("progress", &["auto", "always", "never"])?.unwrap_or(0);
+        Ok(Logging {
+            file: file.map(|(path, _)| path.into()),
+            stderr: self.choice("log-stderr", &["false", "true"])? == Some(1),
+            json: self.choice("log-format", &["text", "json"])? == Some(1),
+            level: [Level::Debug, Level::Info, Level::Warning].get(level).copied().unwrap_or(Level::Error),
+            progress: [None, Some(true), Some(false)].get(progress).copied().flatten(),
+        })
+    }
+
+    /// The library's options; the library knows their defaults.
+    fn config(&self, asked: Asked, words: &[&str]) -> Result<Config, String> {
+        let mut config = Config::new();
+        let [model, reset] = [Opt::BarmanModel, Opt::Reset].map(|option| option.spec().name);
+        // If two options exclude each other, a typed one takes precedence over the environment.
+        let typed = |name| self.typing.value(name).is_some();
+        let is_out = |name| (name == model && typed(reset) || name == reset && typed(model)) && !typed(name);
+        let has_model = self.value(model).is_some() && !is_out(model);
+        let is_word = |spec: &OptionSpec| spec.option == Opt::Role && !words.is_empty();
+        for spec in asked.options().filter(|spec| !is_out(spec.name) && !is_word(spec)) {
+            let Some((value, source)) = self.value(spec.name) else { continue };
+            let text = value.to_str().ok_or_else(|| format!("argument {source}: is not UTF-8"))?;
+            // The library treats an empty model as missing, and returns the exit status of the Python program for that.
+            if spec.name != model || !text.is_empty() {
+                config
+                    .set(spec.option, text)
+                    .map_err(|why| format!("argument {source}: {}", why.reason()))?;
+            }
+        }
+        if let [_, role, _] = words {
+            config.set(Opt::Role, *role).map_err(|why| format!("argument role: {}", why.reason()))?;
+        }
+        if self.choice("all", &["false", "true"])? == Some(1) {
+            config.set(Opt::Limit, 0).map_err(|why| why.to_string())?;
+        }
+        let missing: Vec<String> = config.missing(asked).map(|spec| format!("--{}", spec.name)).collect();
+        match (has_model, config.is_on(Opt::Reset)) {
+            _ if !missing.is_empty() => {
+                Err(format!("the following arguments are required: {}", missing.join(", ")))
+            }
+            _ if asked != Asked::ConfigSwitch => Ok(config),
+            (true, true) => Err(format!("argument --{reset}: not allowed with argument --{model}")),
+            (false, false) => Err(format!("one of the arguments --{model} --{reset} is required")),
+            _ => Ok(config),
+        }
+    }
 }
 
 /// Formats every usage error, in the style of argparse.
@@ -109,53 +172,4 @@ fn reason(error: &clap::Error) -> String {
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
     first.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The value of an option, and a description of its source: the command line, or else the environment.
-fn given(matches: &ArgMatches, name: &str) -> Option<(OsString, String)> {
-    let value = matches.try_get_one::<OsString>(name).ok()??.clone();
-    let is_typed = matches.value_source(name) == Some(ValueSource::CommandLine);
-    Some((value, if is_typed { format!("--{name}") } else { variable(name) }))
-}
-
-/// The word that an option has, in upper or lower case.
-fn choice(matches: &ArgMatches, name: &str, words: &[&str]) -> Result<Option<usize>, String> {
-    let Some((value, source)) = given(matches, name) else { return Ok(None) };
-    let place = words.iter().position(|word| value.eq_ignore_ascii_case(word));
-    place.map(Some).ok_or_else(|| format!("argument {source}: takes one of {}", words.join(", ")))
-}
-
-/// The library's options; the library knows their defaults.
-fn config(asked: Asked, matches: &ArgMatches) -> Result<Config, String> {
-    let mut config = Config::new();
-    let [model, reset] = [Opt::BarmanModel, Opt::Reset].map(|option| option.spec().name);
-    // If two options exclude each other, a typed one takes precedence over the environment.
-    let typed = |name| given(matches, name).is_some_and(|(_, source)| source.starts_with('-'));
-    let is_out = |name| (name == model && typed(reset) || name == reset && typed(model)) && !typed(name);
-    let has_model = given(matches, model).is_some() && !is_out(model);
-    for spec in asked.options().filter(|spec| !is_out(spec.name)) {
-        let Some((value, source)) = given(matches, spec.name) else { continue };
-        let text = value.to_str().ok_or_else(|| format!("argument {source}: is not UTF-8"))?;
-        // The library treats an empty model as missing, and returns the exit status of the Python program for that.
-        if spec.name != model || !text.is_empty() {
-            config.set(spec.option, text).map_err(|why| format!("argument {source}: {}", why.reason()))?;
-        }
-    }
-    if let Some(role) = matches.try_get_one::<String>("role").ok().flatten() {
-        config.set(Opt::Role, role.as_str()).map_err(|why| format!("argument role: {}", why.reason()))?;
-    }
-    if choice(matches, "all", &["false", "true"])? == Some(1) {
-        config.set(Opt::Limit, 0).map_err(|why| why.to_string())?;
-    }
-    let missing: Vec<String> = config.missing(asked).map(|spec| format!("--{}", spec.name)).collect();
-    match (has_model, config.is_on(Opt::Reset)) {
-        _ if !missing.is_empty() => {
-            Err(format!("the following arguments are required: {}", missing.join(", ")))
-        }
-        (true, true) => Err(format!("argument --{reset}: not allowed with argument --{model}")),
-        (false, false) if asked == Asked::ConfigSwitch => {
-            Err(format!("one of the arguments --{model} --{reset} is required"))
-        }
-        _ => Ok(config),
-    }
 }

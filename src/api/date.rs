@@ -22,12 +22,12 @@ pub(crate) struct Date(i64);
 
 impl Date {
     /// From a `Date` header.
-    pub(crate) fn of_header(text: &str) -> Option<Date> {
+    pub(crate) fn from_header(text: &str) -> Option<Date> {
         Date::parse(text.trim(), HEADER)
     }
 
     /// From an operation's ID. IDs use Barman's local time, so this may be a day off.
-    fn of_id(id: &str) -> Option<Date> {
+    fn from_id(id: &str) -> Option<Date> {
         Date::parse(id, ID)
     }
 
@@ -60,7 +60,7 @@ impl Moment {
 
 /// Whether the operation with this ID is at most two days old. An ID that is not a timestamp may be of any age.
 pub(crate) fn is_recent(id: &str, now: Date) -> bool {
-    Date::of_id(id).is_none_or(|day| day.0 >= now.0 - RECENT_DAYS)
+    Date::from_id(id).is_none_or(|day| day.0 >= now.0 - RECENT_DAYS)
 }
 
 #[cfg(test)]
@@ -79,9 +79,9 @@ mod tests {
             ("Fri, 01 Jan 2100 00:00:00 GMT", 47_482),
             ("Mon, 01 Mar 2100 00:00:00 GMT", 47_541),
         ] {
-            assert_eq!(Date::of_header(text), Some(Date(days)), "{text}");
+            assert_eq!(Date::from_header(text), Some(Date(days)), "{text}");
         }
-        assert_eq!(Date::of_id("20261122T102257"), Some(Date(20_779)));
+        assert_eq!(Date::from_id("20261122T102257"), Some(Date(20_779)));
     }
 
     #[test]
@@ -98,16 +98,16 @@ mod tests {
             "Sunday, 22-Nov-26 10:22:57 GMT",
             "22 Nov 2026 10:22:57 GMT",
         ] {
-            assert_eq!(Date::of_header(text), None, "{text}");
+            assert_eq!(Date::from_header(text), None, "{text}");
         }
         for id in ["", "T", "20261122T10225", "20261322T102257", "20261100T102257", "2026112éT102257", "x"] {
-            assert_eq!(Date::of_id(id), None, "{id}");
+            assert_eq!(Date::from_id(id), None, "{id}");
         }
     }
 
     #[test]
     fn an_operation_of_the_last_two_days_is_recent() {
-        let now = Date::of_header("Sun, 01 Mar 2026 00:00:01 GMT").unwrap();
+        let now = Date::from_header("Sun, 01 Mar 2026 00:00:01 GMT").unwrap();
         for (id, recent) in [
             ("20260301T000000", true),
             ("20260302T110000", true),

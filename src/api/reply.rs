@@ -78,14 +78,9 @@ impl OperationKind {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Listed {
     pub(crate) id: String,
-    /// What the API calls its kind; "" if it doesn't say.
-    #[serde(default, rename = "type", deserialize_with = "or_empty")]
-    pub(crate) kind: String,
-}
-
-/// `null` counts as missing.
-fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+    /// What the API calls its kind, if it says so.
+    #[serde(default, rename = "type")]
+    pub(crate) kind: Option<String>,
 }
 
 /// The text of the page for an error inside the API. Such an error happens before anything is started, unlike a 500
@@ -188,12 +183,12 @@ impl Reply {
 
     /// The IDs of all operations that may be of this kind, including those of unknown type.
     pub(crate) fn ids(&self, kind: OperationKind) -> Result<Vec<String>, Error> {
-        let may_be = |word: &str| match kind {
-            OperationKind::Recovery => !matches!(word, SWITCH | "config_update"),
-            OperationKind::ConfigSwitch => matches!(word, SWITCH | ""),
+        let may_be = |word: Option<&str>| match kind {
+            OperationKind::Recovery => !matches!(word, Some(SWITCH | "config_update")),
+            OperationKind::ConfigSwitch => matches!(word, Some(SWITCH | "") | None),
             OperationKind::Any => true,
         };
-        Ok(self.operations()?.into_iter().filter(|op| may_be(&op.kind)).map(|op| op.id).collect())
+        Ok(self.operations()?.into_iter().filter(|op| may_be(op.kind.as_deref())).map(|op| op.id).collect())
     }
 
     /// Every operation.

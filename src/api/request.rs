@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::api::diagnose;
-use crate::config::change::Change;
+use crate::config::Change;
 use crate::config::settings::{Connection, Restore};
 
 /// A question to the API, or the one request that changes something.

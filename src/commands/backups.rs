@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::outcome::Answer;
 use crate::recovery::session::Session;
 use crate::text::one_line;
-use crate::world::host::Host;
+use crate::world::caller::Caller;
 
 /// The backups of a Barman server.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -58,7 +58,7 @@ pub fn backups(
     cancel: &Cancel,
     on_event: impl FnMut(Event) + Send + 'static,
 ) -> Answer<Backups> {
-    ask_api(Command::Backups, config, Host::new(on_event, cancel.clone()), |run| {
+    ask_api(Command::Backups, config, Caller::new(on_event, cancel.clone()), |run| {
         let mut backups = listed(run)?;
         backups.sort_by(|one, other| other.id.cmp(&one.id));
         Ok(Backups { backups })

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::api::{OperationKind, Request, Status};
 use crate::cancel::Cancel;
 use crate::commands::recover::Warnings;
-use crate::config::change::Change;
+use crate::config::Change;
 use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Connection};
 use crate::error::Error;
@@ -27,7 +27,7 @@ use crate::recovery::verdict::Ended;
 use crate::recovery::watch::Watch;
 use crate::version::VERSION;
 use crate::world::World;
-use crate::world::here::Here;
+use crate::world::real::RealWorld;
 
 /// Longest wait between two polls, as in the Python program.
 const LOOP_WAIT: Duration = Duration::from_secs(5);
@@ -75,9 +75,9 @@ pub fn config_switch(
     cancel: &Cancel,
     on_event: impl FnMut(Event) + Send + 'static,
 ) -> Answer<Switch> {
-    let (host, warnings) = Warnings::host(on_event, cancel);
+    let (caller, warnings) = Warnings::caller(on_event, cancel);
     let not_begun = |level: Level, code: Code, why: &str| {
-        host.report(Event::log(level, why));
+        caller.report(Event::log(level, why));
         Answer::new(code, Problem::without_hint(why), Duration::ZERO, Switch::default())
     };
     if let (Some(when), Some(role)) = (config.switch_when(), config.text(Opt::Role))
@@ -92,7 +92,7 @@ pub fn config_switch(
             return Err(ConfigError::of(Opt::Role, "is required"));
         }
         let connection = config.connection(Command::ConfigSwitch)?;
-        Ok((asked, Here::open(&connection, None, host.clone())?, connection))
+        Ok((asked, RealWorld::open(&connection, None, caller.clone())?, connection))
     });
     match opened {
         Ok((asked, mut world, connection)) => {

@@ -23,8 +23,8 @@ use crate::event::Event;
 use crate::outcome::{Answer, Code, Outcome, Problem};
 use crate::recovery::explain::problem;
 use crate::recovery::session::Session;
-use crate::world::here::Here;
-use crate::world::host::Host;
+use crate::world::caller::Caller;
+use crate::world::real::RealWorld;
 
 /// The result of any command, as JSON: for hosts that choose the command by its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,12 +86,12 @@ pub fn call(
 fn ask_api<T: Default>(
     command: Command,
     config: &Config,
-    host: Host,
+    caller: Caller,
     question: impl FnOnce(&mut Session) -> Result<T, Error>,
 ) -> Answer<T> {
     answer(|| {
         let connection = config.connection(command)?;
-        let mut world = Here::open(&connection, None, host)?;
+        let mut world = RealWorld::open(&connection, None, caller)?;
         let mut run = Session::new(&mut world, &connection, OperationKind::Any, config.loop_wait());
         question(&mut run)
     })

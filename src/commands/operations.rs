@@ -13,7 +13,7 @@ use crate::outcome::{Answer, OperationState};
 use crate::recovery::explain::api_hint;
 use crate::recovery::session::Session;
 use crate::text::one_line;
-use crate::world::host::Host;
+use crate::world::caller::Caller;
 
 /// The operations of a Barman server.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -44,7 +44,7 @@ pub fn operations(
 ) -> Answer<Operations> {
     let limit = config.number(Opt::Limit).filter(|limit| *limit > 0);
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    ask_api(Command::Operations, config, Host::new(on_event, cancel.clone()), |run| {
+    ask_api(Command::Operations, config, Caller::new(on_event, cancel.clone()), |run| {
         let mut operations = listed(run)?;
         operations.sort_by(|one, other| other.id.cmp(&one.id));
         operations.truncate(limit);
@@ -65,7 +65,11 @@ fn listed(run: &mut Session) -> Result<Vec<Operation>, Error> {
     })?;
     Ok(listed
         .into_iter()
-        .map(|found| Operation { id: one_line(&found.id), kind: one_line(&found.kind), state: None })
+        .map(|found| Operation {
+            id: one_line(&found.id),
+            kind: one_line(&found.kind.unwrap_or_default()),
+            state: None,
+        })
         .collect())
 }
 

@@ -9,24 +9,24 @@ use crate::config::options::Command;
 use crate::event::{Event, Level};
 use crate::outcome::{Code, Outcome};
 use crate::recovery::recover;
-use crate::world::here::{Here, absolute};
-use crate::world::host::Host;
+use crate::world::caller::Caller;
+use crate::world::real::{RealWorld, absolute};
 
 /// Runs one recovery to its end; blocks.
 ///
 /// `on_event` is called on this thread. `cancel` ends the run, and the restore, from another thread. If options are
 /// missing, wrong or incompatible, it ends with [`Code::InvalidArgument`] before anything is sent.
 pub fn run(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'static) -> Outcome {
-    let (host, warnings) = Warnings::host(on_event, cancel);
+    let (caller, warnings) = Warnings::caller(on_event, cancel);
     let opened = config.connection(Command::Recover).and_then(|connection| {
         let restore = config.restore()?.placed(absolute)?;
-        Ok((Here::open(&connection, Some(&restore), host.clone())?, connection, restore))
+        Ok((RealWorld::open(&connection, Some(&restore), caller.clone())?, connection, restore))
     });
     let outcome = match opened {
         Ok((mut world, connection, restore)) => recover(&mut world, &connection, &restore),
         Err(why) => {
             let message = why.to_string();
-            host.report(Event::log(Level::Error, &message));
+            caller.report(Event::log(Level::Error, &message));
             Outcome::not_begun(Code::InvalidArgument, &message)
         }
     };
@@ -41,18 +41,18 @@ impl Warnings {
     /// A run may take days and repeat itself.
     const MOST: usize = 100;
 
-    /// The host of a run whose warnings are kept.
-    pub(super) fn host(
+    /// The caller of a run whose warnings are kept.
+    pub(super) fn caller(
         mut on_event: impl FnMut(Event) + Send + 'static,
         cancel: &Cancel,
-    ) -> (Host, Warnings) {
+    ) -> (Caller, Warnings) {
         let warnings = Warnings::default();
         let noted = warnings.clone();
         let on_event = move |event| {
             noted.note(&event);
             on_event(event);
         };
-        (Host::new(on_event, cancel.clone()), warnings)
+        (Caller::new(on_event, cancel.clone()), warnings)
     }
 
     fn note(&self, event: &Event) {

@@ -13,20 +13,17 @@ use crate::config::{Config, Place};
 use crate::event::{Event, Level};
 use crate::outcome::{Answer, Code, Problem};
 use crate::recovery::history::{History, Use};
+use crate::recovery::timing::{GONE_AGAIN, UNSEEN};
 use crate::sys;
+use crate::world::caller::Caller;
 use crate::world::data::{DataDirectory, came_within, linked_directories};
-use crate::world::here::absolute;
-use crate::world::host::Host;
+use crate::world::real::absolute;
 use crate::world::{
     ClaimHandle, Claiming, Completeness, Content, Drain, FileId, Known, LeftLog, Look, Note, state,
 };
 
-/// How often it is looked whether a run has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How often it is said that it has not.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
-/// What can't be seen is looked at again for so long.
-const UNSEEN: Duration = Duration::from_secs(10);
 
 /// What [`settle`] did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -52,10 +49,10 @@ pub fn settle(
     on_event: impl FnMut(Event) + Send + 'static,
 ) -> Answer<Settled> {
     let begun = Instant::now();
-    let host = Host::new(on_event, cancel.clone());
+    let caller = Caller::new(on_event, cancel.clone());
     let place = config.place(Command::Settle).and_then(absolute);
     let ended = match place {
-        Ok(place) => settled(&host, &place),
+        Ok(place) => settled(&caller, &place),
         Err(why) => Err((Code::InvalidArgument, Problem::without_hint(why.to_string()))),
     };
     let (code, problem, settled) = match ended {
@@ -64,13 +61,13 @@ pub fn settle(
                 Some(to) => format!("the remains of a failed restore are in {to}"),
                 None => settled.left_alone.clone(),
             };
-            host.report(Event::log(Level::Info, &what));
+            caller.report(Event::log(Level::Info, &what));
             (Code::RecoveryDone, Problem::default(), settled)
         }
         Err((code, problem)) => {
-            host.report(Event::log(Level::Error, &problem.message));
+            caller.report(Event::log(Level::Error, &problem.message));
             if let Some(hint) = &problem.hint {
-                host.report(Event::log(Level::Error, &format!("HINT: {hint}")));
+                caller.report(Event::log(Level::Error, &format!("HINT: {hint}")));
             }
             (code, problem, Settled::default())
         }
@@ -80,16 +77,16 @@ pub fn settle(
 
 type Failed = (Code, Problem);
 
-fn settled(host: &Host, place: &Place) -> Result<Settled, Failed> {
-    let Some(mut claim) = claim(host, place)? else {
+fn settled(caller: &Caller, place: &Place) -> Result<Settled, Failed> {
+    let Some(mut claim) = claim(caller, place)? else {
         return Ok(left_alone("there is no state directory: no restore has left anything"));
     };
-    drain(host, claim.as_mut())?;
+    drain(caller, claim.as_mut())?;
     let mut directory = DataDirectory::new(Path::new(&place.data_directory));
     let note = claim.left().cloned();
     // A log that can't be read proves nothing.
     let log = claim.left_log().ok().flatten();
-    let judged = judge(host, note.as_ref(), log.as_ref(), &mut directory, &place.data_directory)?;
+    let judged = judge(caller, note.as_ref(), log.as_ref(), &mut directory, &place.data_directory)?;
     if let Judged::LeftAlone(why) = judged {
         if note.is_none() {
             let _ = claim.remove(); // nothing is in it that anybody could miss
@@ -106,25 +103,25 @@ fn left_alone(why: &str) -> Settled {
 
 /// Waits for the end of a run. None if no restore by lease can have been here: an unusable place for the state
 /// directory never keeps a node down.
-fn claim(host: &Host, place: &Place) -> Result<Option<Box<dyn ClaimHandle>>, Failed> {
+fn claim(caller: &Caller, place: &Place) -> Result<Option<Box<dyn ClaimHandle>>, Failed> {
     let mut said = None::<Instant>;
     loop {
         match state::claim(Path::new(&place.data_directory), place.state_dir.as_deref()) {
             Claiming::Ours(claim) => return Ok(Some(claim)),
             Claiming::Impossible(problem) => {
-                host.report(Event::log(Level::Warning, &problem.message));
+                caller.report(Event::log(Level::Warning, &problem.message));
                 return Ok(None);
             }
             Claiming::Held(_) => {
-                say_again(host, &mut said, &format!("a restore into {} is running", place.data_directory));
-                wait(host)?;
+                say_again(caller, &mut said, &format!("a restore into {} is running", place.data_directory));
+                wait(caller)?;
             }
         }
     }
 }
 
 /// What a dead run has left is revoked; waits until nothing of it writes.
-fn drain(host: &Host, claim: &mut dyn ClaimHandle) -> Result<(), Failed> {
+fn drain(caller: &Caller, claim: &mut dyn ClaimHandle) -> Result<(), Failed> {
     let mut said = None::<Instant>;
     loop {
         let why = match claim.drain() {
@@ -132,20 +129,20 @@ fn drain(host: &Host, claim: &mut dyn ClaimHandle) -> Result<(), Failed> {
             Drain::Held(holders) => format!("a failed restore is still writing ({})", holders.join(", ")),
             Drain::Unknown(why) => format!("a failed restore may still be writing ({why})"),
         };
-        say_again(host, &mut said, &why);
-        wait(host)?;
+        say_again(caller, &mut said, &why);
+        wait(caller)?;
     }
 }
 
-fn say_again(host: &Host, said: &mut Option<Instant>, what: &str) {
+fn say_again(caller: &Caller, said: &mut Option<Instant>, what: &str) {
     if said.is_none_or(|then| then.elapsed() >= SAY_AGAIN) {
         *said = Some(Instant::now());
-        host.report(Event::log(Level::Warning, &format!("{what}: waiting for it to end")));
+        caller.report(Event::log(Level::Warning, &format!("{what}: waiting for it to end")));
     }
 }
 
-fn wait(host: &Host) -> Result<(), Failed> {
-    host.wait(LOOK_AGAIN).map_err(|_| (Code::Cancelled, Problem::without_hint("cancelled")))
+fn wait(caller: &Caller) -> Result<(), Failed> {
+    caller.wait(GONE_AGAIN).map_err(|_| (Code::Cancelled, Problem::without_hint("cancelled")))
 }
 
 /// What is in the data directory.
@@ -157,7 +154,7 @@ enum Judged {
 
 /// Looks until everything is known that decides.
 fn judge(
-    host: &Host,
+    caller: &Caller,
     note: Option<&Note>,
     log: Option<&LeftLog>,
     directory: &mut DataDirectory,
@@ -177,7 +174,7 @@ fn judge(
                     Problem::new(message, "is it mounted, and may this user read it?"),
                 ));
             }
-            Err(_) => wait(host)?,
+            Err(_) => wait(caller)?,
         }
     }
 }

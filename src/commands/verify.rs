@@ -10,7 +10,7 @@ use crate::config::options::Command;
 use crate::outcome::{Answer, Code, Problem};
 use crate::text::{printable, receivers};
 use crate::world::data::DataDirectory;
-use crate::world::here::absolute;
+use crate::world::real::absolute;
 use crate::world::{Backup, Completeness, MissingWal};
 
 /// What is in a data directory.
@@ -98,7 +98,7 @@ pub fn verify(config: &Config) -> Answer<Option<Verified>> {
 pub(crate) fn looked(path: &str) -> Verified {
     let directory = DataDirectory::new(Path::new(path));
     let name = printable(path);
-    let mut verified = judge(&name, directory.examine());
+    let mut verified = described(&name, directory.examine());
     let writing = match directory.strangers() {
         Ok(0) => return verified,
         Ok(count) => Problem::new(
@@ -111,7 +111,7 @@ pub(crate) fn looked(path: &str) -> Verified {
     verified
 }
 
-fn judge(name: &str, found: Completeness) -> Verified {
+fn described(name: &str, found: Completeness) -> Verified {
     let (state, detail, backup, missing) = match found {
         Completeness::Complete(backup) => {
             let detail = format!("{name} holds a complete restore of {}", in_words(&backup));

@@ -1,12 +1,29 @@
 //! The one table of options, of every command: the program's arguments, the C setters, the environment names and the
 //! documentation are made from it or tested against it. Pure.
 
+use std::fmt;
+
 use serde::Serialize;
 
-use crate::config::spec::{CHECK, FOLLOWING, LEASED, LOCAL, ONLINE, OPERATIONS, RECOVERY, SWITCH, WITH_ROLE};
-pub use crate::config::spec::{Command, Group};
 pub use crate::config::value::Kind;
 use crate::config::value::{Check, at_least_one, backup_id, directory, no_query, proxy};
+use crate::error::Error;
+use crate::outcome::Code;
+
+/// `check` also takes what only a recovery needs, because its options are those of the Patroni configuration.
+const RECOVERY: &[Command] = &[Command::Recover, Command::Check];
+/// Commands that talk to the API.
+const ONLINE: &[Command] =
+    &[Command::Recover, Command::Check, Command::ConfigSwitch, Command::Operations, Command::Backups];
+/// Commands that use a data directory.
+const LOCAL: &[Command] = &[Command::Recover, Command::Check, Command::Verify, Command::Settle];
+/// Commands that use the state directory.
+const LEASED: &[Command] = &[Command::Recover, Command::Check, Command::Settle];
+const WITH_ROLE: &[Command] = &[Command::Recover, Command::Check, Command::ConfigSwitch];
+const FOLLOWING: &[Command] = &[Command::Recover, Command::Check, Command::Operations];
+const OPERATIONS: &[Command] = &[Command::Operations];
+const SWITCH: &[Command] = &[Command::ConfigSwitch];
+const CHECK: &[Command] = &[Command::Check];
 
 /// Makes [`Opt`] and [`OPTIONS`] from one row per option: variant, name, group, kind, commands, any columns that
 /// differ from the defaults in [`row`], and help.
@@ -86,6 +103,85 @@ options! {
         "Role of this node, as Patroni calls it: a restored replica streams the WAL that Barman does not have yet; a config switch is for some roles";
     Limit "limit": Advanced, Kind::Count, OPERATIONS, { default: "20" },
         "How many operations at most, the newest first; 0 for all; each costs a request";
+}
+
+/// A command. Its options are the rows of [`OPTIONS`](crate::OPTIONS) that name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Command {
+    /// Restore a backup: [`run`](crate::run).
+    Recover,
+    /// Check whether a restore could begin: [`check`](crate::commands::check::check()). Takes the options of a recovery.
+    Check,
+    /// Switch the configuration of a Barman server: [`config_switch`](crate::config_switch()).
+    ConfigSwitch,
+    /// List the operations of a Barman server: [`operations`](crate::operations()).
+    Operations,
+    /// List the backups of a Barman server: [`backups`](crate::backups()).
+    Backups,
+    /// Inspect what a restore has left: [`verify`](crate::verify()). It does not talk to the API.
+    Verify,
+    /// Clear what a failed restore has left, before PostgreSQL is started: [`settle`](crate::settle()). It does not
+    /// talk to the API.
+    Settle,
+}
+
+impl Command {
+    /// Every command.
+    pub const ALL: &[Command] = &[
+        Command::Recover,
+        Command::Check,
+        Command::ConfigSwitch,
+        Command::Operations,
+        Command::Backups,
+        Command::Verify,
+        Command::Settle,
+    ];
+
+    /// Its name: `config-switch`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Command::Recover => "recover",
+            Command::Check => "check",
+            Command::ConfigSwitch => "config-switch",
+            Command::Operations => "operations",
+            Command::Backups => "backups",
+            Command::Verify => "verify",
+            Command::Settle => "settle",
+        }
+    }
+}
+
+/// The group of an option in help texts and documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Group {
+    /// Options that define the task; most are required.
+    Needed,
+    /// How long to wait and how often to retry.
+    Timing,
+    /// Certificates and keys.
+    Tls,
+    /// Rarely needed.
+    Advanced,
+}
+
+impl Group {
+    /// Every group, in the order of the help texts.
+    pub const ALL: [Group; 4] = [Group::Needed, Group::Timing, Group::Tls, Group::Advanced];
+
+    /// Its heading.
+    #[must_use]
+    pub fn heading(self) -> &'static str {
+        match self {
+            Group::Needed => "Main options",
+            Group::Timing => "Timing",
+            Group::Tls => "TLS",
+            Group::Advanced => "Advanced",
+        }
+    }
 }
 
 const fn row(
@@ -197,5 +293,53 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+}
+
+/// Why an option was refused. The text never shows the value: it may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    option: Option<Opt>,
+    reason: String,
+}
+
+impl fmt::Display for ConfigError {
+    /// `--name: reason`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.option {
+            Some(option) => write!(f, "--{}: {}", option.spec().name, self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl ConfigError {
+    pub(crate) fn of(option: Opt, reason: impl Into<String>) -> ConfigError {
+        ConfigError { option: Some(option), reason: reason.into() }
+    }
+
+    /// An error about no single option.
+    pub(crate) fn new(reason: impl Into<String>) -> ConfigError {
+        ConfigError { option: None, reason: reason.into() }
+    }
+
+    /// The option that was refused or is missing; `None` if several options do not fit together.
+    #[must_use]
+    pub fn option(&self) -> Option<Opt> {
+        self.option
+    }
+
+    /// Why, without the name of the option.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Error {
+        Error::new(Code::InvalidArgument, error.to_string())
     }
 }

@@ -3,8 +3,8 @@
 use super::*;
 use std::time::Duration;
 
-use crate::config::change::Change;
 use crate::config::options::{Command, Kind, OPTIONS, Opt};
+use crate::config::settings::Change;
 
 fn config() -> Config {
     let mut config = Config::new();

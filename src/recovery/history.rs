@@ -21,14 +21,22 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    /// Whether it can have changed something in the data directory.
+    /// Whether it can have changed something in the data directory. Before its first copy Barman makes the directory, and
+    /// tries to write into it.
     fn writes(&self) -> bool {
-        let mut words = self.words.split(' ');
-        match words.next().unwrap_or_default() {
-            "true" | "ls" | "test" => false,
-            "rsync" => !words.any(|word| word == "--sender"),
+        self.brings_files() || matches!(self.program(), "mkdir" | "touch" | "rm")
+    }
+
+    fn brings_files(&self) -> bool {
+        match self.program() {
+            "true" | "ls" | "test" | "mkdir" | "touch" | "rm" => false,
+            "rsync" => !self.words.split(' ').any(|word| word == "--sender"),
             _ => true,
         }
+    }
+
+    fn program(&self) -> &str {
+        self.words.split(' ').next().unwrap_or_default()
     }
 }
 
@@ -58,6 +66,8 @@ pub(crate) struct History {
     /// Looks in a row that did not find that file.
     missed_first_file: u32,
     content: Option<Content>,
+    /// Whether there was nothing in the data directory before the create.
+    began_empty: bool,
     usage: Option<Usage>,
     commands: Vec<Command>,
     /// The commands that run now: the process, and its place in `commands`.
@@ -77,6 +87,10 @@ impl History {
             first_file: None,
             missed_first_file: 0,
             content: before.content.clone().ok(),
+            began_empty: matches!(
+                before.content,
+                Ok(Content::Missing | Content::Empty | Content::LostAndFound)
+            ),
             usage: before.usage,
             commands: Vec::new(),
             running: BTreeMap::new(),
@@ -173,6 +187,13 @@ impl History {
     /// not, or is another file. One look alone may fall between the removal and the creation of a file by rsync.
     pub(crate) fn was_emptied(&self) -> bool {
         self.missed_first_file >= 2
+    }
+
+    /// Something else has filled the directory, which was empty: there is content in it, and Barman has run no command
+    /// that brings files. A command is logged before it runs, and the log is read after the look at the directory.
+    pub(crate) fn was_filled_by_another(&self) -> bool {
+        let brought_nothing = self.log_is_known && !self.commands.iter().any(Command::brings_files);
+        self.began_empty && self.content == Some(Content::Something) && brought_nothing
     }
 
     /// For how long nothing has happened.
@@ -306,6 +327,28 @@ mod tests {
         assert!(!history.began_twice("/pg/data"));
         history.log(S * 10, Ok(vec![began(10, "ls /pg/data/")]));
         assert!(history.began_twice("/pg/data"));
+    }
+
+    #[test]
+    fn content_that_barman_has_not_written_is_another_programs() {
+        let empty = Look { content: Ok(Content::Empty), ..look(Ok(None)) };
+        let listed = began(7, "mkdir -p /pg/data");
+        let copied = began(8, "rsync --server . /pg/data");
+        let mut history = History::new(S, &empty);
+        history.log(S, Ok(vec![listed.clone()]));
+        history.look(S, &empty);
+        assert!(!history.was_filled_by_another());
+        history.look(S, &look(Ok(Some(1))));
+        assert!(history.was_filled_by_another());
+        history.log(S, Err("EIO".into()));
+        assert!(!history.was_filled_by_another(), "a log that can't be read shows nothing");
+        history.log(S, Ok(vec![copied]));
+        assert!(!history.was_filled_by_another());
+        // What was there before the create shows nothing.
+        let mut history = History::new(S, &look(Ok(Some(9))));
+        history.log(S, Ok(vec![listed]));
+        history.look(S, &look(Ok(Some(1))));
+        assert!(!history.was_filled_by_another());
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) fn restore_backup(run: &mut Session, restore: &Restore) -> Result<Bac
         let mut watch = Watch::new(run.now(), Some(restore), None, &mut history);
         let ended = follow(run, &mut watch, created, &mut known)?;
         watch.report_done(run);
-        return judge(run, restore, ended);
+        return conclude(run, restore, ended);
     }
 }
 
@@ -64,7 +64,7 @@ fn refuse_doubt(run: &Session, created: &Created) -> Result<(), Error> {
     ))
 }
 
-fn judge(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup, Error> {
+fn conclude(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup, Error> {
     let id = run.operation_id.clone();
     run.set_operation(id.as_deref(), ended.state(run.state));
     let found = examine(run)?;

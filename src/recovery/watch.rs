@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::Restore;
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, Progress};
 use crate::outcome::Code;
 use crate::text::seconds;
 use crate::world::{Completeness, Look};
@@ -94,31 +94,25 @@ impl<'w, 'c> Watch<'w, 'c> {
     fn report(&mut self, run: &mut Session) {
         let now = run.now();
         let Some(usage) = self.history.usage() else { return };
-        self.throughput.add(now, &usage, usage.wal_bytes > 0);
+        self.throughput.add(now, &usage);
         (run.bytes, run.total_bytes) = (self.throughput.bytes(), self.throughput.total());
         let every = if now < self.began + LOOK * 8 { LOOK } else { PROGRESS };
         if self.reported.is_due(now, every) {
-            self.report_progress(run, false);
-        }
-    }
-
-    fn report_progress(&self, run: &mut Session, is_done: bool) {
-        if let Some(progress) = self.throughput.progress(run.now(), is_done) {
-            run.world.report(Event::Progress(progress));
+            report_figures(run, self.throughput.progress(now));
         }
     }
 
     /// The last figures of a restore that is done.
     pub(crate) fn report_done(&mut self, run: &mut Session) {
         self.report(run);
-        self.report_progress(run, true);
+        report_figures(run, self.throughput.result(run.now()));
     }
 
     /// The progress line that the Python program logs too, once per loop wait.
     pub(crate) fn log_progress(&mut self, run: &mut Session, id: &str) {
         let now = run.now();
         if self.progress_logged.is_due(now, run.loop_wait) {
-            let figures = self.throughput.progress(now, false).map(|progress| format!(": {progress}"));
+            let figures = self.throughput.progress(now).map(|progress| format!(": {progress}"));
             let kind = run.kind.capitalized();
             run.info(format!("{kind} operation {id} is still in progress{}", figures.unwrap_or_default()));
         }
@@ -193,16 +187,29 @@ impl<'w, 'c> Watch<'w, 'c> {
     }
 }
 
-/// Ends a restore that can't become a node any more: PostgreSQL runs in its directory, or somebody has emptied it.
+fn report_figures(run: &mut Session, figures: Option<Progress>) {
+    if let Some(progress) = figures {
+        run.world.report(Event::Progress(progress));
+    }
+}
+
+/// Ends a restore that can't become a node any more, or would destroy one: PostgreSQL runs in its directory, somebody has
+/// emptied it, or something else has filled it.
 fn refuse_useless(look: &Look, history: &History, restore: &Restore) -> Result<(), Error> {
     refuse_postgres(look, restore)?;
-    if !history.was_emptied() {
+    let (what, hint) = if history.was_emptied() {
+        (
+            "was removed or emptied while it was being restored",
+            "Patroni does so when it gives up on this node",
+        )
+    } else if history.was_filled_by_another() {
+        (
+            "was filled by something else, before Barman had written anything",
+            "Patroni does so if it runs two methods at once, as after 'patronictl reinit --force'",
+        )
+    } else {
         return Ok(());
-    }
-    let directory = &restore.data_directory;
-    Err(Error::with(
-        Code::RecoveryFailed,
-        format!("Recovery operation failed. {directory} was removed or emptied while it was being restored"),
-        "Patroni does so when it gives up on this node; the restore has been ended",
-    ))
+    };
+    let message = format!("Recovery operation failed. {} {what}", restore.data_directory);
+    Err(Error::with(Code::RecoveryFailed, message, format!("{hint}; the restore has been ended")))
 }

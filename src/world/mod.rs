@@ -2,18 +2,18 @@
 //! What is seen of the node is plain values, and each fact that could not be found out says so: an error is evidence
 //! of nothing.
 
+mod backup_size;
+pub(crate) mod caller;
 pub(crate) mod data;
 mod folder;
-pub(crate) mod helper;
-pub(crate) mod here;
 mod holders;
-pub(crate) mod host;
 pub(crate) mod lease;
-pub(crate) mod local;
 pub(crate) mod net;
+pub(crate) mod node;
 mod place;
-mod sizer;
+pub(crate) mod real;
 pub(crate) mod state;
+pub(crate) mod worker;
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(crate) trait World {
     /// Waits, whatever interrupts: for the end of a run, which drains its lease.
     fn rest(&mut self, time: Duration);
 
-    /// Hands an event to the host.
+    /// Hands an event to the caller.
     fn report(&mut self, event: Event);
 
     fn random(&mut self) -> u64;

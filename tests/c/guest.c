@@ -84,7 +84,7 @@ static void restores(void)
 {
     static struct sigaction before[32], after;
     sigset_t mask_before, mask_after;
-    struct held at_first = {0, 0};
+    struct held before_all = held();
     long memory = 0;
     int number, warm = count / 4 > 2 ? count / 4 : 1;
 
@@ -93,12 +93,10 @@ static void restores(void)
     pthread_sigmask(SIG_SETMASK, NULL, &mask_before);
     for (number = 0; number < count; number++) {
         restore(number);
-        if (number + 1 == warm) {
-            at_first = settled();
+        if (number + 1 == warm)
             memory = status_kib("VmRSS:");
-        }
     }
-    check_held(at_first);
+    check_held(before_all);
     pthread_sigmask(SIG_SETMASK, NULL, &mask_after);
     for (number = 1; number < 32; number++) {
         sigaction(number, NULL, &after);
@@ -158,7 +156,7 @@ static void side_by_side(void)
     pthread_t *threads = calloc((size_t)count, sizeof *threads);
     barman_recover **recoveries = calloc((size_t)count, sizeof *recoveries);
     long memory, of_threads;
-    struct held before;
+    struct held before = held();
     struct rlimit files;
     int number;
 
@@ -177,7 +175,6 @@ static void side_by_side(void)
         pthread_join(threads[number], NULL);
 
     memory = status_kib("VmRSS:");
-    before = held();
     for (number = 0; number < count; number++) {
         recoveries[number] = patient(number);
         threads[number] = small_thread(restore_beside_others, recoveries[number]);

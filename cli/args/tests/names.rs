@@ -44,7 +44,6 @@ fn prefixes_mean_what_they_meant_in_python() {
         ("--max=", "--max-retries"),
         ("--data=", "--data-directory"),
         ("--c=", "--cert-file"),
-        ("--dead=", "--deadline"),
     ] {
         let words: Vec<&str> = prefix.split(' ').collect();
         let text = wrong_text(ask(&with(&[]).into_iter().chain(words).collect::<Vec<_>>()));

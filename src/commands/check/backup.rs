@@ -1,9 +1,9 @@
 //! What `/diagnose` says about the backup that would be restored: whether it can be, and which rows a restore of it
-//! does not bring. Pure, except for `look`'s report.
+//! does not bring. Pure, except for what `look` records.
 
 use std::time::Duration;
 
-use super::finding::{Finding, Report};
+use super::finding::{Finding, Recorder};
 use crate::api::date::Moment;
 use crate::api::diagnose::{Backup, Diagnosis};
 use crate::text::{clock, size};
@@ -20,18 +20,18 @@ const OLD: Duration = Duration::from_secs(8 * 86_400);
 const LIST: &str = "'patroni_barman backups' lists them; take one with 'barman backup' on the Barman host";
 
 /// The backup, if it can be restored.
-pub(super) fn look<'a>(diagnosis: &'a Diagnosis, asked: &str, report: &mut Report) -> Option<&'a Backup> {
-    let (finding, backup) = of_backup(diagnosis, asked);
-    report.add(finding);
+pub(super) fn look<'a>(diagnosis: &'a Diagnosis, asked: &str, record: &mut Recorder) -> Option<&'a Backup> {
+    let (finding, backup) = backup_finding(diagnosis, asked);
+    record.add(finding);
     match backup {
-        Some(backup) => report.add(timeline(backup, diagnosis.newest_timeline)),
-        None => report.skip(&[TIMELINE], "there is no backup to restore"),
+        Some(backup) => record.add(timeline(backup, diagnosis.newest_timeline)),
+        None => record.skip(&[TIMELINE], "there is no backup to restore"),
     }
-    report.add(newest(diagnosis));
+    record.add(newest(diagnosis));
     backup
 }
 
-fn of_backup<'a>(diagnosis: &'a Diagnosis, asked: &str) -> (Finding, Option<&'a Backup>) {
+fn backup_finding<'a>(diagnosis: &'a Diagnosis, asked: &str) -> (Finding, Option<&'a Backup>) {
     let backup = match diagnosis.backup(asked) {
         Ok(backup) => backup,
         Err(why) => return (Finding::failed(BACKUP, why, LIST), None),
@@ -169,7 +169,7 @@ mod tests {
             (DONE, DOWN, "x", Verdict::Ok, &["x, DONE"]),
         ] {
             let diagnosis = diagnosis(backup, status, "000000010000000000000004");
-            let (finding, found) = of_backup(&diagnosis, asked);
+            let (finding, found) = backup_finding(&diagnosis, asked);
             let text = format!("{} {}", finding.detail, finding.hint.unwrap_or_default());
             assert_eq!((finding.verdict, found.is_none()), (verdict, verdict == Verdict::Failed), "{text}");
             assert!(words.iter().all(|word| text.contains(word)), "{text}");

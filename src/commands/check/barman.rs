@@ -1,10 +1,10 @@
 //! What `/diagnose` says about Barman and the server: versions with known problems, settings that affect a restore,
-//! archiving, and whether this node's data directory belongs to the same cluster. Pure, except for `look`'s report.
+//! archiving, and whether this node's data directory belongs to the same cluster. Pure, except for what `look` records.
 
 use std::time::Duration;
 
-use super::data_directory::Place;
-use super::finding::{Finding, Report, Verdict};
+use super::data_directory::DirectoryFacts;
+use super::finding::{Finding, Recorder, Verdict};
 use crate::api::date::Moment;
 use crate::api::diagnose::{Diagnosis, PgVersion, ServerConfig};
 use crate::text::clock;
@@ -22,15 +22,15 @@ pub(super) const ALL: &[&str] = &[VERSION, CONFIGURATION, ARCHIVING, WAL, CLUSTE
 /// A server that has archived nothing for a day is idle, or its archiving is broken.
 const OLD_WAL: Duration = Duration::from_secs(86_400);
 
-pub(super) fn look(diagnosis: &Diagnosis, server: &str, place: &Place, report: &mut Report) {
-    report.add(version(diagnosis, place));
-    report.add(configuration(&diagnosis.config));
+pub(super) fn look(diagnosis: &Diagnosis, server: &str, place: &DirectoryFacts, record: &mut Recorder) {
+    record.add(version(diagnosis, place));
+    record.add(configuration(&diagnosis.config));
     if let Some(finding) = get_wal(&diagnosis.config, server) {
-        report.add(finding);
+        record.add(finding);
     }
-    report.add(archiving(diagnosis));
-    report.add(last_wal(diagnosis));
-    report.add(cluster(diagnosis, place));
+    record.add(archiving(diagnosis));
+    record.add(last_wal(diagnosis));
+    record.add(cluster(diagnosis, place));
 }
 
 /// Barman 3.15 and 3.16 remove the destination before a restore, which is impossible for a mount point.
@@ -38,7 +38,7 @@ pub(super) fn removes_destination(release: (u32, u32)) -> bool {
     matches!(release, (3, 15 | 16))
 }
 
-fn version(diagnosis: &Diagnosis, place: &Place) -> Finding {
+fn version(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
     let (Some(version), Some(release)) = (&diagnosis.barman.version, diagnosis.barman.release()) else {
         return Finding::new(Verdict::Warning, VERSION, "its version is not known");
     };
@@ -128,7 +128,7 @@ fn last_wal(diagnosis: &Diagnosis) -> Finding {
 }
 
 /// A data directory of another cluster means that an option is mistyped.
-fn cluster(diagnosis: &Diagnosis, place: &Place) -> Finding {
+fn cluster(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
     let newest = diagnosis.newest();
     let theirs = newest.and_then(|backup| backup.system_id).or(diagnosis.status.system_id);
     if place.content != Some(Content::Something) {
@@ -168,8 +168,14 @@ mod tests {
     use super::*;
     use crate::api::diagnose::{Barman, LastWal, ServerStatus};
 
-    fn place(content: Content) -> Place {
-        Place { content: Some(content), is_mount_point: false, used: 0, version: None, system_id: None }
+    fn place(content: Content) -> DirectoryFacts {
+        DirectoryFacts {
+            content: Some(content),
+            is_mount_point: false,
+            used: 0,
+            version: None,
+            system_id: None,
+        }
     }
 
     fn diagnosis() -> Diagnosis {
@@ -201,7 +207,7 @@ mod tests {
         ] {
             let mut diagnosis = diagnosis();
             diagnosis.barman.version = Some(text.into());
-            let place = Place { is_mount_point: mounted, ..place(Content::Empty) };
+            let place = DirectoryFacts { is_mount_point: mounted, ..place(Content::Empty) };
             assert_eq!(version(&diagnosis, &place).verdict, verdict, "{text} {mounted}");
         }
     }
@@ -254,10 +260,10 @@ mod tests {
 
     #[test]
     fn a_data_directory_of_another_cluster_is_found() {
-        let verdict = |place: &Place| cluster(&diagnosis(), place).verdict;
+        let verdict = |place: &DirectoryFacts| cluster(&diagnosis(), place).verdict;
         assert_eq!(verdict(&place(Content::Empty)), Verdict::Skipped);
         assert_eq!(verdict(&place(Content::Something)), Verdict::Skipped);
-        let of = |id| Place { system_id: Some(id), ..place(Content::Something) };
+        let of = |id| DirectoryFacts { system_id: Some(id), ..place(Content::Something) };
         assert_eq!((verdict(&of(7)), verdict(&of(8))), (Verdict::Ok, Verdict::Failed));
     }
 }

@@ -5,8 +5,9 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use super::finding::{Finding, Report};
+use super::finding::{Finding, Recorder};
 use crate::config::Restore;
+use crate::recovery::timing::SHORTEST;
 use crate::sys;
 use crate::text;
 use crate::world::{ClaimHandle, Claiming, Content, Drain, World};
@@ -16,10 +17,9 @@ const WAL: &str = "WAL directory";
 const STATE: &str = "state directory";
 /// Limit for counting what is in the directory.
 const COUNTING: Duration = Duration::from_secs(2);
-const LOOKS: Duration = Duration::from_millis(100);
 
 /// The data directory as it is.
-pub(super) struct Place {
+pub(super) struct DirectoryFacts {
     /// None if it can't be seen.
     pub(super) content: Option<Content>,
     pub(super) is_mount_point: bool,
@@ -31,15 +31,15 @@ pub(super) struct Place {
     pub(super) system_id: Option<u64>,
 }
 
-pub(super) fn look(world: &mut dyn World, restore: &Restore, report: &mut Report) -> Place {
+pub(super) fn look(world: &mut dyn World, restore: &Restore, record: &mut Recorder) -> DirectoryFacts {
     let directory = &restore.data_directory;
     let path = Path::new(directory);
-    report.add(of_directory(world, directory));
-    if let Some(finding) = of_wal_directory(path) {
-        report.add(finding);
+    record.add(directory_finding(world, directory));
+    if let Some(finding) = wal_directory_finding(path) {
+        record.add(finding);
     }
     let content = world.look().content.ok();
-    Place {
+    DirectoryFacts {
         content,
         is_mount_point: sys::is_mount_point(path) == Some(true),
         used: if content == Some(Content::Something) { used(world) } else { 0 },
@@ -48,7 +48,7 @@ pub(super) fn look(world: &mut dyn World, restore: &Restore, report: &mut Report
     }
 }
 
-fn of_directory(world: &mut dyn World, directory: &str) -> Finding {
+fn directory_finding(world: &mut dyn World, directory: &str) -> Finding {
     let path = Path::new(directory);
     let failed = |what: &str, hint: &str| Finding::failed(DIRECTORY, format!("{directory} {what}"), hint);
     let warning = |what: &str, hint: &str| Finding::warning(DIRECTORY, format!("{directory} {what}"), hint);
@@ -113,7 +113,7 @@ fn of_directory(world: &mut dyn World, directory: &str) -> Finding {
 }
 
 /// Barman makes `pg_wal` a plain directory, whatever it was.
-fn of_wal_directory(directory: &Path) -> Option<Finding> {
+fn wal_directory_finding(directory: &Path) -> Option<Finding> {
     let wal = directory.join("pg_wal");
     let target = fs::read_link(&wal).ok()?;
     Some(Finding::warning(
@@ -127,10 +127,10 @@ fn of_wal_directory(directory: &Path) -> Option<Finding> {
 pub(super) fn claim(
     world: &mut dyn World,
     restore: &Restore,
-    report: &mut Report,
+    record: &mut Recorder,
 ) -> Result<Box<dyn ClaimHandle>, &'static str> {
     if !restore.lease {
-        report.skip(&[STATE], "--no-lease needs none");
+        record.skip(&[STATE], "--no-lease needs none");
         return Err("--no-lease");
     }
     let mut claim = match world.claim() {
@@ -138,24 +138,24 @@ pub(super) fn claim(
         Claiming::Held(note) => {
             let who = note.map_or(String::new(), |note| note.who());
             let detail = format!("another run is restoring into {}{who}", restore.data_directory);
-            report.add(Finding::warning(STATE, detail, "the next run waits for it to end"));
+            record.add(Finding::warning(STATE, detail, "the next run waits for it to end"));
             return Err("another run is restoring");
         }
         Claiming::Impossible(problem) => {
-            report.add(Finding::problem(STATE, problem));
+            record.add(Finding::problem(STATE, problem));
             return Err("there is no state directory");
         }
     };
     let path = claim.path();
     match claim.drain() {
-        Drain::Drained => report.add(Finding::ok(STATE, format!("{path} can be locked"))),
+        Drain::Drained => record.add(Finding::ok(STATE, format!("{path} can be locked"))),
         Drain::Held(holders) => {
             let detail = format!("what an earlier run started is still writing ({})", holders.join(", "));
-            report.add(Finding::warning(STATE, detail, "the next run waits for it to end"));
+            record.add(Finding::warning(STATE, detail, "the next run waits for it to end"));
             return Err("an earlier restore is still writing");
         }
         Drain::Unknown(why) => {
-            report.add(Finding::warning(
+            record.add(Finding::warning(
                 STATE,
                 format!("{path}: {why}"),
                 "a restore waits until it can be seen",
@@ -171,7 +171,8 @@ fn used(world: &mut dyn World) -> u64 {
     let begun = world.now();
     loop {
         let usage = world.look().usage;
-        if usage.is_some() || world.now().saturating_sub(begun) >= COUNTING || world.pause(LOOKS).is_err() {
+        if usage.is_some() || world.now().saturating_sub(begun) >= COUNTING || world.pause(SHORTEST).is_err()
+        {
             return usage.map_or(0, |usage| usage.bytes);
         }
     }

@@ -84,21 +84,21 @@ impl Finding {
 }
 
 /// The findings so far.
-pub(super) struct Report<'a> {
+pub(super) struct Recorder<'a> {
     findings: Vec<Finding>,
     on_finding: &'a mut dyn FnMut(&Finding),
-    /// Whether warnings count as failures.
-    strict: bool,
+    /// What a warning counts as.
+    warning: Verdict,
 }
 
-impl<'a> Report<'a> {
-    pub(super) fn new(on_finding: &'a mut dyn FnMut(&Finding), strict: bool) -> Report<'a> {
-        Report { findings: Vec::new(), on_finding, strict }
+impl<'a> Recorder<'a> {
+    pub(super) fn new(on_finding: &'a mut dyn FnMut(&Finding), warning: Verdict) -> Recorder<'a> {
+        Recorder { findings: Vec::new(), on_finding, warning }
     }
 
     pub(super) fn add(&mut self, mut finding: Finding) {
-        if self.strict && finding.verdict == Verdict::Warning {
-            finding.verdict = Verdict::Failed;
+        if finding.verdict == Verdict::Warning {
+            finding.verdict = self.warning;
         }
         (self.on_finding)(&finding);
         self.findings.push(finding);

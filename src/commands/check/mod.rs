@@ -18,13 +18,13 @@ use crate::config::{Config, ConfigError};
 use crate::event::Event;
 use crate::outcome::{Answer, Code, Problem};
 use crate::sys;
-use crate::world::here::{Here, absolute};
-use crate::world::host::Host;
-use crate::world::local;
+use crate::world::caller::Caller;
+use crate::world::node;
+use crate::world::real::{RealWorld, absolute};
 
 pub use finding::{Finding, Findings, Verdict};
 
-use finding::Report;
+use finding::Recorder;
 
 /// Checks everything that a recovery with these options needs; blocks. It has Barman log in on this node, without
 /// copying a byte, which leaves a failed operation in the API's list; the option `no-probe` leaves that out. Each
@@ -42,12 +42,13 @@ pub fn check(
     mut on_finding: impl FnMut(&Finding),
 ) -> Answer<Findings> {
     let begun = Instant::now();
-    let mut report = Report::new(&mut on_finding, config.is_on(Opt::Strict));
-    let host = Host::new(on_event, cancel.clone());
-    if let Err(error) = look(config, &host, &mut report) {
-        report.add(Finding::failed("options", error.to_string(), "nothing else was checked"));
+    let warning = if config.is_on(Opt::Strict) { Verdict::Failed } else { Verdict::Warning };
+    let mut record = Recorder::new(&mut on_finding, warning);
+    let caller = Caller::new(on_event, cancel.clone());
+    if let Err(error) = look(config, &caller, &mut record) {
+        record.add(Finding::failed("options", error.to_string(), "nothing else was checked"));
     }
-    let findings = report.into_findings();
+    let findings = record.into_findings();
     let (code, problem) = match findings.iter().find(|finding| finding.verdict == Verdict::Failed) {
         _ if cancel.is_cancelled() => (Code::Cancelled, Problem::without_hint("cancelled")),
         Some(failed) => {
@@ -59,27 +60,27 @@ pub fn check(
     Answer::new(code, problem, begun.elapsed(), Findings { findings })
 }
 
-fn look(config: &Config, host: &Host, report: &mut Report) -> Result<(), ConfigError> {
+fn look(config: &Config, caller: &Caller, record: &mut Recorder) -> Result<(), ConfigError> {
     let connection = config.connection(Command::Check)?;
     let restore = config.restore()?.placed(absolute)?;
-    let mut world = Here::open(&connection, Some(&restore), host.clone())?;
-    report.add(user());
-    report.add(commands());
-    let place = data_directory::look(&mut world, &restore, report);
-    let claim = data_directory::claim(&mut world, &restore, report);
-    let diagnosis = remote::look(&mut world, &connection, host, report);
+    let mut world = RealWorld::open(&connection, Some(&restore), caller.clone())?;
+    record.add(user());
+    record.add(commands());
+    let place = data_directory::look(&mut world, &restore, record);
+    let claim = data_directory::claim(&mut world, &restore, record);
+    let diagnosis = remote::look(&mut world, &connection, caller, record);
     if let Ok(Some(diagnosis)) = &diagnosis {
-        barman::look(diagnosis, &connection.barman_server, &place, report);
-        match backup::look(diagnosis, &restore.backup_id, report) {
+        barman::look(diagnosis, &connection.barman_server, &place, record);
+        match backup::look(diagnosis, &restore.backup_id, record) {
             Some(backup) => {
                 let directory = Path::new(&restore.data_directory);
-                space::look(backup, directory, &place, diagnosis.config.delta_restore, report);
+                space::look(backup, directory, &place, &diagnosis.config, record);
             }
-            None => report.skip(space::ALL, "there is no backup to restore"),
+            None => record.skip(space::ALL, "there is no backup to restore"),
         }
     }
     let no_probe = if config.is_on(Opt::NoProbe) { Some("--no-probe") } else { diagnosis.err() };
-    report.add(match (claim, no_probe) {
+    record.add(match (claim, no_probe) {
         (Err(why), _) => probe::skipped(why),
         (Ok(mut claim), no_probe) => {
             let finding = match no_probe {
@@ -96,7 +97,7 @@ fn look(config: &Config, host: &Host, report: &mut Report) -> Result<(), ConfigE
 }
 
 fn user() -> Finding {
-    let user = local::user();
+    let user = node::user();
     if sys::effective_user() == 0 {
         let hint = "run it as the user that Patroni runs as: what root may do says nothing about that user";
         return Finding::warning("user", "this is root", hint);
@@ -107,7 +108,7 @@ fn user() -> Finding {
 /// Barman starts an rsync here for each copy, through a script that needs the others.
 fn commands() -> Finding {
     const WHAT: &str = "commands";
-    let missing = local::missing_commands();
+    let missing = node::missing_commands();
     if missing.is_empty() {
         return Finding::ok(WHAT, "rsync, flock and setsid are in the PATH");
     }

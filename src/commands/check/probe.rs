@@ -9,8 +9,9 @@ use crate::api::{Created, NewRecovery, Request, Status};
 use crate::config::{Connection, Restore};
 use crate::error::Error;
 use crate::recovery::explain::{own_output, problem};
+use crate::recovery::timing::SHORTEST;
 use crate::text::seconds;
-use crate::world::{ClaimHandle, Drain, LeaseHandle, LogLine, World, local};
+use crate::world::{ClaimHandle, Drain, LeaseHandle, LogLine, World, node};
 
 const PROBE: &str = "probe";
 /// The one command that runs: with it Barman tries whether it can log in.
@@ -18,7 +19,6 @@ const ONLY: &str = "true";
 /// Of two creates in the same second, the second fails.
 const CREATE_AGAIN: Duration = Duration::from_millis(1300);
 const CREATES: u32 = 5;
-const LOOKS: Duration = Duration::from_millis(100);
 const POLLS: Duration = Duration::from_millis(500);
 /// How long the end waits for what may still hold the lease: it can only be `true`.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -56,10 +56,10 @@ pub(super) fn look(
     lease.revoke();
     let begun = world.now();
     while lease.drain() != Drain::Drained && world.now().saturating_sub(begun) < DRAIN {
-        world.rest(LOOKS);
+        world.rest(SHORTEST);
     }
     match probed {
-        Ok(probed) => judge(&probed, connection),
+        Ok(probed) => finding(&probed, connection),
         Err(finding) => finding,
     }
 }
@@ -92,7 +92,7 @@ fn run(
             let status = reply.ok().and_then(|reply| reply.operation().ok());
             probed.status = status.filter(|status| *status != Status::InProgress);
             polled = world.now();
-        } else if world.pause(LOOKS).is_err() {
+        } else if world.pause(SHORTEST).is_err() {
             let operation = &probed.operation;
             return Err(Finding::skipped(
                 PROBE,
@@ -128,7 +128,7 @@ fn create(world: &mut dyn World, connection: &Connection, new: NewRecovery) -> R
     failed(format!("the API starts no restore: {last}"), "see the log of pg-backup-api")
 }
 
-fn judge(probed: &Probed, connection: &Connection) -> Finding {
+fn finding(probed: &Probed, connection: &Connection) -> Finding {
     let Probed { operation, commands, reached, status, took } = probed;
     let output = own_output(None, &connection.barman_server, operation);
     let Some(after) = reached else {
@@ -169,7 +169,7 @@ fn judge(probed: &Probed, connection: &Connection) -> Finding {
 
 /// Why Barman did not show up, likeliest cause first.
 fn causes() -> String {
-    let user = local::user();
+    let user = node::user();
     format!(
         "likely causes, in this order: Barman can't log in (on the Barman host, as Barman's user, run the ssh command with 'true' behind it: \
         key, port, host key); it logs in as a different user than {user}, or with a forced command; it logs in on a different host, or in a container \

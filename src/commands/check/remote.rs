@@ -1,6 +1,6 @@
 //! What the API says: whether it is up, whether it knows the server, and what `/diagnose` says about that.
 
-use super::finding::{Finding, Report, Verdict};
+use super::finding::{Finding, Recorder, Verdict};
 use super::{backup, barman, space};
 use crate::api::diagnose::Diagnosis;
 use crate::api::{Reply, Request};
@@ -10,7 +10,7 @@ use crate::error::{BadReply, Error};
 use crate::recovery::explain::{api_hint, hint, problem};
 use crate::text::seconds;
 use crate::world::World;
-use crate::world::host::Host;
+use crate::world::caller::Caller;
 
 const API: &str = "API";
 const SERVER: &str = "server";
@@ -20,11 +20,11 @@ const SERVER: &str = "server";
 pub(super) fn look(
     world: &mut dyn World,
     connection: &Connection,
-    host: &Host,
-    report: &mut Report,
+    caller: &Caller,
+    record: &mut Recorder,
 ) -> Result<Option<Diagnosis>, &'static str> {
-    let found = ask(world, connection, report);
-    if host.interrupt().is_some() {
+    let found = ask(world, connection, record);
+    if caller.interrupt().is_some() {
         return Err("interrupted");
     }
     let why = match &found {
@@ -32,40 +32,40 @@ pub(super) fn look(
         Ok(None) => "/diagnose gave no usable answer",
         Err(why) => why,
     };
-    report.skip(barman::ALL, why);
-    report.skip(backup::ALL, why);
-    report.skip(space::ALL, why);
+    record.skip(barman::ALL, why);
+    record.skip(backup::ALL, why);
+    record.skip(space::ALL, why);
     found
 }
 
 fn ask(
     world: &mut dyn World,
     connection: &Connection,
-    report: &mut Report,
+    record: &mut Recorder,
 ) -> Result<Option<Diagnosis>, &'static str> {
     let (url, server) = (&connection.api_url, &connection.barman_server);
     let begun = world.now();
     let answer = once(world, connection, &Request::Status).and_then(|reply| status(url, &reply));
     let took = world.now().saturating_sub(begun);
     if let Err(error) = answer {
-        report.add(Finding::failed(API, &error.message, api_hint(&error)));
-        report.skip(&[SERVER], "the API is not working");
+        record.add(Finding::failed(API, &error.message, api_hint(&error)));
+        record.skip(&[SERVER], "the API is not working");
         return Err("the API is not working");
     }
     let how = if url.https { "over TLS with a certificate that is trusted" } else { "without TLS" };
-    report.add(Finding::ok(API, format!("{url}/status answers OK {how} in {} ms", took.as_millis())));
+    record.add(Finding::ok(API, format!("{url}/status answers OK {how} in {} ms", took.as_millis())));
     match once(world, connection, &Request::List).and_then(|reply| reply.operations()) {
         Ok(all) => {
-            report.add(Finding::ok(SERVER, format!("{server} exists, {} operations so far", all.len())));
+            record.add(Finding::ok(SERVER, format!("{server} exists, {} operations so far", all.len())));
         }
         Err(error) => {
             let message = format!("{server}: {}", error.message);
-            report.add(Finding::problem(SERVER, problem(Error { message, ..error })));
+            record.add(Finding::problem(SERVER, problem(Error { message, ..error })));
             return Err("the operations of the server could not be listed");
         }
     }
     let answer = once(world, connection, &Request::Diagnose).and_then(|reply| reply.diagnosis(server));
-    Ok(answer.map_err(|error| report.add(no_diagnosis(connection, error))).ok())
+    Ok(answer.map_err(|error| record.add(no_diagnosis(connection, error))).ok())
 }
 
 /// Asks once, and no longer than the option allows: the user can simply check again.

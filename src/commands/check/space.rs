@@ -4,9 +4,9 @@ use std::fs::{self, DirEntry};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::data_directory::Place;
-use super::finding::{Finding, Report, Verdict};
-use crate::api::diagnose::{Backup, Tablespace};
+use super::data_directory::DirectoryFacts;
+use super::finding::{Finding, Recorder, Verdict};
+use crate::api::diagnose::{Backup, ServerConfig, Tablespace};
 use crate::sys;
 use crate::text::size;
 
@@ -16,22 +16,20 @@ const TABLESPACES: &str = "tablespaces";
 /// What this file checks.
 pub(super) const ALL: &[&str] = &[SPACE, TABLESPACES];
 
-/// `delta_restore`: Barman restores to directories that are not empty.
 pub(super) fn look(
     backup: &Backup,
     directory: &Path,
-    place: &Place,
-    delta_restore: bool,
-    report: &mut Report,
+    place: &DirectoryFacts,
+    config: &ServerConfig,
+    record: &mut Recorder,
 ) {
-    report.add(space(backup, directory, place.used));
+    record.add(space(backup, directory, place.used));
     if backup.tablespaces.is_empty() {
-        return report.add(Finding::ok(TABLESPACES, "the backup has none outside of the data directory"));
+        return record.add(Finding::ok(TABLESPACES, "the backup has none outside of the data directory"));
     }
     let ours = own_locations(directory);
     for tablespace in &backup.tablespaces {
-        let is_ours = fs::canonicalize(&tablespace.location).is_ok_and(|location| ours.contains(&location));
-        report.add(of_tablespace(tablespace, is_ours, delta_restore));
+        record.add(tablespace_finding(tablespace, &ours, config));
     }
 }
 
@@ -73,8 +71,8 @@ fn enough(there: &Path, free: u64, used: u64, bytes: u64) -> Finding {
     Finding::ok(SPACE, detail)
 }
 
-/// A restore writes each tablespace to its location on the source. `is_ours`: the cluster in the data directory uses it.
-fn of_tablespace(tablespace: &Tablespace, is_ours: bool, delta_restore: bool) -> Finding {
+/// A restore writes each tablespace to its location on the source.
+fn tablespace_finding(tablespace: &Tablespace, ours: &[PathBuf], config: &ServerConfig) -> Finding {
     let Tablespace { name, location } = tablespace;
     let path = Path::new(location);
     let failed =
@@ -106,23 +104,20 @@ fn of_tablespace(tablespace: &Tablespace, is_ours: bool, delta_restore: bool) ->
         return failed("can't be written by this user", owner);
     }
     match is_empty(path) {
-        Ok(true) => {}
-        Ok(false) if is_ours => {
-            let what = "is not empty: the cluster in the data directory uses it";
-            return warning(what, "it has to be emptied with the data directory; Patroni does so");
+        Ok(true) => Finding::ok(TABLESPACES, format!("{name}: {location} is empty{}", free_at(path))),
+        Ok(false) if fs::canonicalize(path).is_ok_and(|real| ours.contains(&real)) => warning(
+            "is not empty: the cluster in the data directory uses it",
+            "it has to be emptied with the data directory; Patroni does so",
+        ),
+        Ok(false) if config.delta_restore => {
+            warning("is not empty, and delta-restore writes over it", "is another cluster using it?")
         }
-        Ok(false) if delta_restore => {
-            return warning("is not empty, and delta-restore writes over it", "is another cluster using it?");
-        }
-        Ok(false) => {
-            let hint = "is another cluster using it? Otherwise empty it: Barman 3.17 and later refuse the restore, earlier ones mix the files";
-            return failed("is not empty, and the cluster in the data directory does not use it", hint);
-        }
-        Err(error) => {
-            return warning(&format!("can't be listed: {error}"), "Barman lists it before a restore");
-        }
+        Ok(false) => failed(
+            "is not empty, and the cluster in the data directory does not use it",
+            "is another cluster using it? Otherwise empty it: Barman 3.17 and later refuse the restore, earlier ones mix the files",
+        ),
+        Err(error) => warning(&format!("can't be listed: {error}"), "Barman lists it before a restore"),
     }
-    Finding::ok(TABLESPACES, format!("{name}: {location} is empty{}", free_at(path)))
 }
 
 /// As Barman sees it, which asks `ls`: hidden names are nothing.
@@ -181,9 +176,12 @@ mod tests {
             ("file", false, false, Verdict::Failed, "is not a directory"),
             ("link", false, false, Verdict::Failed, "a symbolic link"),
         ] {
-            let location = scratch.path().join(name).to_str().unwrap().into();
+            let path = scratch.path().join(name);
+            let location = path.to_str().unwrap().into();
             let tablespace = Tablespace { name: "fast".into(), location };
-            let found = of_tablespace(&tablespace, is_ours, delta_restore);
+            let ours = if is_ours { vec![fs::canonicalize(&path).unwrap()] } else { vec![] };
+            let config = ServerConfig { delta_restore, ..ServerConfig::default() };
+            let found = tablespace_finding(&tablespace, &ours, &config);
             assert!(found.verdict == expected && found.detail.contains(words), "{name}: {found:?}");
         }
     }

@@ -221,7 +221,7 @@ impl State {
                 let entry = |op: &Operation| format!("{{\"id\":\"{}\",\"type\":\"{}\"}}", op.id, op.kind);
                 let entries: Vec<String> = self.operations.iter().map(entry).collect();
                 let listed = reply(200, format!("{{\"operations\":[{}]}}\n", entries.join(",")));
-                Reply { date: Date::of_header(&header_at(self.now)), ..listed }
+                Reply { date: Date::from_header(&header_at(self.now)), ..listed }
             }
             Request::Poll(id) => match self.status(id) {
                 None => {

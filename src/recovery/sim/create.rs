@@ -49,7 +49,7 @@ fn the_simulated_api_answers_as_the_recorded_one() {
     assert_eq!(sim.state.answer(0, &Request::Poll(FIRST.into()), 0), recording!("operation-in-progress"));
     assert_eq!(sim.state.answer(0, &Request::Poll("x".into()), 0), recording!("operation-unknown-id"));
     let list = sim.state.answer(0, &Request::List, 0).operations().unwrap();
-    assert!(list.iter().any(|it| (it.id.as_str(), it.kind.as_str()) == (FIRST, "recovery")));
+    assert!(list.iter().any(|it| (it.id.as_str(), it.kind.as_deref()) == (FIRST, Some("recovery"))));
 }
 
 #[test]

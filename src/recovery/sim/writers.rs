@@ -163,6 +163,15 @@ fn a_directory_that_is_removed_under_a_restore_ends_it() {
             .with(|sim| sim.at(secs(20), Deed::Postmaster(Some(77))))
             .code(Busy)
             .took(secs(20), secs(21)),
+        row("another method fills it while Barman unpacks on its own host")
+            .with(|sim| sim.state.plan.gap = secs(30))
+            .with(|sim| sim.state.at(secs(20), Happening::Node(0, Deed::Basebackup(true))))
+            .code(RecoveryFailed)
+            .says("was filled by something else")
+            .took(secs(20), secs(21))
+            .holds("nothing of the restore is in it", |sim, _| {
+                sim.state.tree(0).is_some_and(|tree| tree.writes == 4)
+            }),
     ]);
 }
 

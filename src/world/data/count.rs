@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::world::Usage;
 use crate::world::data::files::{LOST_AND_FOUND, is_hidden};
-use crate::world::helper;
+use crate::world::worker;
 
 /// How much longer than it counted the thread sleeps.
 const SLEEPS: u32 = 50;
@@ -45,7 +45,7 @@ impl Counter {
                 }
             }
         };
-        let thread = Some(helper::spawn("barman-count", work)?);
+        let thread = Some(worker::spawn("barman-count", work)?);
         Ok(Counter { last, lives: Some(lives), thread })
     }
 
@@ -59,7 +59,7 @@ impl Drop for Counter {
     fn drop(&mut self) {
         self.lives = None;
         if let Some(thread) = self.thread.take() {
-            helper::part_with(thread);
+            worker::part_with(thread);
         }
     }
 }

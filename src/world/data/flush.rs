@@ -11,7 +11,7 @@ use crate::cancel::{Cancel, Interrupt};
 use crate::sys;
 use crate::world::Known;
 use crate::world::data::files::{RealFiles, linked, unknown};
-use crate::world::helper::{Panicked, Worker};
+use crate::world::worker::{Panicked, Worker};
 
 /// Between two looks whether it is done. The first ones are short, as most flushes are.
 const SHORTEST: Duration = Duration::from_millis(2);

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::sys;
 use crate::world::data::files::{Entry, Files, if_there, is_hidden, unknown};
-use crate::world::local;
+use crate::world::node;
 use crate::world::{Inspection, Known};
 
 /// More names than a message shows.
@@ -24,7 +24,7 @@ pub(super) fn inspect(files: &dyn Files, path: &Path) -> Known<Inspection> {
             .then(|| sys::user_name(found.owner).unwrap_or_else(|| found.owner.to_string())),
         is_writable,
         names,
-        missing_commands: local::missing_commands(),
+        missing_commands: node::missing_commands(),
     })
 }
 

@@ -20,19 +20,19 @@ use crate::config::settings::Connection;
 use crate::config::url::Url;
 use crate::error::{Error, ErrorKind, NoReply, Phase};
 use crate::text::seconds;
-use crate::world::helper::{Panicked, Worker};
-use crate::world::host::Host;
+use crate::world::caller::Caller;
 use crate::world::net::call::{Call, Upload};
 use crate::world::net::connector::{BUFFER, Finish, Lookup};
 use crate::world::net::failure::{io_text, translated};
 use crate::world::net::tls::Tls;
+use crate::world::worker::{Panicked, Worker};
 
 /// How long a connection may take, from the lookup of the name to the end of the handshake.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// How to reach servers: everything that all requests share.
 pub(super) struct Http {
-    host: Host,
+    caller: Caller,
     tls: Arc<Tls>,
     proxy: Option<Proxy>,
     /// For messages: " (through the proxy HOST:PORT)".
@@ -51,20 +51,20 @@ pub(super) struct Question {
 
 impl Http {
     /// Reads the certificate and key files.
-    pub(super) fn new(connection: &Connection, host: &Host) -> Result<Http, ConfigError> {
+    pub(super) fn new(connection: &Connection, caller: &Caller) -> Result<Http, ConfigError> {
         let through = connection.proxy.as_ref();
         let proxy =
             through.map(proxy).transpose().map_err(|_| ConfigError::of(Opt::Proxy, "is not understood"))?;
         Ok(Http {
-            host: host.clone(),
+            caller: caller.clone(),
             tls: Arc::new(Tls::new(&connection.tls)?),
             proxy,
             through: through.map_or(String::new(), |p| format!(" (through the proxy {}:{})", p.host, p.port)),
         })
     }
 
-    pub(super) fn with_host(&self, host: Host) -> Http {
-        Http { host, tls: self.tls.clone(), proxy: self.proxy.clone(), through: self.through.clone() }
+    pub(super) fn with_caller(&self, caller: Caller) -> Http {
+        Http { caller, tls: self.tls.clone(), proxy: self.proxy.clone(), through: self.through.clone() }
     }
 
     pub(super) fn has_client_certificate(&self) -> bool {
@@ -88,18 +88,18 @@ impl Http {
     }
 
     fn answer(&self, url: &Url, question: &Question, call: &Call) -> Result<Reply, Error> {
-        if let Some(interrupt) = self.host.interrupt() {
+        if let Some(interrupt) = self.caller.interrupt() {
             return Err(interrupt.into());
         }
         let begun = Instant::now();
         let connect = CONNECT.min(question.left());
         let agent = self.agent(call, connect);
-        let worker = start(&self.host, agent.clone(), call.clone(), url.clone(), question)?;
+        let worker = start(&self.caller, agent.clone(), call.clone(), url.clone(), question)?;
         let left = || match call.phase() {
             Phase::Answer => question.left(),
             _ => connect.saturating_sub(begun.elapsed()),
         };
-        let error = match self.host.wait_for(&worker, left) {
+        let error = match self.caller.wait_for(&worker, left) {
             Ok(Some(Ok(answer))) => {
                 worker.join();
                 return answer;
@@ -157,7 +157,7 @@ fn late(phase: Phase, limit: Duration) -> Error {
 
 /// Sends the request in a thread of its own.
 fn start(
-    host: &Host,
+    caller: &Caller,
     agent: Agent,
     call: Call,
     url: Url,
@@ -169,7 +169,7 @@ fn start(
         Err(ureq::Error::Timeout(_)) => Err(late(call.phase(), limit)),
         Err(error) => Err(translated(&error, &call)),
     };
-    Worker::start("barman-request", &host.cancel, work).map_err(|error| {
+    Worker::start("barman-request", &caller.cancel, work).map_err(|error| {
         let text = format!("no thread can be started for the request ({error})");
         Error::unsent(NoReply::Threads, text)
     })
@@ -200,7 +200,7 @@ fn read(url: &Url, mut response: Response<Body>, most: usize) -> Reply {
     let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_string());
     let retry_after =
         header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-    let date = header("date").and_then(|text| Date::of_header(&text));
+    let date = header("date").and_then(|text| Date::from_header(&text));
     let location = header("location").and_then(|to| url.follow(&to).ok());
     let status = response.status().as_u16();
     let mut body = Vec::new();
@@ -235,23 +235,23 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(2);
     const BODY: &[u8] = b"{}";
 
-    fn http(host: &Host) -> Http {
+    fn http(caller: &Caller) -> Http {
         let ca_file = Some("tests/tls/ca.pem".into());
         let tls = Tls::new(&TlsFiles { ca_file, ..TlsFiles::default() }).unwrap();
-        Http { host: host.clone(), tls: Arc::new(tls), proxy: None, through: String::new() }
+        Http { caller: caller.clone(), tls: Arc::new(tls), proxy: None, through: String::new() }
     }
 
-    fn ask(host: &Host, url: &str, body: Option<&[u8]>, limit: Duration) -> Result<Reply, Error> {
+    fn ask(caller: &Caller, url: &str, body: Option<&[u8]>, limit: Duration) -> Result<Reply, Error> {
         let question = Question { body: body.map(Into::into), most: 100, begun: Instant::now(), limit };
-        http(host).exchange(&Url::parse(url).unwrap(), &question)
+        http(caller).exchange(&Url::parse(url).unwrap(), &question)
     }
 
-    fn get(host: &Host, url: &str, limit: Duration) -> Result<Reply, Error> {
-        ask(host, url, None, limit)
+    fn get(caller: &Caller, url: &str, limit: Duration) -> Result<Reply, Error> {
+        ask(caller, url, None, limit)
     }
 
-    fn post(host: &Host, url: &str, limit: Duration) -> Result<Reply, Error> {
-        ask(host, url, Some(BODY), limit)
+    fn post(caller: &Caller, url: &str, limit: Duration) -> Result<Reply, Error> {
+        ask(caller, url, Some(BODY), limit)
     }
 
     /// A server for one request; its URL. `work` gets the connection once the whole request has been read.
@@ -292,49 +292,49 @@ mod tests {
 
     #[test]
     fn an_interrupt_ends_a_request_at_once_and_says_whether_it_was_sent() {
-        for (ask, sent) in [(get as fn(&Host, &str, Duration) -> _, false), (post, true)] {
-            let host = Host::new(|_| (), Cancel::new());
-            let cancel = host.cancel.clone();
+        for (ask, sent) in [(get as fn(&Caller, &str, Duration) -> _, false), (post, true)] {
+            let caller = Caller::new(|_| (), Cancel::new());
+            let cancel = caller.cancel.clone();
             let (url, server) = serve(move |stream| {
                 cancel.cancel();
                 await_end(stream);
             });
-            interrupted(ask(&host, &url, LONG), sent);
+            interrupted(ask(&caller, &url, LONG), sent);
             server.join().unwrap();
         }
     }
 
     #[test]
     fn an_interrupt_ends_a_request_in_the_middle_of_its_reply() {
-        let host = Host::new(|_| (), Cancel::new());
-        let cancel = host.cancel.clone();
+        let caller = Caller::new(|_| (), Cancel::new());
+        let cancel = caller.cancel.clone();
         let (url, server) = serve(move |stream| {
             stream.write_all(b"HTTP/1.1 202 ACCEPTED\r\nContent-Length: 2\r\n\r\n{").unwrap();
             cancel.cancel();
             await_end(stream);
         });
-        interrupted(post(&host, &url, LONG), true);
+        interrupted(post(&caller, &url, LONG), true);
         server.join().unwrap();
     }
 
     #[test]
     fn after_an_interrupt_nothing_is_sent() {
-        let host = Host::new(|_| (), Cancel::new());
-        host.cancel.cancel();
+        let caller = Caller::new(|_| (), Cancel::new());
+        caller.cancel.cancel();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        interrupted(get(&host, &url, LONG), false);
-        interrupted(post(&host, &url, LONG), false);
+        interrupted(get(&caller, &url, LONG), false);
+        interrupted(post(&caller, &url, LONG), false);
         assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
     fn a_time_out_says_whether_the_post_was_sent() {
-        let host = Host::new(|_| (), Cancel::new());
-        for (ask, sent) in [(get as fn(&Host, &str, Duration) -> _, false), (post, true)] {
+        let caller = Caller::new(|_| (), Cancel::new());
+        for (ask, sent) in [(get as fn(&Caller, &str, Duration) -> _, false), (post, true)] {
             let (url, server) = serve(await_end);
-            let error = ask(&host, &url, LIMIT).unwrap_err();
+            let error = ask(&caller, &url, LIMIT).unwrap_err();
             assert_eq!((error.is_late(), error.was_sent()), (true, sent), "{}", error.message);
             server.join().unwrap();
         }
@@ -349,16 +349,16 @@ mod tests {
         while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
             waiting.push(stream);
         }
-        let host = Host::new(|_| (), Cancel::new());
+        let caller = Caller::new(|_| (), Cancel::new());
         let url = format!("http://{address}");
-        let error = post(&host, &url, Duration::from_millis(300)).unwrap_err();
+        let error = post(&caller, &url, Duration::from_millis(300)).unwrap_err();
         let why = NoReply::TimedOut(Phase::Connect);
         assert_eq!(error.kind, ErrorKind::NoReply { why, sent: false }, "{}", error.message);
 
         let (call, url) = (Call::new(), Url::parse(&url).unwrap());
-        let agent = http(&host).agent(&call, LONG);
+        let agent = http(&caller).agent(&call, LONG);
         let question = Question { body: Some(BODY.into()), most: 100, begun: Instant::now(), limit: LONG };
-        let worker = start(&host, agent.clone(), call.clone(), url, &question).ok().unwrap();
+        let worker = start(&caller, agent.clone(), call.clone(), url, &question).ok().unwrap();
         while call.phase() < Phase::Connect {
             thread::yield_now();
         }
@@ -395,7 +395,7 @@ mod tests {
             read_request(&mut stream);
             await_end(&mut stream.sock);
         });
-        let error = post(&Host::new(|_| (), Cancel::new()), &url, LIMIT).unwrap_err();
+        let error = post(&Caller::new(|_| (), Cancel::new()), &url, LIMIT).unwrap_err();
         assert_eq!((error.is_late(), error.was_sent()), (true, true), "{}", error.message);
         server.join().unwrap();
     }

@@ -15,7 +15,7 @@ use crate::config::ConfigError;
 use crate::config::settings::Connection;
 use crate::config::url::Url;
 use crate::error::{Error, NoReply};
-use crate::world::host::Host;
+use crate::world::caller::Caller;
 
 const MOST_REDIRECTS: usize = 5;
 
@@ -27,13 +27,13 @@ pub(crate) struct Transport {
 
 impl Transport {
     /// Reads the certificate and key files.
-    pub(crate) fn new(connection: &Connection, host: &Host) -> Result<Transport, ConfigError> {
-        Ok(Transport { http: Http::new(connection, host)?, connection: connection.clone() })
+    pub(crate) fn new(connection: &Connection, caller: &Caller) -> Result<Transport, ConfigError> {
+        Ok(Transport { http: Http::new(connection, caller)?, connection: connection.clone() })
     }
 
-    /// The same for another host, to be used in parallel.
-    pub(crate) fn with_host(&self, host: Host) -> Transport {
-        Transport { http: self.http.with_host(host), connection: self.connection.clone() }
+    /// The same for another caller, to be used in parallel.
+    pub(crate) fn with_caller(&self, caller: Caller) -> Transport {
+        Transport { http: self.http.with_caller(caller), connection: self.connection.clone() }
     }
 
     /// The URL that a request is sent to.
@@ -49,7 +49,7 @@ impl Transport {
         let mut url = self.url(request);
         for _ in 0..MOST_REDIRECTS {
             let reply = self.http.exchange(&url, &question)?;
-            match self.redirect(&url, &reply, question.body.is_some()) {
+            match self.redirect(&url, &reply).filter(|_| question.body.is_none()) {
                 Some(next) => url = next,
                 None => return Ok(reply),
             }
@@ -58,10 +58,10 @@ impl Transport {
         Err(Error::unsent(NoReply::Redirects, message))
     }
 
-    /// Where to continue. Never for a POST, and never where it would leak our credentials.
-    fn redirect(&self, from: &Url, reply: &Reply, is_post: bool) -> Option<Url> {
+    /// Where a GET continues. Never where it would leak our credentials.
+    fn redirect(&self, from: &Url, reply: &Reply) -> Option<Url> {
         let to = reply.location.clone()?;
-        if is_post || !matches!(reply.status, 301 | 302 | 303 | 307 | 308) {
+        if !matches!(reply.status, 301 | 302 | 303 | 307 | 308) {
             return None;
         }
         let has_credentials = from.credentials.is_some() || self.http.has_client_certificate();

@@ -124,23 +124,21 @@ fn a_create_that_started_nothing_is_sent_again() {
 
 #[test]
 fn a_lost_reply_is_looked_for_in_the_list_before_anything_is_sent_again() {
-    let lost = |applied: bool| {
-        [
-            Step::model().reset(At::Request),
-            Step::model().close(At::Request),
-            Step::model().cut(9),
-            Step::recording("create-gunicorn-500"),
-            Step::proxy_error(502),
-            Step::proxy_error(503),
-            Step::proxy_error(504),
-            Step::reply(202, "application/json", "{}"),
-            Step::raw("garbage"),
-        ]
-        .map(|step| step.apply(applied))
-    };
-    let rows = [(true, 1), (false, 2)].map(|(applied, creates)| lost(applied).map(|step| (step, creates)));
+    let lost = [
+        Step::model().reset(At::Request),
+        Step::model().close(At::Request),
+        Step::model().cut(9),
+        Step::recording("create-gunicorn-500"),
+        Step::proxy_error(502),
+        Step::proxy_error(503),
+        Step::proxy_error(504),
+        Step::reply(202, "application/json", "{}"),
+        Step::raw("garbage"),
+    ];
+    let mut rows = lost.map(|step| (step.apply(true), 1)).to_vec();
+    rows.push((Step::model().reset(At::Request).apply(false), 2));
     let name = |(step, creates): &(Step, usize)| format!("{creates} creates, {step:?}");
-    check_at_once(8, &rows.concat(), name, |(step, creates)| {
+    check_at_once(8, &rows, name, |(step, creates)| {
         // An older switch is no candidate.
         let model = model().existing("20260101T000000", Kind::ConfigSwitch, Status::Done);
         let api = Api::start(model, Script::new().create([step.clone()]));

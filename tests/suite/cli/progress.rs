@@ -18,12 +18,17 @@ fn the_known_line_has_share_rate_and_time_left_where_someone_watches() {
         assert!(!lines.is_empty(), "{}", ended.log);
         (lines, api.count(Stage::Diagnose))
     };
-    let (lines, asked) = figures(&["--watch-size"]);
-    assert!(lines.iter().any(|line| line.contains(" of 8.0 MB (") && line.ends_with(" left")), "{lines:?}");
-    assert_eq!(asked, 1);
-    let (lines, asked) = figures(&[]);
-    assert!(lines.iter().all(|line| !line.contains(" left")), "{lines:?}");
-    assert_eq!(asked, 0);
+    for watched in ["--watch-size", "--progress=always"] {
+        let (lines, asked) = figures(&[watched]);
+        let has_all = |line: &String| line.contains(" of 8.0 MB (") && line.ends_with(" left");
+        assert!(lines.iter().any(has_all), "{watched}: {lines:?}");
+        assert_eq!(asked, 1, "{watched}");
+    }
+    for unwatched in [&[][..], &["--progress=always", "--watch-size=false"]] {
+        let (lines, asked) = figures(unwatched);
+        assert!(lines.iter().all(|line| !line.contains(" left")), "{lines:?}");
+        assert_eq!(asked, 0, "{unwatched:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! `settle`, as `ExecStartPre=` of Patroni's unit: it moves aside what a restore that failed or died has left, proves
-//! that first, and leaves everything else alone. What decides is tested row for row beside it, in `src/commands`.
+//! that first, and leaves everything else alone.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::cli::restore;
 use crate::support::commands::{Ran, run};
-use crate::support::node::{Node, PROGRAM, bare};
+use crate::support::node::{API_NOT_OK, Node, PROGRAM, bare};
 use crate::support::table::check_rows;
 use standin::{Api, Part, Script, Step, wait_until};
 
@@ -87,6 +87,18 @@ fn the_remains_of_a_run_that_was_killed_are_moved_aside() {
     let ran = settle(&node);
     assert!(ran.code == Some(0) && !Path::new(&node.data).exists(), "{}", ran.log);
     api.release();
+}
+
+/// Neither a run that starts nothing nor one that Barman refuses brings anything, and what was there is still there.
+#[test]
+fn later_runs_that_bring_nothing_do_not_hide_the_remains() {
+    let node = Node::new();
+    failed(&node);
+    let down = Script::new().status([Step::reply(500, "text/html", "").forever()]);
+    node.run(&Api::start(restore(), down), &[]).expect(API_NOT_OK);
+    node.run(&Api::start(restore(), Script::new()), &[]).expect(1).says("was not empty");
+    let ran = settle(&node);
+    assert!(ran.code == Some(0) && !Path::new(&node.data).exists(), "{}", ran.log);
 }
 
 /// A run that was killed while it waited for the reply to its create: it has not looked at what came meanwhile.

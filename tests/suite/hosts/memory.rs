@@ -87,8 +87,10 @@ impl Watched {
 
 fn valgrind() -> Option<Watched> {
     tool("valgrind")?;
-    let mut runner =
-        ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full"].map(String::from).to_vec();
+    // As many callers as the suppressions name.
+    let mut runner = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--num-callers=40"]
+        .map(String::from)
+        .to_vec();
     runner.push("--errors-for-leak-kinds=definite,indirect,possible".into());
     runner.push(format!("--suppressions={}", source("tests/c/valgrind.supp").display()));
     Some(Watched { scratch: tempdir(), library: library(), flags: &[], runner })

@@ -11,7 +11,7 @@ struct Fault {
     limits: &'static [&'static str],
 }
 
-const SHORT: &[&str] = &["--request-timeout", "1", "--create-timeout", "1"];
+const SHORT: &[&str] = &["--request-timeout", "1", "--create-timeout", "3"];
 
 fn lost() -> Vec<Fault> {
     let fault = |name, step| Fault { name, step, limits: &[] };
@@ -79,6 +79,7 @@ fn each_fault() -> Vec<Row> {
         rows.push(behind.script(script).with(limits).says("but its reply does not say so"));
     }
     let nothing = row("create", "a lost request, with nothing behind: created again").creates(2);
+    let nothing = nothing.with(&["--create-timeout", "5"]);
     let script = Script::new().create([Step::model().reset(At::Request).apply(false)]);
     rows.push(nothing.script(script).says("no operation has come of"));
     rows

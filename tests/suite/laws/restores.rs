@@ -45,9 +45,9 @@ fn ends() -> Vec<Row> {
             .says("HTTP 404: Server 'nope' does not exist"),
         row("end", "the deadline ends a restore that goes on without end")
             .model(restore().hold())
-            .with(&["--deadline", "4"])
+            .with(&["--deadline", "10"])
             .code(251)
-            .says("the deadline of 4 s has passed: recovery operation 20")
+            .says("the deadline of 10 s has passed: recovery operation 20")
             .says("can't write on this node any more"),
     ]
 }

@@ -13,12 +13,18 @@ use tempfile::TempDir;
 use crate::net::tls::{forward, tls_api};
 use crate::support::table::check_rows;
 use crate::support::{Within as _, tempdir};
-use standin::{Api, Script, Tls, TlsVersions};
+use standin::{Api, Script, Tls};
 
 const SAN: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1";
 const ELSEWHERE: &str = "subjectAltName=DNS:elsewhere.test";
-const RSA: &[&str] = &["-newkey", "rsa:2048"];
-const P256: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+const RSA: &str = "-newkey rsa:2048";
+const P256: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256";
+const ED25519: &str = "-newkey ed25519";
+
+/// The option that adds an extension.
+fn with(extension: &str) -> String {
+    format!(" -addext {extension}")
+}
 
 /// A directory to make certificates in.
 struct Maker(TempDir);
@@ -43,45 +49,30 @@ impl Maker {
         fs::read(self.path(name)).unwrap()
     }
 
+    /// Runs it with the words of this line.
     #[track_caller]
-    fn openssl(&self, arguments: &[&str]) {
-        let output =
-            Command::new("openssl").args(arguments).current_dir(self.0.within(".")).output().unwrap();
-        assert!(output.status.success(), "{arguments:?} {}", String::from_utf8_lossy(&output.stderr));
+    fn openssl(&self, line: &str) {
+        let mut openssl = Command::new("openssl");
+        let output = openssl.args(line.split_whitespace()).current_dir(self.path(".")).output().unwrap();
+        assert!(output.status.success(), "{line} {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// `NAME.pem` and `NAME.key`, signed by itself: calls itself a CA, as openssl's defaults have it.
-    fn self_signed(&self, name: &str, kind: &[&str], more: &[&str]) {
-        let (cert, key, subject) = (format!("{name}.pem"), format!("{name}.key"), format!("/CN={name}"));
-        let fixed = ["req", "-x509", "-nodes", "-subj", &subject, "-out", &cert, "-keyout", &key];
-        self.openssl(&[&fixed, kind, more].concat());
+    /// `NAME.pem` and `NAME.key`, signed by itself: calls itself a CA, as openssl's defaults have it. `more` comes last
+    /// and wins.
+    fn self_signed(&self, name: &str, kind: &str, more: &str) {
+        self.openssl(&format!(
+            "req -x509 -nodes -subj /CN={name} -out {name}.pem -keyout {name}.key {kind} {more}"
+        ));
     }
 
     /// `NAME.pem`, signed by `ISSUER.pem` without any extension but these, for the key `NAME.key` made here.
-    fn signed(&self, name: &str, kind: &[&str], issuer: &str, extensions: &str) {
-        let subject = format!("/CN={name}");
-        let (cert, key, request) = (format!("{name}.pem"), format!("{name}.key"), format!("{name}.csr"));
-        self.openssl(
-            &[&["req", "-new", "-nodes", "-subj", &subject, "-out", &request, "-keyout", &key], kind]
-                .concat(),
-        );
+    fn signed(&self, name: &str, kind: &str, issuer: &str, extensions: &str) {
+        self.openssl(&format!("req -new -nodes -subj /CN={name} -out {name}.csr -keyout {name}.key {kind}"));
         fs::write(self.path("extensions"), extensions).unwrap();
-        let (ca, ca_key) = (format!("{issuer}.pem"), format!("{issuer}.key"));
-        self.openssl(&[
-            "x509",
-            "-req",
-            "-in",
-            &request,
-            "-CA",
-            &ca,
-            "-CAkey",
-            &ca_key,
-            "-CAcreateserial",
-            "-out",
-            &cert,
-            "-extfile",
-            "extensions",
-        ]);
+        self.openssl(&format!(
+            "x509 -req -in {name}.csr -CA {issuer}.pem -CAkey {issuer}.key -CAcreateserial -out {name}.pem \
+             -extfile extensions"
+        ));
     }
 
     /// `TO` with another validity than `FROM`, signed by itself.
@@ -90,29 +81,12 @@ impl Maker {
             policy=p\nunique_subject=no\n[p]\ncommonName=supplied\n[e]\nbasicConstraints=critical,CA:TRUE\n";
         fs::write(self.path("config"), format!("{config}{SAN}\n")).unwrap();
         fs::write(self.path("index"), "").unwrap();
-        let key = format!("{from}.key");
-        self.openssl(&["req", "-new", "-key", &key, "-subj", "/CN=dated", "-out", "dated.csr"]);
-        self.openssl(&[
-            "ca",
-            "-batch",
-            "-notext",
-            "-config",
-            "config",
-            "-extensions",
-            "e",
-            "-selfsign",
-            "-keyfile",
-            &key,
-            "-in",
-            "dated.csr",
-            "-out",
-            &format!("{to}.pem"),
-            "-startdate",
-            start,
-            "-enddate",
-            end,
-        ]);
-        fs::copy(self.path(&key), self.path(&format!("{to}.key"))).unwrap();
+        self.openssl(&format!("req -new -key {from}.key -subj /CN=dated -out dated.csr"));
+        self.openssl(&format!(
+            "ca -batch -notext -config config -extensions e -selfsign -keyfile {from}.key -in dated.csr -out {to}.pem \
+             -startdate {start} -enddate {end}"
+        ));
+        fs::copy(self.path(&format!("{from}.key")), self.path(&format!("{to}.key"))).unwrap();
     }
 
     fn tls(&self, name: &str) -> Tls {
@@ -123,36 +97,34 @@ impl Maker {
 #[test]
 fn a_plain_self_signed_certificate_works_once_it_is_trusted() {
     let Some(made) = maker() else { return };
-    made.self_signed("rsa", RSA, &["-addext", SAN]);
-    made.self_signed("ec", P256, &["-addext", SAN]);
-    made.self_signed("ed", &["-newkey", "ed25519"], &["-addext", SAN]);
-    made.self_signed("leaf", P256, &["-addext", SAN, "-addext", "basicConstraints=critical,CA:FALSE"]);
+    made.self_signed("rsa", RSA, &with(SAN));
+    made.self_signed("ec", P256, &with(SAN));
+    made.self_signed("ed", ED25519, &with(SAN));
+    made.self_signed("leaf", P256, &(with(SAN) + &with("basicConstraints=critical,CA:FALSE")));
     // Trust in one of the same name with another key is none.
-    made.self_signed("other", P256, &["-addext", SAN, "-subj", "/CN=ec"]);
+    made.self_signed("other", P256, &(with(SAN) + " -subj /CN=ec"));
     check_rows(["rsa", "ec", "ed", "leaf"], |name| {
-        for versions in [TlsVersions::Only12, TlsVersions::Only13] {
-            let api = tls_api(&made.tls(name).versions(versions));
-            let (url, pem) = (api.url(), made.path(&format!("{name}.pem")));
-            Recovery::through(&url).args(["--ca-file", &pem]).end().done();
-            Recovery::through(&url.replace("127.0.0.1", "localhost")).env("SSL_CERT_FILE", &pem).end().done();
-            let before = api.connections();
-            for other in ["rsa", "ec", "ed", "leaf", "other"].into_iter().filter(|other| *other != name) {
-                let ended =
-                    Recovery::through(&url).args(["--ca-file", &made.path(&format!("{other}.pem"))]).end();
-                ended.fails(API_NOT_OK, "the server's certificate");
-            }
-            Recovery::through(&url).end().fails(API_NOT_OK, "not trusted");
-            assert_eq!(api.connections() - before, 5, "each at once");
+        let api = tls_api(&made.tls(name));
+        let (url, pem) = (api.url(), made.path(&format!("{name}.pem")));
+        Recovery::through(&url).args(["--ca-file", &pem]).end().done();
+        Recovery::through(&url.replace("127.0.0.1", "localhost")).env("SSL_CERT_FILE", &pem).end().done();
+        let before = api.connections();
+        for other in ["rsa", "ec", "ed", "leaf", "other"].into_iter().filter(|other| *other != name) {
+            let ended =
+                Recovery::through(&url).args(["--ca-file", &made.path(&format!("{other}.pem"))]).end();
+            ended.fails(API_NOT_OK, "the server's certificate");
         }
+        Recovery::through(&url).end().fails(API_NOT_OK, "not trusted");
+        assert_eq!(api.connections() - before, 5, "each at once");
     });
 }
 
 #[test]
 fn trust_does_not_make_up_for_a_wrong_name_or_date() {
     let Some(made) = maker() else { return };
-    made.self_signed("elsewhere", P256, &["-addext", ELSEWHERE]);
-    made.self_signed("nameless", P256, &["-subj", "/CN=127.0.0.1"]);
-    made.self_signed("ec", P256, &["-addext", SAN]);
+    made.self_signed("elsewhere", P256, &with(ELSEWHERE));
+    made.self_signed("nameless", P256, "-subj /CN=127.0.0.1");
+    made.self_signed("ec", P256, &with(SAN));
     made.redated("ec", "past", "20200101000000Z", "20210101000000Z");
     made.redated("ec", "future", "20900101000000Z", "21000101000000Z");
     made.redated("ec", "present", "20200101000000Z", "21000101000000Z");
@@ -179,11 +151,8 @@ fn trust_does_not_make_up_for_a_wrong_name_or_date() {
 #[test]
 fn a_root_of_version_1_is_trusted() {
     let Some(made) = maker() else { return };
-    made.openssl(
-        &[&["req", "-new", "-nodes", "-subj", "/CN=old", "-out", "old.csr", "-keyout", "old.key"], P256]
-            .concat(),
-    );
-    made.openssl(&["x509", "-req", "-in", "old.csr", "-signkey", "old.key", "-out", "old.pem"]);
+    made.openssl(&format!("req -new -nodes -subj /CN=old -out old.csr -keyout old.key {P256}"));
+    made.openssl("x509 -req -in old.csr -signkey old.key -out old.pem");
     made.signed("server", P256, "old", SAN);
     let api = tls_api(&made.tls("server"));
     Recovery::through(&api.url()).args(["--ca-file", &made.path("old.pem")]).end().done();
@@ -192,19 +161,16 @@ fn a_root_of_version_1_is_trusted() {
 #[test]
 fn a_root_of_the_system_is_found_behind_an_intermediate() {
     let Some(made) = maker() else { return };
-    made.self_signed("root", P256, &[]);
-    made.self_signed("namesake", P256, &["-subj", "/CN=root"]);
+    made.self_signed("root", P256, "");
+    made.self_signed("namesake", P256, "-subj /CN=root");
     made.signed("between", P256, "root", "basicConstraints=critical,CA:TRUE");
     made.signed("leaf", P256, "between", SAN);
     let both = |one, other| [made.read(one), made.read(other)].concat();
     fs::write(made.path("bundle"), both("namesake.pem", "root.pem")).unwrap();
-    for versions in [TlsVersions::Only12, TlsVersions::Only13] {
-        let tls = Tls::new(both("leaf.pem", "between.pem"), made.read("leaf.key")).versions(versions);
-        let api = tls_api(&tls);
-        Recovery::through(&api.url()).env("SSL_CERT_FILE", &made.path("bundle")).end().done();
-        let ended = Recovery::through(&api.url()).env("SSL_CERT_FILE", &made.path("namesake.pem")).end();
-        ended.fails(API_NOT_OK, "the server's certificate");
-    }
+    let api = tls_api(&Tls::new(both("leaf.pem", "between.pem"), made.read("leaf.key")));
+    Recovery::through(&api.url()).env("SSL_CERT_FILE", &made.path("bundle")).end().done();
+    let ended = Recovery::through(&api.url()).env("SSL_CERT_FILE", &made.path("namesake.pem")).end();
+    ended.fails(API_NOT_OK, "the server's certificate");
 }
 
 /// Two proxies behind one name, or a certificate that is renewed during a restore.
@@ -212,7 +178,7 @@ fn a_root_of_the_system_is_found_behind_an_intermediate() {
 fn the_issuer_may_be_another_at_the_next_connection() {
     let Some(made) = maker() else { return };
     for name in ["one", "other"] {
-        made.self_signed(&format!("{name}-root"), P256, &[]);
+        made.self_signed(&format!("{name}-root"), P256, "");
         made.signed(name, P256, &format!("{name}-root"), SAN);
     }
     fs::write(made.path("bundle"), [made.read("one-root.pem"), made.read("other-root.pem")].concat())
@@ -239,23 +205,23 @@ fn the_systems_bundle_is_a_ca_file() {
 #[test]
 fn client_keys_of_every_form_work() {
     let Some(made) = maker() else { return };
-    made.self_signed("server", P256, &["-addext", SAN]);
-    made.self_signed("root", P256, &[]);
+    made.self_signed("server", P256, &with(SAN));
+    made.self_signed("root", P256, "");
     made.signed("between", P256, "root", "basicConstraints=critical,CA:TRUE");
-    let kinds: [(&str, &[&str]); 4] = [
+    let kinds = [
         ("rsa", RSA),
         ("p256", P256),
-        ("p384", &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"]),
-        ("ed", &["-newkey", "ed25519"]),
+        ("p384", "-newkey ec -pkeyopt ec_paramgen_curve:P-384"),
+        ("ed", ED25519),
     ];
     for (name, kind) in kinds {
         made.signed(name, kind, "between", "extendedKeyUsage=clientAuth");
         let chain = [made.read(&format!("{name}.pem")), made.read("between.pem")].concat();
         fs::write(made.path(&format!("{name}.chain")), chain).unwrap();
     }
-    made.openssl(&["rsa", "-traditional", "-in", "rsa.key", "-out", "rsa.pkcs1"]);
-    made.openssl(&["ec", "-in", "p256.key", "-out", "p256.sec1"]);
-    made.openssl(&["ecparam", "-name", "prime256v1", "-out", "p256.parameters"]);
+    made.openssl("rsa -traditional -in rsa.key -out rsa.pkcs1");
+    made.openssl("ec -in p256.key -out p256.sec1");
+    made.openssl("ecparam -name prime256v1 -out p256.parameters");
     let with_parameters = [made.read("p256.parameters"), made.read("p256.sec1")].concat();
     fs::write(made.path("p256.both"), with_parameters).unwrap();
     for (file, word) in [
@@ -266,36 +232,31 @@ fn client_keys_of_every_form_work() {
     ] {
         assert!(String::from_utf8(made.read(file)).unwrap().contains(word), "{file}");
     }
-    for versions in [TlsVersions::Only12, TlsVersions::Only13] {
-        let api = tls_api(&made.tls("server").client_ca(made.read("root.pem")).versions(versions));
-        let run = || Recovery::through(&api.url()).args(["--ca-file", &made.path("server.pem")]);
-        for key in ["rsa.key", "rsa.pkcs1", "p256.key", "p256.sec1", "p256.both", "p384.key", "ed.key"] {
-            let chain = format!("{}.chain", key.split('.').next().unwrap());
-            run().args(["--cert-file", &made.path(&chain), "--key-file", &made.path(key)]).end().done();
-            for (at, parts) in [[&chain[..], key], [key, &chain]].into_iter().enumerate() {
-                let both = format!("both{at}");
-                fs::write(made.path(&both), parts.map(|part| made.read(part)).concat()).unwrap();
-                run().args(["--cert-file", &made.path(&both)]).end().done();
-            }
+    let api = tls_api(&made.tls("server").client_ca(made.read("root.pem")));
+    let run = || Recovery::through(&api.url()).args(["--ca-file", &made.path("server.pem")]);
+    for key in ["rsa.key", "rsa.pkcs1", "p256.key", "p256.sec1", "p256.both", "p384.key", "ed.key"] {
+        let chain = format!("{}.chain", key.split('.').next().unwrap());
+        run().args(["--cert-file", &made.path(&chain), "--key-file", &made.path(key)]).end().done();
+        for (at, parts) in [[&chain[..], key], [key, &chain]].into_iter().enumerate() {
+            let both = format!("both{at}");
+            fs::write(made.path(&both), parts.map(|part| made.read(part)).concat()).unwrap();
+            run().args(["--cert-file", &made.path(&both)]).end().done();
         }
-        // Without the intermediate.
-        let ended =
-            run().args(["--cert-file", &made.path("ed.pem"), "--key-file", &made.path("ed.key")]).end();
-        ended.fails(API_NOT_OK, "refused our client certificate");
     }
+    // Without the intermediate.
+    let ended = run().args(["--cert-file", &made.path("ed.pem"), "--key-file", &made.path("ed.key")]).end();
+    ended.fails(API_NOT_OK, "refused our client certificate");
 }
 
 #[test]
 fn keys_that_cannot_be_used_are_named() {
     let Some(made) = maker() else { return };
-    made.self_signed("p256", P256, &[]);
-    made.self_signed("rsa", RSA, &[]);
-    made.self_signed("p521", &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-521"], &[]);
-    made.openssl(&["pkcs8", "-topk8", "-in", "p256.key", "-passout", "pass:word", "-out", "pkcs8"]);
-    let pkcs1 =
-        ["rsa", "-traditional", "-aes128", "-in", "rsa.key", "-passout", "pass:word", "-out", "pkcs1"];
-    made.openssl(&pkcs1);
-    made.openssl(&["x509", "-in", "p256.pem", "-outform", "der", "-out", "der"]);
+    made.self_signed("p256", P256, "");
+    made.self_signed("rsa", RSA, "");
+    made.self_signed("p521", "-newkey ec -pkeyopt ec_paramgen_curve:P-521", "");
+    made.openssl("pkcs8 -topk8 -in p256.key -passout pass:word -out pkcs8");
+    made.openssl("rsa -traditional -aes128 -in rsa.key -passout pass:word -out pkcs1");
+    made.openssl("x509 -in p256.pem -outform der -out der");
     fs::write(made.path("both"), [made.read("p256.pem"), made.read("pkcs8")].concat()).unwrap();
     let api = Api::start(model(), Script::new());
     check_rows(
@@ -356,8 +317,8 @@ impl Drop for Server {
 #[test]
 fn openssls_own_server_is_understood() {
     let Some(made) = maker() else { return };
-    made.self_signed("ec", P256, &["-addext", SAN]);
-    made.self_signed("stranger", P256, &[]);
+    made.self_signed("ec", P256, &with(SAN));
+    made.self_signed("stranger", P256, "");
     let stranger = (made.path("stranger.pem"), made.path("stranger.key"));
     let cases: [(&[&str], bool, &str); 7] = [
         // Its page is not "OK", but it came in TLS.

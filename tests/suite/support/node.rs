@@ -29,7 +29,7 @@ const HANGS: Duration = Duration::from_secs(90);
 
 /// Waits short, limits long: a loaded machine must not make a fault of what is none. After a lost create the list is
 /// looked at for as long as its reply may take.
-const GLOBAL: [&str; 6] = ["--retry-wait", "0", "--max-retries", "3", "--create-timeout", "4"];
+const GLOBAL: [&str; 6] = ["--retry-wait", "0", "--max-retries", "3", "--create-timeout", "15"];
 
 /// Where a backup is restored to.
 pub struct Node {

@@ -11,16 +11,16 @@ use crate::config::options::Opt;
 use crate::config::settings::{Connection, Place, Restore};
 use crate::error::{Error, ErrorKind, NoReply};
 use crate::event::{Event, Level};
+use crate::world::backup_size::BackupSize;
+use crate::world::caller::Caller;
 use crate::world::data::DataDirectory;
-use crate::world::host::Host;
 use crate::world::net::Transport;
-use crate::world::sizer::Sizer;
 use crate::world::state;
 use crate::world::{Claiming, Completeness, Inspection, Known, Look, Usage, World};
 
 /// The world of one run.
-pub(crate) struct Here {
-    host: Host,
+pub(crate) struct RealWorld {
+    caller: Caller,
     started: Instant,
     /// The log line of the last request, and how often it was suppressed since.
     last_request: (String, u32),
@@ -35,19 +35,19 @@ struct Node {
     state_dir: Option<PathBuf>,
     backup_id: String,
     directory: DataDirectory,
-    sizer: Option<Sizer>,
+    backup_size: Option<BackupSize>,
 }
 
-impl Here {
+impl RealWorld {
     /// Reads certificates and keys. An error names the option.
     pub(crate) fn open(
         connection: &Connection,
         restore: Option<&Restore>,
-        host: Host,
-    ) -> Result<Here, ConfigError> {
-        let api = Transport::new(connection, &host)?;
+        caller: Caller,
+    ) -> Result<RealWorld, ConfigError> {
+        let api = Transport::new(connection, &caller)?;
         let node = restore.map(Node::new);
-        Ok(Here { host, started: Instant::now(), last_request: Default::default(), api, node })
+        Ok(RealWorld { caller, started: Instant::now(), last_request: Default::default(), api, node })
     }
 
     /// Logged at DEBUG. Not repeated if only the time differs.
@@ -68,7 +68,7 @@ impl Here {
         } else {
             String::new()
         };
-        self.host.report(Event::log(Level::Debug, &format!("{line}, {} ms{again}", took.as_millis())));
+        self.caller.report(Event::log(Level::Debug, &format!("{line}, {} ms{again}", took.as_millis())));
     }
 
     /// The time left until the deadline interrupts.
@@ -77,7 +77,7 @@ impl Here {
     }
 }
 
-impl World for Here {
+impl World for RealWorld {
     fn now(&self) -> Duration {
         self.started.elapsed()
     }
@@ -106,7 +106,7 @@ impl World for Here {
     }
 
     fn pause(&mut self, time: Duration) -> Result<(), Interrupt> {
-        self.host.wait(time.min(self.left()))?;
+        self.caller.wait(time.min(self.left()))?;
         if self.left().is_zero() { Err(Interrupt::DeadlinePassed) } else { Ok(()) }
     }
 
@@ -115,7 +115,7 @@ impl World for Here {
     }
 
     fn report(&mut self, event: Event) {
-        self.host.report(event);
+        self.caller.report(event);
     }
 
     fn random(&mut self) -> u64 {
@@ -125,8 +125,8 @@ impl World for Here {
     fn look(&mut self) -> Look {
         let Some(node) = &mut self.node else { return unseen() };
         let mut look = node.directory.look();
-        if let (Some(usage), Some(sizer)) = (&mut look.usage, &mut node.sizer) {
-            *usage = Usage { total: sizer.bytes(), ..*usage };
+        if let (Some(usage), Some(backup_size)) = (&mut look.usage, &mut node.backup_size) {
+            *usage = Usage { total: backup_size.bytes(), ..*usage };
         }
         look
     }
@@ -151,7 +151,8 @@ impl World for Here {
 
     fn ask_size(&mut self) {
         if let Some(node) = &mut self.node {
-            node.sizer = node.sizer.take().or_else(|| Sizer::ask(&self.api, &node.backup_id));
+            node.backup_size =
+                node.backup_size.take().or_else(|| BackupSize::ask(&self.api, &node.backup_id));
         }
     }
 
@@ -183,7 +184,7 @@ impl Node {
             path,
             state_dir: restore.state_dir.clone(),
             backup_id: restore.backup_id.clone(),
-            sizer: None,
+            backup_size: None,
         }
     }
 }

@@ -5,25 +5,25 @@ use std::time::Duration;
 
 use crate::api::Request;
 use crate::cancel::Cancel;
-use crate::world::helper::Worker;
-use crate::world::host::Host;
+use crate::world::caller::Caller;
 use crate::world::net::Transport;
+use crate::world::worker::Worker;
 
 /// Barman opens connections to all servers that it knows.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The question, until it is answered. Dropped, it is cancelled.
-pub(crate) struct Sizer {
+pub(crate) struct BackupSize {
     worker: Option<Worker<Option<u64>>>,
     answer: Option<u64>,
     cancel: Cancel,
 }
 
-impl Sizer {
+impl BackupSize {
     /// None if no thread can be started.
-    pub(crate) fn ask(transport: &Transport, backup_id: &str) -> Option<Sizer> {
+    pub(crate) fn ask(transport: &Transport, backup_id: &str) -> Option<BackupSize> {
         let cancel = Cancel::new();
-        let transport = transport.with_host(Host::new(|_| {}, cancel.clone()));
+        let transport = transport.with_caller(Caller::new(|_| {}, cancel.clone()));
         let backup_id = backup_id.to_string();
         let work = move || {
             let reply = transport.send(&Request::Diagnose, TIMEOUT).ok()?;
@@ -31,7 +31,7 @@ impl Sizer {
             diagnosis.backup(&backup_id).ok()?.bytes
         };
         let worker = Some(Worker::start("barman-diagnose", &cancel, work).ok()?);
-        Some(Sizer { worker, answer: None, cancel })
+        Some(BackupSize { worker, answer: None, cancel })
     }
 
     /// Bytes that a restore writes, without WAL, once known.
@@ -43,7 +43,7 @@ impl Sizer {
     }
 }
 
-impl Drop for Sizer {
+impl Drop for BackupSize {
     fn drop(&mut self) {
         self.cancel.cancel();
         if let Some(worker) = self.worker.take() {

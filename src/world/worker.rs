@@ -31,7 +31,7 @@ pub(crate) fn part_with(thread: JoinHandle<()>) {
     let _ = thread.join(); // a panic was reported
 }
 
-/// Work for which a host waits, with its ticks and until an interrupt: see `Host::wait_for`.
+/// Work for which a caller waits until an interrupt: see `Caller::wait_for`.
 pub(crate) struct Worker<T> {
     answer: Receiver<T>,
     thread: JoinHandle<()>,
@@ -51,7 +51,7 @@ impl Drop for Wake {
 pub(crate) struct Panicked;
 
 impl<T: Send + 'static> Worker<T> {
-    /// Starts the work. `cancel` is that of the host that will wait for it.
+    /// Starts the work. `cancel` is that of the caller who will wait for it.
     pub(crate) fn start(
         name: &str,
         cancel: &Cancel,

@@ -1,23 +1,23 @@
-//! The host of a run: where its events go, and whether the run has to end.
+//! The caller of a run: where its events go, and whether the run has to end.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::cancel::{Cancel, Interrupt};
 use crate::event::Event;
-use crate::world::helper::{Panicked, Worker};
+use crate::world::worker::{Panicked, Worker};
 
 type OnEvent = Box<dyn FnMut(Event) + Send>;
 
 #[derive(Clone)]
-pub(crate) struct Host {
+pub(crate) struct Caller {
     on_event: Arc<Mutex<OnEvent>>,
     pub(crate) cancel: Cancel,
 }
 
-impl Host {
-    pub(crate) fn new(on_event: impl FnMut(Event) + Send + 'static, cancel: Cancel) -> Host {
-        Host { on_event: Arc::new(Mutex::new(Box::new(on_event))), cancel }
+impl Caller {
+    pub(crate) fn new(on_event: impl FnMut(Event) + Send + 'static, cancel: Cancel) -> Caller {
+        Caller { on_event: Arc::new(Mutex::new(Box::new(on_event))), cancel }
     }
 
     pub(crate) fn report(&self, event: Event) {
@@ -66,9 +66,9 @@ impl Host {
     }
 }
 
-impl std::fmt::Debug for Host {
+impl std::fmt::Debug for Caller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Host")
+        f.write_str("Caller")
     }
 }
 
@@ -80,34 +80,34 @@ mod tests {
 
     #[test]
     fn an_interrupt_ends_a_wait() {
-        let host = Host::new(|_| (), Cancel::new());
-        assert_eq!((host.wait(Duration::ZERO), host.interrupt()), (Ok(()), None));
-        let other = host.cancel.clone();
+        let caller = Caller::new(|_| (), Cancel::new());
+        assert_eq!((caller.wait(Duration::ZERO), caller.interrupt()), (Ok(()), None));
+        let other = caller.cancel.clone();
         let thread = std::thread::spawn(move || other.cancel());
         let why = Interrupt::Cancelled;
-        assert_eq!((host.wait(LONG), host.interrupt()), (Err(why), Some(why)));
+        assert_eq!((caller.wait(LONG), caller.interrupt()), (Err(why), Some(why)));
         thread.join().unwrap();
     }
 
     #[test]
     fn an_answer_ends_the_wait_for_it_and_so_does_a_panic() {
-        let host = Host::new(|_| (), Cancel::new());
-        let answered = Worker::start("answers", &host.cancel, || 7).unwrap();
-        assert_eq!(host.wait_for(&answered, || LONG).unwrap().unwrap().unwrap(), 7);
+        let caller = Caller::new(|_| (), Cancel::new());
+        let answered = Worker::start("answers", &caller.cancel, || 7).unwrap();
+        assert_eq!(caller.wait_for(&answered, || LONG).unwrap().unwrap().unwrap(), 7);
         answered.join();
-        let panics = Worker::start("panics", &host.cancel, || panic!("on purpose")).unwrap();
-        assert!(matches!(host.wait_for::<()>(&panics, || LONG), Ok(Some(Err(Panicked)))));
+        let panics = Worker::start("panics", &caller.cancel, || panic!("on purpose")).unwrap();
+        assert!(matches!(caller.wait_for::<()>(&panics, || LONG), Ok(Some(Err(Panicked)))));
         panics.join();
     }
 
     #[test]
     fn the_wait_for_work_that_hangs_ends_by_time_or_interrupt() {
-        let host = Host::new(|_| (), Cancel::new());
+        let caller = Caller::new(|_| (), Cancel::new());
         let (release, hold) = std::sync::mpsc::channel::<()>();
-        let hangs = Worker::start("hangs", &host.cancel, move || hold.recv().is_err()).unwrap();
-        assert!(matches!(host.wait_for(&hangs, || Duration::ZERO), Ok(None)));
-        host.cancel.cancel();
-        assert!(matches!(host.wait_for(&hangs, || LONG), Err(Interrupt::Cancelled)));
+        let hangs = Worker::start("hangs", &caller.cancel, move || hold.recv().is_err()).unwrap();
+        assert!(matches!(caller.wait_for(&hangs, || Duration::ZERO), Ok(None)));
+        caller.cancel.cancel();
+        assert!(matches!(caller.wait_for(&hangs, || LONG), Err(Interrupt::Cancelled)));
         drop(release);
         hangs.join();
     }
