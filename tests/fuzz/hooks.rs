@@ -4,8 +4,6 @@
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a target reports what it found")]
 
 use std::ffi::{CStr, CString, c_char};
-use std::fs;
-use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
@@ -179,6 +177,9 @@ fn printed(url: &Url) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     #[test]
