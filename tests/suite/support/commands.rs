@@ -1,7 +1,7 @@
 //! Runs any command of the built program to its end, what it prints and its log apart, with nothing of this
 //! process's environment but what a test gives it.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::node::{PROGRAM, bare};
 use crate::support::without_root;
@@ -28,7 +28,8 @@ pub fn program(words: &[&str]) -> Command {
 }
 
 pub fn run(words: &[&str]) -> Ran {
-    let output = program(words).output().unwrap();
+    // Said here, as output() leaves what bare() has set: nowhere.
+    let output = program(words).stdout(Stdio::piped()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code(), out: text(output.stdout), log: without_root(&text(output.stderr)) }
 }
