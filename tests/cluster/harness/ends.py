@@ -18,7 +18,7 @@ from timeline import Timeline
 # Where Barman is, and how it is held there.
 PLACES = {"before": "wait", "base": "3000", "gap": "wait", "wal": "2000", "last": "10"}
 SIGNALS = {"sigkill": signal.SIGKILL, "sigterm": signal.SIGTERM, "sigint": signal.SIGINT}
-LIMITS = {"deadline": "--deadline={deadline}", "stall": "--stall-timeout=3", "outage": "--max-outage=3"}
+LIMITS = {"deadline": "--deadline={deadline}", "stall": "--stall-timeout=10", "outage": "--max-outage=3"}
 # Seconds after which Barman has long been at a place, and is still there; on a slow machine half as long again, and again.
 DEADLINES = {"before": 6, "base": 6, "gap": 12, "wal": 12, "last": 18}
 WAYS = [*SIGNALS, *LIMITS, "cancel"]
