@@ -301,12 +301,14 @@ impl Log {
     }
 }
 
-/// `4711 ls /data`, `4711 = 0`; None for what the script does not write.
+/// `4711 ls /data`, `4711 = 0`; None for what the script does not write, and for a call without a command, which is not
+/// Barman's.
 pub(crate) fn parse_line(line: &str) -> Option<LogLine> {
     let (pid, words) = line.split_once(' ')?;
     let pid = plain_number(pid)?;
     match words.strip_prefix("= ").and_then(plain_number) {
         Some(status) => Some(LogLine::Ended(pid, i32::try_from(status).ok()?)),
+        None if words.is_empty() => None,
         None => Some(LogLine::Began(pid, printable(words))),
     }
 }
