@@ -4,9 +4,11 @@
 pub(crate) mod date;
 pub(crate) mod diagnose;
 mod fields;
+mod operation;
 mod page;
 mod reply;
 mod request;
 
-pub(crate) use reply::{Created, OperationKind, Reply, Status};
+pub(crate) use operation::{OperationKind, Status};
+pub(crate) use reply::{Created, Reply};
 pub(crate) use request::{NewRecovery, Request};

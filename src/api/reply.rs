@@ -6,11 +6,10 @@ use serde::Deserialize;
 
 use crate::api::date::Date;
 use crate::api::diagnose::Diagnosis;
+use crate::api::operation::{Listed, OperationKind, Status};
 use crate::api::page::page_text;
-use crate::api::request::SWITCH;
 use crate::config::url::Url;
 use crate::error::{BadReply, Error, ErrorKind};
-use crate::outcome::OperationState;
 use crate::text::one_line;
 
 /// An answer from the API, or from a proxy in front of it.
@@ -25,62 +24,6 @@ pub(crate) struct Reply {
     pub(crate) date: Option<Date>,
     /// Where a redirect leads.
     pub(crate) location: Option<Url>,
-}
-
-/// Status of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
-    InProgress,
-    Done,
-    Failed,
-}
-
-impl From<Status> for OperationState {
-    fn from(status: Status) -> OperationState {
-        match status {
-            Status::InProgress => OperationState::InProgress,
-            Status::Done => OperationState::Done,
-            Status::Failed => OperationState::Failed,
-        }
-    }
-}
-
-/// What an operation does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OperationKind {
-    Recovery,
-    ConfigSwitch,
-    /// Any kind.
-    Any,
-}
-
-impl OperationKind {
-    /// As in "a recovery operation".
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            OperationKind::Recovery => "recovery",
-            OperationKind::ConfigSwitch => "config switch",
-            OperationKind::Any => "Barman",
-        }
-    }
-
-    /// The same at the start of a sentence.
-    pub(crate) fn capitalized(self) -> &'static str {
-        match self {
-            OperationKind::Recovery => "Recovery",
-            OperationKind::ConfigSwitch => "Config switch",
-            OperationKind::Any => "Barman",
-        }
-    }
-}
-
-/// An operation in the list.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Listed {
-    pub(crate) id: String,
-    /// What the API calls its kind, if it says so.
-    #[serde(default, rename = "type")]
-    pub(crate) kind: Option<String>,
 }
 
 /// The text of the page for an error inside the API. Such an error happens before anything is started, unlike a 500
@@ -183,12 +126,12 @@ impl Reply {
 
     /// The IDs of all operations that may be of this kind, including those of unknown type.
     pub(crate) fn ids(&self, kind: OperationKind) -> Result<Vec<String>, Error> {
-        let may_be = |word: Option<&str>| match kind {
-            OperationKind::Recovery => !matches!(word, Some(SWITCH | "config_update")),
-            OperationKind::ConfigSwitch => matches!(word, Some(SWITCH | "") | None),
-            OperationKind::Any => true,
-        };
-        Ok(self.operations()?.into_iter().filter(|op| may_be(op.kind.as_deref())).map(|op| op.id).collect())
+        Ok(self
+            .operations()?
+            .into_iter()
+            .filter(|listed| listed.may_be(kind))
+            .map(|listed| listed.id)
+            .collect())
     }
 
     /// Every operation.
@@ -390,6 +333,7 @@ mod tests {
         );
         assert_eq!(list.ids(OperationKind::Recovery).unwrap(), ["a", "c", "d", "e"]);
         assert_eq!(list.ids(OperationKind::ConfigSwitch).unwrap(), ["b", "d", "e"]);
+        assert_eq!(list.ids(OperationKind::Any).unwrap(), ["a", "b", "c", "d", "e"]);
         for id in ["", "a\\nb", &"x".repeat(201)] {
             let list = reply(200, &format!("{{\"operations\":[{{\"id\":\"{id}\"}}]}}"));
             assert!(list.ids(OperationKind::Recovery).is_err(), "{id}");

@@ -51,7 +51,6 @@ pub(super) fn look(world: &mut dyn World, restore: &Restore, record: &mut Record
 fn directory_finding(world: &mut dyn World, directory: &str) -> Finding {
     let path = Path::new(directory);
     let failed = |what: &str, hint: &str| Finding::failed(DIRECTORY, format!("{directory} {what}"), hint);
-    let warning = |what: &str, hint: &str| Finding::warning(DIRECTORY, format!("{directory} {what}"), hint);
     if path.parent().is_none() {
         return failed("is the root directory", "mistyped? name the data directory of PostgreSQL");
     }
@@ -75,6 +74,13 @@ fn directory_finding(world: &mut dyn World, directory: &str) -> Finding {
         let what = format!("belongs to a different user ({owner}), and this user may not write into it");
         return failed(&what, "run this as the user that Patroni runs as, or name another directory");
     }
+    content_finding(directory, content, found.is_writable)
+}
+
+fn content_finding(directory: &str, content: Content, is_writable: bool) -> Finding {
+    let path = Path::new(directory);
+    let failed = |what: &str, hint: &str| Finding::failed(DIRECTORY, format!("{directory} {what}"), hint);
+    let warning = |what: &str, hint: &str| Finding::warning(DIRECTORY, format!("{directory} {what}"), hint);
     match content {
         Content::NotADirectory if path.is_symlink() => failed(
             "is a symbolic link to a directory that does not exist",
@@ -83,7 +89,7 @@ fn directory_finding(world: &mut dyn World, directory: &str) -> Finding {
         Content::NotADirectory => {
             failed("is not a directory", "mistyped? Barman refuses it; remove it, or name another")
         }
-        _ if path.is_symlink() && found.is_writable => {
+        _ if path.is_symlink() && is_writable => {
             let is_empty = matches!(content, Content::Missing | Content::Empty);
             let not_empty = if is_empty { "" } else { ", and it is not empty" };
             warning(
@@ -95,11 +101,11 @@ fn directory_finding(world: &mut dyn World, directory: &str) -> Finding {
             "is not empty",
             "Barman 3.15 and later refuse it; Patroni empties it before it calls the hook, otherwise empty it by hand",
         ),
-        Content::Missing if !found.is_writable => failed(
+        Content::Missing if !is_writable => failed(
             "does not exist, and this user may not make it",
             "run this as the user that Patroni runs as; create the directory, owned by the user that ssh logs in as",
         ),
-        Content::Empty | Content::LostAndFound if !found.is_writable => failed(
+        Content::Empty | Content::LostAndFound if !is_writable => failed(
             "can't be written by this user",
             "run this as the user that Patroni runs as, which has to own the directory",
         ),
