@@ -317,3 +317,17 @@ log_time() {
 }
 
 at_most() { awk -v is="$1" -v most="$2" 'BEGIN { exit !(is <= most) }' || die "$3: $1 s, at most $2 s"; }
+
+# Kills the processes of an operation: this one, its parent, which would note the end, and all that it has started.
+kill_operation() {
+    local pids
+    mapfile -t pids < <(awk '$1 == "PPid:" { print $2 }' "/proc/$1/status"; descendants "$1")
+    kill -KILL "${pids[@]}"
+}
+
+descendants() {
+    local children child
+    echo "$1"
+    read -r -a children < <(cat "/proc/$1/task/"*/children 2>/dev/null) || true
+    for child in "${children[@]}"; do descendants "$child"; done
+}

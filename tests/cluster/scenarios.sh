@@ -386,17 +386,3 @@ dead_host() {
     has_all_data dead
     note "next method after $(seconds_between dead "$OUR_START" "$METHOD_FAILED") s"
 }
-
-# Kills the processes of an operation: this one, its parent, which would note the end, and all that it has started.
-kill_operation() {
-    local pids
-    mapfile -t pids < <(awk '$1 == "PPid:" { print $2 }' "/proc/$1/status"; descendants "$1")
-    kill -KILL "${pids[@]}"
-}
-
-descendants() {
-    local children child
-    echo "$1"
-    read -r -a children < <(cat "/proc/$1/task/"*/children 2>/dev/null) || true
-    for child in "${children[@]}"; do descendants "$child"; done
-}
