@@ -7,11 +7,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use super::answer;
 use crate::cancel::Cancel;
 use crate::config::options::Command;
 use crate::config::{Config, Place};
+use crate::error::Error;
 use crate::event::{Event, Level};
-use crate::outcome::{Answer, Code, Problem};
+use crate::outcome::{Answer, Code};
 use crate::recovery::history::{History, Use};
 use crate::recovery::timing::{GONE_AGAIN, UNSEEN};
 use crate::sys;
@@ -48,36 +50,23 @@ pub fn settle(
     cancel: &Cancel,
     on_event: impl FnMut(Event) + Send + 'static,
 ) -> Answer<Settled> {
-    let begun = Instant::now();
     let caller = Caller::new(on_event, cancel.clone());
-    let place = config.place(Command::Settle).and_then(absolute);
-    let ended = match place {
-        Ok(place) => settled(&caller, &place),
-        Err(why) => Err((Code::InvalidArgument, Problem::without_hint(why.to_string()))),
-    };
-    let (code, problem, settled) = match ended {
-        Ok(settled) => {
-            let what = match settled.moved_to.first() {
-                Some(to) => format!("the remains of a failed restore are in {to}"),
-                None => settled.left_alone.clone(),
-            };
-            caller.report(Event::log(Level::Info, &what));
-            (Code::RecoveryDone, Problem::default(), settled)
+    let answer = answer(|| settled(&caller, &config.place(Command::Settle).and_then(absolute)?));
+    let (level, what) = match (answer.code, answer.found.moved_to.first()) {
+        (Code::RecoveryDone, Some(to)) => {
+            (Level::Info, format!("the remains of a failed restore are in {to}"))
         }
-        Err((code, problem)) => {
-            caller.report(Event::log(Level::Error, &problem.message));
-            if let Some(hint) = &problem.hint {
-                caller.report(Event::log(Level::Error, &format!("HINT: {hint}")));
-            }
-            (code, problem, Settled::default())
-        }
+        (Code::RecoveryDone, None) => (Level::Info, answer.found.left_alone.clone()),
+        _ => (Level::Error, answer.message.clone()),
     };
-    Answer::new(code, problem, begun.elapsed(), settled)
+    caller.report(Event::log(level, &what));
+    if let Some(hint) = &answer.hint {
+        caller.report(Event::log(level, &format!("HINT: {hint}")));
+    }
+    answer
 }
 
-type Failed = (Code, Problem);
-
-fn settled(caller: &Caller, place: &Place) -> Result<Settled, Failed> {
+fn settled(caller: &Caller, place: &Place) -> Result<Settled, Error> {
     let Some(mut claim) = claim(caller, place)? else {
         return Ok(left_alone("there is no state directory: no restore has left anything"));
     };
@@ -103,7 +92,7 @@ fn left_alone(why: &str) -> Settled {
 
 /// Waits for the end of a run. None if no restore by lease can have been here: an unusable place for the state
 /// directory never keeps a node down.
-fn claim(caller: &Caller, place: &Place) -> Result<Option<Box<dyn ClaimHandle>>, Failed> {
+fn claim(caller: &Caller, place: &Place) -> Result<Option<Box<dyn ClaimHandle>>, Error> {
     let mut said = None::<Instant>;
     loop {
         match state::claim(Path::new(&place.data_directory), place.state_dir.as_deref()) {
@@ -121,7 +110,7 @@ fn claim(caller: &Caller, place: &Place) -> Result<Option<Box<dyn ClaimHandle>>,
 }
 
 /// What a dead run has left is revoked; waits until nothing of it writes.
-fn drain(caller: &Caller, claim: &mut dyn ClaimHandle) -> Result<(), Failed> {
+fn drain(caller: &Caller, claim: &mut dyn ClaimHandle) -> Result<(), Error> {
     let mut said = None::<Instant>;
     loop {
         let why = match claim.drain() {
@@ -141,8 +130,8 @@ fn say_again(caller: &Caller, said: &mut Option<Instant>, what: &str) {
     }
 }
 
-fn wait(caller: &Caller) -> Result<(), Failed> {
-    caller.wait(GONE_AGAIN).map_err(|_| (Code::Cancelled, Problem::without_hint("cancelled")))
+fn wait(caller: &Caller) -> Result<(), Error> {
+    Ok(caller.wait(GONE_AGAIN)?)
 }
 
 /// What is in the data directory.
@@ -159,7 +148,7 @@ fn judge(
     log: Option<&LeftLog>,
     directory: &mut DataDirectory,
     path: &str,
-) -> Result<Judged, Failed> {
+) -> Result<Judged, Error> {
     let begun = Instant::now();
     loop {
         let look = directory.look();
@@ -169,10 +158,8 @@ fn judge(
             Err(why) if begun.elapsed() >= UNSEEN => {
                 let message =
                     format!("whether {path} holds the remains of a failed restore can't be seen: {why}");
-                return Err((
-                    Code::RecoveryFailed,
-                    Problem::new(message, "is it mounted, and may this user read it?"),
-                ));
+                let hint = "is it mounted, and may this user read it?";
+                return Err(Error::with(Code::RecoveryFailed, message, hint));
             }
             Err(_) => wait(caller)?,
         }
@@ -253,10 +240,10 @@ fn in_use(directory: &Path) -> Known<bool> {
 }
 
 /// Moves the data directory and what its links lead to, as Patroni does after a failed bootstrap.
-fn move_aside(directory: &Path) -> Result<Vec<String>, Failed> {
+fn move_aside(directory: &Path) -> Result<Vec<String>, Error> {
     let failed = |path: &Path, why: &str, hint: Option<&str>| {
         let message = format!("the remains of a failed restore in {} can't be moved: {why}", path.display());
-        (Code::RecoveryFailed, Problem { hint: hint.map(Into::into), ..Problem::without_hint(message) })
+        Error { hint: hint.map(Into::into), ..Error::new(Code::RecoveryFailed, message) }
     };
     let real = directory.canonicalize().map_err(|error| failed(directory, &error.to_string(), None))?;
     let linked = linked_directories(&real).map_err(|why| failed(directory, &why, None))?;

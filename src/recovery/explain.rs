@@ -11,6 +11,9 @@ use super::history::{Command, History};
 pub(crate) const API_HINT: &str =
     "check --api-url, and on the Barman host whether pg-backup-api is running ('pg-backup-api status')";
 
+/// A cause that leaves no trace on this node.
+pub(crate) const ON_ITS_OWN_HOST: &str = "it failed on its own host first (PG_BACKUP_API_BARMAN_CONF is read by the API, but not by the barman that it starts)";
+
 /// An error in words, with what to do about it.
 pub(crate) fn problem(error: Error) -> Problem {
     let hint = hint(&error).map(|hint| printable(&hint));

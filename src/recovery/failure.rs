@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::explain::{last_command, own_output};
+use super::explain::{ON_ITS_OWN_HOST, last_command, own_output};
 use super::history::{Command, History};
 use crate::text::{first_few, size};
 use crate::world::{Content, Inspection};
@@ -72,7 +72,9 @@ impl Failed<'_> {
                 "Barman never ran a command on this node through the lease: {missing} is missing here"
             );
         }
-        "Barman never ran a command on this node through the lease: it could not log in with --ssh-command (try it on the Barman host), its login can't read or lock the lease (another user, another mount, a forced command), it reached another host, or it failed on its own host first (PG_BACKUP_API_BARMAN_CONF is read by the API, but not by the barman that it starts)".into()
+        format!(
+            "Barman never ran a command on this node through the lease: it could not log in with --ssh-command (try it on the Barman host), its login can't read or lock the lease (another user, another mount, a forced command), it reached another host, or {ON_ITS_OWN_HOST}"
+        )
     }
 
     /// Barman lists the directories first, and refuses whatever is printed.

@@ -8,7 +8,7 @@ use super::finding::Finding;
 use crate::api::{Created, NewRecovery, Request, Status};
 use crate::config::{Connection, Restore};
 use crate::error::Error;
-use crate::recovery::explain::{own_output, problem};
+use crate::recovery::explain::{ON_ITS_OWN_HOST, own_output, problem};
 use crate::recovery::timing::SHORTEST;
 use crate::text::seconds;
 use crate::world::{ClaimHandle, Drain, LeaseHandle, LogLine, World, node};
@@ -173,6 +173,6 @@ fn causes() -> String {
     format!(
         "likely causes, in this order: Barman can't log in (on the Barman host, as Barman's user, run the ssh command with 'true' behind it: \
         key, port, host key); it logs in as a different user than {user}, or with a forced command; it logs in on a different host, or in a container \
-        that does not see the state directory (--state-dir); it failed on its own host first"
+        that does not see the state directory (--state-dir); {ON_ITS_OWN_HOST}"
     )
 }
