@@ -124,10 +124,12 @@ class Events:
 
     def _hook_kill(self, node: Node, _: Event) -> str | None:
         # Patroni takes a hook that was killed for one that has failed, and goes on to its next method at once: pg_basebackup.
-        if not node.hooks:
+        # The observer takes those that have ended off the list meanwhile.
+        hook = next(reversed(node.hooks.copy()), None)
+        if hook is None:
             return None
-        os.kill(node.hooks[-1], signal.SIGKILL)
-        return f"the program killed, pid {node.hooks[-1]}"
+        send(hook, signal.SIGKILL)
+        return f"the program killed, pid {hook}"
 
     # ---- The directory ------------------------------------------------------------------------------------------
 

@@ -34,7 +34,8 @@ fn a_command_runs_as_it_would_without_the_lease() {
         assert_eq!((words, ended), (vec!["sh", "true", "no-such-command"], vec![7, 0, 127]), "{shell}");
         assert_eq!(lease.log(), Ok(Vec::new()), "{shell}");
         lease.revoke();
-        assert_eq!(lease.drain(), Drain::Drained, "{shell}: nothing is left of commands that have ended");
+        // A watcher that had hardly begun when its command ended may still be dying.
+        until("nothing is left of commands that have ended", || lease.drain() == Drain::Drained);
     }
 }
 
