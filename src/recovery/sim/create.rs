@@ -234,6 +234,7 @@ fn a_create_in_doubt_is_found_by_its_lease_and_followed() {
             .state(Done)
             .creates(1)
             .says("WARNING")
+            .says("has ended: DONE")
             .says("INFO: Recovery operation finished successfully.")
     }));
     table(lost().into_iter().map(|(name, fault)| {

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use super::super::DataDirectory;
+use super::super::{DataDirectory, linked_directories};
 use super::steps::{Restore, Special, complete};
 use crate::world::{Completeness, Content};
 use tempfile::tempdir;
@@ -124,4 +124,19 @@ fn an_inspection_shows_where_the_directory_will_be() {
     }
     let there = DataDirectory::new(&data).inspect().unwrap();
     assert_eq!((there.names.join(" "), there.foreign_owner), ("a b lost+found".into(), None));
+}
+
+#[test]
+fn links_to_directories_that_are_gone_are_no_directories() {
+    let scratch = tempdir().unwrap();
+    let (data, space) = (scratch.path().join("data"), scratch.path().join("space"));
+    fs::create_dir_all(data.join("pg_tblspc")).unwrap();
+    assert_eq!(linked_directories(&data), Ok(Vec::new()));
+    fs::create_dir(&space).unwrap();
+    symlink(&space, data.join("pg_tblspc/16400")).unwrap();
+    symlink("/nowhere/at/all", data.join("pg_tblspc/16401")).unwrap();
+    symlink("16402", data.join("pg_tblspc/16402")).unwrap();
+    assert!(linked_directories(&data).is_err(), "a link to itself can't be followed");
+    fs::remove_file(data.join("pg_tblspc/16402")).unwrap();
+    assert_eq!(linked_directories(&data), Ok(vec![space.canonicalize().unwrap()]));
 }
