@@ -90,9 +90,16 @@ fn a_signal_each_millisecond_changes_nothing() {
 
 #[test]
 fn after_runs_the_host_holds_what_it_held() {
-    for (over, count) in [(Over::Http, 40), (Over::Https, 12)] {
+    for (over, count) in [(Over::Http, 16), (Over::Https, 12)] {
         guest("restores", &start(over, model().fill(), Script::new()), count);
     }
+}
+
+/// A leak of a few KiB a run shows here.
+#[test]
+#[ignore = "deep"]
+fn after_many_runs_the_host_holds_what_it_held() {
+    guest("restores", &start(Over::Http, model().fill(), Script::new()), 150);
 }
 
 /// The host waits for the word `until` before the operations go on.
