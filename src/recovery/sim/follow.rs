@@ -143,7 +143,8 @@ fn a_restore_in_which_nothing_happens() {
         row("a warning, and on")
             .with(stalls)
             .code(RecoveryDone)
-            .says("WARNING: nothing new has arrived in /pg/data"),
+            .says("WARNING: nothing new has arrived in /pg/data")
+            .says("WARNING: HINT: "),
         row("--stall-timeout ends it")
             .with(stalls)
             .with(|sim| sim.restore.stall_timeout = Some(secs(100)))

@@ -170,6 +170,7 @@ mod tests {
             ("pg_tblspc/16387", "nowhere"),
             ("pg_wal", "wal"),
             ("base/link", "other"),
+            ("pg_log", "other"),
         ] {
             symlink(scratch.path().join(to), data.join(link)).unwrap();
         }
