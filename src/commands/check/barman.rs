@@ -3,7 +3,7 @@
 
 use super::data_directory::DirectoryFacts;
 use super::finding::{Finding, Recorder, Verdict};
-use crate::api::diagnose::{Diagnosis, PgVersion, ServerConfig};
+use crate::api::diagnose::{Diagnosis, ServerConfig};
 use crate::world::Content;
 
 const VERSION: &str = "Barman";
@@ -20,7 +20,7 @@ pub(super) fn look(diagnosis: &Diagnosis, server: &str, place: &DirectoryFacts, 
 }
 
 /// Barman 3.15 and 3.16 remove the destination before a restore, which is impossible for a mount point.
-pub(super) fn removes_destination(release: (u32, u32)) -> bool {
+fn removes_destination(release: (u32, u32)) -> bool {
     matches!(release, (3, 15 | 16))
 }
 
@@ -63,10 +63,9 @@ fn get_wal(config: &ServerConfig, server: &str) -> Finding {
     )
 }
 
-/// A data directory of another cluster means that an option is mistyped.
+/// A data directory of another cluster means that an option is mistyped. `pg_upgrade` makes another cluster, too.
 fn cluster(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
-    let newest = diagnosis.newest();
-    let theirs = newest.and_then(|backup| backup.system_id).or(diagnosis.status.system_id);
+    let theirs = diagnosis.newest().and_then(|backup| backup.system_id).or(diagnosis.status.system_id);
     if place.content != Some(Content::Something) {
         return Finding::skipped(CLUSTER, "there is no data directory to compare the backup with");
     }
@@ -80,22 +79,10 @@ fn cluster(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
         let detail = format!(
             "the data directory belongs to a different cluster: its system identifier is {ours}, the backup's {theirs}"
         );
-        let hint =
-            "check --barman-server and --data-directory: a restore would replace one cluster with another";
+        let hint = "check --barman-server and --data-directory: a restore would replace one cluster with another; after pg_upgrade take a new backup";
         return Finding::failed(CLUSTER, detail, hint);
     }
-    let version = newest.and_then(|backup| backup.version).map(PgVersion::major);
-    match (&place.version, version) {
-        (Some(ours), Some(theirs)) if *ours != theirs => Finding::failed(
-            CLUSTER,
-            format!("the data directory is from PostgreSQL {ours}, the backup from {theirs}"),
-            "after an upgrade take a new backup; check --barman-server",
-        ),
-        _ => Finding::ok(
-            CLUSTER,
-            format!("the data directory and the backup belong to the same cluster ({ours})"),
-        ),
-    }
+    Finding::ok(CLUSTER, format!("the data directory and the backup belong to the same cluster ({ours})"))
 }
 
 #[cfg(test)]
@@ -105,13 +92,7 @@ mod tests {
     use crate::api::diagnose::{Barman, ServerStatus};
 
     fn place(content: Content) -> DirectoryFacts {
-        DirectoryFacts {
-            content: Some(content),
-            is_mount_point: false,
-            used: 0,
-            version: None,
-            system_id: None,
-        }
+        DirectoryFacts { content: Some(content), is_mount_point: false, used: 0, system_id: None }
     }
 
     fn diagnosis() -> Diagnosis {
