@@ -13,7 +13,7 @@ use barman_recover::{Code, Command as Asked, Config, Level, Opt, OptionSpec};
 use clap::Command;
 
 use command::{Env, LEVELS, SUB_COMMANDS, variable};
-pub use command::{NAME, What, command};
+pub use command::{NAME, command};
 use words::Typing;
 
 /// The same as in argparse and clap.
@@ -24,7 +24,7 @@ pub type Said = (String, u8);
 
 /// A sub-command.
 pub struct Run {
-    pub what: What,
+    pub command: Asked,
     pub config: Config,
     pub logging: Logging,
     /// Whether the output is JSON.
@@ -83,7 +83,7 @@ impl Given<'_> {
             return self.value("api-url").map(|_| None).ok_or_else(|| needed.into());
         };
         Ok(Some(Run {
-            what: sub.what,
+            command: sub.runs,
             config: self.config(sub.runs, &words)?,
             logging: self.logging()?,
             json: self.choice("format", &["text", "json"])? == Some(1),
