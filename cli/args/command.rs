@@ -61,12 +61,16 @@ pub const OWN: [(&str, Kind, &str, &str); 10] = [
     ("log-file", Kind::Path, "", "File to log to instead of standard error"),
     ("log-stderr", Kind::Flag, "", "Log to standard error as well as to the file"),
     ("log-format", Kind::Word(&["text", "json"]), "text", "text, or json for one JSON object a line"),
-    ("log-level", Kind::Word(&LEVELS), "info", "Lowest level that is logged: debug, info, warning or error"),
+    (
+        "log-level",
+        Kind::Word(&["debug", "info", "warning", "error"]),
+        "info",
+        "Lowest level that is logged: debug, info, warning or error",
+    ),
     ("progress", Kind::Word(&["auto", "always", "never"]), "auto", PROGRESS),
 ];
 
 const ROLES: [&str; 5] = ["primary", "promoted", "standby_leader", "replica", "demoted"];
-pub const LEVELS: [&str; 4] = ["debug", "info", "warning", "error"];
 const PROGRESS: &str =
     "When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never";
 
