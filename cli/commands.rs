@@ -143,7 +143,10 @@ fn json(value: &impl Serialize) -> String {
 
 fn operations(rows: &[Operation]) -> String {
     let line = |id: &str, kind: &str, state: &str| format!("{id:15}  {kind:13}  {state}\n");
-    let row = |row: &Operation| line(&row.id, &row.kind, row.state.map_or("UNKNOWN", OperationState::name));
+    let row = |row: &Operation| {
+        let state = row.state.map_or("UNKNOWN", OperationState::name);
+        line(&row.id, row.kind.as_deref().unwrap_or_default(), state)
+    };
     line("ID", "TYPE", "STATUS") + &rows.iter().map(row).collect::<String>()
 }
 
@@ -155,7 +158,7 @@ fn backups(rows: &[Backup]) -> String {
         let size = row.bytes.map(|bytes| DecimalBytes(bytes).to_string());
         let [end, size, version, mode] =
             [&row.end_time, &size, &row.version, &row.mode].map(|text| text.as_deref().unwrap_or("UNKNOWN"));
-        let note = if row.note.is_empty() { String::new() } else { format!(" ({})", row.note) };
+        let note = row.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
         let status = format!("{}{note}", row.status);
         line([&row.id, end, size, version, mode, &status])
     };
