@@ -4,13 +4,11 @@ use time::OffsetDateTime;
 use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 
-// Byte strings, because string literals are listed as messages in the documentation.
 /// `Sun, 22 Nov 2026 10:22:57 GMT`
-const HEADER: StaticFormatDescription = format_description!(
-    b"[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-);
+const HEADER: StaticFormatDescription =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
 /// `20261122T102257`
-const ID: StaticFormatDescription = format_description!(b"[year][month][day]T[hour][minute][second]");
+const ID: StaticFormatDescription = format_description!("[year][month][day]T[hour][minute][second]");
 
 /// An operation older than this can't come from a recent create.
 const RECENT_DAYS: i64 = 2;
