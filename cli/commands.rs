@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use barman_recover::{
-    Answer, Backup, Cancel, Code, Config, Event, Finding, Level, Operation, OperationState, Opt, Outcome,
-    Verdict,
+    Answer, Backup, Cancel, Code, Command, Config, Event, Finding, Level, Operation, OperationState, Opt,
+    Outcome, Verdict,
 };
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
-use crate::args::{self, Run, Said, WRONG_USAGE, What};
+use crate::args::{self, Run, Said, WRONG_USAGE};
 use crate::bar::is_watched;
 use crate::log::{End, Log};
 use crate::signals::Watched;
@@ -26,12 +26,12 @@ pub fn run(run: &Run) -> Result<ExitCode, Said> {
         let path = run.logging.file.as_deref().unwrap_or("".as_ref()).display();
         args::wrong_usage(&args::command(), &format!("argument --log-file: {path}: {error}"))
     })?;
-    let watched = Watched::start(&log, matches!(run.what, What::Recover | What::ConfigSwitch));
+    let watched = Watched::start(&log);
     let warn = |message: &str| log.write(Level::Warning, message);
     if !run.ignored.is_empty() {
         warn(&format!("ignoring unknown options (mistyped?): {}", run.ignored.join(", ")));
     }
-    if sys::is_root() && matches!(run.what, What::Recover | What::Settle) {
+    if sys::is_root() && matches!(run.command, Command::Recover | Command::Settle) {
         warn("running as root: run this as the user that Patroni and PostgreSQL run as");
     }
     let mut end = ask(run, &watched.cancel, &log);
@@ -45,29 +45,29 @@ pub fn run(run: &Run) -> Result<ExitCode, Said> {
 fn ask(run: &Run, cancel: &Cancel, log: &Log) -> End {
     let (config, events) = (&run.config, log.clone());
     let on_event = move |event: Event| events.event(event);
-    match run.what {
-        What::Recover => barman_recover::run(&with_size(run), cancel, on_event).into(),
-        What::Settle => {
+    match run.command {
+        Command::Recover => barman_recover::run(&with_size(run), cancel, on_event).into(),
+        Command::Settle => {
             let answer = barman_recover::settle(config, cancel, on_event);
             if run.json {
                 print(&json(&answer));
             }
             End::new(answer.code, &answer.message, answer.hint)
         }
-        What::ConfigSwitch => {
+        Command::ConfigSwitch => {
             let answer = barman_recover::config_switch(config, cancel, on_event);
             let (code, exit_status) = answer.exit();
             End { code, exit_status, ..End::new(answer.code, &answer.message, answer.hint) }
         }
-        What::Check => check(run, cancel, on_event),
-        What::Verify => print_answer(run, log, &barman_recover::verify(config), |looked| {
+        Command::Check => check(run, cancel, on_event),
+        Command::Verify => print_answer(run, log, &barman_recover::verify(config), |looked| {
             looked.as_ref().map(|looked| format!("{}: {}\n", looked.state.name(), looked.detail))
         }),
-        What::Backups => {
+        Command::Backups => {
             let answer = barman_recover::backups(config, cancel, on_event);
             print_answer(run, log, &answer, |found| Some(backups(&found.backups)))
         }
-        What::Operations => {
+        Command::Operations => {
             let answer = barman_recover::operations(config, cancel, on_event);
             let listed = answer.found.operations.len();
             if listed > 0 && config.number(Opt::Limit).is_some_and(|limit| limit as usize == listed) {
@@ -143,7 +143,10 @@ fn json(value: &impl Serialize) -> String {
 
 fn operations(rows: &[Operation]) -> String {
     let line = |id: &str, kind: &str, state: &str| format!("{id:15}  {kind:13}  {state}\n");
-    let row = |row: &Operation| line(&row.id, &row.kind, row.state.map_or("UNKNOWN", OperationState::name));
+    let row = |row: &Operation| {
+        let state = row.state.map_or("UNKNOWN", OperationState::name);
+        line(&row.id, row.kind.as_deref().unwrap_or_default(), state)
+    };
     line("ID", "TYPE", "STATUS") + &rows.iter().map(row).collect::<String>()
 }
 
@@ -155,7 +158,7 @@ fn backups(rows: &[Backup]) -> String {
         let size = row.bytes.map(|bytes| DecimalBytes(bytes).to_string());
         let [end, size, version, mode] =
             [&row.end_time, &size, &row.version, &row.mode].map(|text| text.as_deref().unwrap_or("UNKNOWN"));
-        let note = if row.note.is_empty() { String::new() } else { format!(" ({})", row.note) };
+        let note = row.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
         let status = format!("{}{note}", row.status);
         line([&row.id, end, size, version, mode, &status])
     };

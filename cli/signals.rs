@@ -34,8 +34,8 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Begins to watch a run; `starts_something` if it may leave an operation behind.
-    pub fn start(log: &Log, starts_something: bool) -> Watched {
+    /// Begins to watch a run.
+    pub fn start(log: &Log) -> Watched {
         let (ended, end) = mpsc::channel();
         let watched = Watched { cancel: Cancel::new(), signal: Arc::default(), ended };
         let signals = Signals::block();
@@ -47,7 +47,7 @@ impl Watched {
             log.write_within(WRITING, Level::Info, format!("{name} received"));
             cancel.cancel();
             signals.unblock(); // a second signal ends the program at once
-            if has_ended(&log, &end, since, starts_something) {
+            if has_ended(&log, &end, since) {
                 return;
             }
             if log.operation().1.may_be_running() {
@@ -78,10 +78,10 @@ impl Watched {
 }
 
 /// Waits for the end of a run after a signal. Returns whether the run ended for another reason.
-fn has_ended(log: &Log, end: &Receiver<()>, since: Instant, starts_something: bool) -> bool {
+fn has_ended(log: &Log, end: &Receiver<()>, since: Instant) -> bool {
     let wait = |limit: Duration| end.recv_timeout(limit.saturating_sub(since.elapsed()));
     let mut ended = wait(PROMPT);
-    if ended == Err(Timeout) && starts_something && log.operation().1 != OperationState::NotCreated {
+    if ended == Err(Timeout) && log.operation().1 != OperationState::NotCreated {
         ended = wait(GRACE);
     }
     if ended == Err(Timeout) {

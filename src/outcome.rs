@@ -155,10 +155,10 @@ impl Problem {
     }
 }
 
-/// In JSON a hint is always a text, as in C.
+/// In JSON such a text is always there, as in C.
 #[allow(clippy::ref_option, reason = "serde passes the field so")]
-pub(crate) fn or_empty<S: Serializer>(hint: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(hint.as_deref().unwrap_or_default())
+pub(crate) fn or_empty<S: Serializer>(text: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(text.as_deref().unwrap_or_default())
 }
 
 /// The result of a recovery.

@@ -11,23 +11,10 @@ pub const NAME: &str = "patroni_barman";
 /// Looks up an environment variable.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// What a sub-command does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    Recover,
-    Check,
-    Verify,
-    Settle,
-    Backups,
-    Operations,
-    ConfigSwitch,
-}
-
 /// A sub-command.
 pub struct SubCommand {
     /// After that of its parent: `operations list`.
     pub name: &'static str,
-    pub what: What,
     /// The command of the library that it runs, and whose options it has.
     pub runs: Asked,
     /// A line, then examples and the exit status.
@@ -36,46 +23,27 @@ pub struct SubCommand {
     more: &'static [&'static str],
 }
 
+/// Every sub-command.
+pub const SUB_COMMANDS: [SubCommand; 8] = [
+    sub_command("recover", Asked::Recover, include_str!("../help/recover.txt"), &[]),
+    sub_command("check", Asked::Check, include_str!("../help/check.txt"), FORMAT),
+    sub_command("verify", Asked::Verify, include_str!("../help/verify.txt"), FORMAT),
+    sub_command("settle", Asked::Settle, include_str!("../help/settle.txt"), FORMAT),
+    sub_command("backups", Asked::Backups, include_str!("../help/backups.txt"), FORMAT),
+    sub_command("operations", Asked::Operations, include_str!("../help/operations.txt"), LIST),
+    sub_command("operations list", Asked::Operations, include_str!("../help/list.txt"), LIST),
+    sub_command("config-switch", Asked::ConfigSwitch, include_str!("../help/switch.txt"), CALLBACK),
+];
+
 /// Makes a row of [`SUB_COMMANDS`].
 const fn sub_command(
     name: &'static str,
-    what: What,
     runs: Asked,
     help: &'static str,
     more: &'static [&'static str],
 ) -> SubCommand {
-    SubCommand { name, what, runs, help, more }
+    SubCommand { name, runs, help, more }
 }
-
-/// Every sub-command.
-pub const SUB_COMMANDS: [SubCommand; 8] = [
-    sub_command("recover", What::Recover, Asked::Recover, include_str!("../help/recover.txt"), &[]),
-    sub_command("check", What::Check, Asked::Check, include_str!("../help/check.txt"), FORMAT),
-    sub_command("verify", What::Verify, Asked::Verify, include_str!("../help/verify.txt"), FORMAT),
-    sub_command("settle", What::Settle, Asked::Settle, include_str!("../help/settle.txt"), FORMAT),
-    sub_command("backups", What::Backups, Asked::Backups, include_str!("../help/backups.txt"), FORMAT),
-    sub_command(
-        "operations",
-        What::Operations,
-        Asked::Operations,
-        include_str!("../help/operations.txt"),
-        LIST,
-    ),
-    sub_command(
-        "operations list",
-        What::Operations,
-        Asked::Operations,
-        include_str!("../help/list.txt"),
-        LIST,
-    ),
-    sub_command(
-        "config-switch",
-        What::ConfigSwitch,
-        Asked::ConfigSwitch,
-        include_str!("../help/switch.txt"),
-        CALLBACK,
-    ),
-];
 
 const FORMAT: &[&str] = &["format"];
 const LIST: &[&str] = &["format", "all"];
@@ -93,12 +61,16 @@ pub const OWN: [(&str, Kind, &str, &str); 10] = [
     ("log-file", Kind::Path, "", "File to log to instead of standard error"),
     ("log-stderr", Kind::Flag, "", "Log to standard error as well as to the file"),
     ("log-format", Kind::Word(&["text", "json"]), "text", "text, or json for one JSON object a line"),
-    ("log-level", Kind::Word(&LEVELS), "info", "Lowest level that is logged: debug, info, warning or error"),
+    (
+        "log-level",
+        Kind::Word(&["debug", "info", "warning", "error"]),
+        "info",
+        "Lowest level that is logged: debug, info, warning or error",
+    ),
     ("progress", Kind::Word(&["auto", "always", "never"]), "auto", PROGRESS),
 ];
 
 const ROLES: [&str; 5] = ["primary", "promoted", "standby_leader", "replica", "demoted"];
-pub const LEVELS: [&str; 4] = ["debug", "info", "warning", "error"];
 const PROGRESS: &str =
     "When to show progress: auto (a bar, on a terminal), always (elsewhere a line a second), never";
 

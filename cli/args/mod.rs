@@ -9,11 +9,11 @@ mod words;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use barman_recover::{Code, Command as Asked, Config, Level, Opt, OptionSpec};
+use barman_recover::{Code, Command as Asked, Config, Kind, Level, Opt, OptionSpec};
 use clap::Command;
 
-use command::{Env, LEVELS, SUB_COMMANDS, variable};
-pub use command::{NAME, What, command};
+use command::{Env, OWN, SUB_COMMANDS, variable};
+pub use command::{NAME, command};
 use words::Typing;
 
 /// The same as in argparse and clap.
@@ -24,7 +24,7 @@ pub type Said = (String, u8);
 
 /// A sub-command.
 pub struct Run {
-    pub what: What,
+    pub command: Asked,
     pub config: Config,
     pub logging: Logging,
     /// Whether the output is JSON.
@@ -83,10 +83,10 @@ impl Given<'_> {
             return self.value("api-url").map(|_| None).ok_or_else(|| needed.into());
         };
         Ok(Some(Run {
-            what: sub.what,
+            command: sub.runs,
             config: self.config(sub.runs, &words)?,
             logging: self.logging()?,
-            json: self.choice("format", &["text", "json"])? == Some(1),
+            json: self.choice("format")? == Some(1),
             ignored: self.typing.ignored.clone(),
         }))
     }
@@ -97,9 +97,13 @@ impl Given<'_> {
         typed.or_else(|| Some(((self.env)(&variable(name))?, variable(name))))
     }
 
-    /// The word that an option has, in upper or lower case.
-    fn choice(&self, name: &str, words: &[&str]) -> Result<Option<usize>, String> {
+    /// Which of its words one of the program's own options has, in upper or lower case.
+    fn choice(&self, name: &str) -> Result<Option<usize>, String> {
         let Some((value, source)) = self.value(name) else { return Ok(None) };
+        let words = match OWN.iter().find(|(own, ..)| *own == name) {
+            Some((_, Kind::Word(words), ..)) => words,
+            _ => &["false", "true"][..],
+        };
         let place = words.iter().position(|word| value.eq_ignore_ascii_case(word));
         place.map(Some).ok_or_else(|| format!("argument {source}: takes one of {}", words.join(", ")))
     }
@@ -110,13 +114,13 @@ impl Given<'_> {
         if let Some((_, source)) = file.as_ref().filter(|(path, _)| path.is_empty()) {
             return Err(format!("argument {source}: must not be empty"));
         }
-        let level = self.choice("log-level", &LEVELS)?.unwrap_or(1) + self.typing.count('q');
+        let level = self.choice("log-level")?.unwrap_or(1) + self.typing.count('q');
         let level = level.saturating_sub(self.typing.count('v'));
-        let progress = self.choice("progress", &["auto", "always", "never"])?.unwrap_or(0);
+        let progress = self.choice("progress")?.unwrap_or(0);
         Ok(Logging {
             file: file.map(|(path, _)| path.into()),
-            stderr: self.choice("log-stderr", &["false", "true"])? == Some(1),
-            json: self.choice("log-format", &["text", "json"])? == Some(1),
+            stderr: self.choice("log-stderr")? == Some(1),
+            json: self.choice("log-format")? == Some(1),
             level: [Level::Debug, Level::Info, Level::Warning].get(level).copied().unwrap_or(Level::Error),
             progress: [None, Some(true), Some(false)].get(progress).copied().flatten(),
         })
@@ -144,7 +148,7 @@ impl Given<'_> {
         if let [_, role, _] = words {
             config.set(Opt::Role, *role).map_err(|why| format!("argument role: {}", why.reason()))?;
         }
-        if self.choice("all", &["false", "true"])? == Some(1) {
+        if self.choice("all")? == Some(1) {
             config.set(Opt::Limit, 0).map_err(|why| why.to_string())?;
         }
         let missing: Vec<String> = config.missing(asked).map(|spec| format!("--{}", spec.name)).collect();

@@ -4,13 +4,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::api::date::Moment;
 use crate::api::fields::Fields;
 use crate::error::BadReply;
 use crate::text::{first_few, one_line};
@@ -26,7 +24,7 @@ pub(crate) struct Diagnosis {
     pub(crate) config: ServerConfig,
     pub(crate) status: ServerStatus,
     /// The WAL file that was archived last, on any timeline.
-    pub(crate) last_wal: Option<LastWal>,
+    pub(crate) last_wal: Option<String>,
     /// The newest timeline of which Barman has WAL.
     pub(crate) newest_timeline: Option<u32>,
     /// Oldest first, whatever their status.
@@ -38,10 +36,6 @@ pub(crate) struct Diagnosis {
 pub(crate) struct Barman {
     /// `3.19.1`
     pub(crate) version: Option<String>,
-    /// Where the API keeps the output of operations: `HOME/SERVER/output/ID.json`.
-    pub(crate) home: Option<String>,
-    /// When it answered, by its own clock.
-    pub(crate) now: Option<Moment>,
 }
 
 impl Barman {
@@ -53,42 +47,22 @@ impl Barman {
         });
         Some((parts.next()??, parts.next()??))
     }
-
-    /// The time from `unix`, in seconds since 1970, to the answer.
-    pub(crate) fn age(&self, unix: i64) -> Option<Duration> {
-        let age = self.now.as_ref()?.unix()?.checked_sub(unix)?;
-        u64::try_from(age).ok().map(Duration::from_secs)
-    }
 }
 
 /// The parts of the server's configuration that matter to a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ServerConfig {
-    pub(crate) parallel_jobs: Option<u32>,
-    /// How often Barman repeats a failed copy, into whatever is at the path by then.
-    pub(crate) basebackup_retry_times: Option<u32>,
     /// Whether a restore proceeds in a directory that is not empty.
     pub(crate) delta_restore: bool,
     /// Whether a restore brings no WAL, because `PostgreSQL` is to fetch it.
     pub(crate) get_wal: bool,
 }
 
-/// The server's `PostgreSQL`, as Barman saw it when it answered. It knows about archiving only with `archiver = on`.
+/// The server's `PostgreSQL`, as Barman saw it when it answered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ServerStatus {
     pub(crate) connection_error: Option<String>,
     pub(crate) system_id: Option<u64>,
-    pub(crate) is_archiving: Option<bool>,
-    pub(crate) last_archived_time: Option<Moment>,
-    pub(crate) last_failed_wal: Option<String>,
-    pub(crate) last_failed_time: Option<Moment>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LastWal {
-    pub(crate) name: String,
-    /// When it reached the Barman host, in seconds since 1970 by that host's clock.
-    pub(crate) unix: i64,
 }
 
 /// The parts of a backup that matter to a restore.
@@ -100,14 +74,12 @@ pub(crate) struct Backup {
     pub(crate) status: String,
     /// Bytes that a restore writes, without WAL, if Barman knows.
     pub(crate) bytes: Option<u64>,
-    pub(crate) begin_time: Option<Moment>,
-    pub(crate) end_time: Option<Moment>,
+    pub(crate) begin_time: Option<String>,
+    pub(crate) end_time: Option<String>,
     pub(crate) version: Option<PgVersion>,
     pub(crate) system_id: Option<u64>,
     /// `rsync`, `postgres`, ...
     pub(crate) mode: Option<String>,
-    /// Whether it is restored exactly as stored: not compressed, encrypted or incremental.
-    pub(crate) is_plain: bool,
     /// Whether it consists of snapshots of disks: Barman restores those only with options that the API does not have.
     pub(crate) is_snapshot: bool,
     /// The timeline on which it ended: a restore brings WAL of this one only.
@@ -166,15 +138,14 @@ impl Backup {
             id,
             status: fields.line("status").unwrap_or_else(|| "UNKNOWN".into()),
             bytes: if less { cluster_size.or(size) } else { size.or(cluster_size) },
-            begin_time: fields.moment("begin_time"),
-            end_time: fields.moment("end_time"),
+            begin_time: fields.line("begin_time"),
+            end_time: fields.line("end_time"),
             version: fields.number("version").map(PgVersion),
             system_id: fields.number("systemid"),
             is_snapshot: fields.get("snapshots_info").is_some()
                 || mode.as_deref().is_some_and(is_snapshot)
                 || fields.line("backup_type").as_deref().is_some_and(is_snapshot),
             mode,
-            is_plain: !less && fields.get("encryption").is_none(),
             timeline: end_wal.as_deref().and_then(timeline_of).or_else(|| fields.number("timeline")),
             end_wal,
             tablespaces: tablespaces(fields.get("tablespaces")),
@@ -217,11 +188,11 @@ impl Diagnosis {
         backups.sort_unstable_by(|one, other| one.id.cmp(&other.id)); // the ID is the time of the backup
         let wals = last_wals(&Fields::of(server.wals));
         Ok(Diagnosis {
-            barman: barman(&Fields::of(body.global)),
+            barman: Barman { version: Fields::of(body.global).object("system_info").line("barman_ver") },
             config: config(&Fields::of(server.config)),
             status: status(&Fields::of(server.status)),
             newest_timeline: wals.iter().filter_map(|wal| timeline_of(&wal.name)).max(),
-            last_wal: wals.into_iter().max_by_key(|wal| wal.unix),
+            last_wal: wals.into_iter().max_by_key(|wal| wal.time).map(|wal| wal.name),
             backups,
         })
     }
@@ -248,19 +219,8 @@ impl Diagnosis {
     }
 }
 
-fn barman(global: &Fields) -> Barman {
-    let (config, system) = (global.object("config"), global.object("system_info"));
-    Barman {
-        version: system.line("barman_ver"),
-        home: config.exact("barman_home"),
-        now: system.moment("timestamp"),
-    }
-}
-
 fn config(fields: &Fields) -> ServerConfig {
     ServerConfig {
-        parallel_jobs: fields.number("parallel_jobs"),
-        basebackup_retry_times: fields.number("basebackup_retry_times"),
         delta_restore: fields.has_word("recovery_options", "delta-restore"),
         // Barman never copies WAL that it keeps in cloud storage.
         get_wal: fields.has_word("recovery_options", "get-wal")
@@ -272,17 +232,21 @@ fn status(fields: &Fields) -> ServerStatus {
     ServerStatus {
         connection_error: fields.line("connection_error"),
         system_id: fields.number("postgres_systemid").or_else(|| fields.number("streaming_systemid")),
-        is_archiving: fields.flag("is_archiving"),
-        last_archived_time: fields.moment("last_archived_time"),
-        last_failed_wal: fields.line("last_failed_wal"),
-        last_failed_time: fields.moment("last_failed_time"),
     }
 }
 
+/// A WAL file, and when it reached the Barman host.
+struct Archived {
+    name: String,
+    time: i64,
+}
+
 /// The last WAL file of each timeline.
-fn last_wals(wals: &Fields) -> Vec<LastWal> {
+fn last_wals(wals: &Fields) -> Vec<Archived> {
     let timelines = wals.object("last_archived_wal_per_timeline").objects();
-    timelines.filter_map(|wal| Some(LastWal { name: wal.line("name")?, unix: wal.number("time")? })).collect()
+    timelines
+        .filter_map(|wal| Some(Archived { name: wal.line("name")?, time: wal.number("time")? }))
+        .collect()
 }
 
 /// The name of a WAL file begins with its timeline.

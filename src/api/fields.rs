@@ -4,7 +4,6 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::api::date::Moment;
 use crate::text::one_line;
 
 /// An object of which only some fields matter.
@@ -46,14 +45,6 @@ impl Fields {
     pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
         let text = as_text(self.get(key)?)?;
         text.trim().split('.').next()?.parse().ok()
-    }
-
-    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
-        self.get(key)?.as_bool()
-    }
-
-    pub(crate) fn moment(&self, key: &str) -> Option<Moment> {
-        self.line(key).map(Moment::new)
     }
 
     /// Whether a list contains this word: a JSON array, or a text separated by commas or spaces.

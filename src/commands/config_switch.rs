@@ -214,7 +214,7 @@ fn done(run: &mut Session) {
 fn failed(run: &mut Session) -> Error {
     let id = run.operation_id.clone();
     run.set_operation(id.as_deref(), OperationState::Failed);
-    let output = own_output(None, &run.connection.barman_server, id.as_deref().unwrap_or("OPERATION"));
+    let output = own_output(&run.connection.barman_server, id.as_deref().unwrap_or("OPERATION"));
     Error::with(
         Code::RecoveryFailed,
         "Config switch operation failed.",
@@ -227,7 +227,7 @@ fn unclear(run: &Session, why: &str) -> Error {
     Error::with(
         Code::HttpError,
         format!("Maximum number of retries exceeded, exiting. {why}"),
-        own_output(None, &run.connection.barman_server, id),
+        own_output(&run.connection.barman_server, id),
     )
 }
 

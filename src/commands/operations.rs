@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::config::options::{Command, Opt};
 use crate::error::Error;
 use crate::event::Event;
-use crate::outcome::{Answer, OperationState};
+use crate::outcome::{Answer, OperationState, or_empty};
 use crate::recovery::explain::api_hint;
 use crate::recovery::session::Session;
 use crate::text::one_line;
@@ -29,8 +29,9 @@ pub struct Operations {
 pub struct Operation {
     /// Its ID, which is its start time in the Barman host's time zone.
     pub id: String,
-    /// What the API calls its kind: `recovery`, `config_switch`, ...; "" if it doesn't say.
-    pub kind: String,
+    /// What the API calls its kind: `recovery`, `config_switch`, ..., if it says so.
+    #[serde(serialize_with = "or_empty")]
+    pub kind: Option<String>,
     /// Its state; `None` if the API did not give it.
     pub state: Option<OperationState>,
 }
@@ -67,7 +68,7 @@ fn listed(run: &mut Session) -> Result<Vec<Operation>, Error> {
         .into_iter()
         .map(|found| Operation {
             id: one_line(&found.id),
-            kind: one_line(&found.kind.unwrap_or_default()),
+            kind: found.kind.as_deref().map(one_line),
             state: None,
         })
         .collect())

@@ -108,7 +108,6 @@ options! {
 /// A command. Its options are the rows of [`OPTIONS`](crate::OPTIONS) that name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Command {
     /// Restore a backup: [`run`](crate::run).
     Recover,

@@ -112,7 +112,9 @@ impl Attempts {
         let by_api = failure.bad_reply() == Some(BadReply::ApiFailed);
         let others = by_api && serves_others(run, known)?;
         let wait = if by_api {
-            self.spread(run, failure.retry_after(), others)
+            self.queued = self.queued.saturating_add(1);
+            let (least, growth) = if others { self.turn() } else { self.retry(run) };
+            spread(run, least.max(failure.retry_after().unwrap_or_default().min(run.loop_wait)), growth)
         } else {
             run.retry_wait(ID_RESOLUTION, failure.retry_after())
         };
@@ -134,19 +136,23 @@ impl Attempts {
         run.pause(wait)
     }
 
-    /// While `others` are being served this is a wait for our turn rather than a retry. Each second serves one of the
-    /// nodes that ask in it, so the window grows slowly at first: of a few nodes, one should ask in every second.
-    fn spread(&mut self, run: &mut Session, retry_after: Option<Duration>, others: bool) -> Duration {
-        self.queued = self.queued.saturating_add(1);
-        let (least, growth) = if others {
-            (ID_RESOLUTION, self.queued.max(2_u32.saturating_pow(self.queued.saturating_sub(2))))
-        } else {
-            (run.connection.retry_wait.max(ID_RESOLUTION), 2_u32.saturating_pow(self.queued - 1))
-        };
-        let least = least.max(retry_after.unwrap_or_default().min(run.loop_wait));
-        let window = ID_RESOLUTION.saturating_mul(growth).min(WIDEST_SPREAD);
-        least + below(window, run.world.random())
+    /// A wait for our turn while others are being served: the least wait, and how many seconds to spread over. Each
+    /// second serves one of the nodes that ask in it, so the window grows slowly at first: of a few nodes, one should
+    /// ask in every second.
+    fn turn(&self) -> (Duration, u32) {
+        (ID_RESOLUTION, self.queued.max(2_u32.saturating_pow(self.queued.saturating_sub(2))))
     }
+
+    /// The same for a retry.
+    fn retry(&self, run: &Session) -> (Duration, u32) {
+        (run.connection.retry_wait.max(ID_RESOLUTION), 2_u32.saturating_pow(self.queued - 1))
+    }
+}
+
+/// A random wait, from the least one on.
+fn spread(run: &mut Session, least: Duration, growth: u32) -> Duration {
+    let window = ID_RESOLUTION.saturating_mul(growth).min(WIDEST_SPREAD);
+    least + below(window, run.world.random())
 }
 
 /// Whether the list has grown: the API is serving other nodes.

@@ -104,10 +104,9 @@ fn no_reply(why: NoReply) -> Option<&'static str> {
     })
 }
 
-/// Where Barman says more than the API does. If its home directory is unknown, it is named as in the documentation.
-pub(crate) fn own_output(home: Option<&str>, server: &str, operations: &str) -> String {
-    let home = home.unwrap_or("<barman_home>");
-    format!("Barman's own output is in {home}/{server}/output/{operations}.json on the Barman host")
+/// Where Barman says more than the API does.
+pub(crate) fn own_output(server: &str, operation: &str) -> String {
+    format!("Barman's own output is in <barman_home>/{server}/output/{operation}.json on the Barman host")
 }
 
 /// What Barman did last on this node, in words.

@@ -24,7 +24,7 @@ pub(crate) struct Failed<'a> {
 impl Failed<'_> {
     /// The likeliest cause, one; `log` is where the commands of Barman on this node can be read.
     pub(crate) fn hint(&self, log: &str, server: &str, operation: &str) -> String {
-        let more = own_output(None, server, operation);
+        let more = own_output(server, operation);
         let log = if self.history.commands().is_empty() {
             String::new()
         } else {

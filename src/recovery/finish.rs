@@ -115,7 +115,7 @@ fn hint(
     let operation = run.operation_id.clone().unwrap_or_else(|| "OPERATION".into());
     let server = &run.connection.barman_server;
     if *ended != Ended::Failed {
-        return own_output(None, server, &operation);
+        return own_output(server, &operation);
     }
     let inspection = run.world.inspect().ok();
     let failed = Failed {

@@ -13,7 +13,7 @@ use super::create::Created;
 use super::history::Use;
 use super::session::{Outage, Session};
 use super::start::KnownOperations;
-use super::timing::{ID_RESOLUTION, LIST_AGAIN, LOOK, SHORTEST};
+use super::timing::{COMPLETE_IN_PROGRESS, COMPLETE_UNANSWERED, ID_RESOLUTION, LIST_AGAIN, LOOK, SHORTEST};
 use super::verdict::Ended;
 use super::watch::Watch;
 
@@ -111,7 +111,8 @@ fn follow_named(run: &mut Session, watch: &mut Watch, id: &str) -> Result<Ended,
                 }
             }
         }
-        if watch.is_long_complete(run, questions.outage.is_over()) {
+        let enough = if questions.outage.is_over() { COMPLETE_IN_PROGRESS } else { COMPLETE_UNANSWERED };
+        if watch.is_complete_for(run, enough) {
             return Ok(long_complete(&about));
         }
         questions.pause(run)?;
@@ -260,7 +261,9 @@ fn follow_candidates(
         if candidates.has_any_ended() && watch.has_lease() && watch.is_complete(run) {
             return Ok(Ended::Unclear(format!("{} has ended", candidates.names())));
         }
-        if watch.is_long_complete(run, questions.outage.is_over() && !candidates.0.is_empty()) {
+        let is_known = questions.outage.is_over() && !candidates.0.is_empty();
+        let enough = if is_known { COMPLETE_IN_PROGRESS } else { COMPLETE_UNANSWERED };
+        if watch.is_complete_for(run, enough) {
             return Ok(long_complete(&candidates.names()));
         }
         questions.pause(run)?;

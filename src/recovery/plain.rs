@@ -79,7 +79,7 @@ fn conclude(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup
         ));
         return Ok(Backup::default());
     }
-    let output = own_output(None, &run.connection.barman_server, id.as_deref().unwrap_or("OPERATION"));
+    let output = own_output(&run.connection.barman_server, id.as_deref().unwrap_or("OPERATION"));
     let (code, why) = match (&ended, verdict(ended.clone(), seen(found, restore), &restore.data_directory)) {
         (_, Verdict::Restored(backup, warnings)) => {
             for warning in &warnings {

@@ -16,10 +16,7 @@ use super::history::{History, Use};
 use super::session::Session;
 use super::start::refuse_postgres;
 use super::throughput::Throughput;
-use super::timing::{
-    BETWEEN_COMMANDS, COMPLETE_IN_PROGRESS, COMPLETE_UNANSWERED, Every, LOOK, NEAR_THE_END, PROGRESS,
-    SHORTEST, STALL, idle_wait,
-};
+use super::timing::{BETWEEN_COMMANDS, Every, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait};
 use super::verdict::Ended;
 
 /// What is watched while an operation is followed.
@@ -179,11 +176,10 @@ impl<'w, 'c> Watch<'w, 'c> {
             && matches!(run.world.examine(), Completeness::Complete(_))
     }
 
-    /// Whether the data is complete and nothing has happened for so long that no answer is needed any more.
-    pub(crate) fn is_long_complete(&mut self, run: &mut Session, answered: bool) -> bool {
+    /// Whether the data is complete and nothing has happened for this long: no answer is needed any more.
+    pub(crate) fn is_complete_for(&mut self, run: &mut Session, enough: Duration) -> bool {
         let now = run.now();
-        let long = if answered { COMPLETE_IN_PROGRESS } else { COMPLETE_UNANSWERED };
-        self.history.still(now) >= long && self.examined.is_due(now, LOOK * 4) && self.is_complete(run)
+        self.history.still(now) >= enough && self.examined.is_due(now, LOOK * 4) && self.is_complete(run)
     }
 }
 

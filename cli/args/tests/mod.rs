@@ -210,7 +210,7 @@ fn switch(words: &[&str], env: &[(&str, &str)]) -> Result<Run, Said> {
 fn a_callback_has_its_three_words_at_the_end() {
     for words in [&["--reset"][..], &["--reset", "--typo", "value"], &["--barman-model", "m"], &["--re"]] {
         let Ok(run) = switch(words, &[]) else { panic!("{words:?}") };
-        assert_eq!((run.what, run.config.text(Opt::Role)), (What::ConfigSwitch, Some("replica")));
+        assert_eq!((run.command, run.config.text(Opt::Role)), (Asked::ConfigSwitch, Some("replica")));
     }
     for callback in
         [&["on_start", "replica", "demo"][..], &["on_role_change", "master", "demo"], &["on_role_change"]]
@@ -249,13 +249,13 @@ fn the_patroni_configuration_of_a_recovery_can_be_pasted_behind_check() {
     let words: Vec<&str> =
         NEEDED.iter().map(|word| if *word == "recover" { "check" } else { word }).collect();
     let Ok(run) = ask(&words) else { panic!("not accepted") };
-    assert_eq!((run.what, run.ignored), (What::Check, Vec::new()));
+    assert_eq!((run.command, run.ignored), (Asked::Check, Vec::new()));
 }
 
 #[test]
 fn operations_are_asked_for_in_two_ways() {
     let ask = |words: &[&str]| match ask(&[&["--api-url=http://h", "operations"][..], words].concat()) {
-        Ok(run) => (run.what, run.config.number(Opt::Limit), run.json),
+        Ok(run) => (run.command, run.config.number(Opt::Limit), run.json),
         other => panic!("{}", wrong_text(other)),
     };
     for (words, limit, json) in [
@@ -265,7 +265,7 @@ fn operations_are_asked_for_in_two_ways() {
         (&["--all", "--barman-server=m"], 0, false),
         (&["--barman_server=m", "list", "--typo", "x", "--format=json"], 20, true),
     ] {
-        assert_eq!(ask(words), (What::Operations, Some(limit), json), "{words:?}");
+        assert_eq!(ask(words), (Asked::Operations, Some(limit), json), "{words:?}");
     }
     for limit in ["-1", "x", ""] {
         let limit = format!("--limit={limit}");
@@ -325,8 +325,8 @@ fn the_help_of_a_restore_is_grouped_and_has_examples() {
 
 #[test]
 fn only_the_data_directory_is_needed_where_the_api_is_not() {
-    for (command, what) in [("verify", What::Verify), ("settle", What::Settle)] {
+    for (command, what) in [("verify", Asked::Verify), ("settle", Asked::Settle)] {
         let Ok(run) = ask(&[command, "--datadir=/d"]) else { panic!("{command}") };
-        assert_eq!((run.what, run.ignored), (what, vec![]));
+        assert_eq!((run.command, run.ignored), (what, vec![]));
     }
 }

@@ -58,16 +58,14 @@ fn the_real_barmans_backup_is_understood() {
     let diagnosis = recorded();
     let backup = diagnosis.backup("latest").unwrap();
     assert!(backup.is_copied() && !backup.waits_for_wal());
-    let moment = |text: &str| Some(Moment::new(text.into()));
     let expected = Backup {
         id: "20261122T133430".into(),
         status: "DONE".into(),
         bytes: Some(54_678_649),
-        begin_time: moment("2026-11-22T13:34:30.680354+00:00"),
-        end_time: moment("2026-11-22T13:34:30.941470+00:00"),
+        begin_time: Some("2026-11-22T13:34:30.680354+00:00".into()),
+        end_time: Some("2026-11-22T13:34:30.941470+00:00".into()),
         version: Some(PgVersion(150_018)),
         system_id: Some(7_710_988_728_750_534_366),
-        is_plain: true,
         mode: Some("postgres".into()),
         is_snapshot: false,
         timeline: Some(1),
@@ -75,43 +73,31 @@ fn the_real_barmans_backup_is_understood() {
         tablespaces: Vec::new(),
     };
     assert_eq!((backup, diagnosis.backups.len()), (&expected, 1));
-    assert_eq!(backup.end_time.as_ref().and_then(Moment::unix), Some(1_795_354_470));
 }
 
 #[test]
 fn the_real_barmans_server_is_understood() {
     let Diagnosis { barman, config, status, last_wal, newest_timeline, .. } = recorded();
-    assert_eq!((barman.release(), barman.home.as_deref()), (Some((3, 19)), Some("/var/lib/barman")));
-    assert_eq!(barman.now.unwrap().unix(), Some(1_795_354_674));
-    assert_eq!((config.parallel_jobs, config.basebackup_retry_times), (Some(1), Some(0)));
+    assert_eq!(barman.release(), Some((3, 19)));
     assert!(!config.delta_restore && !config.get_wal);
     assert_eq!(newest_timeline, Some(1));
     assert_eq!((status.connection_error, status.system_id), (None, Some(7_710_988_728_750_534_366)));
-    assert_eq!((status.is_archiving, status.last_failed_wal), (None, None), "it streams");
-    let last_wal = last_wal.unwrap();
-    assert_eq!((last_wal.name.as_str(), last_wal.unix), ("000000010000000000000004", 1_795_354_470));
+    assert_eq!(last_wal.as_deref(), Some("000000010000000000000004"));
 }
 
 #[test]
-fn archiving_options_and_tablespaces_are_read() {
+fn options_and_tablespaces_are_read() {
     let body = br#"{"global":{"system_info":{"barman_ver":"3.20.0b1"}},"servers":{"pg":{
-        "config":{"recovery_options":"get-wal, delta-restore","parallel_jobs":"4"},
-        "status":{"is_archiving":false,"last_archived_wal":"A","last_archived_time":"2026-11-22T13:00:00+01:00",
-            "last_failed_wal":"B","last_failed_time":"Sun Nov 22 13:00:00 2026","connection_error":"no\nway"},
+        "config":{"recovery_options":"get-wal, delta-restore"},
+        "status":{"connection_error":"no\nway"},
         "wals":{"last_archived_wal_per_timeline":{"1":{"name":"A","time":7.5},"2":{"name":"B","time":9},"3":null}},
         "backups":{"x":{"status":"DONE","tablespaces":[["fast",16387,"/ssd/a b"],["odd",7],7,
             {"name":"new","oid":1,"location":"/new"}]}}}}}"#;
     let diagnosis = Diagnosis::read(body, "pg").unwrap();
     assert_eq!(diagnosis.barman.release(), Some((3, 20)));
     assert!(diagnosis.config.delta_restore && diagnosis.config.get_wal);
-    assert_eq!(diagnosis.config.parallel_jobs, Some(4));
-    let status = diagnosis.status;
-    assert_eq!((status.is_archiving, status.last_failed_wal.as_deref()), (Some(false), Some("B")));
-    assert_eq!(status.last_archived_time.unwrap().unix(), Some(1_795_348_800));
-    let failed = status.last_failed_time.unwrap();
-    assert_eq!((failed.unix(), failed.text()), (None, "Sun Nov 22 13:00:00 2026"), "of an unknown time zone");
-    assert_eq!(status.connection_error.as_deref(), Some("no way"));
-    assert_eq!(diagnosis.last_wal, Some(LastWal { name: "B".into(), unix: 9 }));
+    assert_eq!(diagnosis.status.connection_error.as_deref(), Some("no way"));
+    assert_eq!(diagnosis.last_wal, Some("B".into()));
     let tablespaces = &diagnosis.backups[0].tablespaces;
     let tablespaces: Vec<_> =
         tablespaces.iter().map(|one| (one.name.as_str(), one.location.as_str())).collect();
@@ -140,7 +126,7 @@ fn timelines_are_read_from_the_names_of_wal() {
     let wals = format!(r#"{{"1":{},"2":{},"3":null}}"#, wal("0000000B", 7), wal("00000002", 9));
     let diagnosis = one("{}", "null", &wals);
     assert_eq!(diagnosis.newest_timeline, Some(11), "not the one that was archived last");
-    assert_eq!(diagnosis.last_wal.unwrap().name, "000000020000000000000004");
+    assert_eq!(diagnosis.last_wal.unwrap(), "000000020000000000000004");
     assert_eq!(one("{}", "null", r#"{"1":{"name":"x","time":1}}"#).newest_timeline, None);
 }
 
@@ -178,7 +164,7 @@ fn versions_are_written_as_postgresql_writes_them() {
         assert_eq!((found.to_string().as_str(), found.major().as_str()), (version, major));
     }
     for text in ["", "3", "x.y", "3.", "3.x"] {
-        assert_eq!(Barman { version: Some(text.into()), ..Barman::default() }.release(), None, "{text}");
+        assert_eq!(Barman { version: Some(text.into()) }.release(), None, "{text}");
     }
 }
 

@@ -1,22 +1,16 @@
 //! What `/diagnose` says about the backup that would be restored: whether it can be, and which rows a restore of it
 //! does not bring. Pure, except for what `look` records.
 
-use std::time::Duration;
-
 use super::finding::{Finding, Recorder};
-use crate::api::date::Moment;
 use crate::api::diagnose::{Backup, Diagnosis};
-use crate::text::{clock, size};
+use crate::text::size;
 
 const BACKUP: &str = "backup";
 const TIMELINE: &str = "timeline";
-const NEWEST: &str = "newest backup";
 
 /// What this file checks.
-pub(super) const ALL: &[&str] = &[BACKUP, TIMELINE, NEWEST];
+pub(super) const ALL: &[&str] = &[BACKUP, TIMELINE];
 
-/// Most sites take a backup every day or every week.
-const OLD: Duration = Duration::from_secs(8 * 86_400);
 const LIST: &str = "'patroni_barman backups' lists them; take one with 'barman backup' on the Barman host";
 
 /// The backup, if it can be restored.
@@ -27,7 +21,6 @@ pub(super) fn look<'a>(diagnosis: &'a Diagnosis, asked: &str, record: &mut Recor
         Some(backup) => record.add(timeline(backup, diagnosis.newest_timeline)),
         None => record.skip(&[TIMELINE], "there is no backup to restore"),
     }
-    record.add(newest(diagnosis));
     backup
 }
 
@@ -63,14 +56,14 @@ fn described(backup: &Backup, asked: &str) -> String {
     let named = if backup.id == asked { asked.to_string() } else { format!("{asked} is {}", backup.id) };
     let bytes = backup.bytes.map_or("of unknown size".into(), size);
     let version = backup.version.map_or(String::new(), |version| format!(", PostgreSQL {version}"));
-    let taken = backup.begin_time.as_ref().map_or(String::new(), |time| format!(", taken {}", time.text()));
+    let taken = backup.begin_time.as_ref().map_or(String::new(), |time| format!(", taken {time}"));
     format!("{named}, {}, {bytes}{version}{taken}", backup.status)
 }
 
 fn waiting(backup: &Backup, diagnosis: &Diagnosis, detail: &str) -> Finding {
     let last = diagnosis.last_wal.as_ref();
-    let has = last
-        .map_or("it has none of this server".into(), |last| format!("the last that it has is {}", last.name));
+    let has =
+        last.map_or("it has none of this server".into(), |last| format!("the last that it has is {last}"));
     let needs = backup.end_wal.as_ref().map_or("the last is not known".into(), |end| format!("up to {end}"));
     Finding::warning(
         BACKUP,
@@ -98,26 +91,6 @@ fn timeline(backup: &Backup, newest: Option<u32>) -> Finding {
         ),
         "the recipe 'A new cluster from the backup' in docs/patroni.md brings them, as its restore_command fetches WAL of every timeline; so does a new backup",
     )
-}
-
-fn newest(diagnosis: &Diagnosis) -> Finding {
-    let Some(backup) = diagnosis.newest() else {
-        return Finding::failed(
-            NEWEST,
-            "there is none that can be restored",
-            "take one with 'barman backup'",
-        );
-    };
-    let time = backup.end_time.as_ref().or(backup.begin_time.as_ref()).and_then(Moment::unix);
-    let Some(age) = time.and_then(|time| diagnosis.barman.age(time)) else {
-        return Finding::ok(NEWEST, format!("{}; its age is not known", backup.id));
-    };
-    let detail = format!("{}, {} old", backup.id, clock(age));
-    if age >= OLD {
-        let hint = "all WAL since then has to be replayed: does cron still run 'barman backup'?";
-        return Finding::warning(NEWEST, detail, hint);
-    }
-    Finding::ok(NEWEST, detail)
 }
 
 #[cfg(test)]

@@ -1,40 +1,26 @@
-//! What `/diagnose` says about Barman and the server: versions with known problems, settings that affect a restore,
-//! archiving, and whether this node's data directory belongs to the same cluster. Pure, except for what `look` records.
-
-use std::time::Duration;
+//! What `/diagnose` says about Barman and the server: versions with known problems, whether a restore
+//! brings WAL, and whether this node's data directory belongs to the same cluster. Pure, except for what `look` records.
 
 use super::data_directory::DirectoryFacts;
 use super::finding::{Finding, Recorder, Verdict};
-use crate::api::date::Moment;
-use crate::api::diagnose::{Diagnosis, PgVersion, ServerConfig};
-use crate::text::clock;
+use crate::api::diagnose::{Diagnosis, ServerConfig};
 use crate::world::Content;
 
 const VERSION: &str = "Barman";
 const CONFIGURATION: &str = "Barman's configuration";
-const ARCHIVING: &str = "archiving";
-const WAL: &str = "last WAL";
 const CLUSTER: &str = "cluster";
 
 /// What this file checks.
-pub(super) const ALL: &[&str] = &[VERSION, CONFIGURATION, ARCHIVING, WAL, CLUSTER];
-
-/// A server that has archived nothing for a day is idle, or its archiving is broken.
-const OLD_WAL: Duration = Duration::from_secs(86_400);
+pub(super) const ALL: &[&str] = &[VERSION, CONFIGURATION, CLUSTER];
 
 pub(super) fn look(diagnosis: &Diagnosis, server: &str, place: &DirectoryFacts, record: &mut Recorder) {
     record.add(version(diagnosis, place));
-    record.add(configuration(&diagnosis.config));
-    if let Some(finding) = get_wal(&diagnosis.config, server) {
-        record.add(finding);
-    }
-    record.add(archiving(diagnosis));
-    record.add(last_wal(diagnosis));
+    record.add(get_wal(&diagnosis.config, server));
     record.add(cluster(diagnosis, place));
 }
 
 /// Barman 3.15 and 3.16 remove the destination before a restore, which is impossible for a mount point.
-pub(super) fn removes_destination(release: (u32, u32)) -> bool {
+fn removes_destination(release: (u32, u32)) -> bool {
     matches!(release, (3, 15 | 16))
 }
 
@@ -64,73 +50,22 @@ fn version(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
 }
 
 /// Without its WAL restored data does not start.
-fn get_wal(config: &ServerConfig, server: &str) -> Option<Finding> {
-    config.get_wal.then(|| {
-        Finding::warning(
-            CONFIGURATION,
-            "get-wal: a restore brings no WAL. PostgreSQL has to fetch it by restore_command, and Patroni removes the one that Barman writes",
-            format!(
-                "Patroni's YAML needs two lines, in the section of the bootstrap method, and in postgresql for replicas: \"recovery_conf:\", and indented below it \"restore_command: barman-wal-restore -U barman BARMAN_HOST {server} %f %p\" (see 'A server with get-wal' in docs/patroni.md)"
-            ),
-        )
-    })
+fn get_wal(config: &ServerConfig, server: &str) -> Finding {
+    if !config.get_wal {
+        return Finding::ok(CONFIGURATION, "a restore brings WAL (no get-wal)");
+    }
+    Finding::warning(
+        CONFIGURATION,
+        "get-wal: a restore brings no WAL. PostgreSQL has to fetch it by restore_command, and Patroni removes the one that Barman writes",
+        format!(
+            "Patroni's YAML needs two lines, in the section of the bootstrap method, and in postgresql for replicas: \"recovery_conf:\", and indented below it \"restore_command: barman-wal-restore -U barman BARMAN_HOST {server} %f %p\" (see 'A server with get-wal' in docs/patroni.md)"
+        ),
+    )
 }
 
-/// Nothing here is wrong: these are settings whose effects are worth knowing.
-fn configuration(config: &ServerConfig) -> Finding {
-    let jobs = config.parallel_jobs.unwrap_or(1);
-    let jobs = if jobs > 1 { format!("{jobs} parallel jobs") } else { "one job (parallel_jobs)".into() };
-    let retries = match config.basebackup_retry_times.unwrap_or(0) {
-        0 => "a failed copy is not repeated".to_string(),
-        times => format!("a failed copy is repeated up to {times} times, also when it was ended on purpose"),
-    };
-    let delta = if config.delta_restore {
-        "; delta-restore: a directory that is not empty is not refused"
-    } else {
-        ""
-    };
-    Finding::ok(CONFIGURATION, format!("copies with {jobs}; {retries}{delta}"))
-}
-
-fn archiving(diagnosis: &Diagnosis) -> Finding {
-    let status = &diagnosis.status;
-    let hint = "'barman check' on the Barman host says more; what is not archived can't be restored";
-    if let Some(error) = &status.connection_error {
-        return Finding::warning(ARCHIVING, format!("Barman can't connect to PostgreSQL: {error}"), hint);
-    }
-    let unix = |moment: &Option<Moment>| moment.as_ref().and_then(Moment::unix);
-    let (failed, archived) = (unix(&status.last_failed_time), unix(&status.last_archived_time));
-    if failed.is_some() && failed > archived {
-        let wal = status.last_failed_wal.as_deref().unwrap_or("a WAL file");
-        let when = status.last_failed_time.as_ref().map_or("", |moment| moment.text());
-        return Finding::warning(ARCHIVING, format!("it fails: {wal}, last at {when}"), hint);
-    }
-    match status.is_archiving {
-        Some(false) => Finding::warning(ARCHIVING, "PostgreSQL is not archiving", hint),
-        Some(true) => Finding::ok(ARCHIVING, "PostgreSQL archives its WAL"),
-        None => Finding::ok(ARCHIVING, "no problem is known (WAL is streamed, or the server can't be asked)"),
-    }
-}
-
-fn last_wal(diagnosis: &Diagnosis) -> Finding {
-    let Some(wal) = &diagnosis.last_wal else {
-        return Finding::warning(WAL, "Barman has no WAL of this server", "is it archiving?");
-    };
-    let Some(age) = diagnosis.barman.age(wal.unix) else {
-        return Finding::ok(WAL, format!("{}; its age is not known", wal.name));
-    };
-    let detail = format!("{}, {} ago", wal.name, clock(age));
-    if age >= OLD_WAL {
-        let hint = "an idle server archives no WAL; archive_timeout in its configuration limits how long";
-        return Finding::warning(WAL, detail, hint);
-    }
-    Finding::ok(WAL, detail)
-}
-
-/// A data directory of another cluster means that an option is mistyped.
+/// A data directory of another cluster means that an option is mistyped. `pg_upgrade` makes another cluster, too.
 fn cluster(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
-    let newest = diagnosis.newest();
-    let theirs = newest.and_then(|backup| backup.system_id).or(diagnosis.status.system_id);
+    let theirs = diagnosis.newest().and_then(|backup| backup.system_id).or(diagnosis.status.system_id);
     if place.content != Some(Content::Something) {
         return Finding::skipped(CLUSTER, "there is no data directory to compare the backup with");
     }
@@ -144,50 +79,28 @@ fn cluster(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
         let detail = format!(
             "the data directory belongs to a different cluster: its system identifier is {ours}, the backup's {theirs}"
         );
-        let hint =
-            "check --barman-server and --data-directory: a restore would replace one cluster with another";
+        let hint = "check --barman-server and --data-directory: a restore would replace one cluster with another; after pg_upgrade take a new backup";
         return Finding::failed(CLUSTER, detail, hint);
     }
-    let version = newest.and_then(|backup| backup.version).map(PgVersion::major);
-    match (&place.version, version) {
-        (Some(ours), Some(theirs)) if *ours != theirs => Finding::failed(
-            CLUSTER,
-            format!("the data directory is from PostgreSQL {ours}, the backup from {theirs}"),
-            "after an upgrade take a new backup; check --barman-server",
-        ),
-        _ => Finding::ok(
-            CLUSTER,
-            format!("the data directory and the backup belong to the same cluster ({ours})"),
-        ),
-    }
+    Finding::ok(CLUSTER, format!("the data directory and the backup belong to the same cluster ({ours})"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::finding::Verdict;
     use super::*;
-    use crate::api::diagnose::{Barman, LastWal, ServerStatus};
+    use crate::api::diagnose::{Barman, ServerStatus};
 
     fn place(content: Content) -> DirectoryFacts {
-        DirectoryFacts {
-            content: Some(content),
-            is_mount_point: false,
-            used: 0,
-            version: None,
-            system_id: None,
-        }
+        DirectoryFacts { content: Some(content), is_mount_point: false, used: 0, system_id: None }
     }
 
     fn diagnosis() -> Diagnosis {
         Diagnosis {
-            barman: Barman {
-                version: Some("3.19.1".into()),
-                now: Some(Moment::new("2026-11-22T10:22:57+00:00".into())),
-                ..Barman::default()
-            },
+            barman: Barman { version: Some("3.19.1".into()) },
             config: ServerConfig::default(),
             status: ServerStatus { system_id: Some(7), ..ServerStatus::default() },
-            last_wal: Some(LastWal { name: "000000010000000000000004".into(), unix: 1_795_342_900 }),
+            last_wal: None,
             newest_timeline: Some(1),
             backups: Vec::new(),
         }
@@ -214,48 +127,15 @@ mod tests {
 
     #[test]
     fn get_wal_is_a_warning_with_the_lines_for_patroni() {
-        assert_eq!(get_wal(&ServerConfig::default(), "main"), None);
+        assert_eq!(get_wal(&ServerConfig::default(), "main").verdict, Verdict::Ok);
         let config = ServerConfig { get_wal: true, ..ServerConfig::default() };
-        let found = get_wal(&config, "main").unwrap();
+        let found = get_wal(&config, "main");
         assert_eq!(found.verdict, Verdict::Warning);
         for line in ["recovery_conf:", "restore_command: barman-wal-restore -U barman BARMAN_HOST main %f %p"]
         {
             let hint = found.hint.as_deref().unwrap();
             assert!(hint.contains(&format!("\"{line}\"")), "{hint}");
         }
-    }
-
-    #[test]
-    fn archiving_that_fails_is_found() {
-        let moment = |time: &str| Some(Moment::new(format!("2026-11-22T{time}+00:00")));
-        let found = |change: fn(&mut ServerStatus)| {
-            let mut diagnosis = diagnosis();
-            diagnosis.status.last_archived_time = Some(Moment::new("2026-11-22T10:00:00+00:00".into()));
-            change(&mut diagnosis.status);
-            archiving(&diagnosis).verdict
-        };
-        assert_eq!(found(|_| ()), Verdict::Ok);
-        assert_eq!(found(|status| status.is_archiving = Some(true)), Verdict::Ok);
-        assert_eq!(found(|status| status.is_archiving = Some(false)), Verdict::Warning);
-        assert_eq!(found(|status| status.connection_error = Some("x".into())), Verdict::Warning);
-        let mut failing = diagnosis();
-        failing.status.last_archived_time = moment("10:00:00");
-        for (time, verdict) in [("09:59:59", Verdict::Ok), ("10:00:01", Verdict::Warning)] {
-            failing.status.last_failed_time = moment(time);
-            assert_eq!(archiving(&failing).verdict, verdict, "{time}");
-        }
-    }
-
-    #[test]
-    fn old_wal_is_a_warning() {
-        let mut diagnosis = diagnosis();
-        assert_eq!(last_wal(&diagnosis).detail, "000000010000000000000004, 77 s ago");
-        diagnosis.last_wal = diagnosis.last_wal.map(|wal| LastWal { unix: wal.unix - 90_000, ..wal });
-        assert_eq!(last_wal(&diagnosis).verdict, Verdict::Warning);
-        diagnosis.last_wal = diagnosis.last_wal.map(|wal| LastWal { unix: i64::MIN, ..wal });
-        assert_eq!(last_wal(&diagnosis).detail, "000000010000000000000004; its age is not known");
-        diagnosis.last_wal = None;
-        assert_eq!(last_wal(&diagnosis).verdict, Verdict::Warning);
     }
 
     #[test]

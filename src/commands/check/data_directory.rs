@@ -25,8 +25,6 @@ pub(super) struct DirectoryFacts {
     pub(super) is_mount_point: bool,
     /// Bytes in it, which emptying it would free.
     pub(super) used: u64,
-    /// The major version in its `PG_VERSION`.
-    pub(super) version: Option<String>,
     /// The system identifier in its `pg_control`.
     pub(super) system_id: Option<u64>,
 }
@@ -43,7 +41,6 @@ pub(super) fn look(world: &mut dyn World, restore: &Restore, record: &mut Record
         content,
         is_mount_point: sys::is_mount_point(path) == Some(true),
         used: if content == Some(Content::Something) { used(world) } else { 0 },
-        version: fs::read_to_string(path.join("PG_VERSION")).ok().map(|text| text.trim().into()),
         system_id: system_id(&path.join("global/pg_control")),
     }
 }

@@ -130,7 +130,7 @@ fn create(world: &mut dyn World, connection: &Connection, new: NewRecovery) -> R
 
 fn finding(probed: &Probed, connection: &Connection) -> Finding {
     let Probed { operation, commands, reached, status, took } = probed;
-    let output = own_output(None, &connection.barman_server, operation);
+    let output = own_output(&connection.barman_server, operation);
     let Some(after) = reached else {
         let ended = if status.is_some() { "has FAILED" } else { "is still in progress" };
         let took = seconds(*took);

@@ -126,7 +126,7 @@ fn what_a_fault_keeps_from_being_looked_at_is_named() {
     let scratch = tempdir();
     let closed = api();
     closed.go_down();
-    let rest = ["backup", "newest backup", "free space", "tablespaces", "Barman", "last WAL", "probe"];
+    let rest = ["backup", "timeline", "free space", "tablespaces", "Barman", "cluster", "probe"];
     let found = checked(&closed, &scratch.within("data"), &[]);
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left");
     assert!(found.all(&["server"], Verdict::Skipped) && found.all(&rest, Verdict::Skipped), "{:#?}", found.0);
