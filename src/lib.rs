@@ -20,7 +20,7 @@
 //!     }
 //! });
 //! if outcome.code != Code::RecoveryDone {
-//!     eprintln!("{} {}", outcome.message, outcome.hint);
+//!     eprintln!("{} {}", outcome.message, outcome.hint.unwrap_or_default());
 //! }
 //! # Ok(())
 //! # }
