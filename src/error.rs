@@ -132,6 +132,14 @@ impl Error {
         }
     }
 
+    /// The error of the last of so many tries.
+    pub(crate) fn after(self, tries: u32) -> Error {
+        if tries <= 1 {
+            return self;
+        }
+        Error { message: format!("{} ({tries} tries)", self.message), ..self }
+    }
+
     /// Whether the run has to end, whatever else could be tried.
     pub(crate) fn is_interrupt(&self) -> bool {
         matches!(self.kind, ErrorKind::Interrupted { .. })

@@ -206,15 +206,14 @@ fn is_in_progress(run: &mut Session, id: &str) -> Result<bool, Error> {
 }
 
 fn done(run: &mut Session) {
-    let id = run.operation_id.clone();
-    run.set_operation(id.as_deref(), OperationState::Done);
+    run.set_state(OperationState::Done);
     run.info("Config switch operation finished successfully.");
 }
 
 fn failed(run: &mut Session) -> Error {
-    let id = run.operation_id.clone();
-    run.set_operation(id.as_deref(), OperationState::Failed);
-    let output = own_output(&run.connection.barman_server, id.as_deref().unwrap_or("OPERATION"));
+    run.set_state(OperationState::Failed);
+    let output =
+        own_output(&run.connection.barman_server, run.operation_id.as_deref().unwrap_or("OPERATION"));
     Error::with(
         Code::RecoveryFailed,
         "Config switch operation failed.",

@@ -128,9 +128,7 @@ impl Attempts {
         self.failed += 1;
         let (attempt, most, kind) = (self.failed, run.connection.max_retries.max(1), run.kind.name());
         if attempt >= most {
-            let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
-            let message = format!("{why}{tries}");
-            return Err(refused(run, &Error { message, ..failure }));
+            return Err(refused(run, &failure.after(attempt)));
         }
         run.warn(format!("Attempt {attempt} of {most} to create the {kind} operation failed: {why}"));
         run.pause(wait)

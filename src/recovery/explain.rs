@@ -5,7 +5,7 @@ use crate::error::{BadReply, Error, ErrorKind, NoReply, Phase};
 use crate::outcome::Problem;
 use crate::text::printable;
 
-use super::history::{Command, History};
+use super::history::History;
 
 /// The hint when nothing better is known about an API that does not work.
 pub(crate) const API_HINT: &str =
@@ -111,11 +111,11 @@ pub(crate) fn own_output(server: &str, operation: &str) -> String {
 
 /// What Barman did last on this node, in words.
 pub(crate) fn last_command(history: &History) -> String {
-    let Some(Command { words, status }) = history.last_command() else {
+    let Some(last) = history.last_command() else {
         return "Barman has not run a command on this node yet".into();
     };
-    let words: String = words.chars().take(120).collect();
-    match status {
+    let words = last.shortened();
+    match last.status {
         None if history.runs_a_command() => format!("'{words}' is running on this node"),
         None => format!("the last command on this node, '{words}', was cut off"),
         Some(status) => {

@@ -43,7 +43,7 @@ impl Failed<'_> {
             return cause_of(command);
         }
         let what = last_command(self.history);
-        match name(last) {
+        match last.program() {
             "true" => {
                 format!(
                     "Barman logged in on this node and failed on its own host before it copied anything; {what}"
@@ -60,7 +60,7 @@ impl Failed<'_> {
     /// The command whose failure Barman gave up for. It ends the copy that it has begun before it does, so that
     /// transfers that went well may follow.
     fn failed_command(&self) -> Option<&Command> {
-        let is_copy = |command: &Command| matches!(name(command), "rsync" | "tar");
+        let is_copy = |command: &Command| matches!(command.program(), "rsync" | "tar");
         let last = self.history.commands().iter().rev();
         last.take_while(|command| is_copy(command) || has_failed(command)).find(|command| has_failed(command))
     }
@@ -106,13 +106,9 @@ impl Failed<'_> {
     }
 }
 
-fn name(command: &Command) -> &str {
-    command.words.split(' ').next().unwrap_or_default()
-}
-
 /// With `test` and `ls` Barman asks whether something is there; their status is the answer.
 fn has_failed(command: &Command) -> bool {
-    match (name(command), command.status) {
+    match (command.program(), command.status) {
         (_, Some(126 | 127) | None) => true,
         ("test" | "ls", _) => false,
         (_, Some(status)) => status != 0,
@@ -121,8 +117,7 @@ fn has_failed(command: &Command) -> bool {
 
 /// What the failure of one command means.
 fn cause_of(command: &Command) -> String {
-    let name = name(command);
-    let words: String = command.words.chars().take(120).collect();
+    let (name, words) = (command.program(), command.shortened());
     let Some(status) = command.status.filter(|status| *status != KILLED) else {
         let what = if matches!(name, "rsync" | "tar") { "the copy" } else { "a command of Barman" };
         return format!(

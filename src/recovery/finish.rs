@@ -54,7 +54,6 @@ pub(crate) fn judge(
     };
     let is_complete = matches!(found, Completeness::Complete(_));
     let state = ended.state(run.state);
-    let id = run.operation_id.clone();
     let data = match data(found, drained.history.lease_use(), restore) {
         Data::Complete(..) if ended != Ended::Done && drained.history.cut_copy().is_some() => {
             Data::Partial("has all data, but Barman's last copy, of configuration files, was cut off".into())
@@ -63,7 +62,7 @@ pub(crate) fn judge(
     };
     match verdict(ended.clone(), data, &restore.data_directory) {
         Verdict::Restored(backup, warnings) => {
-            run.set_operation(id.as_deref(), state);
+            run.set_state(state);
             for warning in &warnings {
                 run.warn_of(warning);
             }
@@ -74,8 +73,8 @@ pub(crate) fn judge(
             Ok(Consequence::Again(failure))
         }
         Verdict::Again(Error { message: why, .. }) | Verdict::Failed(why) => {
-            if run.state.may_be_running() || id.is_some() {
-                run.set_operation(id.as_deref(), state);
+            if run.state.may_be_running() || run.operation_id.is_some() {
+                run.set_state(state);
             }
             let hint = hint(run, restore, &ended, drained, is_complete, log);
             Err(Error::with(Code::RecoveryFailed, failed(&why), hint))
@@ -144,8 +143,7 @@ pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), Error> {
     }
     match examine(run)? {
         Completeness::Complete(_) | Completeness::NoProof(..) | Completeness::WalMissing(..) => {
-            let id = run.operation_id.clone();
-            run.set_operation(id.as_deref(), OperationState::Done);
+            run.set_state(OperationState::Done);
             Ok(())
         }
         Completeness::Incomplete(why) | Completeness::Unchanged(why) => {

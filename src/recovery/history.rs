@@ -20,23 +20,37 @@ pub(crate) struct Command {
     pub(crate) status: Option<i32>,
 }
 
-impl Command {
-    /// Whether it can have changed something in the data directory. Before its first copy Barman makes the directory, and
-    /// tries to write into it.
-    fn writes(&self) -> bool {
-        self.brings_files() || matches!(self.program(), "mkdir" | "touch" | "rm")
-    }
+/// What a command can have done to the data directory. Ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Effect {
+    Nothing,
+    /// Before its first copy Barman makes the directory, and tries to write into it.
+    Prepares,
+    BringsFiles,
+}
 
-    fn brings_files(&self) -> bool {
+impl Command {
+    fn effect(&self) -> Effect {
         match self.program() {
-            "true" | "ls" | "test" | "mkdir" | "touch" | "rm" => false,
-            "rsync" => !self.words.split(' ').any(|word| word == "--sender"),
-            _ => true,
+            "true" | "ls" | "test" => Effect::Nothing,
+            "mkdir" | "touch" | "rm" => Effect::Prepares,
+            "rsync" if self.words.split(' ').any(|word| word == "--sender") => Effect::Nothing,
+            _ => Effect::BringsFiles,
         }
     }
 
-    fn program(&self) -> &str {
+    /// Whether it can have changed something in the data directory.
+    fn writes(&self) -> bool {
+        self.effect() > Effect::Nothing
+    }
+
+    pub(crate) fn program(&self) -> &str {
         self.words.split(' ').next().unwrap_or_default()
+    }
+
+    /// As much of it as fits into a message.
+    pub(crate) fn shortened(&self) -> String {
+        self.words.chars().take(120).collect()
     }
 }
 
@@ -192,7 +206,8 @@ impl History {
     /// Something else has filled the directory, which was empty: there is content in it, and Barman has run no command
     /// that brings files. A command is logged before it runs, and the log is read after the look at the directory.
     pub(crate) fn was_filled_by_another(&self) -> bool {
-        let brought_nothing = self.log_is_known && !self.commands.iter().any(Command::brings_files);
+        let brought_nothing =
+            self.log_is_known && self.commands.iter().all(|command| command.effect() < Effect::BringsFiles);
         self.began_empty && self.content == Some(Content::Something) && brought_nothing
     }
 

@@ -65,8 +65,7 @@ fn refuse_doubt(run: &Session, created: &Created) -> Result<(), Error> {
 }
 
 fn conclude(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup, Error> {
-    let id = run.operation_id.clone();
-    run.set_operation(id.as_deref(), ended.state(run.state));
+    run.set_state(ended.state(run.state));
     let found = examine(run)?;
     if ended == Ended::Done && !restore.verify {
         if let Completeness::Complete(backup) = found {
@@ -79,7 +78,8 @@ fn conclude(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup
         ));
         return Ok(Backup::default());
     }
-    let output = own_output(&run.connection.barman_server, id.as_deref().unwrap_or("OPERATION"));
+    let output =
+        own_output(&run.connection.barman_server, run.operation_id.as_deref().unwrap_or("OPERATION"));
     let (code, why) = match (&ended, verdict(ended.clone(), seen(found, restore), &restore.data_directory)) {
         (_, Verdict::Restored(backup, warnings)) => {
             for warning in &warnings {

@@ -121,8 +121,7 @@ impl<'a> Session<'a> {
                 answered_or_interrupted => return answered_or_interrupted,
             };
             if error.is_final() || attempt >= most {
-                let tries = if attempt > 1 { format!(" ({attempt} tries)") } else { String::new() };
-                return Err(Error { message: error.message + &tries, ..error });
+                return Err(error.after(attempt));
             }
             self.warn(format!("Attempt {attempt} of {most} to ask for {what} failed: {}", error.message));
             let wait = self.retry_wait(Duration::ZERO, error.retry_after());
@@ -145,6 +144,12 @@ impl<'a> Session<'a> {
         if !same {
             self.world.report(Event::State { state, operation_id: self.operation_id.clone() });
         }
+    }
+
+    /// The same operation, in another state.
+    pub(crate) fn set_state(&mut self, state: OperationState) {
+        let id = self.operation_id.clone();
+        self.set_operation(id.as_deref(), state);
     }
 
     /// Logs what went wrong and what to do about it, and makes the report; `interrupted` says what an interrupt leaves.

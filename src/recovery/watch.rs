@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::Restore;
 use crate::error::Error;
 use crate::event::{Event, Progress};
-use crate::outcome::Code;
+use crate::outcome::{Code, Problem};
 use crate::text::seconds;
 use crate::world::{Completeness, Look};
 
@@ -136,8 +136,7 @@ impl<'w, 'c> Watch<'w, 'c> {
         }
         self.stall_warned = true;
         let hint = explain::stall(self.history, &run.connection.barman_server);
-        run.warn(format!("{what}, while {operation} is in progress"));
-        run.warn(format!("HINT: {hint}"));
+        run.warn_of(&Problem::new(format!("{what}, while {operation} is in progress"), hint));
         None
     }
 

@@ -10,7 +10,7 @@ use crate::config::Restore;
 use crate::recovery::timing::SHORTEST;
 use crate::sys;
 use crate::text;
-use crate::world::{ClaimHandle, Claiming, Content, Drain, World};
+use crate::world::{ClaimHandle, Claiming, Content, Drain, Inspection, World};
 
 const DIRECTORY: &str = "data directory";
 const WAL: &str = "WAL directory";
@@ -71,10 +71,10 @@ fn directory_finding(world: &mut dyn World, directory: &str) -> Finding {
         let what = format!("belongs to a different user ({owner}), and this user may not write into it");
         return failed(&what, "run this as the user that Patroni runs as, or name another directory");
     }
-    content_finding(directory, content, found.is_writable)
+    content_finding(directory, content, &found)
 }
 
-fn content_finding(directory: &str, content: Content, is_writable: bool) -> Finding {
+fn content_finding(directory: &str, content: Content, found: &Inspection) -> Finding {
     let path = Path::new(directory);
     let failed = |what: &str, hint: &str| Finding::failed(DIRECTORY, format!("{directory} {what}"), hint);
     let warning = |what: &str, hint: &str| Finding::warning(DIRECTORY, format!("{directory} {what}"), hint);
@@ -86,7 +86,7 @@ fn content_finding(directory: &str, content: Content, is_writable: bool) -> Find
         Content::NotADirectory => {
             failed("is not a directory", "mistyped? Barman refuses it; remove it, or name another")
         }
-        _ if path.is_symlink() && is_writable => {
+        _ if path.is_symlink() && found.is_writable => {
             let is_empty = matches!(content, Content::Missing | Content::Empty);
             let not_empty = if is_empty { "" } else { ", and it is not empty" };
             warning(
@@ -98,11 +98,11 @@ fn content_finding(directory: &str, content: Content, is_writable: bool) -> Find
             "is not empty",
             "Barman 3.15 and later refuse it; Patroni empties it before it calls the hook, otherwise empty it by hand",
         ),
-        Content::Missing if !is_writable => failed(
+        Content::Missing if !found.is_writable => failed(
             "does not exist, and this user may not make it",
             "run this as the user that Patroni runs as; create the directory, owned by the user that ssh logs in as",
         ),
-        Content::Empty | Content::LostAndFound if !is_writable => failed(
+        Content::Empty | Content::LostAndFound if !found.is_writable => failed(
             "can't be written by this user",
             "run this as the user that Patroni runs as, which has to own the directory",
         ),

@@ -148,7 +148,7 @@ impl State {
     }
 
     pub(super) fn end_operation(&mut self, id: &str, status: Status) {
-        self.tell(|| format!("operation {id}: {status:?}"));
+        self.record(|| format!("operation {id}: {status:?}"));
         for operation in self.operations.iter_mut().filter(|operation| operation.id == id) {
             operation.status = status;
         }

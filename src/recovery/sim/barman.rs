@@ -53,7 +53,7 @@ impl State {
         if self.status(id).is_none() {
             self.add(id.into(), "recovery", Status::InProgress);
         }
-        self.tell(|| {
+        self.record(|| {
             format!("operation {id}: a restore of {} to node {node}, lease {lease:?}: {plan:?}", plan.backup)
         });
         let (number, first) = (self.restores.len(), plan.time(Stage::Login));
@@ -144,7 +144,7 @@ impl State {
             self.finish(number, pid, i32::from(words.starts_with("test")));
             let filled = plan.place == Place::Here && self.is_filled(node);
             if words.starts_with("ls") && (plan.prints_text || (filled && !plan.accepts_files)) {
-                self.tell(|| "Barman refuses the directory".into());
+                self.record(|| "Barman refuses the directory".into());
                 self.restores[number].copied = true; // this is not tried again
                 return false;
             }
@@ -213,7 +213,7 @@ impl State {
         restore.attempt += 1;
         restore.start = self.now + RETRY_SLEEP - restore.plan.time(Stage::Copy).min(RETRY_SLEEP);
         let (attempt, id) = (restore.attempt, restore.operation.clone());
-        self.tell(|| format!("operation {id}: copies again in 30 s"));
+        self.record(|| format!("operation {id}: copies again in 30 s"));
         self.finish_all(number, 20);
         self.after(RETRY_SLEEP, Happening::Stage(number, attempt, Stage::Copy));
     }
@@ -241,7 +241,7 @@ impl State {
         self.restores[number].alive = false;
         self.finish_all(number, 12);
         let id = self.restores[number].operation.clone();
-        self.tell(|| format!("operation {id}: its Barman dies, it stays in progress for ever"));
+        self.record(|| format!("operation {id}: its Barman dies, it stays in progress for ever"));
     }
 
     pub(super) fn barman_dies(&mut self) {

@@ -106,7 +106,7 @@ impl Sim {
 
     /// What happened, line by line.
     pub(super) fn story(&self) -> String {
-        let mut told: Vec<String> = Vec::new();
+        let mut said: Vec<String> = Vec::new();
         let mut last = ("", 0);
         let lines = self.state.story.iter().map(|(at, line)| (at.as_secs_f64(), line.as_str()));
         for (at, line) in lines.chain([(0.0, "")]) {
@@ -115,14 +115,14 @@ impl Sim {
                 continue;
             }
             if last.1 > 0 {
-                told.push(format!("           (so {} times more)", last.1));
+                said.push(format!("           (so {} times more)", last.1));
             }
             last = (line, 0);
             if !line.is_empty() {
-                told.push(format!("{at:10.3} {line}"));
+                said.push(format!("{at:10.3} {line}"));
             }
         }
-        told.join("\n")
+        said.join("\n")
     }
 }
 
@@ -160,7 +160,7 @@ impl Caller {
     pub(super) fn call(&mut self, cuts: &[Cut], failing: &[Range<usize>]) -> Option<Code> {
         let (node, thread, random) = (self.node, self.thread, self.dice.next());
         let run = self.with(|state| {
-            state.tell(|| format!("node {node}: the recovery is called, {cuts:?}, failing {failing:?}"));
+            state.record(|| format!("node {node}: the recovery is called, {cuts:?}, failing {failing:?}"));
             state.runs.push(Ran {
                 node,
                 backup_id: self.restore.backup_id.clone(),
@@ -182,7 +182,7 @@ impl Caller {
             let code = match ended {
                 Ok(outcome) => {
                     let code = outcome.code;
-                    state.tell(|| format!("node {node}: {code:?}: {} {:?}", outcome.message, outcome.hint));
+                    state.record(|| format!("node {node}: {code:?}: {} {:?}", outcome.message, outcome.hint));
                     state.runs[run].outcome = Some(outcome);
                     state.check_ended(run);
                     Some(code)

@@ -273,7 +273,7 @@ impl State {
             Request::Poll(id) => format!("poll {id}"),
             _ => "create".into(),
         };
-        self.tell(|| match answer {
+        self.record(|| match answer {
             Ok(reply) => {
                 let body = String::from_utf8_lossy(&reply.body);
                 let body: String =

@@ -78,7 +78,7 @@ impl State {
         let (node, lease, place) = (restore.node, restore.lease, restore.plan.place);
         if lease.is_some_and(|lease| place == Place::OtherHost || !self.is_live(lease)) {
             let id = restore.operation.clone();
-            self.tell(|| format!("operation {id}: '{words}' is refused"));
+            self.record(|| format!("operation {id}: '{words}' is refused"));
             return None;
         }
         let pid = 1000 + u32::try_from(self.number()).unwrap();
@@ -158,7 +158,7 @@ impl State {
 
     fn revoke(&mut self, lease: usize) {
         if !std::mem::replace(&mut self.leases[lease].revoked, true) {
-            self.tell(|| format!("lease {lease} is revoked"));
+            self.record(|| format!("lease {lease} is revoked"));
             self.cut(lease);
         }
     }
@@ -287,7 +287,7 @@ impl ClaimHandle for Claim {
         });
         let lease = state.leases.len() - 1;
         state.nodes[node].state.leases.push(lease);
-        state.tell(|| format!("node {node}: lease {lease} is granted"));
+        state.record(|| format!("node {node}: lease {lease} is granted"));
         state.check_granted(node);
         Ok(Box::new(Held { shared: Arc::clone(&self.shared), run, lease }))
     }

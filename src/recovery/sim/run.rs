@@ -149,7 +149,7 @@ impl State {
 
     fn kill(&mut self, run: usize) -> ! {
         let node = self.runs[run].node;
-        self.tell(|| format!("node {node}: the run is killed"));
+        self.record(|| format!("node {node}: the run is killed"));
         self.dies(run);
         resume_unwind(Box::new(Killed));
     }
@@ -162,7 +162,7 @@ impl State {
         if !ran.failing.iter().any(|range| range.contains(&call)) {
             return Ok(());
         }
-        self.tell(|| format!("call {call} of run {run} fails: {what}"));
+        self.record(|| format!("call {call} of run {run} fails: {what}"));
         Err(format!("{what}: Too many open files (os error 24)"))
     }
 }
@@ -273,7 +273,7 @@ impl World for Here {
         let (node, run) = (self.node(&state), self.run);
         match event {
             Event::Log { level, message } => {
-                state.tell(|| format!("node {node} {level}: {message}"));
+                state.record(|| format!("node {node} {level}: {message}"));
                 state.runs[run].log.push((since, level, message));
             }
             Event::State { state: what, operation_id } => {

@@ -115,7 +115,8 @@ impl State {
         self.at(self.now + time, what);
     }
 
-    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
+    /// Adds a line to the story.
+    pub(super) fn record(&mut self, line: impl FnOnce() -> String) {
         if !self.silent {
             self.story.push((self.now, line()));
         }
@@ -125,7 +126,7 @@ impl State {
     pub(super) fn breaks(&mut self, law: impl Into<String>) {
         let law = law.into();
         if !self.broken.contains(&law) {
-            self.tell(|| format!("!! {law}"));
+            self.record(|| format!("!! {law}"));
             self.broken.push(law);
         }
     }
@@ -151,7 +152,7 @@ impl State {
             Happening::Leaves(node, pid) => self.nodes[node].processes.retain(|process| process.pid != pid),
             Happening::Other(id, length, status) => {
                 if self.status(&id).is_none() {
-                    self.tell(|| format!("operation {id}: another node's begins"));
+                    self.record(|| format!("operation {id}: another node's begins"));
                     self.add(id.clone(), "recovery", Status::InProgress);
                     self.after(length, Happening::Ends(id, status));
                 }
@@ -160,11 +161,11 @@ impl State {
             Happening::BarmanDies => self.barman_dies(),
             Happening::SecondBarman(node) => self.second_barman(node),
             Happening::Amnesia => {
-                self.tell(|| "the API has lost its operations".into());
+                self.record(|| "the API has lost its operations".into());
                 self.operations.clear();
             }
             Happening::Node(node, deed) => {
-                self.tell(|| format!("node {node}: {deed:?}"));
+                self.record(|| format!("node {node}: {deed:?}"));
                 self.happen_to(node, deed);
             }
         }
