@@ -1,6 +1,7 @@
 //! The one error of a run, from the transport to the exit: what kind of trouble it is, which decides whether to ask
 //! again and how the run ends, and the words for it. `recovery::explain` says what to do about each kind. Pure.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use crate::cancel::Interrupt;
@@ -130,6 +131,11 @@ impl Error {
             ErrorKind::NoReply { .. } | ErrorKind::BadReply { .. } => Code::HttpError,
             ErrorKind::Ends(code) => code,
         }
+    }
+
+    /// The same, with what it is about in front.
+    pub(crate) fn about(self, what: impl Display) -> Error {
+        Error { message: format!("{what}: {}", self.message), ..self }
     }
 
     /// The error of the last of so many tries.

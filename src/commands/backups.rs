@@ -69,9 +69,7 @@ pub fn backups(
 fn listed(run: &mut Session) -> Result<Vec<Backup>, Error> {
     let reply = ask(run, &Request::Diagnose)?;
     let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
-    let diagnosis = reply
-        .diagnosis(server)
-        .map_err(|error| Error { message: format!("{url}/diagnose: {}", error.message), ..error })?;
+    let diagnosis = reply.diagnosis(server).map_err(|error| error.about(format_args!("{url}/diagnose")))?;
     Ok(diagnosis.backups.into_iter().map(Backup::from).collect())
 }
 

@@ -62,7 +62,7 @@ fn listed(run: &mut Session) -> Result<Vec<Operation>, Error> {
     let reply = ask(run, &Request::List)?;
     let listed = reply.operations().map_err(|error| {
         let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
-        Error { message: format!("server {server} at {url}: {}", error.message), ..error }
+        error.about(format_args!("server {server} at {url}"))
     })?;
     Ok(listed
         .into_iter()

@@ -271,30 +271,6 @@ impl OptionSpec {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_option_has_one_row_and_a_lawful_name() {
-        let mut names: Vec<&str> =
-            OPTIONS.iter().flat_map(|s| [s.name, s.alias]).filter(|n| !n.is_empty()).collect();
-        for (place, spec) in OPTIONS.iter().enumerate() {
-            assert_eq!(spec.option as usize, place, "{}", spec.name);
-            assert!(spec.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", spec.name);
-            assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.name);
-            // Patroni passes these itself; a prefix match would swallow them. Ours is the role that it passes.
-            for patroni in ["scope", "role_", "connstring", "no_leader", "keep_data"] {
-                assert!(!spec.name.starts_with(patroni), "{}", spec.name);
-            }
-        }
-        let count = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), count);
-    }
-}
-
 /// Why an option was refused. The text never shows the value: it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -340,5 +316,29 @@ impl ConfigError {
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Error {
         Error::new(Code::InvalidArgument, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_has_one_row_and_a_lawful_name() {
+        let mut names: Vec<&str> =
+            OPTIONS.iter().flat_map(|s| [s.name, s.alias]).filter(|n| !n.is_empty()).collect();
+        for (place, spec) in OPTIONS.iter().enumerate() {
+            assert_eq!(spec.option as usize, place, "{}", spec.name);
+            assert!(spec.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", spec.name);
+            assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.name);
+            // Patroni passes these itself; a prefix match would swallow them. Ours is the role that it passes.
+            for patroni in ["scope", "role_", "connstring", "no_leader", "keep_data"] {
+                assert!(!spec.name.starts_with(patroni), "{}", spec.name);
+            }
+        }
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
     }
 }

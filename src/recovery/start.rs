@@ -52,7 +52,7 @@ pub(crate) fn refuse_postgres(look: &Look, restore: &Restore) -> Result<(), Erro
 pub(crate) fn api_is_up(run: &mut Session) -> Result<(), Error> {
     let url = run.connection.api_url.join(&["status"]);
     let asked = run.ask_again(&Request::Status, "the status of the API", |reply| {
-        reply.api_ok().map_err(|error| Error { message: format!("{url}: {}", error.message), ..error })
+        reply.api_ok().map_err(|error| error.about(&url))
     });
     asked.map_err(|error| {
         if error.is_interrupt() {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::finding::Finding;
 use crate::api::{Created, NewRecovery, Request, Status};
 use crate::config::{Connection, Restore};
-use crate::error::Error;
 use crate::recovery::explain::{ON_ITS_OWN_HOST, own_output, problem};
 use crate::recovery::timing::SHORTEST;
 use crate::text::seconds;
@@ -114,8 +113,7 @@ fn create(world: &mut dyn World, connection: &Connection, new: NewRecovery) -> R
         match world.send(&request, connection.create_timeout).map(|reply| reply.created()) {
             Ok(Created::Named(id)) => return Ok(id),
             Ok(Created::Refused(error)) => {
-                let message = format!("the API refuses a restore: {}", error.message);
-                return Err(Finding::problem(PROBE, problem(Error { message, ..error })));
+                return Err(Finding::problem(PROBE, problem(error.about("the API refuses a restore"))));
             }
             Ok(Created::NotStarted(error)) => last = error.message,
             Ok(Created::InDoubt(why)) => {

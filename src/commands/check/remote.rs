@@ -59,8 +59,7 @@ fn ask(
             record.add(Finding::ok(SERVER, format!("{server} exists, {} operations so far", all.len())));
         }
         Err(error) => {
-            let message = format!("{server}: {}", error.message);
-            record.add(Finding::problem(SERVER, problem(Error { message, ..error })));
+            record.add(Finding::problem(SERVER, problem(error.about(server))));
             return Err("the operations of the server could not be listed");
         }
     }
@@ -74,7 +73,7 @@ fn once(world: &mut dyn World, connection: &Connection, request: &Request) -> Re
 }
 
 fn status(url: &Url, reply: &Reply) -> Result<(), Error> {
-    reply.api_ok().map_err(|error| Error { message: format!("{url}/status: {}", error.message), ..error })
+    reply.api_ok().map_err(|error| error.about(format_args!("{url}/status")))
 }
 
 /// A restore does not need this answer.
