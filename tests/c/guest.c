@@ -332,25 +332,16 @@ static void restarted(void)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        void (*watch)(void);
-    } guests[] = {
+    static const struct named guests[] = {
         {"restores", restores}, {"interrupted", interrupted}, {"restarted", restarted}, {"side-by-side", side_by_side},
         {"cancels", cancels},   {"forks", forks},
     };
-    size_t i;
 
     CHECK(argc == 5);
     api_url = argv[2];
     directory = argv[3];
     count = atoi(argv[4]);
     CHECK(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
-    for (i = 0; i < sizeof guests / sizeof *guests; i++)
-        if (strcmp(argv[1], guests[i].name) == 0) {
-            guests[i].watch();
-            return 0;
-        }
-    CHECK(!"a known name");
-    return 1;
+    run_named(guests, sizeof guests / sizeof *guests, argv[1]);
+    return 0;
 }

@@ -130,4 +130,22 @@ static inline void check_held(struct held before)
     CHECK(after.descriptors == before.descriptors);
 }
 
+/* What a host can be asked for by name. */
+struct named {
+    const char *name;
+    void (*run)(void);
+};
+
+static inline void run_named(const struct named *all, size_t count, const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        if (strcmp(name, all[i].name) == 0) {
+            all[i].run();
+            return;
+        }
+    CHECK(!"a known name");
+}
+
 #endif

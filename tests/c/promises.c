@@ -326,15 +326,11 @@ static int scenario(char **options)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        void (*promise)(void);
-    } promises[] = {
+    static const struct named promises[] = {
         {"null", null},     {"version", version}, {"refused", refused},   {"events", events},
         {"unread", unread}, {"reused", reused},   {"switched", switched}, {"cancelled-before", cancelled_before},
         {"busy", busy},     {"freed", freed},     {"panics", panics},
     };
-    size_t i;
 
     if (argc > 1 && strcmp(argv[1], "scenario") == 0)
         return scenario(argv + 2);
@@ -345,11 +341,6 @@ int main(int argc, char **argv)
         cancelled_at(argv[1] + 13);
         return 0;
     }
-    for (i = 0; i < sizeof promises / sizeof *promises; i++)
-        if (strcmp(argv[1], promises[i].name) == 0) {
-            promises[i].promise();
-            return 0;
-        }
-    CHECK(!"a known name");
-    return 1;
+    run_named(promises, sizeof promises / sizeof *promises, argv[1]);
+    return 0;
 }

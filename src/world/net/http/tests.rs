@@ -1,3 +1,5 @@
+//! One request against a real socket: what an interrupt or a time-out ends, and what has been sent by then.
+
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
@@ -63,6 +65,16 @@ fn await_end(stream: &mut TcpStream) {
     while stream.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
 }
 
+/// A server that ends its client's run in the middle of the reply, after these bytes of it.
+fn serve_and_cancel(caller: &Caller, reply: &'static [u8]) -> (String, JoinHandle<()>) {
+    let cancel = caller.cancel.clone();
+    serve(move |stream| {
+        stream.write_all(reply).unwrap();
+        cancel.cancel();
+        await_end(stream);
+    })
+}
+
 #[track_caller]
 fn interrupted(answer: Result<Reply, Error>, sent: bool) {
     let error = answer.unwrap_err();
@@ -74,11 +86,7 @@ fn interrupted(answer: Result<Reply, Error>, sent: bool) {
 fn an_interrupt_ends_a_request_at_once_and_says_whether_it_was_sent() {
     for (ask, sent) in [(get as fn(&Caller, &str, Duration) -> _, false), (post, true)] {
         let caller = Caller::new(|_| (), Cancel::new());
-        let cancel = caller.cancel.clone();
-        let (url, server) = serve(move |stream| {
-            cancel.cancel();
-            await_end(stream);
-        });
+        let (url, server) = serve_and_cancel(&caller, b"");
         interrupted(ask(&caller, &url, LONG), sent);
         server.join().unwrap();
     }
@@ -87,12 +95,7 @@ fn an_interrupt_ends_a_request_at_once_and_says_whether_it_was_sent() {
 #[test]
 fn an_interrupt_ends_a_request_in_the_middle_of_its_reply() {
     let caller = Caller::new(|_| (), Cancel::new());
-    let cancel = caller.cancel.clone();
-    let (url, server) = serve(move |stream| {
-        stream.write_all(b"HTTP/1.1 202 ACCEPTED\r\nContent-Length: 2\r\n\r\n{").unwrap();
-        cancel.cancel();
-        await_end(stream);
-    });
+    let (url, server) = serve_and_cancel(&caller, b"HTTP/1.1 202 ACCEPTED\r\nContent-Length: 2\r\n\r\n{");
     interrupted(post(&caller, &url, LONG), true);
     server.join().unwrap();
 }
