@@ -21,10 +21,10 @@ use crate::recovery::create::{Attempts, create};
 use crate::recovery::explain::own_output;
 use crate::recovery::follow::{follow, poll};
 use crate::recovery::history::History;
+use crate::recovery::monitor::Monitor;
 use crate::recovery::session::{Session, ended_line};
-use crate::recovery::start::{KnownOperations, api_is_up};
 use crate::recovery::verdict::Ended;
-use crate::recovery::watch::Watch;
+use crate::recovery::{known_operations::KnownOperations, preflight::api_is_up};
 use crate::version::VERSION;
 use crate::world::World;
 use crate::world::real::RealWorld;
@@ -166,8 +166,8 @@ fn switched(run: &mut Session, change: &Change) -> Result<(), Error> {
     loop {
         let created = create(run, &Request::Switch(change.clone()), &known)?;
         let mut history = History::blind(run.now());
-        let mut watch = Watch::new(run.now(), None, None, &mut history);
-        let failure = match follow(run, &mut watch, created, &mut known)? {
+        let mut monitor = Monitor::new(run.now(), None, None, &mut history);
+        let failure = match follow(run, &mut monitor, created, &mut known)? {
             Ended::Done => {
                 done(run);
                 return Ok(());

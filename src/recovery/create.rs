@@ -8,8 +8,8 @@ use crate::outcome::OperationState;
 use crate::text::seconds;
 
 use super::explain::create_hint;
+use super::known_operations::KnownOperations;
 use super::session::Session;
-use super::start::KnownOperations;
 use super::timing::{ID_RESOLUTION, QUEUE, WIDEST_SPREAD, below};
 
 /// The result of a create.

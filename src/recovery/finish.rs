@@ -11,8 +11,8 @@ use crate::world::{Backup, Completeness};
 use super::claim::Drained;
 use super::explain::own_output;
 use super::failure::Failed;
+use super::preflight::refuse_postgres;
 use super::session::{Session, ended_line};
-use super::start::refuse_postgres;
 use super::timing::{GONE_AGAIN, UNSEEN};
 use super::verdict::{Data, Ended, Verdict, data, verdict};
 

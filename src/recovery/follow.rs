@@ -11,22 +11,22 @@ use crate::text::{first_few, printable, seconds};
 
 use super::create::Created;
 use super::history::Use;
+use super::known_operations::KnownOperations;
+use super::monitor::Monitor;
 use super::session::{Outage, Session};
-use super::start::KnownOperations;
 use super::timing::{COMPLETE_IN_PROGRESS, COMPLETE_UNANSWERED, ID_RESOLUTION, LIST_AGAIN, LOOK, SHORTEST};
 use super::verdict::Ended;
-use super::watch::Watch;
 
 /// Follows what a create has started to its end.
 pub(crate) fn follow(
     run: &mut Session,
-    watch: &mut Watch,
+    monitor: &mut Monitor,
     created: Created,
     known: &mut KnownOperations,
 ) -> Result<Ended, Error> {
     match created {
-        Created::Named(id) => follow_named(run, watch, &id),
-        Created::InDoubt { why, last_look } => follow_candidates(run, watch, known, &why, last_look),
+        Created::Named(id) => follow_named(run, monitor, &id),
+        Created::InDoubt { why, last_look } => follow_candidates(run, monitor, known, &why, last_look),
         Created::NotStarted(failure) => Ok(Ended::Nothing(failure)),
     }
 }
@@ -51,14 +51,14 @@ impl Questions {
     fn missed(
         &mut self,
         run: &mut Session,
-        watch: &mut Watch,
+        monitor: &mut Monitor,
         missed: &Error,
         about: &str,
     ) -> Result<Option<Ended>, Error> {
-        if let Some(ended) = watch.look(run)? {
+        if let Some(ended) = monitor.look(run)? {
             return Ok(Some(ended));
         }
-        let news = watch.news(run.now());
+        let news = monitor.news(run.now());
         let miss = self.outage.miss(run, missed, news);
         let (lasted, tries, why) = (seconds(miss.lasted), miss.tries, &missed.message);
         if miss.too_long {
@@ -82,37 +82,37 @@ impl Questions {
     }
 }
 
-fn follow_named(run: &mut Session, watch: &mut Watch, id: &str) -> Result<Ended, Error> {
+fn follow_named(run: &mut Session, monitor: &mut Monitor, id: &str) -> Result<Ended, Error> {
     let about = format!("operation {}", printable(id));
     let mut questions = Questions { next: Duration::ZERO, outage: Outage::default() };
     let mut asked = run.now();
     loop {
-        if let Some(ended) = watch.look(run)? {
+        if let Some(ended) = monitor.look(run)? {
             return Ok(ended);
         }
         let now = run.now();
         if questions.outage.is_over() {
-            questions.next = asked + watch.ask_wait(run);
+            questions.next = asked + monitor.ask_wait(run);
         }
         if now >= questions.next {
             asked = now;
             match poll(run, id) {
-                Ok(Status::Done) => return Ok(Ended::Done),
-                Ok(Status::Failed) => return Ok(Ended::Failed),
-                Ok(Status::InProgress) => {
+                Ok(Status::Done) if monitor.believes(run, Status::Done) => return Ok(Ended::Done),
+                Ok(Status::Failed) if monitor.believes(run, Status::Failed) => return Ok(Ended::Failed),
+                Ok(_) => {
                     questions.answered(run);
-                    watch.log_progress(run, id);
+                    monitor.log_progress(run, id);
                 }
                 Err(error) if error.is_interrupt() => return Err(error),
                 Err(missed) => {
-                    if let Some(ended) = questions.missed(run, watch, &missed, &about)? {
+                    if let Some(ended) = questions.missed(run, monitor, &missed, &about)? {
                         return Ok(ended);
                     }
                 }
             }
         }
         let enough = if questions.outage.is_over() { COMPLETE_IN_PROGRESS } else { COMPLETE_UNANSWERED };
-        if watch.is_complete_for(run, enough) {
+        if monitor.is_complete_for(run, enough) {
             return Ok(long_complete(&about));
         }
         questions.pause(run)?;
@@ -171,8 +171,13 @@ impl Candidates {
 
     /// Asks for the list, and for the state of each that has not ended. If Barman has used the lease, the list must
     /// have its operation: one without it is no good answer.
-    fn ask(&mut self, run: &mut Session, watch: &mut Watch, known: &KnownOperations) -> Result<(), Error> {
-        let must_be_there = watch.has_lease() && watch.history.lease_use() != Use::Nothing;
+    fn ask(
+        &mut self,
+        run: &mut Session,
+        monitor: &mut Monitor,
+        known: &KnownOperations,
+    ) -> Result<(), Error> {
+        let must_be_there = monitor.has_lease() && monitor.history.lease_use() != Use::Nothing;
         for id in known.new_ones(run)? {
             if let Entry::Vacant(place) = self.0.entry(id) {
                 run.info(format!("operation {} is new and may be ours: following it", place.key()));
@@ -186,13 +191,13 @@ impl Candidates {
             && self.0.len() == 1
         {
             run.set_operation(Some(id), OperationState::InProgress);
-            watch.note_operation(run, id);
+            monitor.note_operation(run, id);
         } else if self.0.len() > 1 {
             run.set_operation(None, OperationState::MaybeCreated);
         }
         for id in self.open() {
             match poll(run, &id)? {
-                Status::InProgress => watch.log_progress(run, &id),
+                Status::InProgress => monitor.log_progress(run, &id),
                 status => {
                     let state: OperationState = status.into();
                     run.info(format!("operation {id} has ended: {}", state.name()));
@@ -208,7 +213,7 @@ impl Candidates {
 /// lease has not been used until `last_look`, nothing comes of that create any more.
 fn follow_candidates(
     run: &mut Session,
-    watch: &mut Watch,
+    monitor: &mut Monitor,
     known: &mut KnownOperations,
     why: &str,
     last_look: Duration,
@@ -216,27 +221,27 @@ fn follow_candidates(
     let mut candidates = Candidates::default();
     let mut questions = Questions { next: run.now(), outage: Outage::default() };
     loop {
-        if let Some(ended) = watch.look(run)? {
+        if let Some(ended) = monitor.look(run)? {
             return Ok(ended);
         }
         let now = run.now();
         // A use that is seen now was there before the next list, which therefore has its operation.
-        let is_used = !watch.has_lease() || watch.history.lease_use() != Use::Nothing;
+        let is_used = !monitor.has_lease() || monitor.history.lease_use() != Use::Nothing;
         if now >= questions.next {
-            match candidates.ask(run, watch, known) {
+            match candidates.ask(run, monitor, known) {
                 Ok(()) => {
                     questions.answered(run);
-                    let wait = watch.ask_wait(run);
+                    let wait = monitor.ask_wait(run);
                     questions.next =
                         now + if now < last_look { LIST_AGAIN.min(wait.max(ID_RESOLUTION)) } else { wait };
-                    if is_used && has_ended(run, watch, &candidates, last_look) {
+                    if is_used && has_ended(run, monitor, &candidates, last_look) {
                         known.add(candidates.0.keys().cloned());
                         return Ok(candidates.end());
                     }
                 }
                 Err(error) if error.is_interrupt() => return Err(error),
                 Err(missed) => {
-                    let ended = questions.missed(run, watch, &missed, &candidates.names())?;
+                    let ended = questions.missed(run, monitor, &missed, &candidates.names())?;
                     if let Some(ended) = ended.filter(|_| is_used && now >= last_look) {
                         return Ok(ended);
                     }
@@ -245,25 +250,25 @@ fn follow_candidates(
             }
         }
         // Without a lease only the list shows what has come of it: one that can't be had is no evidence.
-        let is_unlisted = !watch.has_lease() && candidates.0.is_empty() && questions.outage.is_over();
+        let is_unlisted = !monitor.has_lease() && candidates.0.is_empty() && questions.outage.is_over();
         if now >= last_look && (!is_used || is_unlisted) {
             // The questions may have taken long, and Barman may have come meanwhile.
-            if let Some(ended) = watch.look(run)? {
+            if let Some(ended) = monitor.look(run)? {
                 return Ok(ended);
             }
-            if watch.has_lease() && watch.history.lease_use() != Use::Nothing {
+            if monitor.has_lease() && monitor.history.lease_use() != Use::Nothing {
                 continue;
             }
             known.add(candidates.0.into_keys());
             let why = format!("no operation has come of the create request ({why})");
             return Ok(Ended::Nothing(Error::new(Code::HttpError, why)));
         }
-        if candidates.has_any_ended() && watch.has_lease() && watch.is_complete(run) {
+        if candidates.has_any_ended() && monitor.has_lease() && monitor.is_complete(run) {
             return Ok(Ended::Unclear(format!("{} has ended", candidates.names())));
         }
         let is_known = questions.outage.is_over() && !candidates.0.is_empty();
         let enough = if is_known { COMPLETE_IN_PROGRESS } else { COMPLETE_UNANSWERED };
-        if watch.is_complete_for(run, enough) {
+        if monitor.is_complete_for(run, enough) {
             return Ok(long_complete(&candidates.names()));
         }
         questions.pause(run)?;
@@ -272,8 +277,8 @@ fn follow_candidates(
 
 /// Whether all candidates have ended, and no command shows that ours goes on. Without a lease another may still come
 /// until the last look.
-fn has_ended(run: &Session, watch: &Watch, candidates: &Candidates, last_look: Duration) -> bool {
-    let now = run.now();
-    let is_quiet = watch.history.idle(now).is_some_and(|idle| idle >= ID_RESOLUTION);
-    candidates.have_all_ended() && if watch.has_lease() { is_quiet } else { now >= last_look }
+fn has_ended(run: &Session, monitor: &Monitor, candidates: &Candidates, last_look: Duration) -> bool {
+    let (now, history) = (run.now(), &monitor.history);
+    let is_quiet = !history.goes_on(now) && history.idle(now).is_none_or(|idle| idle >= ID_RESOLUTION);
+    candidates.have_all_ended() && if monitor.has_lease() { is_quiet } else { now >= last_look }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::world::{Content, FileId, LogLine, Look, Usage};
 
-use super::timing::SILENT_COMMAND;
+use super::timing::{LATE_LINE, SILENT_COMMAND};
 
 /// No restore runs so many commands; a log with more of them was not written by Barman.
 const MOST_COMMANDS: usize = 10_000;
@@ -225,6 +225,12 @@ impl History {
         !self.running.is_empty()
     }
 
+    /// Whether a command on this node shows that the restore goes on, whatever the API says. The end of one may never be
+    /// logged: its watcher was killed, or the file system is full.
+    pub(crate) fn goes_on(&self, now: Duration) -> bool {
+        self.runs_a_command() && self.still(now) < LATE_LINE
+    }
+
     /// For how long no command has run; None while one does.
     pub(crate) fn idle(&self, now: Duration) -> Option<Duration> {
         (!self.runs_a_command()).then(|| now.saturating_sub(self.idle_since))
@@ -339,6 +345,8 @@ mod tests {
         assert_eq!(history.lease_use(), Use::Wrote);
         assert_eq!(history.news(S * 60), S * 60);
         assert_eq!(history.news(S * 3600), S * 9);
+        assert!(history.goes_on(S * 18));
+        assert!(!history.goes_on(S * 19), "its last line may never come");
         assert!(!history.began_twice("/pg/data"));
         history.log(S * 10, Ok(vec![began(10, "ls /pg/data/")]));
         assert!(history.began_twice("/pg/data"));

@@ -15,13 +15,14 @@ mod failure;
 mod finish;
 pub(crate) mod follow;
 pub(crate) mod history;
+pub(crate) mod known_operations;
+pub(crate) mod monitor;
 mod plain;
+pub(crate) mod preflight;
 pub(crate) mod session;
-pub(crate) mod start;
 mod throughput;
 pub(crate) mod timing;
 pub(crate) mod verdict;
-pub(crate) mod watch;
 
 #[cfg(test)]
 mod sim;
@@ -37,10 +38,11 @@ use create::{Attempts, create};
 use finish::{Consequence, finish, flush, judge, log_start};
 use follow::follow;
 use history::History;
+use known_operations::KnownOperations;
+use monitor::Monitor;
+use preflight::{api_is_up, refuse_unfit, remember, strangers, warn_of_content};
 use session::Session;
-use start::{KnownOperations, api_is_up, refuse_unfit, remember, strangers, warn_of_content};
 use verdict::Ended;
-use watch::Watch;
 
 /// Restores a backup into the data directory of this node.
 pub(crate) fn recover(world: &mut dyn World, connection: &Connection, restore: &Restore) -> Outcome {
@@ -99,8 +101,8 @@ fn restore_once(
         lease.note_operation(run, id);
     }
     plain::ask_size(run, restore);
-    let mut watch = Watch::new(run.now(), Some(restore), Some(lease), history);
-    let ended = follow(run, &mut watch, created, known)?;
-    watch.report_done(run);
+    let mut monitor = Monitor::new(run.now(), Some(restore), Some(lease), history);
+    let ended = follow(run, &mut monitor, created, known)?;
+    monitor.report_done(run);
     Ok(ended)
 }

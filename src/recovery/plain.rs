@@ -12,10 +12,11 @@ use super::explain::own_output;
 use super::finish::{examine, failed, flush};
 use super::follow::follow;
 use super::history::History;
+use super::known_operations::KnownOperations;
+use super::monitor::Monitor;
+use super::preflight::{api_is_up, refuse_unfit, warn_of_content};
 use super::session::Session;
-use super::start::{KnownOperations, api_is_up, refuse_unfit, warn_of_content};
 use super::verdict::{Data, Ended, Verdict, data, verdict};
-use super::watch::Watch;
 
 pub(super) fn restore_backup(run: &mut Session, restore: &Restore) -> Result<Backup, Error> {
     refuse_unfit(run, restore)?;
@@ -36,9 +37,9 @@ pub(super) fn restore_backup(run: &mut Session, restore: &Restore) -> Result<Bac
         }
         refuse_doubt(run, &created)?;
         ask_size(run, restore);
-        let mut watch = Watch::new(run.now(), Some(restore), None, &mut history);
-        let ended = follow(run, &mut watch, created, &mut known)?;
-        watch.report_done(run);
+        let mut monitor = Monitor::new(run.now(), Some(restore), None, &mut history);
+        let ended = follow(run, &mut monitor, created, &mut known)?;
+        monitor.report_done(run);
         return conclude(run, restore, ended);
     }
 }

@@ -43,6 +43,10 @@ pub(crate) const COMPLETE_UNANSWERED: Duration = Duration::from_secs(60);
 /// nothing ends an rsync whose other host has lost its power.
 pub(crate) const SILENT_COMMAND: Duration = Duration::from_secs(600);
 
+/// A command without news for so long may have ended without a last line in the log. Before that it contradicts an end
+/// that the API says.
+pub(crate) const LATE_LINE: Duration = Duration::from_secs(10);
+
 /// How often a revoked lease is tried to be locked. What runs through it is gone within some hundredths of a second.
 pub(crate) const DRAIN_AGAIN: Duration = Duration::from_millis(20);
 

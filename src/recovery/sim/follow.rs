@@ -6,6 +6,7 @@ use super::plan::{Fate, Place, Plan, Stage, Wal};
 use super::row::{ALWAYS, FIRST, Row, row, table};
 use super::run::Ran;
 use super::state::{Deed, Happening, ms, secs};
+use crate::api::Status;
 use crate::outcome::Code::{HttpError, RecoveryDone, RecoveryFailed, TimedOut};
 use crate::outcome::OperationState::{Done, Failed, InProgress};
 
@@ -130,6 +131,24 @@ fn the_end_is_noticed_at_once_with_few_requests() {
             .with(|sim| sim.state.at(ms(0), Happening::Node(0, Deed::Replace)))
             .code(RecoveryFailed)
             .holds("within 0.3 s of the end", at_once),
+    ]);
+}
+
+#[test]
+fn an_end_that_the_api_says_while_data_arrives_is_another_nodes() {
+    let taken = |name: &'static str, end: Status| {
+        row(name)
+            .with(move |sim| {
+                sim.state.at(ms(300), Happening::Amnesia);
+                sim.state.at(ms(400), Happening::Other(FIRST.into(), secs(9), end));
+            })
+            .code(RecoveryDone)
+            .creates(1)
+            .took(secs(59), ms(60_330))
+    };
+    table([
+        taken("the API gives our ID to another node, whose restore is done first", Status::Done),
+        taken("it fails first", Status::Failed),
     ]);
 }
 

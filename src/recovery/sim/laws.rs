@@ -262,6 +262,10 @@ impl State {
     /// Whether its lease was revoked only now.
     fn was_writing(&self, restore: &Restore, time: Duration) -> bool {
         let Some(lease) = restore.lease.map(|lease| &self.leases[lease]) else { return false };
+        // A run that sees neither the data directory nor, for calls that fail, the log, sees nothing arrive.
+        if lease.cut_unseen && !self.runs[lease.run].failing.is_empty() {
+            return false;
+        }
         lease.cut_writer.is_some_and(|(at, since)| self.now - at < secs(10) && at - since > time)
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Lease {
     pub(super) shared_since: Option<Duration>,
     /// When a writer was killed by its revocation, and since when that had run.
     pub(super) cut_writer: Option<(Duration, Duration)>,
+    /// The data directory could not be seen then.
+    pub(super) cut_unseen: bool,
 }
 
 /// A command of Barman on a node.
@@ -142,6 +144,7 @@ impl State {
         let running = self.nodes[node].processes.iter().filter(|p| p.lease == Some(lease) && !p.stuck);
         for Process { pid, restore, since, .. } in running.cloned().collect::<Vec<_>>() {
             self.leases[lease].cut_writer = Some((self.now, since));
+            self.leases[lease].cut_unseen = self.nodes[node].hidden;
             if let Some(time) = self.restores[restore].plan.sticks {
                 self.flow(node);
                 let stuck = self.nodes[node].processes.iter_mut().find(|process| process.pid == pid);
@@ -284,6 +287,7 @@ impl ClaimHandle for Claim {
             restores: Vec::new(),
             shared_since: None,
             cut_writer: None,
+            cut_unseen: false,
         });
         let lease = state.leases.len() - 1;
         state.nodes[node].state.leases.push(lease);

@@ -18,7 +18,16 @@ use crate::outcome::Code;
 const SCHEDULES: u64 = 3_000;
 const DEEP: u64 = 100_000;
 /// Schedules that once found something.
-const SEEDS: [u64; 6] = [0, 5_000_020_061, 6_000_000_779, 6_000_045_273, 8_000_025_386, u64::MAX];
+const SEEDS: [u64; 8] = [
+    0,
+    5_000_020_061,
+    6_000_000_779,
+    6_000_045_273,
+    8_000_025_386,
+    9_547_712_373_663,
+    9_547_712_387_850,
+    u64::MAX,
+];
 
 fn random_plan(dice: &mut Dice) -> Plan {
     let length = ms(300 + dice.below(40_000));

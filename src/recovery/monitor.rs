@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::api::Status;
 use crate::config::Restore;
 use crate::error::Error;
 use crate::event::{Event, Progress};
@@ -13,14 +14,16 @@ use crate::world::{Completeness, Look};
 use super::claim::Lease;
 use super::explain;
 use super::history::{History, Use};
+use super::preflight::refuse_postgres;
 use super::session::Session;
-use super::start::refuse_postgres;
 use super::throughput::Throughput;
-use super::timing::{BETWEEN_COMMANDS, Every, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait};
+use super::timing::{
+    BETWEEN_COMMANDS, Every, LATE_LINE, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait,
+};
 use super::verdict::Ended;
 
 /// What is watched while an operation is followed.
-pub(crate) struct Watch<'w, 'c> {
+pub(crate) struct Monitor<'w, 'c> {
     /// None for an operation that does not write on this node.
     restore: Option<&'w Restore>,
     /// None for a restore without a lease.
@@ -32,17 +35,19 @@ pub(crate) struct Watch<'w, 'c> {
     examined: Every,
     stall_warned: bool,
     progress_logged: Every,
+    /// The API has said an end that this node contradicts.
+    end_contradicted: bool,
 }
 
-impl<'w, 'c> Watch<'w, 'c> {
+impl<'w, 'c> Monitor<'w, 'c> {
     pub(crate) fn new(
         began: Duration,
         restore: Option<&'w Restore>,
         lease: Option<&'w mut Lease<'c>>,
         history: &'w mut History,
-    ) -> Watch<'w, 'c> {
+    ) -> Monitor<'w, 'c> {
         let before = history.usage().map_or(0, |usage| usage.bytes);
-        Watch {
+        Monitor {
             restore,
             lease,
             history,
@@ -52,6 +57,7 @@ impl<'w, 'c> Watch<'w, 'c> {
             examined: Every::default(),
             stall_warned: false,
             progress_logged: Every::default(),
+            end_contradicted: false,
         }
     }
 
@@ -160,6 +166,17 @@ impl<'w, 'c> Watch<'w, 'c> {
         use Completeness::{Complete, NoProof, WalMissing};
         self.history.lease_use() == Use::Wrote
             && matches!(run.world.examine(), Complete(_) | NoProof(..) | WalMissing(..))
+    }
+
+    /// Whether an end that the API says can be that of this restore. While a command runs here it can't: another node's
+    /// operation has the same ID. From then on DONE counts once the data is complete, and either once nothing happens any
+    /// more.
+    pub(crate) fn believes(&mut self, run: &mut Session, end: Status) -> bool {
+        let now = run.now();
+        self.end_contradicted |= self.history.goes_on(now);
+        !self.end_contradicted
+            || self.history.still(now) >= LATE_LINE
+            || (end == Status::Done && self.is_complete(run))
     }
 
     /// When something last happened, for the budget of an outage; None if this node does not show it.
