@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::api::Kind;
 use super::barman::Restore;
-use super::lease::Process;
+use super::lease::{Lease, Process};
 use super::plan::{Fate, Place};
 use super::state::{State, ms, secs};
 use crate::api::{NewRecovery, Reply, Request, Status};
@@ -44,7 +44,9 @@ impl State {
             if lease.revoked || run.dead || run.ended.is_some() {
                 broken.push(format!("law 1: Barman writes for run {}, which has ended", lease.run));
             }
-            if lease.shared_since.is_some_and(|since| self.now - since > NOTICED) {
+            if lease.shared_since.is_some_and(|since| self.now - since > NOTICED)
+                && self.have_two_written(lease)
+            {
                 broken.push("law 1: two Barmans write through one lease".into());
             }
         }
@@ -234,8 +236,13 @@ impl State {
     /// Whether two Barmans have written through the last lease of a run.
     fn is_torn(&self, run: usize) -> bool {
         let last = self.leases.iter().rev().find(|lease| lease.run == run);
+        last.is_some_and(|lease| self.have_two_written(lease))
+    }
+
+    /// One that died before it had written has done no harm.
+    fn have_two_written(&self, lease: &Lease) -> bool {
         let wrote = |number: &&usize| self.restores[**number].tree.is_some();
-        last.is_some_and(|lease| lease.restores.iter().filter(wrote).count() > 1)
+        lease.restores.iter().filter(wrote).count() > 1
     }
 
     /// Whether a restore of this run brings data that will be complete, as this node can see.

@@ -18,7 +18,7 @@ use crate::outcome::Code;
 const SCHEDULES: u64 = 3_000;
 const DEEP: u64 = 100_000;
 /// Schedules that once found something.
-const SEEDS: [u64; 8] = [
+const SEEDS: [u64; 9] = [
     0,
     5_000_020_061,
     6_000_000_779,
@@ -26,6 +26,7 @@ const SEEDS: [u64; 8] = [
     8_000_025_386,
     9_547_712_373_663,
     9_547_712_387_850,
+    42_000_000_061_422,
     u64::MAX,
 ];
 
