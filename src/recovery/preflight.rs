@@ -96,7 +96,10 @@ pub(crate) fn strangers(run: &mut Session, restore: &Restore) -> Result<Look, Er
 pub(crate) fn remember(run: &mut Session, restore: &Restore) -> Result<(), Error> {
     let begun = run.now();
     loop {
-        let Err(why) = run.world.remember() else { return Ok(()) };
+        let Err(why) = run.world.remember() else {
+            // Only now it is certain that it can be seen.
+            return refuse_postgres(&run.world.look(), restore);
+        };
         if run.now().saturating_sub(begun) >= UNSEEN {
             let message = format!("the data directory {} can't be seen: {why}", restore.data_directory);
             let hint = "check that it is mounted, and that the user of this program may read it; --no-lease restores to a directory that can't be seen from here";

@@ -18,7 +18,7 @@ use crate::outcome::Code;
 const SCHEDULES: u64 = 3_000;
 const DEEP: u64 = 100_000;
 /// Schedules that once found something.
-const SEEDS: [u64; 9] = [
+const SEEDS: [u64; 10] = [
     0,
     5_000_020_061,
     6_000_000_779,
@@ -27,6 +27,7 @@ const SEEDS: [u64; 9] = [
     9_547_712_373_663,
     9_547_712_387_850,
     42_000_000_061_422,
+    44_000_000_084_662,
     u64::MAX,
 ];
 
