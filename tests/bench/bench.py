@@ -29,12 +29,10 @@ BACKUP = "20261122T101942"
 CONTESTANTS = ("ours", "python", "floor")
 LENGTHS_MS = [300, 1_000, 3_000, 11_000, 31_000]
 FULL_LENGTHS_MS = [61_000, 121_000]
-MILLION = 1_000_000      # files in the data directory that is looked at
-WATCH_S = 60             # for so long
 COST_MS = 3_000         # the operation whose recovery is measured for CPU and memory
 ROUNDS = 3
 START_ROUNDS = {"ours": 45, "floor": 45, "python": 9}
-COUNTS = (1, 10, 100, 1_000)
+COUNTS = (1, 10, 100)
 GUARD = 300             # seconds after which something hangs
 
 
@@ -198,56 +196,6 @@ def recoveries(lengths, env, scratch):
     }
 
 
-# ---- A large data directory -------------------------------------------------------------------------------------
-
-
-def longest_turn(pid):
-    """The most CPU time, in ms, that a program's first thread, which does the counting, took between two moments in
-    which it slept: at most 5 ms lie between two looks at it, so that this is rather too much than too little."""
-    most, before = 0, None
-    try:
-        while True:
-            used = pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0]
-            asleep = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
-            if asleep and used == pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0]:
-                most = max(most, int(used) - int(used if before is None else before))
-                before = used
-            time.sleep(0.005)
-    except (FileNotFoundError, ProcessLookupError):
-        return most / 1e6
-
-
-def child(pid):
-    """The only child of a process, as soon as there is one."""
-    while not (found := pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()):
-        time.sleep(0.001)
-    return int(found)
-
-
-def million(env, scratch):
-    """A minute of an operation that never ends, once with an empty data directory and once with a large one."""
-    large = scratch / "large"
-    for n in range(MILLION // 1000):
-        folder = large / "base" / str(n)
-        folder.mkdir(parents=True)
-        for file in range(1000):
-            (folder / str(file)).touch()
-    (scratch / "small").mkdir()
-    standin = Standin(scratch, "--stuck", "--unique-ids")
-    result = {}
-    try:
-        for name in ("small", "large"):
-            words = [*command("ours", standin.url, scratch / name), "--deadline", str(WATCH_S)]
-            process = measure(words, env)
-            turn_ms = longest_turn(child(process.pid))
-            output = process.communicate(timeout=GUARD)[0]
-            _, user, system, peak_kb, status = map(int, output.split()[1:])
-            result[name] = {"cpu_ms": (user + system) / 1e3, "peak_kb": peak_kb, "turn_ms": turn_ms, "status": status}
-    finally:
-        standin.stop()
-    return result
-
-
 # ---- Many in one process ----------------------------------------------------------------------------------------
 
 
@@ -265,18 +213,14 @@ def many(scheme, seconds, env, scratch):
         return standin, process
 
     def end(standin, process):
-        # The commands of a thousand restores fill the machine.
-        result = json.loads(process.communicate(timeout=4 * GUARD)[0])
+        result = json.loads(process.communicate(timeout=GUARD)[0])
         result["requests"] = len(standin.get("/_standin/journal")["requests"])
         if result["failed"]:
             raise RuntimeError(f"{result['failed']} of {result['count']} recoveries failed")
         return result
 
-    results = []
-    for counts in (COUNTS[:-1], COUNTS[-1:]):
-        with contextlib.ExitStack() as running:   # ends them all, also when one fails
-            results += [end(*pair) for pair in [begin(count) for count in counts]]
-    return results
+    with contextlib.ExitStack() as running:   # ends them all, also when one fails
+        return [end(*pair) for pair in [begin(count) for count in COUNTS]]
 
 
 def main():
@@ -284,7 +228,7 @@ def main():
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--only")
     options = parser.parse_args()
-    parts = (options.only or "size,start,recovery,million,many" + ",cluster" * options.full).split(",")
+    parts = (options.only or "size,start,recovery,many" + ",cluster" * options.full).split(",")
     lengths = LENGTHS_MS + FULL_LENGTHS_MS * options.full
     seconds = 60 if options.full else 20
     figures = {"load": os.getloadavg()[0], "cpus": os.cpu_count(), "seconds": seconds, "full": options.full}
@@ -295,7 +239,6 @@ def main():
             "size": lambda: sizes.measure(OUT),
             "start": lambda: start(env, scratch),
             "recovery": lambda: recoveries(lengths, env, scratch),
-            "million": lambda: million(env, scratch),
             "many": lambda: {scheme: many(scheme, seconds, env, scratch) for scheme in ("http", "https")},
             "cluster": lambda: cluster.measure(REPO, OUT / "patroni-venv/bin/patroni_barman"),
         }

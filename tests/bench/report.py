@@ -7,7 +7,6 @@ NAMES = {"ours": "patroni_barman", "python": "Python's patroni_barman", "floor":
 COLORS = {"ours": "#c2410c", "python": "#2563eb", "floor": "#6b7280"}
 LATE_MS = 300           # from the end of an operation to the end of the program
 SIZE_MB = 2.8           # of the program, in millions of bytes
-WATCH_S = 60            # as in bench.py
 START_SHARES = {"http": 25, "https": 12}
 GONE_BOUNDS = {"sigkill": 0.2, "sigterm": 0.05}    # seconds; SIGTERM: before the exit, but for the time that a look takes
 RESTARTS = {
@@ -79,19 +78,6 @@ def recovery_part(recovery):
               for scheme, of in recovery["peak"].items()]
     http, https = recovery["peak"]["http"]["ours"], recovery["peak"]["https"]["ours"]
     return [*lines, "", f"TLS and the trust store, which http does not load, cost {mb(https - http)}."]
-
-
-def million_part(million):
-    small, large = million["small"], million["large"]
-    share = (large["cpu_ms"] - small["cpu_ms"]) / WATCH_S / 10
-    return ["## A large data directory", "", f"An operation is followed for {WATCH_S} s, with an empty data directory and "
-            "with one of a million files, which is counted all the time.", "",
-            table(["", "CPU", "peak memory", "CPU at a time, at most"],
-                  [[name, ms(of["cpu_ms"]), mb(of["peak_kb"]), ms(of["turn_ms"])]
-                   for name, of in (("empty", small), ("a million files", large))]), "",
-            verdict("a look takes at most 20 ms of CPU at a time", large["turn_ms"] <= 20),
-            verdict(f"counting costs less than 1 % of a core ({share:.2f} %)", share < 1),
-            verdict("peak memory at most that of 1/4 of the Python program's 22 MB", large["peak_kb"] <= 22 * 1024 / 4)]
 
 
 def cluster_part(cluster):
@@ -245,7 +231,7 @@ def markdown(figures):
     if all(name in figures for name in ("start", "recovery", "many")):
         lines += ["![the figures as a plot](benchmark.svg)", ""]
     lines += [*bounds_part(figures), ""]
-    parts = {"start": start_part, "recovery": recovery_part, "million": million_part, "size": size_part,
+    parts = {"start": start_part, "recovery": recovery_part, "size": size_part,
              "many": lambda many: many_part(many, figures["seconds"]), "cluster": cluster_part}
     for name, part in parts.items():
         if name in figures:
