@@ -217,10 +217,12 @@ pub(crate) fn parse_name(name: &str) -> Option<(&'static str, &str)> {
 
 /// The problem of a state directory in which nothing can be written or locked.
 pub(crate) fn cannot_lock(path: &str, error: &io::Error) -> Problem {
+    let has_no_descriptor = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
     let (what, hint) = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ("written to", "make room on that file system")
         }
+        _ if has_no_descriptor => ("opened", "allow this process more open files: a restore has up to eight"),
         _ => ("locked", "--state-dir must name a directory on a file system that can lock files (flock)"),
     };
     Problem::new(format!("the state directory {path} can't be {what}: {error}"), hint)

@@ -173,6 +173,18 @@ fn a_link_or_a_directory_in_place_of_the_lock_is_refused() {
 }
 
 #[test]
+fn the_hint_is_about_what_failed() {
+    for (error, hint) in [
+        (libc::ENOLCK, "file system that can lock files"),
+        (libc::ENOSPC, "make room"),
+        (libc::EMFILE, "more open files"),
+    ] {
+        let problem = cannot_lock("/pg/data.barman-recover", &io::Error::from_raw_os_error(error));
+        assert!(problem.hint.is_some_and(|said| said.contains(hint)), "{error}");
+    }
+}
+
+#[test]
 fn what_a_dead_run_left_is_kept_from_use_before_it_is_drained() {
     let place = TempDir::new().unwrap();
     let data = place.path().join("data");
