@@ -35,7 +35,7 @@ impl State {
         if here.basebackup {
             broken.push("law 1: Barman writes beside basebackup".into());
         }
-        if here.postmaster.is_some() && self.now - here.postmaster_since > NOTICED {
+        if here.postmaster.is_some() && self.now - here.postmaster_changed > NOTICED {
             broken.push("law 1: Barman writes beside PostgreSQL".into());
         }
         for process in writers {
@@ -74,7 +74,7 @@ impl State {
             broken.push("a create that was not reported before");
         }
         if self.nodes[node].postmaster.is_some() && self.runs[run].failing.is_empty() {
-            let began = self.nodes[node].postmaster_since;
+            let began = self.nodes[node].postmaster_changed;
             if self.now - began > NOTICED {
                 broken.push("a create is sent while PostgreSQL is running here");
             }
@@ -225,7 +225,8 @@ impl State {
             }
             Code::Cancelled => !ran.cuts.is_empty(),
             Code::TimedOut => ran.deadline.is_some(),
-            Code::Busy => here.postmaster.is_some(),
+            // It may have been stopped while the lease was drained.
+            Code::Busy => here.postmaster.is_some() || self.now - here.postmaster_changed < DRAIN,
             _ => false,
         };
         ensure(reason, &format!("{code:?} without a reason"));

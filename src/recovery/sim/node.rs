@@ -59,7 +59,7 @@ pub(super) struct Node {
     pub(super) a_file: bool,
     pub(super) foreign_owner: Option<String>,
     pub(super) postmaster: Option<u32>,
-    pub(super) postmaster_since: Duration,
+    pub(super) postmaster_changed: Duration,
     pub(super) basebackup: bool,
     pub(super) strangers: usize,
     /// How long a flush takes, and whether it fails.
@@ -259,7 +259,7 @@ impl State {
             }
             Deed::Hide(hidden) => self.nodes[node].hidden = hidden,
             Deed::Postmaster(pid) => {
-                (self.nodes[node].postmaster, self.nodes[node].postmaster_since) = (pid, self.now);
+                (self.nodes[node].postmaster, self.nodes[node].postmaster_changed) = (pid, self.now);
             }
             Deed::Basebackup(writes) => {
                 self.nodes[node].basebackup = writes;
@@ -271,7 +271,10 @@ impl State {
             Deed::Strangers(count) => self.nodes[node].strangers = count,
             Deed::Mend => {
                 let here = &mut self.nodes[node];
-                (here.hidden, here.postmaster, here.flush_fails) = (false, None, false);
+                if here.postmaster.take().is_some() {
+                    here.postmaster_changed = self.now;
+                }
+                (here.hidden, here.flush_fails) = (false, false);
                 (here.state.impossible, here.state.room, here.strangers) = (false, None, 0);
                 here.processes.retain(|process| !process.stuck);
                 self.leases.iter_mut().for_each(|lease| lease.leftover = None);
