@@ -146,10 +146,10 @@ impl Given<'_> {
             }
         }
         if let [_, role, _] = words {
-            config.set(Opt::Role, *role).map_err(|why| format!("argument role: {}", why.reason()))?;
+            config.set(Opt::Role, role).map_err(|why| format!("argument role: {}", why.reason()))?;
         }
         if self.choice("all")? == Some(1) {
-            config.set(Opt::Limit, 0).map_err(|why| why.to_string())?;
+            config.set(Opt::Limit, "0").map_err(|why| why.to_string())?;
         }
         let missing: Vec<String> = config.missing(asked).map(|spec| format!("--{}", spec.name)).collect();
         match (has_model, config.is_on(Opt::Reset)) {

@@ -131,9 +131,8 @@ fn switch(
     });
     let answer = answered(&outcome, warnings());
     if answer.code != Code::Cancelled {
-        let (name, status) = answer.exit();
-        let number = if (answer.code as i32) < 0 { answer.code as i32 } else { status.into() };
-        run.info(ended_line(&outcome, name, number));
+        let (name, exit_status) = answer.exit();
+        run.info(ended_line(&outcome, name, exit_status));
     }
     answer
 }
@@ -146,16 +145,8 @@ fn answered(outcome: &Outcome, warnings: Vec<String>) -> Answer<Switch> {
         http_status: outcome.http_status,
         warnings,
     };
-    let code = match outcome.code {
-        code @ (Code::RecoveryDone
-        | Code::RecoveryFailed
-        | Code::ApiNotOk
-        | Code::TimedOut
-        | Code::Cancelled) => code,
-        _ => Code::HttpError,
-    };
     let problem = Problem { message: outcome.message.clone(), hint: outcome.hint.clone() };
-    Answer::new(code, problem, outcome.elapsed, switch)
+    Answer::new(outcome.code, problem, outcome.elapsed, switch)
 }
 
 fn switched(run: &mut Session, change: &Change) -> Result<(), Error> {
@@ -240,7 +231,7 @@ mod tests {
     fn whatever_a_role_or_a_model_holds_is_logged_in_one_line() {
         let mut config = Config::new();
         config.set(Opt::SwitchWhen, "promoted").unwrap().set(Opt::BarmanModel, "a\nb").unwrap();
-        config.set(Opt::Reset, true).unwrap();
+        config.set(Opt::Reset, "true").unwrap();
         for (role, code) in [("rep\nlica", Code::RecoveryDone), ("primary", Code::InvalidArgument)] {
             config.set(Opt::Role, role).unwrap();
             let log = Arc::new(Mutex::new(Vec::new()));

@@ -13,7 +13,7 @@ use crate::config::options::Command;
 use crate::config::{Config, Place};
 use crate::error::Error;
 use crate::event::{Event, Level};
-use crate::outcome::{Answer, Code};
+use crate::outcome::{Answer, Code, or_empty};
 use crate::recovery::history::{History, Use};
 use crate::recovery::timing::{GONE_AGAIN, UNSEEN};
 use crate::sys;
@@ -34,8 +34,9 @@ pub struct Settled {
     /// Where the remains are now: the data directory first, then its tablespaces and its WAL directory. Empty if
     /// nothing was moved.
     pub moved_to: Vec<String>,
-    /// Why nothing was moved, in one line; empty if something was.
-    pub left_alone: String,
+    /// Why nothing was moved, in one line, if nothing was.
+    #[serde(serialize_with = "or_empty")]
+    pub left_alone: Option<String>,
 }
 
 /// Waits while a run restores into the data directory. Then, if what is there are the remains of a restore that failed
@@ -56,7 +57,7 @@ pub fn settle(
         (Code::RecoveryDone, Some(to)) => {
             (Level::Info, format!("the remains of a failed restore are in {to}"))
         }
-        (Code::RecoveryDone, None) => (Level::Info, answer.found.left_alone.clone()),
+        (Code::RecoveryDone, None) => (Level::Info, answer.found.left_alone.clone().unwrap_or_default()),
         _ => (Level::Error, answer.message.clone()),
     };
     caller.report(Event::log(level, &what));
@@ -83,11 +84,11 @@ fn settled(caller: &Caller, place: &Place) -> Result<Settled, Error> {
         return Ok(left_alone(&why));
     }
     let moved_to = move_aside(Path::new(&place.data_directory))?;
-    Ok(Settled { moved_to, left_alone: String::new() })
+    Ok(Settled { moved_to, left_alone: None })
 }
 
 fn left_alone(why: &str) -> Settled {
-    Settled { moved_to: Vec::new(), left_alone: why.into() }
+    Settled { moved_to: Vec::new(), left_alone: Some(why.into()) }
 }
 
 /// Waits for the end of a run. None if no restore by lease can have been here: an unusable place for the state

@@ -263,12 +263,6 @@ impl OptionSpec {
     pub fn is_required_by(&self, command: Command) -> bool {
         self.required && self.commands.contains(&command)
     }
-
-    /// The name of the environment variable of this option: `BARMAN_RECOVER_LOOP_WAIT`.
-    #[must_use]
-    pub fn env(&self) -> String {
-        format!("BARMAN_RECOVER_{}", self.name.to_uppercase().replace('-', "_"))
-    }
 }
 
 /// Why an option was refused. The text never shows the value: it may be a secret.

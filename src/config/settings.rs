@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::config::options::{Command, ConfigError, OPTIONS, Opt, OptionSpec};
 use crate::config::url::Url;
-use crate::config::value::{Stored, Value};
+use crate::config::value::Stored;
 
 /// The options of one run.
 #[derive(Clone)]
@@ -37,12 +37,12 @@ impl Config {
         Config::default()
     }
 
-    /// Sets an option; the last value wins. A text is parsed as on a command line, whatever the kind of the option.
+    /// Sets an option; the last value wins. The value is parsed as on a command line.
     ///
     /// # Errors
     /// The value is not of the option's kind. The option keeps its previous value.
-    pub fn set<'a>(&mut self, option: Opt, value: impl Into<Value<'a>>) -> Result<&mut Config, ConfigError> {
-        let (spec, value) = (option.spec(), value.into());
+    pub fn set(&mut self, option: Opt, value: &str) -> Result<&mut Config, ConfigError> {
+        let spec = option.spec();
         let refuse = |reason: String| ConfigError::of(option, reason);
         let value = spec.kind.read(value).map_err(refuse)?;
         if let Some(check) = spec.check {
@@ -101,12 +101,10 @@ impl Config {
         }
     }
 
-    /// A flag, if it was given.
-    pub(crate) fn flag(&self, option: Opt) -> Option<bool> {
-        match self.stored(option) {
-            Some(Stored::Flag(flag)) => Some(*flag),
-            _ => None,
-        }
+    /// Whether a flag is on.
+    #[must_use]
+    pub fn is_on(&self, option: Opt) -> bool {
+        matches!(self.stored(option), Some(Stored::Flag(true)))
     }
 }
 
@@ -322,12 +320,6 @@ impl Config {
     /// Seconds; 0 means no limit.
     fn limit(&self, option: Opt) -> Option<Duration> {
         Some(self.seconds(option)).filter(|limit| !limit.is_zero())
-    }
-
-    /// Whether a flag is on.
-    #[must_use]
-    pub fn is_on(&self, option: Opt) -> bool {
-        self.flag(option) == Some(true)
     }
 }
 

@@ -12,7 +12,7 @@ use super::guard::catch;
 use crate::cancel::Cancel;
 use crate::commands::{Report, call};
 use crate::config::options::{Command, Opt};
-use crate::config::{Config, ConfigError, Value};
+use crate::config::{Config, ConfigError};
 use crate::event::Event;
 use crate::outcome::{Code, Problem};
 use crate::sys;
@@ -242,7 +242,7 @@ fn set(config: &mut Config, name: Given, value: Given) -> Result<(), ConfigError
     let value = value.map_err(|why| ConfigError::of(option, why))?;
     #[cfg(feature = "panic-test")]
     assert_ne!((option, value), (Opt::SshCommand, "panic!"), "panic test");
-    config.set(option, Value::Text(value)).map(|_| ())
+    config.set(option, value).map(|_| ())
 }
 
 fn required<'a>(what: &str, given: Given<'a>) -> Result<&'a str, ConfigError> {
