@@ -29,10 +29,11 @@ use std::time::{Duration, Instant};
 pub use backend::{Kind, Operation, Status};
 pub use barman::Installation;
 pub use clock::operation_id;
+pub use http::Form;
 pub use model::{Model, Part};
 pub use recordings::ALL as RECORDINGS;
 pub use routes::Stage;
-pub use script::{At, Endless, Script, Step};
+pub use script::{At, Script, Step};
 pub use server::Received;
 pub use tls::{Tls, TlsVersions};
 
