@@ -80,24 +80,21 @@ pub fn config_switch(
         caller.report(Event::log(level, why));
         Answer::new(code, Problem::without_hint(why), Duration::ZERO, Switch::default())
     };
-    if let (Some(when), Some(role)) = (config.switch_when(), config.text(Opt::Role))
-        && !when.applies_to(role)
+    if let (Some(when), Some(role)) = (config.text(Opt::SwitchWhen), config.text(Opt::Role))
+        && !config.switches_for(role)
     {
-        let message =
-            format!("Config switch operation was skipped (role={role}, switch_when={}).", when.name());
+        let message = format!("Config switch operation was skipped (role={role}, switch_when={when}).");
         return not_begun(Level::Info, Code::RecoveryDone, &message);
     }
-    let opened = config.switch().and_then(|asked| {
+    let opened = config.change().and_then(|change| {
         if config.text(Opt::Role).is_none() {
             return Err(ConfigError::of(Opt::Role, "is required"));
         }
         let connection = config.connection(Command::ConfigSwitch)?;
-        Ok((asked, RealWorld::open(&connection, None, caller.clone())?, connection))
+        Ok((change, RealWorld::open(&connection, None, caller.clone())?, connection))
     });
     match opened {
-        Ok((asked, mut world, connection)) => {
-            switch(&mut world, &connection, &asked.change, || warnings.taken())
-        }
+        Ok((change, mut world, connection)) => switch(&mut world, &connection, &change, || warnings.taken()),
         Err(why) => not_begun(Level::Error, Code::InvalidArgument, &why.to_string()),
     }
 }

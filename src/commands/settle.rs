@@ -103,8 +103,7 @@ fn claim(caller: &Caller, place: &Place) -> Result<Option<Box<dyn ClaimHandle>>,
                 return Ok(None);
             }
             Claiming::Held(_) => {
-                say_again(caller, &mut said, &format!("a restore into {} is running", place.data_directory));
-                wait(caller)?;
+                wait_for(caller, &mut said, &format!("a restore into {} is running", place.data_directory))?;
             }
         }
     }
@@ -119,19 +118,16 @@ fn drain(caller: &Caller, claim: &mut dyn ClaimHandle) -> Result<(), Error> {
             Drain::Held(holders) => format!("a failed restore is still writing ({})", holders.join(", ")),
             Drain::Unknown(why) => format!("a failed restore may still be writing ({why})"),
         };
-        say_again(caller, &mut said, &why);
-        wait(caller)?;
+        wait_for(caller, &mut said, &why)?;
     }
 }
 
-fn say_again(caller: &Caller, said: &mut Option<Instant>, what: &str) {
+/// Waits a moment for the end of this, which is said now and then.
+fn wait_for(caller: &Caller, said: &mut Option<Instant>, what: &str) -> Result<(), Error> {
     if said.is_none_or(|then| then.elapsed() >= SAY_AGAIN) {
         *said = Some(Instant::now());
         caller.report(Event::log(Level::Warning, &format!("{what}: waiting for it to end")));
     }
-}
-
-fn wait(caller: &Caller) -> Result<(), Error> {
     Ok(caller.wait(GONE_AGAIN)?)
 }
 
@@ -162,7 +158,7 @@ fn judge(
                 let hint = "is it mounted, and may this user read it?";
                 return Err(Error::with(Code::RecoveryFailed, message, hint));
             }
-            Err(_) => wait(caller)?,
+            Err(_) => caller.wait(GONE_AGAIN)?,
         }
     }
 }

@@ -178,47 +178,6 @@ pub(crate) enum Change {
     Reset,
 }
 
-/// For which new roles of the node a config switch is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum When {
-    Promoted,
-    Demoted,
-    Always,
-}
-
-impl When {
-    pub(crate) fn named(word: &str) -> When {
-        match word {
-            "promoted" => When::Promoted,
-            "demoted" => When::Demoted,
-            _ => When::Always,
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            When::Promoted => "promoted",
-            When::Demoted => "demoted",
-            When::Always => "always",
-        }
-    }
-
-    pub(crate) fn applies_to(self, role: &str) -> bool {
-        match self {
-            When::Promoted => matches!(role, "primary" | "promoted"),
-            When::Demoted => matches!(role, "replica" | "demoted"),
-            When::Always => true,
-        }
-    }
-}
-
-/// A config switch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Switch {
-    pub(crate) change: Change,
-    pub(crate) when: When,
-}
-
 impl Config {
     /// Checks that everything that this command needs is set, and returns the settings of its connection.
     pub(crate) fn connection(&self, command: Command) -> Result<Connection, ConfigError> {
@@ -274,26 +233,27 @@ impl Config {
         Ok(Place { data_directory: self.owned(Opt::DataDirectory)?, state_dir: self.path(Opt::StateDir) })
     }
 
-    /// What a config switch changes, and for which roles.
-    pub(crate) fn switch(&self) -> Result<Switch, ConfigError> {
-        let when = self.switch_when().ok_or_else(|| missing(Opt::SwitchWhen))?;
-        let change = match (self.text(Opt::BarmanModel), self.is_on(Opt::Reset)) {
-            (Some(model), false) => Change::Model(model.into()),
-            (None, true) => Change::Reset,
-            (model, reset) => {
-                return Err(ConfigError::new(format!(
-                    "One, and only one among 'barman_model' ('{}') and 'reset' ('{}') should be given",
-                    model.unwrap_or("None"),
-                    if reset { "True" } else { "False" }
-                )));
-            }
-        };
-        Ok(Switch { change, when })
+    /// Whether a config switch is made when the node gets this role.
+    pub(crate) fn switches_for(&self, role: &str) -> bool {
+        match self.text(Opt::SwitchWhen) {
+            Some("promoted") => matches!(role, "primary" | "promoted"),
+            Some("demoted") => matches!(role, "replica" | "demoted"),
+            _ => true,
+        }
     }
 
-    /// The roles for which a config switch is made, if set: any other role is skipped, whatever the change.
-    pub(crate) fn switch_when(&self) -> Option<When> {
-        self.text(Opt::SwitchWhen).map(When::named)
+    /// What a config switch changes.
+    pub(crate) fn change(&self) -> Result<Change, ConfigError> {
+        self.owned(Opt::SwitchWhen)?;
+        match (self.text(Opt::BarmanModel), self.is_on(Opt::Reset)) {
+            (Some(model), false) => Ok(Change::Model(model.into())),
+            (None, true) => Ok(Change::Reset),
+            (model, reset) => Err(ConfigError::new(format!(
+                "One, and only one among 'barman_model' ('{}') and 'reset' ('{}') should be given",
+                model.unwrap_or("None"),
+                if reset { "True" } else { "False" }
+            ))),
+        }
     }
 
     /// The longest time between two polls of an operation.
@@ -334,9 +294,13 @@ mod tests {
     #[test]
     fn roles_are_those_of_the_python_program() {
         let roles = ["primary", "promoted", "standby_leader", "replica", "demoted"];
-        let applied = |when: When| roles.map(|role| when.applies_to(role));
-        assert_eq!(applied(When::Promoted), [true, true, false, false, false]);
-        assert_eq!(applied(When::Demoted), [false, false, false, true, true]);
-        assert_eq!(applied(When::Always), [true; 5]);
+        let switches = |when: &str| {
+            let mut config = Config::new();
+            config.set(Opt::SwitchWhen, when).unwrap();
+            roles.map(|role| config.switches_for(role))
+        };
+        assert_eq!(switches("promoted"), [true, true, false, false, false]);
+        assert_eq!(switches("demoted"), [false, false, false, true, true]);
+        assert_eq!(switches("always"), [true; 5]);
     }
 }

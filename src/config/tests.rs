@@ -112,7 +112,7 @@ fn a_switch_applies_a_model_or_resets() {
         if let Some(reset) = reset {
             config.set(Opt::Reset, if reset { "true" } else { "false" }).unwrap();
         }
-        config.switch().map(|switch| switch.change).map_err(|error| error.to_string())
+        config.change().map_err(|error| error.to_string())
     };
     assert_eq!(switch(Some("m"), None), Ok(Change::Model("m".into())));
     assert_eq!(switch(Some("m"), Some(false)), Ok(Change::Model("m".into())));
