@@ -153,8 +153,8 @@ impl Command {
     }
 }
 
-/// The group of an option in help texts and documentation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The group of an option in help texts and documentation, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Group {
     /// Options that define the task; most are required.
@@ -168,9 +168,6 @@ pub enum Group {
 }
 
 impl Group {
-    /// Every group, in the order of the help texts.
-    pub const ALL: [Group; 4] = [Group::Needed, Group::Timing, Group::Tls, Group::Advanced];
-
     /// Its heading.
     #[must_use]
     pub fn heading(self) -> &'static str {
@@ -256,12 +253,6 @@ impl OptionSpec {
     #[must_use]
     pub fn is_global(&self) -> bool {
         self.commands.len() == ONLINE.len()
-    }
-
-    /// Whether this command needs it.
-    #[must_use]
-    pub fn is_required_by(&self, command: Command) -> bool {
-        self.required && self.commands.contains(&command)
     }
 }
 

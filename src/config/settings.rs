@@ -69,7 +69,7 @@ impl Config {
 
     /// The options that this command needs and that are not set.
     pub fn missing(&self, command: Command) -> impl Iterator<Item = &'static OptionSpec> {
-        command.options().filter(move |spec| spec.is_required_by(command) && !self.is_set(spec.option))
+        command.options().filter(move |spec| spec.required && !self.is_set(spec.option))
     }
 
     fn stored(&self, option: Opt) -> Option<&Stored> {
