@@ -82,7 +82,7 @@ impl From<diagnose::Backup> for Backup {
             begin_time: backup.begin_time,
             end_time: backup.end_time,
             bytes: backup.bytes,
-            version: backup.version.map(|version| version.to_string()),
+            version: backup.version,
             mode: backup.mode,
         }
     }
