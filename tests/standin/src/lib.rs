@@ -168,13 +168,12 @@ impl Api {
     /// The API is there again, on the same port.
     pub fn come_up(&self) {
         // Meanwhile the port may have been lent to somebody's outgoing connection.
-        let bound = Mutex::new(None);
+        let mut bound = None;
         wait_until("the port", || {
-            let mut bound = bound.lock().unwrap();
-            *bound = TcpListener::bind(self.address).ok();
+            bound = TcpListener::bind(self.address).ok();
             bound.is_some()
         });
-        let listener = bound.into_inner().unwrap().unwrap();
+        let listener = bound.unwrap();
         *self.listening.lock().unwrap() = Some(Listening::start(&self.shared, listener));
     }
 
@@ -215,7 +214,7 @@ impl Listening {
 }
 
 /// A minute is only the guard against a hang.
-pub fn wait_until(what: &str, reached: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !reached() {
         assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
