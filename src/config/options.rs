@@ -252,7 +252,7 @@ impl OptionSpec {
     /// too.
     #[must_use]
     pub fn is_global(&self) -> bool {
-        self.commands.len() == ONLINE.len()
+        self.commands == ONLINE
     }
 }
 

@@ -29,8 +29,8 @@ pub struct Handle {
 }
 
 struct State {
-    /// Shared with the command that runs.
-    config: Arc<Config>,
+    /// A command that runs has its own copy.
+    config: Config,
     phase: Phase,
     /// Of the command that runs, or else of the next one.
     cancel: Cancel,
@@ -53,7 +53,7 @@ enum Phase {
 impl Default for State {
     fn default() -> State {
         let mut state = State {
-            config: Arc::default(),
+            config: Config::new(),
             phase: Phase::New,
             cancel: Cancel::new(),
             events: Events::default(),
@@ -70,7 +70,7 @@ impl Default for State {
 /// A command that has begun.
 struct Begun {
     command: Command,
-    config: Arc<Config>,
+    config: Config,
     cancel: Cancel,
 }
 
@@ -80,7 +80,7 @@ impl Handle {
         if state.phase == Phase::Running {
             return Code::Busy;
         }
-        match set(Arc::make_mut(&mut state.config), name, value) {
+        match set(&mut state.config, name, value) {
             Ok(()) => Code::RecoveryDone,
             Err(why) => state.refuse(Code::InvalidArgument, &why.to_string()),
         }
@@ -212,7 +212,7 @@ impl State {
         self.events = Events::default();
         self.event = Document::default();
         self.refuse(Code::Busy, &format!("the command {} is running", command.name()));
-        Ok(Begun { command, config: Arc::clone(&self.config), cancel: self.cancel.clone() })
+        Ok(Begun { command, config: self.config.clone(), cancel: self.cancel.clone() })
     }
 
     /// Says why a call was refused, in place of the result of the last command.
