@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::answer;
 use crate::cancel::Cancel;
 use crate::config::options::Command;
-use crate::config::{Config, Place};
+use crate::config::{Config, Paths};
 use crate::error::Error;
 use crate::event::{Event, Level};
 use crate::outcome::{Answer, Code, or_empty};
@@ -52,7 +52,7 @@ pub fn settle(
     on_event: impl FnMut(Event) + Send + 'static,
 ) -> Answer<Settled> {
     let caller = Caller::new(on_event, cancel.clone());
-    let answer = answer(|| settled(&caller, &config.place(Command::Settle).and_then(absolute)?));
+    let answer = answer(|| settled(&caller, &config.paths(Command::Settle).and_then(absolute)?));
     let (level, what) = match (answer.code, answer.found.moved_to.first()) {
         (Code::RecoveryDone, Some(to)) => {
             (Level::Info, format!("the remains of a failed restore are in {to}"))
@@ -67,23 +67,23 @@ pub fn settle(
     answer
 }
 
-fn settled(caller: &Caller, place: &Place) -> Result<Settled, Error> {
-    let Some(mut claim) = claim(caller, place)? else {
+fn settled(caller: &Caller, paths: &Paths) -> Result<Settled, Error> {
+    let Some(mut claim) = claim(caller, paths)? else {
         return Ok(left_alone("there is no state directory: no restore has left anything"));
     };
     drain(caller, claim.as_mut())?;
-    let mut directory = DataDirectory::new(Path::new(&place.data_directory));
+    let mut directory = DataDirectory::new(Path::new(&paths.data_directory));
     let note = claim.left().cloned();
     // A log that can't be read proves nothing.
     let log = claim.left_log().ok().flatten();
-    let judged = judge(caller, note.as_ref(), log.as_ref(), &mut directory, &place.data_directory)?;
+    let judged = judge(caller, note.as_ref(), log.as_ref(), &mut directory, &paths.data_directory)?;
     if let Judged::LeftAlone(why) = judged {
         if note.is_none() {
             let _ = claim.remove(); // nothing is in it that anybody could miss
         }
         return Ok(left_alone(&why));
     }
-    let moved_to = move_aside(Path::new(&place.data_directory))?;
+    let moved_to = move_aside(Path::new(&paths.data_directory))?;
     Ok(Settled { moved_to, left_alone: None })
 }
 
@@ -93,17 +93,17 @@ fn left_alone(why: &str) -> Settled {
 
 /// Waits for the end of a run. None if no restore by lease can have been here: an unusable place for the state
 /// directory never keeps a node down.
-fn claim(caller: &Caller, place: &Place) -> Result<Option<Box<dyn ClaimHandle>>, Error> {
+fn claim(caller: &Caller, paths: &Paths) -> Result<Option<Box<dyn ClaimHandle>>, Error> {
     let mut said = None::<Instant>;
     loop {
-        match state::claim(Path::new(&place.data_directory), place.state_dir.as_deref()) {
+        match state::claim(Path::new(&paths.data_directory), paths.state_dir.as_deref()) {
             Claiming::Ours(claim) => return Ok(Some(claim)),
             Claiming::Impossible(problem) => {
                 caller.report(Event::log(Level::Warning, &problem.message));
                 return Ok(None);
             }
             Claiming::Held(_) => {
-                wait_for(caller, &mut said, &format!("a restore into {} is running", place.data_directory))?;
+                wait_for(caller, &mut said, &format!("a restore into {} is running", paths.data_directory))?;
             }
         }
     }

@@ -45,8 +45,8 @@ impl Config {
         let spec = option.spec();
         let refuse = |reason: String| ConfigError::of(option, reason);
         let value = spec.kind.read(value).map_err(refuse)?;
-        if let Some(check) = spec.check {
-            check(&value).map_err(|reason| refuse(reason.into()))?;
+        if let Some(requirement) = spec.requirement {
+            requirement(&value).map_err(|reason| refuse(reason.into()))?;
         }
         if let Some(place) = self.values.get_mut(option as usize) {
             *place = Some(value);
@@ -153,20 +153,20 @@ pub(crate) struct Restore {
 }
 
 impl Restore {
-    /// The same at the place that this one becomes.
-    pub(crate) fn placed(
+    /// The same with what its paths become.
+    pub(crate) fn with_paths(
         self,
-        becomes: impl FnOnce(Place) -> Result<Place, ConfigError>,
+        resolve: impl FnOnce(Paths) -> Result<Paths, ConfigError>,
     ) -> Result<Restore, ConfigError> {
         let Restore { data_directory, state_dir, .. } = self;
-        let Place { data_directory, state_dir } = becomes(Place { data_directory, state_dir })?;
+        let Paths { data_directory, state_dir } = resolve(Paths { data_directory, state_dir })?;
         Ok(Restore { data_directory, state_dir, ..self })
     }
 }
 
-/// What a command without the API works on.
+/// The directories on this node that a command works on.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Paths {
     pub(crate) data_directory: String,
     pub(crate) state_dir: Option<PathBuf>,
 }
@@ -212,7 +212,7 @@ impl Config {
                 "needs --no-lease too: with a lease the data comes to this node",
             ));
         }
-        let Place { data_directory, state_dir } = self.place(Command::Recover)?;
+        let Paths { data_directory, state_dir } = self.paths(Command::Recover)?;
         Ok(Restore {
             backup_id: self.owned(Opt::BackupId)?,
             ssh_command: self.owned(Opt::SshCommand)?,
@@ -228,9 +228,9 @@ impl Config {
     }
 
     /// Where this command works.
-    pub(crate) fn place(&self, command: Command) -> Result<Place, ConfigError> {
+    pub(crate) fn paths(&self, command: Command) -> Result<Paths, ConfigError> {
         self.complete_for(command)?;
-        Ok(Place { data_directory: self.owned(Opt::DataDirectory)?, state_dir: self.path(Opt::StateDir) })
+        Ok(Paths { data_directory: self.owned(Opt::DataDirectory)?, state_dir: self.path(Opt::StateDir) })
     }
 
     /// Whether a config switch is made when the node gets this role.

@@ -87,7 +87,7 @@ fn flag(word: &str) -> Result<Stored, String> {
 }
 
 /// Further requirements on a value besides its kind; an error is the reason for refusing it.
-pub(crate) type Check = fn(&Stored) -> Result<(), &'static str>;
+pub(crate) type Requirement = fn(&Stored) -> Result<(), &'static str>;
 
 /// A time limit of 0 is refused, because nothing could succeed in no time.
 pub(crate) fn at_least_one(value: &Stored) -> Result<(), &'static str> {
