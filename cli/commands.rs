@@ -11,7 +11,7 @@ use barman_recover::{
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
-use crate::args::{self, Run, Said, WRONG_USAGE};
+use crate::args::{self, Run, Said};
 use crate::bar::is_watched;
 use crate::log::{End, Log};
 use crate::signals::Watched;
@@ -35,10 +35,14 @@ pub fn run(run: &Run) -> Result<ExitCode, Said> {
         warn("running as root: run this as the user that Patroni and PostgreSQL run as");
     }
     let mut end = ask(run, &watched.cancel, &log);
-    let is_cancelled = end.code == Code::Cancelled.name();
-    end.exit_status = if is_cancelled { watched.status() } else { end.exit_status };
-    log.end(&end);
-    watched.end(is_cancelled);
+    if end.code == Code::Cancelled.name() {
+        end.exit_status = watched.status();
+        log.end(&end);
+        watched.die();
+    } else {
+        log.end(&end);
+        watched.end();
+    }
     Ok(ExitCode::from(end.exit_status))
 }
 
@@ -83,7 +87,7 @@ fn ask(run: &Run, cancel: &Cancel, log: &Log) -> End {
 fn with_size(run: &Run) -> Config {
     let mut config = run.config.clone();
     if !config.is_set(Opt::WatchSize) && is_watched(&run.logging) {
-        let _ = config.set(Opt::WatchSize, true); // a flag takes any bool
+        let _ = config.set(Opt::WatchSize, "true"); // a flag takes it
     }
     config
 }
@@ -167,10 +171,9 @@ fn backups(rows: &[Backup]) -> String {
 
 impl End {
     fn new(code: Code, message: &str, hint: Option<String>) -> End {
-        let exit_status = if code == Code::InvalidArgument { WRONG_USAGE } else { code.exit_status() };
         End {
             code: code.name(),
-            exit_status,
+            exit_status: code.exit_status(),
             message: message.into(),
             hint: hint.unwrap_or_default(),
             backup_id: None,

@@ -51,8 +51,8 @@ fn manual() -> String {
     let man = Man::new(root.clone()).date("\"\"").manual("PostgreSQL backup and recovery");
     let mut page = rendered(|page| man.render_title(page));
     page += ".nr HY 0\n.ad l\n"; // no hyphenation, so that names can be searched for and copied
-    page += &lines(&rendered(|page| man.render_name_section(page)), true);
-    page += &lines(&rendered(|page| man.render_synopsis_section(page)), true);
+    page += &section(&rendered(|page| man.render_name_section(page)));
+    page += &section(&rendered(|page| man.render_synopsis_section(page)));
     page += include_str!("docs/description.roff");
     for command in root.get_subcommands() {
         page += &options_of(args::NAME, command, &root);
@@ -70,7 +70,7 @@ fn options_of(of: &str, command: &Command, root: &Command) -> String {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let mut text = Roff::new();
     text.control("SH", [title.as_str()]).text([roman(about + ".")]);
-    let own = lines(&text.render(), true) + &options(&command.clone().disable_help_flag(true), Some(root));
+    let own = section(&text.render()) + &options(&command.clone().disable_help_flag(true), Some(root));
     command.get_subcommands().fold(own, |page, below| page + &options_of(&title, below, root))
 }
 
@@ -92,7 +92,7 @@ fn options(command: &Command, elsewhere: Option<&Command>) -> String {
         let command = command.clone().mut_args(|arg| if shown(&arg) { arg } else { arg.hide(true) });
         let of_help =
             command.clone().disable_help_flag(heading.is_some()).disable_version_flag(heading.is_some());
-        let part = lines(&rendered(|page| Man::new(of_help.clone()).render_options_section(page)), false);
+        let part = content(&rendered(|page| Man::new(of_help.clone()).render_options_section(page)));
         heading.map_or(String::new(), |heading| format!(".SS \"{heading}\"\n")) + &part
     };
     headings.into_iter().map(under).collect()
@@ -104,13 +104,19 @@ fn rendered(render: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String
     String::from_utf8(page).unwrap()
 }
 
-/// The lines of a part, without the preamble that each part has but the page needs only once; with or without
-/// headings.
-fn lines(part: &str, headings: bool) -> String {
-    part.split_inclusive('\n')
-        .filter(|line| !line.starts_with(".ie ") && !line.starts_with(".el "))
-        .filter(|line| headings || !line.starts_with(".SH "))
-        .collect()
+/// A part without the preamble that each part has but the page needs only once.
+fn section(part: &str) -> String {
+    without(part, &[".ie ", ".el "])
+}
+
+/// The same without its heading.
+fn content(part: &str) -> String {
+    without(&section(part), &[".SH "])
+}
+
+fn without(part: &str, requests: &[&str]) -> String {
+    let is_wanted = |line: &&str| !requests.iter().any(|request| line.starts_with(request));
+    part.split_inclusive('\n').filter(is_wanted).collect()
 }
 
 /// The environment variables that the help texts name.
@@ -135,7 +141,7 @@ fn environment(root: &Command) -> String {
     text.control("TP", []).text([bold("SSL_CERT_FILE"), roman(", "), bold("SSL_CERT_DIR")]);
     text.text([roman("Certificates to trust instead of the system's.")]);
     text.control("TP", []).text([bold("TZ")]).text([roman("The time zone of the log.")]);
-    lines(&text.render(), true)
+    section(&text.render())
 }
 
 #[test]
@@ -155,11 +161,10 @@ fn every_exit_status_is_in_the_manual_page() {
     let page = include_str!("docs/sections.roff");
     let statuses = page.split(".SH ").find(|section| section.starts_with("\"EXIT STATUS\"")).unwrap();
     for code in Code::ALL {
-        let status = match code {
-            Code::InvalidArgument => 2,
-            Code::Cancelled => continue, // the program ends by the signal
-            code => code.exit_status(),
-        };
+        if code == Code::Cancelled {
+            continue; // the program ends by the signal
+        }
+        let status = code.exit_status();
         assert!(statuses.contains(&format!(".B {status}\n")), "{status} of {}", code.name());
     }
 }

@@ -66,14 +66,15 @@ impl Watched {
         u8::try_from(128 + self.signal.load(Ordering::Relaxed)).unwrap_or(u8::MAX)
     }
 
-    /// The run has ended. If a signal ended it, the process dies from that signal; otherwise a signal is too late.
-    pub fn end(self, is_cancelled: bool) {
-        if is_cancelled {
-            drop(self.ended);
-            thread::sleep(Duration::from_secs(60));
-        } else {
-            let _ = self.ended.send(());
-        }
+    /// The run has ended by itself, and a signal is too late.
+    pub fn end(self) {
+        let _ = self.ended.send(()); // an error: the signals are not watched
+    }
+
+    /// A signal has ended the run: the process dies from that signal.
+    pub fn die(self) {
+        drop(self.ended);
+        thread::sleep(Duration::from_secs(60));
     }
 }
 

@@ -52,6 +52,6 @@ fn configure(api: &str, server: &str, ssh: &str, directory: &str) -> Result<Conf
         .set(Opt::BarmanServer, server)?
         .set(Opt::SshCommand, ssh)?
         .set(Opt::DataDirectory, directory)?
-        .set(Opt::LoopWait, 5)?; // a number or a text: "5"
+        .set(Opt::LoopWait, "5")?;
     Ok(config)
 }

@@ -12,7 +12,7 @@
 //!     .set(Opt::BarmanServer, "main")?
 //!     .set(Opt::SshCommand, "ssh postgres@this-node")?
 //!     .set(Opt::DataDirectory, "/var/lib/postgresql/15/main")?
-//!     .set(Opt::LoopWait, 5)?;
+//!     .set(Opt::LoopWait, "5")?;
 //! let cancel = Cancel::new(); // a clone of it ends the run from another thread
 //! let outcome = run(&config, &cancel, |event| {
 //!     if let Event::Log { level, message } = event {
@@ -76,10 +76,9 @@ pub use commands::recover::run;
 pub use commands::settle::{Settled, settle};
 pub use commands::verify::{RestoreState, RestoredBackup, RestoredWal, Verified, verify};
 pub use commands::{Report, call};
-pub use config::names::nearest;
 pub use config::names::{Typed, typed};
 pub use config::options::{Command, Group, Kind, OPTIONS, Opt, OptionSpec};
-pub use config::{Config, ConfigError, Value};
+pub use config::{Config, ConfigError};
 pub use event::{Event, Level, Progress};
 pub use outcome::{Answer, Code, OperationState, Outcome, Problem};
 pub use version::VERSION;

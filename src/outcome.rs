@@ -79,11 +79,12 @@ impl Code {
         self.c_name().to_str().unwrap_or_default()
     }
 
-    /// The status with which a program ends for this code: `code & 0xff`.
+    /// The status with which a program ends for this code: `code & 0xff`, but for wrong arguments that of all programs,
+    /// 2.
     #[must_use]
     pub fn exit_status(self) -> u8 {
         let [lowest, ..] = (self as i32).to_le_bytes();
-        lowest
+        if self == Code::InvalidArgument { 2 } else { lowest }
     }
 }
 
@@ -250,7 +251,7 @@ mod tests {
     #[test]
     fn exit_statuses_are_those_of_the_python_program() {
         let statuses = Code::ALL.map(Code::exit_status);
-        assert_eq!(statuses, [0, 1, 2, 255, 254, 253, 252, 251, 250, 249]);
+        assert_eq!(statuses, [0, 1, 2, 255, 254, 2, 252, 251, 250, 249]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::env::consts;
 use std::ffi::OsString;
 
-use barman_recover::{Command as Asked, Group, Kind, OPTIONS, Opt, OptionSpec};
+use barman_recover::{Command as Asked, Kind, OPTIONS, Opt, OptionSpec};
 use clap::{Arg, ArgAction, Command};
 
 pub const NAME: &str = "patroni_barman";
@@ -97,7 +97,7 @@ fn described(name: &'static str, asked: Option<Asked>, help: &'static str, more:
         !is_word(spec) && asked.map_or(spec.is_global(), |asked| spec.commands.contains(&asked))
     };
     let mut options: Vec<_> = OPTIONS.iter().filter(is_its).collect();
-    options.sort_by_key(|spec| Group::ALL.iter().position(|group| *group == spec.group));
+    options.sort_by_key(|spec| spec.group);
     let (about, rest) = help.split_once("\n\n").unwrap_or((help, ""));
     let counted = [('v', "verbose", "more"), ('q', "quiet", "less")].map(|(short, id, level)| {
         let help = format!("Log a level {level} than --log-level; may be repeated");

@@ -19,6 +19,9 @@ use words::Typing;
 /// The same as in argparse and clap.
 pub const WRONG_USAGE: u8 = 2;
 
+/// From the one that logs most.
+const LEVELS: [Level; 4] = [Level::Debug, Level::Info, Level::Warning, Level::Error];
+
 /// A text to print instead of a run, and the exit status: what is wrong with the arguments, or the requested help.
 pub type Said = (String, u8);
 
@@ -86,7 +89,7 @@ impl Given<'_> {
             command: sub.runs,
             config: self.config(sub.runs, &words)?,
             logging: self.logging()?,
-            json: self.choice("format")? == Some(1),
+            json: self.word("format")? == "json",
             ignored: self.typing.ignored.clone(),
         }))
     }
@@ -97,15 +100,19 @@ impl Given<'_> {
         typed.or_else(|| Some(((self.env)(&variable(name))?, variable(name))))
     }
 
-    /// Which of its words one of the program's own options has, in upper or lower case.
-    fn choice(&self, name: &str) -> Result<Option<usize>, String> {
-        let Some((value, source)) = self.value(name) else { return Ok(None) };
-        let words = match OWN.iter().find(|(own, ..)| *own == name) {
-            Some((_, Kind::Word(words), ..)) => words,
-            _ => &["false", "true"][..],
+    /// The word that one of the program's own options has, in upper or lower case, or else its default.
+    fn word(&self, name: &str) -> Result<&'static str, String> {
+        let (words, default) = match OWN.iter().find(|(own, ..)| *own == name) {
+            Some((_, Kind::Word(words), default, _)) => (*words, *default),
+            _ => (&["false", "true"][..], "false"),
         };
-        let place = words.iter().position(|word| value.eq_ignore_ascii_case(word));
-        place.map(Some).ok_or_else(|| format!("argument {source}: takes one of {}", words.join(", ")))
+        let Some((value, source)) = self.value(name) else { return Ok(default) };
+        let word = words.iter().find(|word| value.eq_ignore_ascii_case(word));
+        word.copied().ok_or_else(|| format!("argument {source}: takes one of {}", words.join(", ")))
+    }
+
+    fn is_on(&self, flag: &str) -> Result<bool, String> {
+        Ok(self.word(flag)? == "true")
     }
 
     /// The log options. They are the program's own, as the library prints nothing.
@@ -114,15 +121,20 @@ impl Given<'_> {
         if let Some((_, source)) = file.as_ref().filter(|(path, _)| path.is_empty()) {
             return Err(format!("argument {source}: must not be empty"));
         }
-        let level = self.choice("log-level")?.unwrap_or(1) + self.typing.count('q');
-        let level = level.saturating_sub(self.typing.count('v'));
-        let progress = self.choice("progress")?.unwrap_or(0);
+        let word = self.word("log-level")?;
+        let level =
+            LEVELS.iter().position(|level| level.name().eq_ignore_ascii_case(word)).unwrap_or_default();
+        let level = (level + self.typing.count('q')).saturating_sub(self.typing.count('v'));
         Ok(Logging {
             file: file.map(|(path, _)| path.into()),
-            stderr: self.choice("log-stderr")? == Some(1),
-            json: self.choice("log-format")? == Some(1),
-            level: [Level::Debug, Level::Info, Level::Warning].get(level).copied().unwrap_or(Level::Error),
-            progress: [None, Some(true), Some(false)].get(progress).copied().flatten(),
+            stderr: self.is_on("log-stderr")?,
+            json: self.word("log-format")? == "json",
+            level: LEVELS.get(level).copied().unwrap_or(Level::Error),
+            progress: match self.word("progress")? {
+                "always" => Some(true),
+                "never" => Some(false),
+                _ => None,
+            },
         })
     }
 
@@ -146,10 +158,10 @@ impl Given<'_> {
             }
         }
         if let [_, role, _] = words {
-            config.set(Opt::Role, *role).map_err(|why| format!("argument role: {}", why.reason()))?;
+            config.set(Opt::Role, role).map_err(|why| format!("argument role: {}", why.reason()))?;
         }
-        if self.choice("all")? == Some(1) {
-            config.set(Opt::Limit, 0).map_err(|why| why.to_string())?;
+        if self.is_on("all")? {
+            config.set(Opt::Limit, "0").map_err(|why| why.to_string())?;
         }
         let missing: Vec<String> = config.missing(asked).map(|spec| format!("--{}", spec.name)).collect();
         match (has_model, config.is_on(Opt::Reset)) {

@@ -3,7 +3,6 @@
 //! this server is parsed. Pure.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,7 +19,8 @@ pub(crate) const LIMIT: usize = 16 << 20;
 /// What is known about one server. Anything missing or unexpected in the body is `None` here.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Diagnosis {
-    pub(crate) barman: Barman,
+    /// `3.19.1`
+    pub(crate) barman_version: Option<String>,
     pub(crate) config: ServerConfig,
     pub(crate) status: ServerStatus,
     /// The WAL file that was archived last, on any timeline.
@@ -29,24 +29,6 @@ pub(crate) struct Diagnosis {
     pub(crate) newest_timeline: Option<u32>,
     /// Oldest first, whatever their status.
     pub(crate) backups: Vec<Backup>,
-}
-
-/// Barman itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Barman {
-    /// `3.19.1`
-    pub(crate) version: Option<String>,
-}
-
-impl Barman {
-    /// Major and minor number.
-    pub(crate) fn release(&self) -> Option<(u32, u32)> {
-        let mut parts = self.version.as_deref()?.split('.').map(|part| {
-            let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()); // 3.20.0b1
-            part.get(..end)?.parse().ok()
-        });
-        Some((parts.next()??, parts.next()??))
-    }
 }
 
 /// The parts of the server's configuration that matter to a restore.
@@ -76,7 +58,8 @@ pub(crate) struct Backup {
     pub(crate) bytes: Option<u64>,
     pub(crate) begin_time: Option<String>,
     pub(crate) end_time: Option<String>,
-    pub(crate) version: Option<PgVersion>,
+    /// Of PostgreSQL: `15.18`.
+    pub(crate) version: Option<String>,
     pub(crate) system_id: Option<u64>,
     /// `rsync`, `postgres`, ...
     pub(crate) mode: Option<String>,
@@ -94,25 +77,6 @@ pub(crate) struct Backup {
 pub(crate) struct Tablespace {
     pub(crate) name: String,
     pub(crate) location: String,
-}
-
-/// The version of `PostgreSQL` as a number: 150018. `Display` writes 15.18.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct PgVersion(u32);
-
-impl PgVersion {
-    /// As in the file `PG_VERSION`: 15, or 9.6.
-    pub(crate) fn major(self) -> String {
-        let (first, second) = (self.0 / 10_000, self.0 / 100 % 100);
-        if first >= 10 { first.to_string() } else { format!("{first}.{second}") }
-    }
-}
-
-impl fmt::Display for PgVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let minor = if self.0 >= 100_000 { self.0 % 10_000 } else { self.0 % 100 };
-        write!(f, "{}.{minor}", self.major())
-    }
 }
 
 impl Backup {
@@ -140,7 +104,7 @@ impl Backup {
             bytes: if less { cluster_size.or(size) } else { size.or(cluster_size) },
             begin_time: fields.line("begin_time"),
             end_time: fields.line("end_time"),
-            version: fields.number("version").map(PgVersion),
+            version: fields.number("version").map(postgresql_version),
             system_id: fields.number("systemid"),
             is_snapshot: fields.get("snapshots_info").is_some()
                 || mode.as_deref().is_some_and(is_snapshot)
@@ -188,13 +152,22 @@ impl Diagnosis {
         backups.sort_unstable_by(|one, other| one.id.cmp(&other.id)); // the ID is the time of the backup
         let wals = last_wals(&Fields::of(server.wals));
         Ok(Diagnosis {
-            barman: Barman { version: Fields::of(body.global).object("system_info").line("barman_ver") },
+            barman_version: Fields::of(body.global).object("system_info").line("barman_ver"),
             config: config(&Fields::of(server.config)),
             status: status(&Fields::of(server.status)),
             newest_timeline: wals.iter().filter_map(|wal| timeline_of(&wal.name)).max(),
             last_wal: wals.into_iter().max_by_key(|wal| wal.time).map(|wal| wal.name),
             backups,
         })
+    }
+
+    /// Major and minor number of Barman.
+    pub(crate) fn barman_release(&self) -> Option<(u32, u32)> {
+        let mut parts = self.barman_version.as_deref()?.split('.').map(|part| {
+            let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()); // 3.20.0b1
+            part.get(..end)?.parse().ok()
+        });
+        Some((parts.next()??, parts.next()??))
     }
 
     /// The newest backup that has been copied.
@@ -232,6 +205,14 @@ fn status(fields: &Fields) -> ServerStatus {
     ServerStatus {
         connection_error: fields.line("connection_error"),
         system_id: fields.number("postgres_systemid").or_else(|| fields.number("streaming_systemid")),
+    }
+}
+
+/// PostgreSQL's number 150018 as people write it: 15.18.
+fn postgresql_version(number: u32) -> String {
+    match (number / 10_000, number / 100 % 100, number % 100) {
+        (first @ 10.., ..) => format!("{first}.{}", number % 10_000),
+        (first, second, minor) => format!("{first}.{second}.{minor}"),
     }
 }
 

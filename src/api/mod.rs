@@ -9,6 +9,6 @@ mod page;
 mod reply;
 mod request;
 
-pub(crate) use operation::{OperationKind, Status};
+pub(crate) use operation::{Listed, OperationKind, Status};
 pub(crate) use reply::{Created, Reply};
 pub(crate) use request::{NewRecovery, Request};

@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 
-use crate::api::request::SWITCH;
 use crate::outcome::OperationState;
 
 /// Status of an operation.
@@ -66,8 +65,8 @@ impl Listed {
     pub(crate) fn may_be(&self, kind: OperationKind) -> bool {
         let word = self.kind.as_deref();
         match kind {
-            OperationKind::Recovery => !matches!(word, Some(SWITCH | "config_update")),
-            OperationKind::ConfigSwitch => matches!(word, Some(SWITCH | "") | None),
+            OperationKind::Recovery => !matches!(word, Some("config_switch" | "config_update")),
+            OperationKind::ConfigSwitch => matches!(word, Some("config_switch" | "") | None),
             OperationKind::Any => true,
         }
     }

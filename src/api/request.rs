@@ -21,14 +21,16 @@ pub(crate) enum Request {
     Diagnose,
 }
 
-/// What a create asks of Barman.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a create asks of Barman, in the words of its command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct NewRecovery {
     /// An ID, or an alias that the API knows.
     pub(crate) backup_id: String,
     /// The command with which Barman reaches this node.
+    #[serde(rename = "remote_ssh_command")]
     pub(crate) ssh_command: String,
     /// An absolute path.
+    #[serde(rename = "destination_directory")]
     pub(crate) data_directory: String,
 }
 
@@ -39,7 +41,18 @@ impl From<&Restore> for NewRecovery {
     }
 }
 
-pub(crate) const SWITCH: &str = "config_switch";
+/// The body of a POST.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Body<'a> {
+    Recovery(&'a NewRecovery),
+    ConfigSwitch {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        model_name: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reset: Option<bool>,
+    },
+}
 
 /// A status, operation or error is never larger than this.
 const SMALL: usize = 1 << 20;
@@ -61,38 +74,15 @@ impl Request {
 
     /// The body to send; a request with one is a POST.
     pub(crate) fn body(&self) -> Option<Vec<u8>> {
-        #[derive(Serialize)]
-        struct Create<'a> {
-            r#type: &'a str,
-            backup_id: &'a str,
-            remote_ssh_command: &'a str,
-            destination_directory: &'a str,
-        }
-        #[derive(Serialize)]
-        struct Switch<'a> {
-            r#type: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            model_name: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            reset: Option<bool>,
-        }
         let body = match self {
-            Request::Create(new) => serde_json::to_vec(&Create {
-                r#type: "recovery",
-                backup_id: &new.backup_id,
-                remote_ssh_command: &new.ssh_command,
-                destination_directory: &new.data_directory,
-            }),
-            Request::Switch(change) => {
-                let (model_name, reset) = match change {
-                    Change::Model(name) => (Some(name.as_str()), None),
-                    Change::Reset => (None, Some(true)),
-                };
-                serde_json::to_vec(&Switch { r#type: SWITCH, model_name, reset })
+            Request::Create(new) => Body::Recovery(new),
+            Request::Switch(Change::Model(name)) => {
+                Body::ConfigSwitch { model_name: Some(name), reset: None }
             }
-            _ => return None,
+            Request::Switch(Change::Reset) => Body::ConfigSwitch { model_name: None, reset: Some(true) },
+            Request::Status | Request::List | Request::Poll(_) | Request::Diagnose => return None,
         };
-        Some(body.unwrap_or_default()) // serializing strings never fails
+        Some(serde_json::to_vec(&body).unwrap_or_default()) // serializing strings never fails
     }
 
     pub(crate) fn timeout(&self, connection: &Connection) -> Duration {

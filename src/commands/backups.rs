@@ -5,14 +5,11 @@ use serde::Serialize;
 use crate::api::Request;
 use crate::api::diagnose;
 use crate::cancel::Cancel;
-use crate::commands::ask_api;
-use crate::commands::operations::ask;
+use crate::commands::{ask, ask_api};
 use crate::config::Config;
 use crate::config::options::Command;
-use crate::error::Error;
 use crate::event::Event;
 use crate::outcome::{Answer, or_empty};
-use crate::recovery::session::Session;
 use crate::text::one_line;
 use crate::world::caller::Caller;
 
@@ -60,17 +57,12 @@ pub fn backups(
     on_event: impl FnMut(Event) + Send + 'static,
 ) -> Answer<Backups> {
     ask_api(Command::Backups, config, Caller::new(on_event, cancel.clone()), |run| {
-        let mut backups = listed(run)?;
-        backups.sort_by(|one, other| other.id.cmp(&one.id));
-        Ok(Backups { backups })
+        let reply = ask(run, &Request::Diagnose)?;
+        let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
+        let diagnosis =
+            reply.diagnosis(server).map_err(|error| error.about(format_args!("{url}/diagnose")))?;
+        Ok(Backups { backups: diagnosis.backups.into_iter().rev().map(Backup::from).collect() })
     })
-}
-
-fn listed(run: &mut Session) -> Result<Vec<Backup>, Error> {
-    let reply = ask(run, &Request::Diagnose)?;
-    let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
-    let diagnosis = reply.diagnosis(server).map_err(|error| error.about(format_args!("{url}/diagnose")))?;
-    Ok(diagnosis.backups.into_iter().map(Backup::from).collect())
 }
 
 fn note(backup: &diagnose::Backup) -> Option<&'static str> {
@@ -90,7 +82,7 @@ impl From<diagnose::Backup> for Backup {
             begin_time: backup.begin_time,
             end_time: backup.end_time,
             bytes: backup.bytes,
-            version: backup.version.map(|version| version.to_string()),
+            version: backup.version,
             mode: backup.mode,
         }
     }

@@ -80,24 +80,21 @@ pub fn config_switch(
         caller.report(Event::log(level, why));
         Answer::new(code, Problem::without_hint(why), Duration::ZERO, Switch::default())
     };
-    if let (Some(when), Some(role)) = (config.switch_when(), config.text(Opt::Role))
-        && !when.applies_to(role)
+    if let (Some(when), Some(role)) = (config.text(Opt::SwitchWhen), config.text(Opt::Role))
+        && !config.switches_for(role)
     {
-        let message =
-            format!("Config switch operation was skipped (role={role}, switch_when={}).", when.name());
+        let message = format!("Config switch operation was skipped (role={role}, switch_when={when}).");
         return not_begun(Level::Info, Code::RecoveryDone, &message);
     }
-    let opened = config.switch().and_then(|asked| {
+    let opened = config.change().and_then(|change| {
         if config.text(Opt::Role).is_none() {
             return Err(ConfigError::of(Opt::Role, "is required"));
         }
         let connection = config.connection(Command::ConfigSwitch)?;
-        Ok((asked, RealWorld::open(&connection, None, caller.clone())?, connection))
+        Ok((change, RealWorld::open(&connection, None, caller.clone())?, connection))
     });
     match opened {
-        Ok((asked, mut world, connection)) => {
-            switch(&mut world, &connection, &asked.change, || warnings.taken())
-        }
+        Ok((change, mut world, connection)) => switch(&mut world, &connection, &change, || warnings.taken()),
         Err(why) => not_begun(Level::Error, Code::InvalidArgument, &why.to_string()),
     }
 }
@@ -131,9 +128,8 @@ fn switch(
     });
     let answer = answered(&outcome, warnings());
     if answer.code != Code::Cancelled {
-        let (name, status) = answer.exit();
-        let number = if (answer.code as i32) < 0 { answer.code as i32 } else { status.into() };
-        run.info(ended_line(&outcome, name, number));
+        let (name, exit_status) = answer.exit();
+        run.info(ended_line(&outcome, name, exit_status));
     }
     answer
 }
@@ -146,16 +142,8 @@ fn answered(outcome: &Outcome, warnings: Vec<String>) -> Answer<Switch> {
         http_status: outcome.http_status,
         warnings,
     };
-    let code = match outcome.code {
-        code @ (Code::RecoveryDone
-        | Code::RecoveryFailed
-        | Code::ApiNotOk
-        | Code::TimedOut
-        | Code::Cancelled) => code,
-        _ => Code::HttpError,
-    };
     let problem = Problem { message: outcome.message.clone(), hint: outcome.hint.clone() };
-    Answer::new(code, problem, outcome.elapsed, switch)
+    Answer::new(outcome.code, problem, outcome.elapsed, switch)
 }
 
 fn switched(run: &mut Session, change: &Change) -> Result<(), Error> {
@@ -240,7 +228,7 @@ mod tests {
     fn whatever_a_role_or_a_model_holds_is_logged_in_one_line() {
         let mut config = Config::new();
         config.set(Opt::SwitchWhen, "promoted").unwrap().set(Opt::BarmanModel, "a\nb").unwrap();
-        config.set(Opt::Reset, true).unwrap();
+        config.set(Opt::Reset, "true").unwrap();
         for (role, code) in [("rep\nlica", Code::RecoveryDone), ("primary", Code::InvalidArgument)] {
             config.set(Opt::Role, role).unwrap();
             let log = Arc::new(Mutex::new(Vec::new()));

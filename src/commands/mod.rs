@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::OperationKind;
+use crate::api::{OperationKind, Reply, Request};
 use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::config::options::Command;
 use crate::error::Error;
 use crate::event::Event;
 use crate::outcome::{Answer, Code, Outcome, Problem};
-use crate::recovery::explain::problem;
+use crate::recovery::explain::{api_hint, problem};
 use crate::recovery::session::Session;
 use crate::world::caller::Caller;
 use crate::world::real::RealWorld;
@@ -95,6 +95,15 @@ fn ask_api<T: Default>(
         let mut run = Session::new(&mut world, &connection, OperationKind::Any, config.loop_wait());
         question(&mut run)
     })
+}
+
+/// Asks a question, with retries as long as they may help.
+fn ask(run: &mut Session, request: &Request) -> Result<Reply, Error> {
+    let asked = run.ask_again(request, "an answer", |reply| match reply.status {
+        500.. => Err(reply.refusal()),
+        _ => Ok(reply.clone()),
+    });
+    asked.map_err(|error| Error { hint: Some(api_hint(&error)).filter(|_| !error.is_interrupt()), ..error })
 }
 
 /// Times a question, and says how it ended.

@@ -2,16 +2,13 @@
 
 use serde::Serialize;
 
-use crate::api::{Reply, Request};
+use crate::api::{Listed, Request};
 use crate::cancel::Cancel;
-use crate::commands::ask_api;
+use crate::commands::{ask, ask_api};
 use crate::config::Config;
 use crate::config::options::{Command, Opt};
-use crate::error::Error;
 use crate::event::Event;
 use crate::outcome::{Answer, OperationState, or_empty};
-use crate::recovery::explain::api_hint;
-use crate::recovery::session::Session;
 use crate::text::one_line;
 use crate::world::caller::Caller;
 
@@ -46,7 +43,11 @@ pub fn operations(
     let limit = config.number(Opt::Limit).filter(|limit| *limit > 0);
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     ask_api(Command::Operations, config, Caller::new(on_event, cancel.clone()), |run| {
-        let mut operations = listed(run)?;
+        let listed = ask(run, &Request::List)?.operations().map_err(|error| {
+            let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
+            error.about(format_args!("server {server} at {url}"))
+        })?;
+        let mut operations: Vec<_> = listed.into_iter().map(Operation::from).collect();
         operations.sort_by(|one, other| other.id.cmp(&one.id));
         operations.truncate(limit);
         for operation in &mut operations {
@@ -57,28 +58,10 @@ pub fn operations(
     })
 }
 
-/// Every operation, sanitized: whatever is in the reply ends up in a terminal.
-fn listed(run: &mut Session) -> Result<Vec<Operation>, Error> {
-    let reply = ask(run, &Request::List)?;
-    let listed = reply.operations().map_err(|error| {
-        let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
-        error.about(format_args!("server {server} at {url}"))
-    })?;
-    Ok(listed
-        .into_iter()
-        .map(|found| Operation {
-            id: one_line(&found.id),
-            kind: found.kind.as_deref().map(one_line),
-            state: None,
-        })
-        .collect())
-}
-
-/// Asks a question, with retries as long as they may help.
-pub(crate) fn ask(run: &mut Session, request: &Request) -> Result<Reply, Error> {
-    let asked = run.ask_again(request, "an answer", |reply| match reply.status {
-        500.. => Err(reply.refusal()),
-        _ => Ok(reply.clone()),
-    });
-    asked.map_err(|error| Error { hint: Some(api_hint(&error)).filter(|_| !error.is_interrupt()), ..error })
+/// Sanitized: whatever is in the reply ends up in a terminal.
+impl From<Listed> for Operation {
+    fn from(found: Listed) -> Operation {
+        let kind = found.kind.as_deref().map(one_line);
+        Operation { id: one_line(&found.id), kind, state: None }
+    }
 }

@@ -19,7 +19,7 @@ use crate::world::real::{RealWorld, absolute};
 pub fn run(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'static) -> Outcome {
     let (caller, warnings) = Warnings::caller(on_event, cancel);
     let opened = config.connection(Command::Recover).and_then(|connection| {
-        let restore = config.restore()?.placed(absolute)?;
+        let restore = config.restore()?.with_paths(absolute)?;
         Ok((RealWorld::open(&connection, Some(&restore), caller.clone())?, connection, restore))
     });
     let outcome = match opened {

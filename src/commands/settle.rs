@@ -10,10 +10,10 @@ use serde::Serialize;
 use super::answer;
 use crate::cancel::Cancel;
 use crate::config::options::Command;
-use crate::config::{Config, Place};
+use crate::config::{Config, Paths};
 use crate::error::Error;
 use crate::event::{Event, Level};
-use crate::outcome::{Answer, Code};
+use crate::outcome::{Answer, Code, or_empty};
 use crate::recovery::history::{History, Use};
 use crate::recovery::timing::{GONE_AGAIN, UNSEEN};
 use crate::sys;
@@ -34,8 +34,9 @@ pub struct Settled {
     /// Where the remains are now: the data directory first, then its tablespaces and its WAL directory. Empty if
     /// nothing was moved.
     pub moved_to: Vec<String>,
-    /// Why nothing was moved, in one line; empty if something was.
-    pub left_alone: String,
+    /// Why nothing was moved, in one line, if nothing was.
+    #[serde(serialize_with = "or_empty")]
+    pub left_alone: Option<String>,
 }
 
 /// Waits while a run restores into the data directory. Then, if what is there are the remains of a restore that failed
@@ -51,12 +52,12 @@ pub fn settle(
     on_event: impl FnMut(Event) + Send + 'static,
 ) -> Answer<Settled> {
     let caller = Caller::new(on_event, cancel.clone());
-    let answer = answer(|| settled(&caller, &config.place(Command::Settle).and_then(absolute)?));
+    let answer = answer(|| settled(&caller, &config.paths(Command::Settle).and_then(absolute)?));
     let (level, what) = match (answer.code, answer.found.moved_to.first()) {
         (Code::RecoveryDone, Some(to)) => {
             (Level::Info, format!("the remains of a failed restore are in {to}"))
         }
-        (Code::RecoveryDone, None) => (Level::Info, answer.found.left_alone.clone()),
+        (Code::RecoveryDone, None) => (Level::Info, answer.found.left_alone.clone().unwrap_or_default()),
         _ => (Level::Error, answer.message.clone()),
     };
     caller.report(Event::log(level, &what));
@@ -66,44 +67,43 @@ pub fn settle(
     answer
 }
 
-fn settled(caller: &Caller, place: &Place) -> Result<Settled, Error> {
-    let Some(mut claim) = claim(caller, place)? else {
+fn settled(caller: &Caller, paths: &Paths) -> Result<Settled, Error> {
+    let Some(mut claim) = claim(caller, paths)? else {
         return Ok(left_alone("there is no state directory: no restore has left anything"));
     };
     drain(caller, claim.as_mut())?;
-    let mut directory = DataDirectory::new(Path::new(&place.data_directory));
+    let mut directory = DataDirectory::new(Path::new(&paths.data_directory));
     let note = claim.left().cloned();
     // A log that can't be read proves nothing.
     let log = claim.left_log().ok().flatten();
-    let judged = judge(caller, note.as_ref(), log.as_ref(), &mut directory, &place.data_directory)?;
+    let judged = judge(caller, note.as_ref(), log.as_ref(), &mut directory, &paths.data_directory)?;
     if let Judged::LeftAlone(why) = judged {
         if note.is_none() {
             let _ = claim.remove(); // nothing is in it that anybody could miss
         }
         return Ok(left_alone(&why));
     }
-    let moved_to = move_aside(Path::new(&place.data_directory))?;
-    Ok(Settled { moved_to, left_alone: String::new() })
+    let moved_to = move_aside(Path::new(&paths.data_directory))?;
+    Ok(Settled { moved_to, left_alone: None })
 }
 
 fn left_alone(why: &str) -> Settled {
-    Settled { moved_to: Vec::new(), left_alone: why.into() }
+    Settled { moved_to: Vec::new(), left_alone: Some(why.into()) }
 }
 
 /// Waits for the end of a run. None if no restore by lease can have been here: an unusable place for the state
 /// directory never keeps a node down.
-fn claim(caller: &Caller, place: &Place) -> Result<Option<Box<dyn ClaimHandle>>, Error> {
+fn claim(caller: &Caller, paths: &Paths) -> Result<Option<Box<dyn ClaimHandle>>, Error> {
     let mut said = None::<Instant>;
     loop {
-        match state::claim(Path::new(&place.data_directory), place.state_dir.as_deref()) {
+        match state::claim(Path::new(&paths.data_directory), paths.state_dir.as_deref()) {
             Claiming::Ours(claim) => return Ok(Some(claim)),
             Claiming::Impossible(problem) => {
                 caller.report(Event::log(Level::Warning, &problem.message));
                 return Ok(None);
             }
             Claiming::Held(_) => {
-                say_again(caller, &mut said, &format!("a restore into {} is running", place.data_directory));
-                wait(caller)?;
+                wait_for(caller, &mut said, &format!("a restore into {} is running", paths.data_directory))?;
             }
         }
     }
@@ -118,19 +118,16 @@ fn drain(caller: &Caller, claim: &mut dyn ClaimHandle) -> Result<(), Error> {
             Drain::Held(holders) => format!("a failed restore is still writing ({})", holders.join(", ")),
             Drain::Unknown(why) => format!("a failed restore may still be writing ({why})"),
         };
-        say_again(caller, &mut said, &why);
-        wait(caller)?;
+        wait_for(caller, &mut said, &why)?;
     }
 }
 
-fn say_again(caller: &Caller, said: &mut Option<Instant>, what: &str) {
+/// Waits a moment for the end of this, which is said now and then.
+fn wait_for(caller: &Caller, said: &mut Option<Instant>, what: &str) -> Result<(), Error> {
     if said.is_none_or(|then| then.elapsed() >= SAY_AGAIN) {
         *said = Some(Instant::now());
         caller.report(Event::log(Level::Warning, &format!("{what}: waiting for it to end")));
     }
-}
-
-fn wait(caller: &Caller) -> Result<(), Error> {
     Ok(caller.wait(GONE_AGAIN)?)
 }
 
@@ -161,7 +158,7 @@ fn judge(
                 let hint = "is it mounted, and may this user read it?";
                 return Err(Error::with(Code::RecoveryFailed, message, hint));
             }
-            Err(_) => wait(caller)?,
+            Err(_) => caller.wait(GONE_AGAIN)?,
         }
     }
 }

@@ -87,7 +87,7 @@ pub struct RestoredWal {
 /// nothing. Ends with [`Code::RecoveryFailed`] unless the restore is complete.
 #[must_use]
 pub fn verify(config: &Config) -> Answer<Option<Verified>> {
-    let mut answer = answer(|| Ok(Some(looked(&absolute(config.place(Command::Verify)?)?.data_directory))));
+    let mut answer = answer(|| Ok(Some(looked(&absolute(config.paths(Command::Verify)?)?.data_directory))));
     if let Some(verified) = answer.found.as_ref().filter(|found| found.state != RestoreState::Complete) {
         answer.message.clone_from(&verified.detail);
         answer.code = Code::RecoveryFailed;

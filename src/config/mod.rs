@@ -10,5 +10,4 @@ pub(crate) mod value;
 
 pub use options::ConfigError;
 pub use settings::Config;
-pub(crate) use settings::{Change, Connection, Place, Restore, TlsFiles};
-pub use value::Value;
+pub(crate) use settings::{Change, Connection, Paths, Restore, TlsFiles};

@@ -7,8 +7,7 @@ use crate::text::one_line;
 
 impl Opt {
     /// The option with this name, with `-` or `_` between its words; aliases work too.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Opt> {
+    fn named(name: &str) -> Option<Opt> {
         let dashed = name.replace('_', "-");
         let found = OPTIONS.iter().find(|spec| names(spec).any(|known| known == dashed));
         found.map(|spec| spec.option)
@@ -27,8 +26,7 @@ impl Opt {
     }
 
     /// The option whose name was most likely mistyped.
-    #[must_use]
-    pub fn nearest(name: &str) -> Option<Opt> {
+    fn nearest(name: &str) -> Option<Opt> {
         Opt::named(nearest(name, OPTIONS.iter().flat_map(names))?)
     }
 }
@@ -52,8 +50,7 @@ fn names(spec: &OptionSpec) -> impl Iterator<Item = &'static str> + use<> {
 
 /// The one of these names that was most likely mistyped as `name`: it differs in one letter, or in two if it is long.
 /// Two swapped letters count as one; `-` and `_` are the same.
-#[must_use]
-pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = letters(name);
     let most = match typed.chars().count() {
         0..=3 => 0,

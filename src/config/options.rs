@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use crate::config::value::Kind;
-use crate::config::value::{Check, at_least_one, backup_id, directory, no_query, proxy};
+use crate::config::value::{Requirement, at_least_one, backup_id, directory, no_query, proxy};
 use crate::error::Error;
 use crate::outcome::Code;
 
@@ -47,7 +47,7 @@ macro_rules! options {
 }
 
 options! {
-    ApiUrl "api-url": Needed, Kind::Url, ONLINE, { required: true, check: Some(no_query) },
+    ApiUrl "api-url": Needed, Kind::Url, ONLINE, { required: true, requirement: Some(no_query) },
         "URL of pg-backup-api, for example 'http://barman:7480'; 'https://user:password@host/prefix' works too";
     CertFile "cert-file": Tls, Kind::Path, ONLINE, {},
         "Client certificate for the API, in PEM; may hold the key too";
@@ -55,23 +55,23 @@ options! {
         "Key of the client certificate, in PEM, not encrypted";
     CaFile "ca-file": Tls, Kind::Path, ONLINE, {},
         "Certificates to trust, in PEM, in addition to the system's (or SSL_CERT_FILE and SSL_CERT_DIR)";
-    Proxy "proxy": Advanced, Kind::Url, ONLINE, { check: Some(proxy) },
+    Proxy "proxy": Advanced, Kind::Url, ONLINE, { requirement: Some(proxy) },
         "HTTP proxy to reach the API through; the environment's proxy variables are ignored";
     RetryWait "retry-wait": Timing, Kind::Seconds, ONLINE, { default: "2" },
         "Seconds to wait before a failed request is repeated";
     MaxRetries "max-retries": Timing, Kind::Count, ONLINE, { default: "5" },
         "Number of attempts for a request that fails and starts nothing";
-    RequestTimeout "request-timeout": Timing, Kind::Seconds, ONLINE, { default: "20", check: Some(at_least_one) },
+    RequestTimeout "request-timeout": Timing, Kind::Seconds, ONLINE, { default: "20", requirement: Some(at_least_one) },
         "Seconds to wait for the API's answer to a question";
-    CreateTimeout "create-timeout": Timing, Kind::Seconds, ONLINE, { default: "60", check: Some(at_least_one) },
+    CreateTimeout "create-timeout": Timing, Kind::Seconds, ONLINE, { default: "60", requirement: Some(at_least_one) },
         "Seconds to wait for the API's answer to the request that starts the operation";
     BarmanServer "barman-server": Needed, Kind::Text, ONLINE, { required: true },
         "Name of the Barman server";
-    BackupId "backup-id": Needed, Kind::Text, RECOVERY, { default: "latest", check: Some(backup_id) },
+    BackupId "backup-id": Needed, Kind::Text, RECOVERY, { default: "latest", requirement: Some(backup_id) },
         "Backup to restore: an ID, or latest, last, oldest, first or last-failed";
     SshCommand "ssh-command": Needed, Kind::Text, RECOVERY, { required: true },
         "Command with which Barman reaches this node, as its '--remote-ssh-command'";
-    DataDirectory "data-directory": Needed, Kind::Path, LOCAL, { required: true, alias: "datadir", check: Some(directory) },
+    DataDirectory "data-directory": Needed, Kind::Path, LOCAL, { required: true, alias: "datadir", requirement: Some(directory) },
         "Data directory of this node: where to restore";
     LoopWait "loop-wait": Timing, Kind::Seconds, FOLLOWING, { default: "10" },
         "Longest time in seconds between two questions about the operation";
@@ -153,8 +153,8 @@ impl Command {
     }
 }
 
-/// The group of an option in help texts and documentation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The group of an option in help texts and documentation, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Group {
     /// Options that define the task; most are required.
@@ -168,9 +168,6 @@ pub enum Group {
 }
 
 impl Group {
-    /// Every group, in the order of the help texts.
-    pub const ALL: [Group; 4] = [Group::Needed, Group::Timing, Group::Tls, Group::Advanced];
-
     /// Its heading.
     #[must_use]
     pub fn heading(self) -> &'static str {
@@ -201,7 +198,7 @@ const fn row(
         group,
         commands,
         help,
-        check: None,
+        requirement: None,
     }
 }
 
@@ -247,7 +244,7 @@ pub struct OptionSpec {
     /// Its meaning, as `--help` prints it.
     pub help: &'static str,
     #[serde(skip)]
-    pub(crate) check: Option<Check>,
+    pub(crate) requirement: Option<Requirement>,
 }
 
 impl OptionSpec {
@@ -255,19 +252,7 @@ impl OptionSpec {
     /// too.
     #[must_use]
     pub fn is_global(&self) -> bool {
-        self.commands.len() == ONLINE.len()
-    }
-
-    /// Whether this command needs it.
-    #[must_use]
-    pub fn is_required_by(&self, command: Command) -> bool {
-        self.required && self.commands.contains(&command)
-    }
-
-    /// The name of the environment variable of this option: `BARMAN_RECOVER_LOOP_WAIT`.
-    #[must_use]
-    pub fn env(&self) -> String {
-        format!("BARMAN_RECOVER_{}", self.name.to_uppercase().replace('-', "_"))
+        self.commands == ONLINE
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::config::options::{Command, ConfigError, OPTIONS, Opt, OptionSpec};
 use crate::config::url::Url;
-use crate::config::value::{Stored, Value};
+use crate::config::value::Stored;
 
 /// The options of one run.
 #[derive(Clone)]
@@ -37,16 +37,16 @@ impl Config {
         Config::default()
     }
 
-    /// Sets an option; the last value wins. A text is parsed as on a command line, whatever the kind of the option.
+    /// Sets an option; the last value wins. The value is parsed as on a command line.
     ///
     /// # Errors
     /// The value is not of the option's kind. The option keeps its previous value.
-    pub fn set<'a>(&mut self, option: Opt, value: impl Into<Value<'a>>) -> Result<&mut Config, ConfigError> {
-        let (spec, value) = (option.spec(), value.into());
+    pub fn set(&mut self, option: Opt, value: &str) -> Result<&mut Config, ConfigError> {
+        let spec = option.spec();
         let refuse = |reason: String| ConfigError::of(option, reason);
         let value = spec.kind.read(value).map_err(refuse)?;
-        if let Some(check) = spec.check {
-            check(&value).map_err(|reason| refuse(reason.into()))?;
+        if let Some(requirement) = spec.requirement {
+            requirement(&value).map_err(|reason| refuse(reason.into()))?;
         }
         if let Some(place) = self.values.get_mut(option as usize) {
             *place = Some(value);
@@ -69,7 +69,7 @@ impl Config {
 
     /// The options that this command needs and that are not set.
     pub fn missing(&self, command: Command) -> impl Iterator<Item = &'static OptionSpec> {
-        command.options().filter(move |spec| spec.is_required_by(command) && !self.is_set(spec.option))
+        command.options().filter(move |spec| spec.required && !self.is_set(spec.option))
     }
 
     fn stored(&self, option: Opt) -> Option<&Stored> {
@@ -101,12 +101,10 @@ impl Config {
         }
     }
 
-    /// A flag, if it was given.
-    pub(crate) fn flag(&self, option: Opt) -> Option<bool> {
-        match self.stored(option) {
-            Some(Stored::Flag(flag)) => Some(*flag),
-            _ => None,
-        }
+    /// Whether a flag is on.
+    #[must_use]
+    pub fn is_on(&self, option: Opt) -> bool {
+        matches!(self.stored(option), Some(Stored::Flag(true)))
     }
 }
 
@@ -155,20 +153,20 @@ pub(crate) struct Restore {
 }
 
 impl Restore {
-    /// The same at the place that this one becomes.
-    pub(crate) fn placed(
+    /// The same with what its paths become.
+    pub(crate) fn with_paths(
         self,
-        becomes: impl FnOnce(Place) -> Result<Place, ConfigError>,
+        resolve: impl FnOnce(Paths) -> Result<Paths, ConfigError>,
     ) -> Result<Restore, ConfigError> {
         let Restore { data_directory, state_dir, .. } = self;
-        let Place { data_directory, state_dir } = becomes(Place { data_directory, state_dir })?;
+        let Paths { data_directory, state_dir } = resolve(Paths { data_directory, state_dir })?;
         Ok(Restore { data_directory, state_dir, ..self })
     }
 }
 
-/// What a command without the API works on.
+/// The directories on this node that a command works on.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Paths {
     pub(crate) data_directory: String,
     pub(crate) state_dir: Option<PathBuf>,
 }
@@ -178,47 +176,6 @@ pub(crate) struct Place {
 pub(crate) enum Change {
     Model(String),
     Reset,
-}
-
-/// For which new roles of the node a config switch is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum When {
-    Promoted,
-    Demoted,
-    Always,
-}
-
-impl When {
-    pub(crate) fn named(word: &str) -> When {
-        match word {
-            "promoted" => When::Promoted,
-            "demoted" => When::Demoted,
-            _ => When::Always,
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            When::Promoted => "promoted",
-            When::Demoted => "demoted",
-            When::Always => "always",
-        }
-    }
-
-    pub(crate) fn applies_to(self, role: &str) -> bool {
-        match self {
-            When::Promoted => matches!(role, "primary" | "promoted"),
-            When::Demoted => matches!(role, "replica" | "demoted"),
-            When::Always => true,
-        }
-    }
-}
-
-/// A config switch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Switch {
-    pub(crate) change: Change,
-    pub(crate) when: When,
 }
 
 impl Config {
@@ -255,7 +212,7 @@ impl Config {
                 "needs --no-lease too: with a lease the data comes to this node",
             ));
         }
-        let Place { data_directory, state_dir } = self.place(Command::Recover)?;
+        let Paths { data_directory, state_dir } = self.paths(Command::Recover)?;
         Ok(Restore {
             backup_id: self.owned(Opt::BackupId)?,
             ssh_command: self.owned(Opt::SshCommand)?,
@@ -271,31 +228,32 @@ impl Config {
     }
 
     /// Where this command works.
-    pub(crate) fn place(&self, command: Command) -> Result<Place, ConfigError> {
+    pub(crate) fn paths(&self, command: Command) -> Result<Paths, ConfigError> {
         self.complete_for(command)?;
-        Ok(Place { data_directory: self.owned(Opt::DataDirectory)?, state_dir: self.path(Opt::StateDir) })
+        Ok(Paths { data_directory: self.owned(Opt::DataDirectory)?, state_dir: self.path(Opt::StateDir) })
     }
 
-    /// What a config switch changes, and for which roles.
-    pub(crate) fn switch(&self) -> Result<Switch, ConfigError> {
-        let when = self.switch_when().ok_or_else(|| missing(Opt::SwitchWhen))?;
-        let change = match (self.text(Opt::BarmanModel), self.is_on(Opt::Reset)) {
-            (Some(model), false) => Change::Model(model.into()),
-            (None, true) => Change::Reset,
-            (model, reset) => {
-                return Err(ConfigError::new(format!(
-                    "One, and only one among 'barman_model' ('{}') and 'reset' ('{}') should be given",
-                    model.unwrap_or("None"),
-                    if reset { "True" } else { "False" }
-                )));
-            }
-        };
-        Ok(Switch { change, when })
+    /// Whether a config switch is made when the node gets this role.
+    pub(crate) fn switches_for(&self, role: &str) -> bool {
+        match self.text(Opt::SwitchWhen) {
+            Some("promoted") => matches!(role, "primary" | "promoted"),
+            Some("demoted") => matches!(role, "replica" | "demoted"),
+            _ => true,
+        }
     }
 
-    /// The roles for which a config switch is made, if set: any other role is skipped, whatever the change.
-    pub(crate) fn switch_when(&self) -> Option<When> {
-        self.text(Opt::SwitchWhen).map(When::named)
+    /// What a config switch changes.
+    pub(crate) fn change(&self) -> Result<Change, ConfigError> {
+        self.owned(Opt::SwitchWhen)?;
+        match (self.text(Opt::BarmanModel), self.is_on(Opt::Reset)) {
+            (Some(model), false) => Ok(Change::Model(model.into())),
+            (None, true) => Ok(Change::Reset),
+            (model, reset) => Err(ConfigError::new(format!(
+                "One, and only one among 'barman_model' ('{}') and 'reset' ('{}') should be given",
+                model.unwrap_or("None"),
+                if reset { "True" } else { "False" }
+            ))),
+        }
     }
 
     /// The longest time between two polls of an operation.
@@ -323,12 +281,6 @@ impl Config {
     fn limit(&self, option: Opt) -> Option<Duration> {
         Some(self.seconds(option)).filter(|limit| !limit.is_zero())
     }
-
-    /// Whether a flag is on.
-    #[must_use]
-    pub fn is_on(&self, option: Opt) -> bool {
-        self.flag(option) == Some(true)
-    }
 }
 
 fn missing(option: Opt) -> ConfigError {
@@ -342,9 +294,13 @@ mod tests {
     #[test]
     fn roles_are_those_of_the_python_program() {
         let roles = ["primary", "promoted", "standby_leader", "replica", "demoted"];
-        let applied = |when: When| roles.map(|role| when.applies_to(role));
-        assert_eq!(applied(When::Promoted), [true, true, false, false, false]);
-        assert_eq!(applied(When::Demoted), [false, false, false, true, true]);
-        assert_eq!(applied(When::Always), [true; 5]);
+        let switches = |when: &str| {
+            let mut config = Config::new();
+            config.set(Opt::SwitchWhen, when).unwrap();
+            roles.map(|role| config.switches_for(role))
+        };
+        assert_eq!(switches("promoted"), [true, true, false, false, false]);
+        assert_eq!(switches("demoted"), [false, false, false, true, true]);
+        assert_eq!(switches("always"), [true; 5]);
     }
 }

@@ -72,7 +72,8 @@ impl Url {
             Some((user, address)) => (Some(credentials(user)?), address),
             None => (None, authority),
         };
-        let (host, port) = host_and_port(address, https)?;
+        let (host, port) = host_and_port(address)?;
+        let port = port.unwrap_or(default_port(https));
         Ok(Url { https, credentials, host, port, path: path.into(), query: query.into() })
     }
 
@@ -143,7 +144,8 @@ fn default_port(https: bool) -> u16 {
     if https { 443 } else { 80 }
 }
 
-fn host_and_port(address: &str, https: bool) -> Result<(String, u16), String> {
+/// A host and, if it is there, a port.
+fn host_and_port(address: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = if let Some(end) = address.find(']') {
         let (host, rest) = address.split_at(end + 1);
         let inner = host.trim_start_matches('[').trim_end_matches(']');
@@ -168,9 +170,9 @@ fn host_and_port(address: &str, https: bool) -> Result<(String, u16), String> {
         return Err("has a host name with an invalid character".into());
     }
     let port = match port {
-        None => default_port(https),
+        None => None,
         Some(digits) => match digits.parse::<u16>() {
-            Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => port,
+            Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => Some(port),
             _ => return Err("has an invalid port (1 to 65535)".into()),
         },
     };

@@ -1,39 +1,9 @@
-//! The kinds of option values, and how they are parsed: the same way from text and from C. Pure.
+//! The kinds of option values, and how they are parsed: as on a command line, whoever
+//! sets them. Pure.
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::config::url::Url;
-
-/// A value for an option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Value<'a> {
-    /// A text, path or URL; or, as on a command line, a number or a boolean.
-    Text(&'a str),
-    /// Seconds or a count.
-    Number(u32),
-    /// On or off.
-    Flag(bool),
-}
-
-impl<'a> From<&'a str> for Value<'a> {
-    fn from(text: &'a str) -> Self {
-        Value::Text(text)
-    }
-}
-
-impl From<u32> for Value<'_> {
-    fn from(number: u32) -> Self {
-        Value::Number(number)
-    }
-}
-
-impl From<bool> for Value<'_> {
-    fn from(flag: bool) -> Self {
-        Value::Flag(flag)
-    }
-}
 
 /// A value that was accepted.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,8 +14,9 @@ pub(crate) enum Stored {
     Flag(bool),
 }
 
-/// The kind of an option's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The kind of an option's value; serialized as the field `kind`, and for a word the field `words`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", content = "words", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Kind {
     /// Text that is not empty.
@@ -64,27 +35,6 @@ pub enum Kind {
     Flag,
 }
 
-impl Serialize for Kind {
-    /// As the field `kind`, and for a word the field `words`.
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut fields = to.serialize_map(None)?;
-        let kind = match self {
-            Kind::Text => "text",
-            Kind::Word(_) => "word",
-            Kind::Path => "path",
-            Kind::Url => "url",
-            Kind::Seconds => "seconds",
-            Kind::Count => "count",
-            Kind::Flag => "flag",
-        };
-        fields.serialize_entry("kind", kind)?;
-        if let Kind::Word(words) = self {
-            fields.serialize_entry("words", words)?;
-        }
-        fields.end()
-    }
-}
-
 impl Kind {
     /// The placeholder for the value in help texts; empty for a flag.
     #[must_use]
@@ -101,47 +51,35 @@ impl Kind {
     }
 
     /// Parses a value of this kind; an error is the reason for refusing it.
-    pub(crate) fn read(self, value: Value) -> Result<Stored, String> {
+    pub(crate) fn read(self, text: &str) -> Result<Stored, String> {
         match self {
-            Kind::Text | Kind::Path => text(value).map(|text| Stored::Text(text.into())),
-            Kind::Url => Url::parse(text(value)?).map(Stored::Url),
-            Kind::Seconds => number(value, "takes whole seconds without a unit, for example 10"),
-            Kind::Count => number(value, "takes a whole number, for example 5"),
-            Kind::Flag => flag(value),
-            Kind::Word(words) => match value {
-                Value::Text(word) if words.contains(&word) => Ok(Stored::Text(word.into())),
-                _ => Err(format!("takes one of {}", words.join(", "))),
-            },
+            Kind::Text | Kind::Path => some_text(text).map(|text| Stored::Text(text.into())),
+            Kind::Url => Url::parse(some_text(text)?).map(Stored::Url),
+            Kind::Seconds => number(text, "takes whole seconds without a unit, for example 10"),
+            Kind::Count => number(text, "takes a whole number, for example 5"),
+            Kind::Flag => flag(text),
+            Kind::Word(words) if words.contains(&text) => Ok(Stored::Text(text.into())),
+            Kind::Word(words) => Err(format!("takes one of {}", words.join(", "))),
         }
     }
 }
 
-fn text(value: Value<'_>) -> Result<&str, String> {
-    match value {
-        Value::Text("") => Err("must not be empty".into()),
-        Value::Text(text) if text.contains('\0') => Err("must not contain a NUL character".into()),
-        Value::Text(text) => Ok(text),
-        _ => Err("takes a text".into()),
+fn some_text(text: &str) -> Result<&str, String> {
+    if text.is_empty() {
+        return Err("must not be empty".into());
     }
+    if text.contains('\0') { Err("must not contain a NUL character".into()) } else { Ok(text) }
 }
 
-fn number(value: Value, what: &str) -> Result<Stored, String> {
-    match value {
-        Value::Number(number) => Ok(Stored::Number(number)),
-        Value::Text(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
-            digits.parse().map(Stored::Number).map_err(|_| "is too large (at most 4294967295)".into())
-        }
-        _ => Err(what.into()),
+fn number(digits: &str, what: &str) -> Result<Stored, String> {
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(what.into());
     }
+    digits.parse().map(Stored::Number).map_err(|_| "is too large (at most 4294967295)".into())
 }
 
-fn flag(value: Value) -> Result<Stored, String> {
-    let word = match value {
-        Value::Flag(flag) => return Ok(Stored::Flag(flag)),
-        Value::Text(word) => word.to_ascii_lowercase(),
-        Value::Number(_) => String::new(),
-    };
-    match word.as_str() {
+fn flag(word: &str) -> Result<Stored, String> {
+    match word.to_ascii_lowercase().as_str() {
         "true" | "on" | "yes" | "1" => Ok(Stored::Flag(true)),
         "false" | "off" | "no" | "0" => Ok(Stored::Flag(false)),
         _ => Err("takes true or false".into()),
@@ -149,7 +87,7 @@ fn flag(value: Value) -> Result<Stored, String> {
 }
 
 /// Further requirements on a value besides its kind; an error is the reason for refusing it.
-pub(crate) type Check = fn(&Stored) -> Result<(), &'static str>;
+pub(crate) type Requirement = fn(&Stored) -> Result<(), &'static str>;
 
 /// A time limit of 0 is refused, because nothing could succeed in no time.
 pub(crate) fn at_least_one(value: &Stored) -> Result<(), &'static str> {

@@ -12,7 +12,7 @@ use super::guard::catch;
 use crate::cancel::Cancel;
 use crate::commands::{Report, call};
 use crate::config::options::{Command, Opt};
-use crate::config::{Config, ConfigError, Value};
+use crate::config::{Config, ConfigError};
 use crate::event::Event;
 use crate::outcome::{Code, Problem};
 use crate::sys;
@@ -29,9 +29,9 @@ pub struct Handle {
 }
 
 struct State {
-    /// Shared with the command that runs.
-    config: Arc<Config>,
-    phase: Phase,
+    /// A command that runs has its own copy.
+    config: Config,
+    stage: Stage,
     /// Of the command that runs, or else of the next one.
     cancel: Cancel,
     events: Events,
@@ -44,7 +44,7 @@ struct State {
 }
 
 #[derive(PartialEq, Eq)]
-enum Phase {
+enum Stage {
     New,
     Running,
     Ended,
@@ -53,8 +53,8 @@ enum Phase {
 impl Default for State {
     fn default() -> State {
         let mut state = State {
-            config: Arc::default(),
-            phase: Phase::New,
+            config: Config::new(),
+            stage: Stage::New,
             cancel: Cancel::new(),
             events: Events::default(),
             event: Document::default(),
@@ -70,17 +70,17 @@ impl Default for State {
 /// A command that has begun.
 struct Begun {
     command: Command,
-    config: Arc<Config>,
+    config: Config,
     cancel: Cancel,
 }
 
 impl Handle {
     pub(super) fn set(&self, name: Given, value: Given) -> Code {
         let mut state = self.lock();
-        if state.phase == Phase::Running {
+        if state.stage == Stage::Running {
             return Code::Busy;
         }
-        match set(Arc::make_mut(&mut state.config), name, value) {
+        match set(&mut state.config, name, value) {
             Ok(()) => Code::RecoveryDone,
             Err(why) => state.refuse(Code::InvalidArgument, &why.to_string()),
         }
@@ -109,7 +109,7 @@ impl Handle {
             // The thread of the command before has ended it, and thus does nothing any more.
             Ok(thread) => drop(state.thread.replace(thread)),
             Err(why) => {
-                state.phase = Phase::Ended;
+                state.stage = Stage::Ended;
                 return state.refuse(Code::Busy, &format!("no thread can be started for the command: {why}"));
             }
         }
@@ -131,7 +131,7 @@ impl Handle {
         let code = report.code;
         let mut state = self.lock();
         state.report(report);
-        (state.phase, state.cancel) = (Phase::Ended, Cancel::new());
+        (state.stage, state.cancel) = (Stage::Ended, Cancel::new());
         drop(state);
         self.changed.notify_all();
         code
@@ -145,7 +145,7 @@ impl Handle {
                 state.take(&event);
                 return 1;
             }
-            if state.phase == Phase::Ended {
+            if state.stage == Stage::Ended {
                 return -1;
             }
             let left = timeout.saturating_sub(begun.elapsed());
@@ -177,7 +177,7 @@ impl Handle {
     pub(super) fn close(&self) {
         self.cancel();
         let mut state = self.lock();
-        while state.phase == Phase::Running {
+        while state.stage == Stage::Running {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let thread = state.thread.take();
@@ -200,7 +200,7 @@ impl Handle {
 impl State {
     /// Begins a command, unless one runs; what the one before has left is gone.
     fn begin(&mut self, command: Given) -> Result<Begun, Code> {
-        if self.phase == Phase::Running {
+        if self.stage == Stage::Running {
             return Err(Code::Busy);
         }
         let name = required("the name of a command", command);
@@ -208,11 +208,11 @@ impl State {
             Ok(command) => command,
             Err(why) => return Err(self.refuse(Code::InvalidArgument, &why.to_string())),
         };
-        self.phase = Phase::Running;
+        self.stage = Stage::Running;
         self.events = Events::default();
         self.event = Document::default();
         self.refuse(Code::Busy, &format!("the command {} is running", command.name()));
-        Ok(Begun { command, config: Arc::clone(&self.config), cancel: self.cancel.clone() })
+        Ok(Begun { command, config: self.config.clone(), cancel: self.cancel.clone() })
     }
 
     /// Says why a call was refused, in place of the result of the last command.
@@ -242,7 +242,7 @@ fn set(config: &mut Config, name: Given, value: Given) -> Result<(), ConfigError
     let value = value.map_err(|why| ConfigError::of(option, why))?;
     #[cfg(feature = "panic-test")]
     assert_ne!((option, value), (Opt::SshCommand, "panic!"), "panic test");
-    config.set(option, Value::Text(value)).map(|_| ())
+    config.set(option, value).map(|_| ())
 }
 
 fn required<'a>(what: &str, given: Given<'a>) -> Result<&'a str, ConfigError> {

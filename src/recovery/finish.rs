@@ -163,7 +163,7 @@ pub(crate) fn finish(mut run: Session, restore: &Restore, end: Result<Backup, Er
     let outcome = run.finish(end.map(drop), |run, interrupt| interrupted(run, restore, interrupt));
     // For a cancelled run the program logs its own last line.
     if outcome.code != Code::Cancelled {
-        let line = ended_line(&outcome, outcome.code.name(), outcome.code as i32);
+        let line = ended_line(&outcome, outcome.code.name(), outcome.code.exit_status());
         run.info(line + &restored_line(&outcome, backup.as_ref()));
     }
     Outcome { backup_id: backup.and_then(|backup| backup.id), ..outcome }

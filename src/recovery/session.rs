@@ -195,20 +195,18 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The last line of a run.
-pub(crate) fn ended_line(outcome: &Outcome, code: &str, number: i32) -> String {
+/// The last line of a run, which has this name and exit status for Patroni.
+pub(crate) fn ended_line(outcome: &Outcome, name: &str, exit_status: u8) -> String {
     let operation = match (&outcome.operation_id, outcome.operation_state) {
         (_, OperationState::NotCreated) => String::new(),
         (Some(id), state) => format!("; operation {id}: {}", state.name()),
         (None, state) => format!("; operation: {}", state.name()),
     };
-    // Patroni logs the exit status of the program, which for wrong arguments is that of all programs.
-    let status = match number {
-        0.. => number.to_string(),
-        -3 => "-3, exit status 2".into(),
-        _ => format!("{number}, exit status {}", number & 0xff),
+    let status = match outcome.code as i32 {
+        0.. => exit_status.to_string(),
+        number => format!("{number}, exit status {exit_status}"),
     };
-    format!("Ended with {code} ({status}) after {}{operation}", seconds(outcome.elapsed))
+    format!("Ended with {name} ({status}) after {}{operation}", seconds(outcome.elapsed))
 }
 
 /// The time without a good answer.

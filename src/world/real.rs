@@ -8,7 +8,7 @@ use crate::api::{Reply, Request};
 use crate::cancel::Interrupt;
 use crate::config::ConfigError;
 use crate::config::options::Opt;
-use crate::config::settings::{Connection, Place, Restore};
+use crate::config::settings::{Connection, Paths, Restore};
 use crate::error::{Error, ErrorKind, NoReply};
 use crate::event::{Event, Level};
 use crate::world::backup_size::BackupSize;
@@ -192,17 +192,17 @@ impl Node {
 /// Makes a relative data directory absolute, as Barman would resolve it from the home directory of its ssh user. A
 /// path that ends with `.` or `..` is replaced by the real one, because the state directory goes next to the directory,
 /// not into it.
-pub(crate) fn absolute(place: Place) -> Result<Place, ConfigError> {
+pub(crate) fn absolute(paths: Paths) -> Result<Paths, ConfigError> {
     let refuse = |option: Opt, why: &str| {
         ConfigError::of(option, format!("is relative, and the current directory {why}"))
     };
     let whole = |option: Opt, path: &Path| {
         std::path::absolute(path).map_err(|error| refuse(option, &format!("is not known ({error})")))
     };
-    let state_dir = place.state_dir.as_deref().map(|path| whole(Opt::StateDir, path)).transpose()?;
-    let given = Path::new(&place.data_directory);
+    let state_dir = paths.state_dir.as_deref().map(|path| whole(Opt::StateDir, path)).transpose()?;
+    let given = Path::new(&paths.data_directory);
     if given.is_absolute() && (given.file_name().is_some() || given == Path::new("/")) {
-        return Ok(Place { state_dir, ..place });
+        return Ok(Paths { state_dir, ..paths });
     }
     let mut directory = whole(Opt::DataDirectory, given)?;
     if directory.file_name().is_none() {
@@ -210,5 +210,5 @@ pub(crate) fn absolute(place: Place) -> Result<Place, ConfigError> {
     }
     let text = directory.into_os_string().into_string();
     let data_directory = text.map_err(|_| refuse(Opt::DataDirectory, "is not UTF-8"))?;
-    Ok(Place { data_directory, state_dir })
+    Ok(Paths { data_directory, state_dir })
 }

@@ -8,9 +8,9 @@ use std::ptr;
 use std::time::Duration;
 
 use crate::api::{Created, OperationKind, Reply};
+use crate::config::Config;
 use crate::config::options::{Command, Kind, OPTIONS, Opt};
 use crate::config::url::Url;
-use crate::config::{Config, Value};
 use crate::ffi::functions::*;
 use crate::outcome::Code;
 use crate::recovery::history::History;
@@ -94,7 +94,7 @@ pub fn url(data: &[u8]) {
     let mut lines = text.split('\n');
     let first = lines.next().unwrap_or_default();
     for option in [Opt::ApiUrl, Opt::Proxy] {
-        if let Err(error) = Config::new().set(option, Value::Text(first)) {
+        if let Err(error) = Config::new().set(option, first) {
             assert_one_line(&error.to_string());
         }
     }

@@ -146,7 +146,7 @@ fn help_shows_every_option_with_default_and_environment() {
     let Err((text, 0)) = ask(&["recover", "--help"]) else { panic!() };
     for spec in Asked::Recover.options() {
         assert!(text.contains(&format!("--{}", spec.name)), "{}", spec.name);
-        assert!(text.contains(&format!("[env: {}]", spec.env())), "{}", spec.name);
+        assert!(text.contains(&format!("[env: {}]", variable(spec.name))), "{}", spec.name);
         assert!(
             spec.default.is_empty() || text.contains(&format!("[default: {}]", spec.default)),
             "{}",

@@ -55,7 +55,7 @@ fn backup_finding<'a>(diagnosis: &'a Diagnosis, asked: &str) -> (Finding, Option
 fn described(backup: &Backup, asked: &str) -> String {
     let named = if backup.id == asked { asked.to_string() } else { format!("{asked} is {}", backup.id) };
     let bytes = backup.bytes.map_or("of unknown size".into(), size);
-    let version = backup.version.map_or(String::new(), |version| format!(", PostgreSQL {version}"));
+    let version = backup.version.as_ref().map_or(String::new(), |version| format!(", PostgreSQL {version}"));
     let taken = backup.begin_time.as_ref().map_or(String::new(), |time| format!(", taken {time}"));
     format!("{named}, {}, {bytes}{version}{taken}", backup.status)
 }

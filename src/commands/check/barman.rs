@@ -25,7 +25,7 @@ fn removes_destination(release: (u32, u32)) -> bool {
 }
 
 fn version(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
-    let (Some(version), Some(release)) = (&diagnosis.barman.version, diagnosis.barman.release()) else {
+    let (Some(version), Some(release)) = (&diagnosis.barman_version, diagnosis.barman_release()) else {
         return Finding::new(Verdict::Warning, VERSION, "its version is not known");
     };
     let removes = format!("{version} removes the data directory before it restores");
@@ -89,7 +89,7 @@ fn cluster(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
 mod tests {
     use super::super::finding::Verdict;
     use super::*;
-    use crate::api::diagnose::{Barman, ServerStatus};
+    use crate::api::diagnose::ServerStatus;
 
     fn place(content: Content) -> DirectoryFacts {
         DirectoryFacts { content: Some(content), is_mount_point: false, used: 0, system_id: None }
@@ -97,7 +97,7 @@ mod tests {
 
     fn diagnosis() -> Diagnosis {
         Diagnosis {
-            barman: Barman { version: Some("3.19.1".into()) },
+            barman_version: Some("3.19.1".into()),
             config: ServerConfig::default(),
             status: ServerStatus { system_id: Some(7), ..ServerStatus::default() },
             last_wal: None,
@@ -119,7 +119,7 @@ mod tests {
             ("x", false, Verdict::Warning),
         ] {
             let mut diagnosis = diagnosis();
-            diagnosis.barman.version = Some(text.into());
+            diagnosis.barman_version = Some(text.into());
             let place = DirectoryFacts { is_mount_point: mounted, ..place(Content::Empty) };
             assert_eq!(version(&diagnosis, &place).verdict, verdict, "{text} {mounted}");
         }

@@ -62,7 +62,7 @@ pub fn check(
 
 fn look(config: &Config, caller: &Caller, record: &mut Recorder) -> Result<(), ConfigError> {
     let connection = config.connection(Command::Check)?;
-    let restore = config.restore()?.placed(absolute)?;
+    let restore = config.restore()?.with_paths(absolute)?;
     let mut world = RealWorld::open(&connection, Some(&restore), caller.clone())?;
     record.add(user());
     record.add(commands());

@@ -31,9 +31,10 @@ use crate::world::worker::{Panicked, Worker};
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// How to reach servers: everything that all requests share.
+#[derive(Clone)]
 pub(super) struct Http {
-    caller: Caller,
-    tls: Arc<Tls>,
+    pub(super) caller: Caller,
+    pub(super) tls: Arc<Tls>,
     proxy: Option<Proxy>,
     /// For messages: " (through the proxy HOST:PORT)".
     through: String,
@@ -61,14 +62,6 @@ impl Http {
             proxy,
             through: through.map_or(String::new(), |p| format!(" (through the proxy {}:{})", p.host, p.port)),
         })
-    }
-
-    pub(super) fn with_caller(&self, caller: Caller) -> Http {
-        Http { caller, tls: self.tls.clone(), proxy: self.proxy.clone(), through: self.through.clone() }
-    }
-
-    pub(super) fn has_client_certificate(&self) -> bool {
-        self.tls.has_client_certificate()
     }
 
     /// Sends one request, a POST if it has a body, and reads the reply.

@@ -20,6 +20,7 @@ use crate::world::caller::Caller;
 const MOST_REDIRECTS: usize = 5;
 
 /// Sends requests to one API, each on its own connection.
+#[derive(Clone)]
 pub(crate) struct Transport {
     http: Http,
     pub(crate) connection: Connection,
@@ -33,7 +34,9 @@ impl Transport {
 
     /// The same for another caller, to be used in parallel.
     pub(crate) fn with_caller(&self, caller: Caller) -> Transport {
-        Transport { http: self.http.with_caller(caller), connection: self.connection.clone() }
+        let mut other = self.clone();
+        other.http.caller = caller;
+        other
     }
 
     /// The URL that a request is sent to.
@@ -64,7 +67,7 @@ impl Transport {
         if !matches!(reply.status, 301 | 302 | 303 | 307 | 308) {
             return None;
         }
-        let has_credentials = from.credentials.is_some() || self.http.has_client_certificate();
+        let has_credentials = from.credentials.is_some() || self.http.tls.has_client_certificate();
         let leaks = (from.https && !to.https) || (has_credentials && !from.same_server(&to));
         (!leaks).then_some(to)
     }

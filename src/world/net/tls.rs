@@ -8,8 +8,8 @@ use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, Error, InconsistentKeys};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, Error};
 
 use crate::config::options::Opt;
 use crate::config::{ConfigError, TlsFiles};
@@ -22,7 +22,8 @@ const SESSIONS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Tls {
     ca: Vec<CertificateDer<'static>>,
-    client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    client: Option<Arc<CertifiedKey>>,
+    /// Made for the first handshake, as it reads the system's certificates.
     config: OnceLock<Arc<ClientConfig>>,
 }
 
@@ -38,9 +39,7 @@ impl Tls {
                 let cert_file = file(Opt::CertFile, path);
                 let chain = cert_file.certificates()?;
                 let key_file = files.key_file.as_ref().map_or(cert_file, |path| file(Opt::KeyFile, path));
-                let key = key_file.key()?;
-                check_pair(&chain, &key).map_err(|why| key_file.refuse(why))?;
-                Some((chain, key))
+                Some(Arc::new(key_file.key_of(chain)?))
             }
             None => None,
         };
@@ -57,13 +56,13 @@ impl Tls {
             return Ok(config.clone());
         }
         let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(Verifier::new(self.ca.clone(), provider.clone()));
+        let verifier = Arc::new(Verifier::new(&self.ca, &provider)?);
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous() // rustls' own verifier with one exception
             .with_custom_certificate_verifier(verifier);
         let mut config = match &self.client {
-            Some((chain, key)) => builder.with_client_auth_cert(chain.clone(), key.clone_key())?,
+            Some(pair) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair.clone()))),
             None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
@@ -93,14 +92,21 @@ impl PemFile<'_> {
         Ok(found)
     }
 
-    fn key(&self) -> Result<PrivateKeyDer<'static>, ConfigError> {
+    /// The key of this certificate, with its chain.
+    fn key_of(&self, chain: Vec<CertificateDer<'static>>) -> Result<CertifiedKey, ConfigError> {
         let pem = self.read()?;
         if pem.windows(9).any(|word| word == b"ENCRYPTED") {
             return Err(self.refuse(
                 "the key is encrypted; a key without a passphrase is needed ('openssl pkey -in OLD -out NEW')",
             ));
         }
-        PrivateKeyDer::from_pem_slice(&pem).map_err(|_| self.refuse(NO_KEY))
+        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| self.refuse(NO_KEY))?;
+        CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| match error {
+            Error::General(_) => self.refuse(
+                "the key is broken or of a kind that is not supported (RSA, P-256, P-384 and Ed25519 are)",
+            ),
+            _ => self.refuse("the key does not belong to the certificate"),
+        })
     }
 
     fn read(&self) -> Result<Vec<u8>, ConfigError> {
@@ -114,14 +120,3 @@ impl PemFile<'_> {
 
 const NO_KEY: &str =
     "holds no private key (expected PEM: '-----BEGIN PRIVATE KEY-----'); --key-file names a file that does";
-
-fn check_pair(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -> Result<(), &'static str> {
-    let provider = ring::default_provider();
-    let signing = provider.key_provider.load_private_key(key.clone_key()).map_err(
-        |_| "the key is broken or of a kind that is not supported (RSA, P-256, P-384 and Ed25519 are)",
-    )?;
-    match CertifiedKey::new(chain.to_vec(), signing).keys_match() {
-        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
-        Err(_) => Err("the key does not belong to the certificate"),
-    }
-}

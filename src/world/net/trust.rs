@@ -1,11 +1,11 @@
 //! Which servers TLS trusts: rustls' own verifier decides, using the system's certificates and `--ca-file`.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{self, CryptoProvider};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
@@ -25,47 +25,28 @@ impl std::error::Error for NoRoots {}
 
 /// rustls' verifier, with one exception: a certificate that is itself trusted may be marked as a CA. A plain `openssl
 /// req -x509` makes such certificates, and OpenSSL accepts them, because the trust is explicit.
-///
-/// The system's certificates are read at the first verification; one that is broken is ignored.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    provider: Arc<CryptoProvider>,
-    ca: Vec<CertificateDer<'static>>,
-    trust: OnceLock<Trust>,
-}
-
-/// What is trusted: the system's certificates, and `--ca-file`.
-#[derive(Debug)]
-struct Trust {
     roots: Arc<RootCertStore>,
     webpki: Arc<WebPkiServerVerifier>,
 }
 
 impl Verifier {
-    pub(super) fn new(ca: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Verifier {
-        Verifier { provider, ca, trust: OnceLock::new() }
-    }
-
-    fn trust(&self) -> Result<&Trust, Error> {
-        if let Some(trust) = self.trust.get() {
-            return Ok(trust);
-        }
-        let trust = self.read()?;
-        Ok(self.trust.get_or_init(|| trust))
-    }
-
-    fn read(&self) -> Result<Trust, Error> {
+    /// Trusts these and the system's certificates; of the system's one that is broken is ignored.
+    pub(super) fn new(
+        ca: &[CertificateDer<'static>],
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Verifier, Error> {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(found.certs);
-        roots.add_parsable_certificates(self.ca.iter().cloned());
+        roots.add_parsable_certificates(ca.iter().cloned());
         if roots.is_empty() {
             return Err(OtherError(Arc::new(NoRoots(found.errors.into_iter().next()))).into());
         }
         let roots = Arc::new(roots);
-        let webpki =
-            WebPkiServerVerifier::builder_with_provider(roots.clone(), self.provider.clone()).build();
-        Ok(Trust { roots, webpki: webpki.map_err(|error| Error::General(error.to_string()))? })
+        let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
+        Ok(Verifier { roots, webpki: webpki.map_err(|error| Error::General(error.to_string()))? })
     }
 }
 
@@ -89,10 +70,9 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Trust { roots, webpki } = self.trust()?;
-        match webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+        match self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(error) if is_ca(&error) => {
-                if !trusts(roots, end_entity) {
+                if !trusts(&self.roots, end_entity) {
                     return Err(CertificateError::UnknownIssuer.into());
                 }
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
@@ -108,7 +88,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        self.webpki.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -117,10 +97,10 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        self.webpki.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.webpki.supported_verify_schemes()
     }
 }

@@ -50,8 +50,15 @@ pub struct Job {
     pub content: Map<String, Value>,
 }
 
+impl Job {
+    /// A text in it; "" when it is not there.
+    pub fn text(&self, key: &str) -> &str {
+        self.content.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
 /// An operation as the journal shows it. Times are milliseconds since the start of the stand-in.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Operation {
     /// As the API names it.
     pub id: String,
@@ -72,12 +79,20 @@ pub struct Operation {
     pub output: String,
 }
 
+impl Operation {
+    /// Whether it is the one of this server with this id.
+    pub(crate) fn is(&self, server: &str, id: &str) -> bool {
+        self.server == server && self.id == id
+    }
+}
+
 pub trait Backend: Send + Sync {
     fn has_server(&self, server: &str) -> bool;
     fn has_backup(&self, server: &str, backup: &str) -> bool;
-    /// Registers the operation, starts it and gives its id; None when the id of this second is taken.
-    /// Without `apply` nothing happens but the answer.
-    fn create(&self, job: &Job, apply: bool) -> Option<String>;
+    /// The id that an operation of this server would get now; None when that of this second is taken.
+    fn free_id(&self, server: &str) -> Option<String>;
+    /// Registers the operation, starts it and gives its id; None when there is no free one.
+    fn create(&self, job: &Job) -> Option<String>;
     /// Ids and types of every operation of the server.
     fn list(&self, server: &str) -> Vec<(String, String)>;
     /// None: no such operation.

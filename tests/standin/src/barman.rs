@@ -69,22 +69,24 @@ impl Installation {
     }
 
     /// Writes the job file, and starts a process that outlives this one.
-    fn start(&self, job: &Job, id: &str, at: SystemTime) -> io::Result<()> {
+    fn start(&self, job: &Job, id: &str) -> io::Result<()> {
         let mut content = job.content.clone();
         content.insert("operation_type".to_owned(), job.kind.word().into());
-        content.insert("start_time".to_owned(), event_time(at).into());
+        content.insert("start_time".to_owned(), event_time(SystemTime::now()).into());
         let path = self.file(&job.server, "jobs", id);
         fs::create_dir_all(path.parent().unwrap_or(&self.home))?;
         serde_json::to_writer(fs::File::create_new(path)?, &content)?;
-        let text = |key: &str| job.content.get(key).and_then(Value::as_str).unwrap_or_default();
-        let (ssh_command, backup) = (text("remote_ssh_command"), text("backup_id"));
-        let model = if job.content.contains_key("reset") { "--reset" } else { text("model_name") };
+        let model = if job.content.contains_key("reset") { "--reset" } else { job.text("model_name") };
         let words = match job.kind {
             Kind::ConfigSwitch => vec!["config-switch", &job.server, model],
-            Kind::Recovery => {
-                let destination = text("destination_directory");
-                vec!["recover", "--remote-ssh-command", ssh_command, &job.server, backup, destination]
-            }
+            Kind::Recovery => vec![
+                "recover",
+                "--remote-ssh-command",
+                job.text("remote_ssh_command"),
+                &job.server,
+                job.text("backup_id"),
+                job.text("destination_directory"),
+            ],
         };
         let mut command = Command::new("sh");
         command.args(["-c", RUN, "sh"]).arg(self.file(&job.server, "output", id)).args(self.words(&words));
@@ -123,16 +125,15 @@ impl Backend for Barman {
         self.installation.ask(&["show-backup", server, backup]).is_some()
     }
 
-    fn create(&self, job: &Job, apply: bool) -> Option<String> {
+    fn free_id(&self, server: &str) -> Option<String> {
+        let id = operation_id(SystemTime::now());
+        (!self.installation.file(server, "jobs", &id).exists()).then_some(id)
+    }
+
+    fn create(&self, job: &Job) -> Option<String> {
         let _one_at_a_time = self.creating.lock().unwrap();
-        let now = SystemTime::now();
-        let id = operation_id(now);
-        if self.installation.file(&job.server, "jobs", &id).exists() {
-            return None;
-        }
-        if apply {
-            self.installation.start(job, &id, now).ok()?;
-        }
+        let id = self.free_id(&job.server)?;
+        self.installation.start(job, &id).ok()?;
         Some(id)
     }
 

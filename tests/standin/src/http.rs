@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::Read;
 use std::time::SystemTime;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::clock;
@@ -83,16 +84,23 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// How the reply shows the end of its body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Length {
+/// How a reply is written, above all how it shows the end of its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// With a length.
     #[default]
-    Header,
+    Length,
+    /// In chunks.
     Chunked,
-    /// HTTP/1.0: by the end of the connection.
-    Close,
-    /// Only the head is made: the body has no end.
-    Endless,
+    /// In HTTP/1.0, without a length: by the end of the connection.
+    Http10,
+    /// With a length. It says keep-alive, and the connection is closed all the same.
+    KeepAlive,
+    /// Header after header, without an end.
+    EndlessHead,
+    /// A body that goes on and on.
+    EndlessBody,
 }
 
 impl Reply {
@@ -112,9 +120,10 @@ impl Reply {
         Some(Self { status, headers, body: recording[end + 4..].to_vec() })
     }
 
-    pub fn render(&self, length: Length, keep_alive: bool) -> Vec<u8> {
-        let version = if length == Length::Close { "HTTP/1.0" } else { "HTTP/1.1" };
-        let connection = if keep_alive { "keep-alive" } else { "close" };
+    /// The bytes, up to where an endless part begins.
+    pub fn render(&self, form: Form) -> Vec<u8> {
+        let version = if form == Form::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+        let connection = if form == Form::KeepAlive { "keep-alive" } else { "close" };
         let reason = title(self.status).to_ascii_uppercase();
         let date = clock::http_date(SystemTime::now());
         let mut head = format!(
@@ -124,28 +133,26 @@ impl Reply {
         for (name, value) in &self.headers {
             let _ = write!(head, "{name}: {value}\r\n");
         }
-        let _ = match length {
-            Length::Header => write!(head, "Content-Length: {}\r\n", self.body.len()),
-            Length::Chunked => write!(head, "Transfer-Encoding: chunked\r\n"),
-            Length::Close | Length::Endless => Ok(()),
-        };
-        head.push_str("\r\n");
-        let mut bytes = head.into_bytes();
-        if length == Length::Endless {
-            return bytes;
-        }
-        if length == Length::Chunked {
-            for part in self.body.chunks(self.body.len().div_ceil(2).max(1)) {
-                bytes.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
-                bytes.extend_from_slice(part);
-                bytes.extend_from_slice(b"\r\n");
+        match form {
+            Form::Length | Form::KeepAlive => {
+                let _ = write!(head, "Content-Length: {}\r\n\r\n", self.body.len());
             }
-            bytes.extend_from_slice(b"0\r\n\r\n");
-        } else {
-            bytes.extend_from_slice(&self.body);
+            Form::Chunked => head.push_str("Transfer-Encoding: chunked\r\n\r\n"),
+            Form::Http10 => head.push_str("\r\n"),
+            Form::EndlessHead => return head.into_bytes(),
+            Form::EndlessBody => return (head + "\r\n").into_bytes(),
         }
-        bytes
+        let body = if form == Form::Chunked { chunks(&self.body) } else { self.body.clone() };
+        [head.into_bytes(), body].concat()
     }
+}
+
+/// In two chunks.
+fn chunks(body: &[u8]) -> Vec<u8> {
+    let chunk = |part: &[u8]| [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();
+    let mut bytes: Vec<u8> = body.chunks(body.len().div_ceil(2).max(1)).flat_map(chunk).collect();
+    bytes.extend_from_slice(b"0\r\n\r\n");
+    bytes
 }
 
 /// The name of a status, which werkzeug and the crate spell alike.

@@ -29,10 +29,11 @@ use std::time::{Duration, Instant};
 pub use backend::{Kind, Operation, Status};
 pub use barman::Installation;
 pub use clock::operation_id;
+pub use http::Form;
 pub use model::{Model, Part};
 pub use recordings::ALL as RECORDINGS;
 pub use routes::Stage;
-pub use script::{At, Endless, Script, Step};
+pub use script::{At, Script, Step};
 pub use server::Received;
 pub use tls::{Tls, TlsVersions};
 
@@ -167,13 +168,12 @@ impl Api {
     /// The API is there again, on the same port.
     pub fn come_up(&self) {
         // Meanwhile the port may have been lent to somebody's outgoing connection.
-        let bound = Mutex::new(None);
+        let mut bound = None;
         wait_until("the port", || {
-            let mut bound = bound.lock().unwrap();
-            *bound = TcpListener::bind(self.address).ok();
+            bound = TcpListener::bind(self.address).ok();
             bound.is_some()
         });
-        let listener = bound.into_inner().unwrap().unwrap();
+        let listener = bound.unwrap();
         *self.listening.lock().unwrap() = Some(Listening::start(&self.shared, listener));
     }
 
@@ -214,7 +214,7 @@ impl Listening {
 }
 
 /// A minute is only the guard against a hang.
-pub fn wait_until(what: &str, reached: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !reached() {
         assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");

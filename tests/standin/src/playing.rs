@@ -13,24 +13,19 @@ use crate::model::{Model, Plan, Server};
 use crate::pause::Pause;
 use crate::recover::{Host, Recover};
 
-/// An operation, in milliseconds since the start. It is in progress until `ended`, which may be known beforehand.
-#[derive(Clone, Default)]
+/// An operation as it began. It is in progress until `ended`, which may be known beforehand.
 struct Entry {
-    id: String,
-    server: String,
-    kind: Kind,
-    destination: Option<String>,
-    ssh_command: String,
-    /// The ID of the backup that a recovery restores.
-    backup: String,
-    started_ms: u64,
+    begun: Operation,
+    /// In milliseconds since the start.
     ended: Option<(u64, Status)>,
-    output: String,
 }
 
 impl Entry {
-    fn ended_at(&self, now: u64) -> Option<(u64, Status)> {
-        self.ended.filter(|(at, _)| *at <= now)
+    /// As it is now.
+    fn operation(&self, now: u64) -> Operation {
+        let ended = self.ended.filter(|(at, _)| *at <= now);
+        let status = ended.map_or(Status::InProgress, |(_, status)| status);
+        Operation { status, ended_ms: ended.map(|(at, _)| at), ..self.begun.clone() }
     }
 }
 
@@ -49,11 +44,13 @@ impl Playing {
     pub fn start(model: Model, pause: Arc<Pause>) -> Arc<Self> {
         let existing = |server: &Server| {
             let entry = |(id, kind, status): &(String, Kind, Status)| Entry {
-                id: id.clone(),
-                server: server.name.clone(),
-                kind: *kind,
+                begun: Operation {
+                    id: id.clone(),
+                    server: server.name.clone(),
+                    kind: *kind,
+                    ..Operation::default()
+                },
                 ended: (*status != Status::InProgress).then_some((0, *status)),
-                ..Entry::default()
             };
             server.existing.iter().map(entry).collect::<Vec<_>>()
         };
@@ -85,45 +82,35 @@ impl Playing {
     }
 
     /// The id of this second, or with `unique_ids` the next free one; None when it is taken.
-    fn free_id(&self, entries: &[Entry], server: &str) -> Option<String> {
+    fn unused_id(&self, entries: &[Entry], server: &str) -> Option<String> {
         let seconds = if self.model.unique_ids { u64::MAX } else { 1 };
-        let ids = (0..seconds).map(|second| operation_id(SystemTime::now() + Duration::from_secs(second)));
-        let is_free = |id: &String| !entries.iter().any(|entry| entry.server == server && entry.id == *id);
-        ids.into_iter().find(is_free)
+        let mut ids =
+            (0..seconds).map(|second| operation_id(SystemTime::now() + Duration::from_secs(second)));
+        ids.find(|id| !entries.iter().any(|entry| entry.begun.is(server, id)))
     }
 
     pub fn operations(&self) -> Vec<Operation> {
         let now = millis_since(self.start);
-        let shown = |e: &Entry| Operation {
-            id: e.id.clone(),
-            server: e.server.clone(),
-            kind: e.kind,
-            destination_directory: e.destination.clone(),
-            status: e.ended_at(now).map_or(Status::InProgress, |(_, status)| status),
-            started_ms: e.started_ms,
-            ended_ms: e.ended_at(now).map(|(at, _)| at),
-            output: e.output.clone(),
-        };
-        self.entries.lock().unwrap().iter().map(shown).collect()
+        self.entries.lock().unwrap().iter().map(|entry| entry.operation(now)).collect()
     }
 
     /// Restores, and ends the operation.
-    fn restore(&self, entry: &Entry, plan: &Plan) {
+    fn restore(&self, id: &str, job: &Job, plan: &Plan) {
+        let backup = self.backup(&job.server, job.text("backup_id")).unwrap_or_default();
         let recover = Recover {
             plan,
-            backup: Backup { server: &entry.server, id: &entry.backup },
-            ssh_command: &entry.ssh_command,
-            destination: entry.destination.as_deref().unwrap_or_default(),
+            backup: Backup { server: &job.server, id: &backup },
+            ssh_command: job.text("remote_ssh_command"),
+            destination: job.text("destination_directory"),
             host: self.host.get_or_init(|| Host::new().unwrap()),
             pause: &self.pause,
         };
         let Some((is_done, output)) = recover.run() else { return };
         let now = millis_since(self.start);
         let mut entries = self.entries.lock().unwrap();
-        let is_it = |known: &&mut Entry| known.server == entry.server && known.id == entry.id;
-        if let Some(entry) = entries.iter_mut().find(is_it) {
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.begun.is(&job.server, id)) {
             entry.ended = Some((now, if is_done { plan.result } else { Status::Failed }));
-            entry.output = output;
+            entry.begun.output = output;
         }
     }
 }
@@ -137,37 +124,35 @@ impl Backend for Arc<Playing> {
         self.backup(server, backup).is_some()
     }
 
-    fn create(&self, job: &Job, apply: bool) -> Option<String> {
+    fn free_id(&self, server: &str) -> Option<String> {
+        self.unused_id(&self.entries.lock().unwrap(), server)
+    }
+
+    fn create(&self, job: &Job) -> Option<String> {
         let server = self.server(&job.server)?;
         let mut entries = self.entries.lock().unwrap();
-        let id = self.free_id(&entries, &server.name)?;
-        if !apply {
-            return Some(id);
-        }
-        let earlier =
-            entries.iter().filter(|entry| entry.server == server.name).count() - server.existing.len();
+        let id = self.unused_id(&entries, &server.name)?;
+        let of_server = entries.iter().filter(|entry| entry.begun.server == server.name).count();
+        let earlier = of_server - server.existing.len();
         let plan = server.plans.get(earlier).or(server.plans.last())?.clone();
         let restores = plan.fill && job.kind == Kind::Recovery;
-        let text = |key: &str| job.content.get(key).and_then(Value::as_str).map(str::to_owned);
         let started_ms = millis_since(self.start);
-        let entry = Entry {
-            id: id.clone(),
-            server: server.name.clone(),
-            kind: job.kind,
-            destination: text("destination_directory"),
-            ssh_command: text("remote_ssh_command").unwrap_or_default(),
-            backup: text("backup_id")
-                .and_then(|wanted| self.backup(&server.name, &wanted))
-                .unwrap_or_default(),
-            started_ms,
+        entries.push(Entry {
+            begun: Operation {
+                id: id.clone(),
+                server: server.name.clone(),
+                kind: job.kind,
+                destination_directory: (job.kind == Kind::Recovery)
+                    .then(|| job.text("destination_directory").to_owned()),
+                started_ms,
+                ..Operation::default()
+            },
             ended: (!restores && !plan.stuck).then_some((started_ms + plan.duration_ms, plan.result)),
-            ..Entry::default()
-        };
-        entries.push(entry.clone());
+        });
         drop(entries);
         if restores {
-            let playing = Arc::clone(self);
-            let restore = thread::spawn(move || playing.restore(&entry, &plan));
+            let (playing, id, job) = (Arc::clone(self), id.clone(), job.clone());
+            let restore = thread::spawn(move || playing.restore(&id, &job, &plan));
             self.restores.lock().unwrap().push(restore);
         }
         Some(id)
@@ -179,10 +164,7 @@ impl Backend for Arc<Playing> {
     }
 
     fn status(&self, server: &str, id: &str) -> Option<Status> {
-        let mut operations = self.operations().into_iter();
-        operations
-            .find(|operation| operation.server == server && operation.id == id)
-            .map(|found| found.status)
+        self.operations().into_iter().find(|operation| operation.is(server, id)).map(|found| found.status)
     }
 
     fn diagnose(&self) -> Option<Value> {

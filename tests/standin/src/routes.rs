@@ -62,16 +62,21 @@ pub fn stage(request: &Request) -> Stage {
     }
 }
 
-/// The reply, and the id of the operation that the request created.
-pub fn answer(backend: &dyn Backend, request: &Request, apply: bool) -> (Reply, Option<String>) {
-    let Some(route) = route(request) else { return (recorded("unknown-path"), None) };
+/// The reply. A create that passes every check is made by `create`, which gives the id of the operation, if one is free.
+pub fn answer(
+    backend: &dyn Backend,
+    request: &Request,
+    create: impl FnOnce(&Job) -> Option<String>,
+) -> Reply {
+    let Some(route) = route(request) else { return recorded("unknown-path") };
     match (request.method.as_str(), &route) {
-        ("POST", Route::Operations(server)) => match create(backend, server, request, apply) {
-            Ok(id) => (Reply::json(202, &json!({"operation_id": id})), apply.then_some(id)),
-            Err(refusal) => (refusal, None),
+        ("POST", Route::Operations(server)) => match job(backend, server, request) {
+            Ok(job) => create(&job)
+                .map_or_else(|| recorded(ERROR), |id| Reply::json(202, &json!({"operation_id": id}))),
+            Err(refusal) => refusal,
         },
-        ("GET", route) => (get(backend, route), None),
-        _ => (recorded("method-not-allowed"), None),
+        ("GET", route) => get(backend, route),
+        _ => recorded("method-not-allowed"),
     }
 }
 
@@ -110,7 +115,8 @@ fn get(backend: &dyn Backend, route: &Route) -> Reply {
 /// The framework's own page.
 const ERROR: &str = "create-recovery-same-second";
 
-fn create(backend: &dyn Backend, server: &str, request: &Request, apply: bool) -> Result<String, Reply> {
+/// What a create asks for, or why not.
+fn job(backend: &dyn Backend, server: &str, request: &Request) -> Result<Job, Reply> {
     if request.header("content-type") != Some("application/json") {
         return Err(recorded("create-no-content-type"));
     }
@@ -134,8 +140,7 @@ fn create(backend: &dyn Backend, server: &str, request: &Request, apply: bool) -
     if !is_well_formed(kind, &content) {
         return Err(recorded("create-missing-argument"));
     }
-    let job = Job { server: server.to_owned(), kind, content };
-    backend.create(&job, apply).ok_or_else(|| recorded(ERROR))
+    Ok(Job { server: server.to_owned(), kind, content })
 }
 
 fn is_well_formed(kind: Kind, content: &Map<String, Value>) -> bool {

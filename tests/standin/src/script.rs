@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::{Deserialize, Deserializer};
 
-use crate::http::{Length, Reply};
+use crate::http::{Form, Reply};
 use crate::model::setters;
 use crate::recordings;
 use crate::routes::Stage;
@@ -22,16 +22,6 @@ pub enum At {
     Reply,
 }
 
-/// What has no end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Endless {
-    /// The reply has header after header.
-    Head,
-    /// The body goes on and on.
-    Body,
-}
-
 /// One byte of the raw response is another.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,7 +33,6 @@ pub struct Flip {
 /// What one request (or several, see `times`) gets. The default is the model's answer, not spoilt.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a word of the JSON form")]
 pub struct Step {
     pub(crate) recording: Option<String>,
     pub(crate) status: Option<u16>,
@@ -60,10 +49,7 @@ pub struct Step {
     pub(crate) hang_ms: Option<u64>,
     pub(crate) reset: Option<At>,
     pub(crate) close: Option<At>,
-    pub(crate) chunked: bool,
-    pub(crate) http10: bool,
-    pub(crate) keep_alive: bool,
-    pub(crate) endless: Option<Endless>,
+    pub(crate) form: Form,
     pub(crate) flip: Option<Flip>,
     pub(crate) cut: Option<usize>,
     pub(crate) drip_ms: Option<u64>,
@@ -121,14 +107,8 @@ impl Step {
         reset(at: At) => reset = Some(at);
         /// Ends the connection with a FIN.
         close(at: At) => close = Some(at);
-        /// Sends the body in chunks.
-        chunked() => chunked = true;
-        /// Answers in HTTP/1.0, without a length.
-        http10() => http10 = true;
-        /// Says keep-alive, and closes.
-        keep_alive() => keep_alive = true;
-        /// Sends head or body without an end.
-        endless(what: Endless) => endless = Some(what);
+        /// Sends the reply in another form.
+        form(form: Form) => form = form;
         /// Changes the byte at this place of the raw response.
         flip(at: usize, to: u8) => flip = Some(Flip { at, to });
         /// Sends only the first bytes of the raw response.
@@ -155,15 +135,6 @@ impl Step {
     /// Whether the model carries a create out: by default when the reply is the model's own.
     pub(crate) fn applies(&self) -> bool {
         self.apply.unwrap_or(self.status.is_none() && self.recording.is_none() && self.raw.is_none())
-    }
-
-    pub(crate) fn length(&self) -> Length {
-        match self {
-            Self { endless: Some(_), .. } => Length::Endless,
-            Self { chunked: true, .. } => Length::Chunked,
-            Self { http10: true, .. } => Length::Close,
-            _ => Length::Header,
-        }
     }
 }
 

@@ -15,11 +15,11 @@ use serde::Serialize;
 use crate::backend::{Backend, millis_since};
 use crate::conn::Conn;
 use crate::control;
-use crate::http::{Length, Reply, Request};
+use crate::http::{Form, Reply, Request};
 use crate::pause::Pause;
 use crate::playing::Playing;
 use crate::routes::{self, Stage};
-use crate::script::{At, Endless, Script, Step};
+use crate::script::{At, Script, Step};
 
 /// A request as the journal shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -171,7 +171,7 @@ impl Shared {
                 return;
             }
             let reply = control::answer(self, &path, &request);
-            let _ = conn.write_all(&reply.render(Length::Header, false));
+            let _ = conn.write_all(&reply.render(Form::Length));
             return conn.finish();
         }
         let stage = routes::stage(&request);
@@ -234,30 +234,34 @@ impl Shared {
         {
             return own.clone();
         }
-        let (answer, created) = routes::answer(&*self.backend, request, step.applies());
+        let mut created = None;
+        let answer = routes::answer(&*self.backend, request, |job| {
+            if !step.applies() {
+                return self.backend.free_id(&job.server);
+            }
+            created = self.backend.create(job);
+            created.clone()
+        });
         self.amend(entry, |received| received.created = created);
         own.unwrap_or(answer)
     }
 
     fn reply(&self, mut conn: Conn, step: &Step, reply: &Reply, entry: usize) {
-        let mut bytes = step.raw.clone().unwrap_or_else(|| reply.render(step.length(), step.keep_alive));
+        let mut bytes = step.raw.clone().unwrap_or_else(|| reply.render(step.form));
         if let Some(byte) = step.flip.and_then(|flip| bytes.get_mut(flip.at)) {
             *byte = step.flip.map_or(0, |flip| flip.to);
         }
         bytes.truncate(step.cut.unwrap_or(usize::MAX));
-        if step.endless == Some(Endless::Head) {
-            bytes.truncate(bytes.len() - 2);
-        }
         let status = step.raw.is_none().then_some(reply.status);
         self.amend(entry, |received| received.status = status);
         let mut open = match step.drip_ms {
             Some(ms) => bytes.iter().all(|byte| conn.write_all(&[*byte]).is_ok() && self.pause.sleep_ms(ms)),
             None => conn.write_all(&bytes).is_ok(),
         };
-        let more = match step.endless {
-            Some(Endless::Head) => b"X-Endless: and so on\r\n".repeat(512),
-            Some(Endless::Body) => b"and so on\n".repeat(1024),
-            None => return end(conn, step),
+        let more = match step.form {
+            Form::EndlessHead => b"X-Endless: and so on\r\n".repeat(512),
+            Form::EndlessBody => b"and so on\n".repeat(1024),
+            _ => return end(conn, step),
         };
         while open && !self.pause.stopped() {
             open = conn.write_all(&more).is_ok();

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 
 use standin::client::{exchange, get, recovery};
-use standin::{Api, At, Endless, Model, Script, Step};
+use standin::{Api, At, Form, Model, Script, Step};
 
 use crate::{BACKUP, ask};
 
@@ -53,9 +53,14 @@ fn each_fault_is_on_the_wire_what_it_says() {
         (at(step().flip(9, b'5')), "HTTP/1.1 500 OK\r\n", "\"OK\"", false),
         (at(step().drip_ms(1)), "HTTP/1.1 200 OK\r\n", "\"OK\"", false),
         (at(Step::raw([0x15, 0x03, 0x03, b'!'])), "\u{15}\u{3}\u{3}!", "!", false),
-        (at(step().chunked()), "HTTP/1.1", "chunked\r\n\r\n2\r\n\"O\r\n2\r\nK\"\r\n0\r\n\r\n", false),
-        (at(step().http10()), "HTTP/1.0 200 OK", "charset=utf-8\r\n\r\n\"OK\"", false),
-        (at(step().keep_alive()), "HTTP/1.1 200 OK", "\"OK\"", false),
+        (
+            at(step().form(Form::Chunked)),
+            "HTTP/1.1",
+            "chunked\r\n\r\n2\r\n\"O\r\n2\r\nK\"\r\n0\r\n\r\n",
+            false,
+        ),
+        (at(step().form(Form::Http10)), "HTTP/1.0 200 OK", "charset=utf-8\r\n\r\n\"OK\"", false),
+        (at(step().form(Form::KeepAlive)), "HTTP/1.1 200 OK", "\"OK\"", false),
     ] {
         let shown = format!("{script:?}");
         let (reply, end) = exchange(start(script).address(), &get("/status"));
@@ -65,15 +70,15 @@ fn each_fault_is_on_the_wire_what_it_says() {
         assert!(reply.starts_with(begins) && reply.ends_with(ends), "{shown}: {reply}");
         assert_eq!(reply.is_empty(), begins.is_empty(), "{shown}: {reply}");
     }
-    for (what, marker) in [(Endless::Head, "X-Endless"), (Endless::Body, "\r\n\r\nand so on")] {
-        let api = start(at(step().endless(what)));
+    for (what, marker) in [(Form::EndlessHead, "X-Endless"), (Form::EndlessBody, "\r\n\r\nand so on")] {
+        let api = start(at(step().form(what)));
         let mut stream = TcpStream::connect(api.address()).unwrap();
         stream.write_all(&get("/status")).unwrap();
         let mut reply = vec![0; 1 << 20];
         stream.read_exact(&mut reply).unwrap();
         let reply = String::from_utf8_lossy(&reply);
         assert!(reply.contains(marker), "{what:?}");
-        assert_eq!(reply.contains("\r\n\r\n"), what == Endless::Body, "only the head has no end");
+        assert_eq!(reply.contains("\r\n\r\n"), what == Form::EndlessBody, "only the head has no end");
     }
 }
 

@@ -51,7 +51,7 @@ fn checked(api: &Api, data: &str, more: &[(Opt, &str)]) -> Checked {
         (Opt::DataDirectory, data),
     ];
     for (option, text) in options.iter().chain(more) {
-        config.set(*option, *text).unwrap();
+        config.set(*option, text).unwrap();
     }
     let mut handed_out = Vec::new();
     let found =

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use crate::cli::restore;
 use crate::support::node::{Node, PROGRAM, Run, bare};
 use crate::support::table::check_rows;
-use standin::{Api, Endless, Script, Stage, Step};
+use standin::{Api, Form, Script, Stage, Step};
 
 #[test]
 fn a_standard_error_that_cannot_be_written_does_not_end_a_restore() {
@@ -85,8 +85,8 @@ fn hold() -> Step {
 
 #[test]
 fn endless_replies_do_not_fill_the_memory() {
-    for what in [Endless::Head, Endless::Body] {
-        let endless = || Step::model().endless(what);
+    for what in [Form::EndlessHead, Form::EndlessBody] {
+        let endless = || Step::model().form(what);
         let script = Script::new;
         check_rows(
             [
@@ -109,7 +109,7 @@ fn endless_replies_do_not_fill_the_memory() {
 fn an_endless_diagnosis_does_not_fill_the_memory() {
     let model = restore().duration_ms(6_000);
     let (node, api) =
-        (Node::new(), Api::start(model, Script::new().diagnose([Step::model().endless(Endless::Body)])));
+        (Node::new(), Api::start(model, Script::new().diagnose([Step::model().form(Form::EndlessBody)])));
     let mut most = 0;
     let ended =
         node.start(&api, &["--watch-size"]).end_watched(|pid| most = peak_of(pid).unwrap_or(0).max(most));

@@ -101,19 +101,14 @@ fn config(node: &Node, api: &Api) -> Config {
         (Opt::DataDirectory, &node.data),
         (Opt::NoLease, "true"),
         (Opt::NoVerify, "true"),
+        (Opt::RetryWait, "0"),
+        (Opt::MaxRetries, "3"),
+        (Opt::LoopWait, "1"),
+        (Opt::MaxOutage, "1"),
+        (Opt::Deadline, "60"), // only the guard against a hang
     ];
     for (option, text) in texts {
         config.set(option, text).unwrap();
-    }
-    // The deadline is the guard against a hang.
-    for (option, number) in [
-        (Opt::RetryWait, 0),
-        (Opt::MaxRetries, 3),
-        (Opt::LoopWait, 1),
-        (Opt::MaxOutage, 1),
-        (Opt::Deadline, 60),
-    ] {
-        config.set(option, number).unwrap();
     }
     config
 }

@@ -2,7 +2,7 @@
 //! reply that is lost, refused or late is tested in the simulated world; here, that each is taken for what it is.
 
 use crate::laws::row::{Row, restore, row};
-use standin::{At, Endless, Script, Stage, Step};
+use standin::{At, Form, Script, Stage, Step};
 
 /// A fault that leaves open whether the request was processed. What takes long comes with short limits.
 struct Fault {
@@ -23,8 +23,8 @@ fn lost() -> Vec<Fault> {
         fault("close instead of a reply", Step::model().close(At::Request)),
         slow("silence", Step::model().hang_ms(60_000)),
         slow("a reply that drips", Step::model().drip_ms(60)),
-        slow("an endless head", Step::model().endless(Endless::Head)),
-        slow("an endless body", Step::model().endless(Endless::Body)),
+        slow("an endless head", Step::model().form(Form::EndlessHead)),
+        slow("an endless body", Step::model().form(Form::EndlessBody)),
         fault("no HTTP", raw("\x05\0\x01garbage\r\n\r\n")),
         fault("HTTP of another version", raw("HTTP/9.9 200 OK\r\n\r\n")),
         fault("a head that is cut", Step::model().cut(60)),

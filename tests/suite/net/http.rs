@@ -8,7 +8,7 @@ use crate::net::tls::{CA, server, tls_api, trusting, with_client_certificate};
 use crate::net::{Recovery, model};
 use crate::support::node::{API_NOT_OK, WRONG};
 use crate::support::table::check_rows;
-use standin::{Api, At, Script, Stage, Step};
+use standin::{Api, At, Form, Script, Stage, Step};
 
 fn api(script: Script) -> Api {
     Api::start(model(), script)
@@ -117,9 +117,9 @@ fn a_client_certificate_is_not_shown_to_another_host() {
 #[test]
 fn every_form_of_a_reply_is_understood() {
     let forms = [
-        Step::model().chunked(),
-        Step::model().http10(),
-        Step::model().keep_alive(),
+        Step::model().form(Form::Chunked),
+        Step::model().form(Form::Http10),
+        Step::model().form(Form::KeepAlive),
         Step::model().drip_ms(1),
         Step::model().delay_ms(1).reset(At::Reply),
     ];

@@ -13,7 +13,7 @@ use crate::net::{Recovery, model};
 use crate::support::node::{API_NOT_OK, WRONG};
 use crate::support::table::check_rows;
 use crate::support::{Within as _, tempdir};
-use standin::{Api, At, Script, Stage, Step, Tls, TlsVersions};
+use standin::{Api, At, Form, Script, Stage, Step, Tls, TlsVersions};
 
 pub const CA: &[u8] = include_bytes!("../../tls/ca.pem");
 const SERVER_KEY: &[u8] = include_bytes!("../../tls/server.key");
@@ -198,7 +198,7 @@ fn silence_in_the_handshake_is_bounded_and_named() {
 #[test]
 fn a_body_without_close_notify_counts_when_it_is_whole() {
     // With a length the end is known; without one a complete JSON is.
-    check_rows([Step::model().close(At::Reply), Step::model().http10().close(At::Reply)], |step| {
+    check_rows([Step::model().close(At::Reply), Step::model().form(Form::Http10).close(At::Reply)], |step| {
         let script = Script::new().any([step.forever()]);
         let api = Api::start_tls(model(), script, &server());
         trusting(&api.url()).end().done();
