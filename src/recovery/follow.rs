@@ -75,6 +75,11 @@ impl Questions {
         Ok(None)
     }
 
+    /// For how long complete data needs no answer.
+    fn enough(&self) -> Duration {
+        if self.outage.is_over() { COMPLETE_IN_PROGRESS } else { COMPLETE_UNANSWERED }
+    }
+
     /// Waits until the next look or question.
     fn pause(&self, run: &mut Session) -> Result<(), Error> {
         let left = self.next.saturating_sub(run.now());
@@ -111,8 +116,7 @@ fn follow_named(run: &mut Session, monitor: &mut Monitor, id: &str) -> Result<En
                 }
             }
         }
-        let enough = if questions.outage.is_over() { COMPLETE_IN_PROGRESS } else { COMPLETE_UNANSWERED };
-        if monitor.is_complete_for(run, enough) {
+        if monitor.is_complete_for(run, questions.enough()) {
             return Ok(long_complete(&about));
         }
         questions.pause(run)?;
@@ -123,6 +127,11 @@ fn follow_named(run: &mut Session, monitor: &mut Monitor, id: &str) -> Result<En
 /// end.
 pub(crate) fn poll(run: &mut Session, id: &str) -> Result<Status, Error> {
     run.ask(&Request::Poll(id.into()), Reply::operation)
+}
+
+fn nothing_came(why: &str) -> Ended {
+    let why = format!("no operation has come of the create request ({why})");
+    Ended::Nothing(Error::new(Code::HttpError, why))
 }
 
 fn long_complete(about: &str) -> Ended {
@@ -260,14 +269,12 @@ fn follow_candidates(
                 continue;
             }
             known.add(candidates.0.into_keys());
-            let why = format!("no operation has come of the create request ({why})");
-            return Ok(Ended::Nothing(Error::new(Code::HttpError, why)));
+            return Ok(nothing_came(why));
         }
         if candidates.has_any_ended() && monitor.has_lease() && monitor.is_complete(run) {
             return Ok(Ended::Unclear(format!("{} has ended", candidates.names())));
         }
-        let is_known = questions.outage.is_over() && !candidates.0.is_empty();
-        let enough = if is_known { COMPLETE_IN_PROGRESS } else { COMPLETE_UNANSWERED };
+        let enough = if candidates.0.is_empty() { COMPLETE_UNANSWERED } else { questions.enough() };
         if monitor.is_complete_for(run, enough) {
             return Ok(long_complete(&candidates.names()));
         }

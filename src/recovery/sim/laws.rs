@@ -188,16 +188,21 @@ impl State {
             }
         }
         self.check_code(run, outcome.code, &mut ensure);
-        if let Some(late) = ran.overdue() {
-            let holds = |restore: &Restore| restore.plan.sticks.is_some() || restore.plan.leftover.is_some();
-            let held = self.restores.iter().any(|restore| restore.node == ran.node && holds(restore));
-            let most = if held || !ran.failing.is_empty() { DRAIN } else { ms(500) };
-            ensure(late <= most, &format!("ends {late:?} after it was told to"));
-        }
+        self.check_promptness(run, &mut ensure);
         self.check_texts(run, &outcome, &mut ensure);
         for law in broken {
             self.breaks(law);
         }
+    }
+
+    /// A run that is told to end does so at once, unless something can't be killed.
+    fn check_promptness(&self, run: usize, ensure: &mut impl FnMut(bool, &str)) {
+        let ran = &self.runs[run];
+        let Some(late) = ran.overdue() else { return };
+        let holds = |restore: &Restore| restore.plan.sticks.is_some() || restore.plan.leftover.is_some();
+        let held = self.restores.iter().any(|restore| restore.node == ran.node && holds(restore));
+        let most = if held || !ran.failing.is_empty() { DRAIN } else { ms(500) };
+        ensure(late <= most, &format!("ends {late:?} after it was told to"));
     }
 
     /// What it says is one line each, and without a secret.

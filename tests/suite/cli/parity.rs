@@ -100,6 +100,12 @@ const ISSUE: &str = "ERROR: An issue was faced while trying to create a recovery
 const TRACEBACK: &[&str] = &["Traceback (most recent call last)"];
 
 fn cases_alike() -> Vec<Case> {
+    let mut cases = answers_alike();
+    cases.extend(arguments_alike());
+    cases
+}
+
+fn answers_alike() -> Vec<Case> {
     let word = |body: &str| Step::reply(200, "application/json", body);
     vec![
         same("a restore that is done is 0", 0, 1, DONE),
@@ -127,6 +133,11 @@ fn cases_alike() -> Vec<Case> {
             .script(Script::new().poll([word("{}").times(2)])),
         same("a poll of 404 is asked again", 0, 1, DONE)
             .script(Script::new().poll([Step::recording("operation-unknown-id").times(2)])),
+    ]
+}
+
+fn arguments_alike() -> Vec<Case> {
+    vec![
         same("no sub-command is 255", 255, 0, &[]).arguments(&[GLOBAL]),
         same("no arguments are wrong usage", 2, 0, &["the following arguments are required: --api-url"])
             .arguments(&[]),

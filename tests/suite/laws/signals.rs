@@ -37,6 +37,12 @@ fn phase(name: &'static str, script: Script, says: &'static str, reached: fn(&No
 }
 
 fn phases() -> Vec<Phase> {
+    let mut phases = phases_until_the_create();
+    phases.extend(phases_of_the_restore());
+    phases
+}
+
+fn phases_until_the_create() -> Vec<Phase> {
     let hold = || [Step::model().hold()];
     let api_error = Script::new().create([Step::recording("create-recovery-same-second").forever()]);
     let lost = || [Step::proxy_error(502).apply(true)];
@@ -72,12 +78,17 @@ fn phases() -> Vec<Phase> {
                 run.wait_for("may be ours");
             },
         ),
+    ]
+}
+
+fn phases_of_the_restore() -> Vec<Phase> {
+    vec![
         Phase {
             // While a command of Barman is seen to run, the question comes after the loop wait.
             extra: &["--loop-wait", "1"],
             ..phase(
                 "waiting for the status of the operation",
-                Script::new().poll(hold()),
+                Script::new().poll([Step::model().hold()]),
                 NAMED,
                 |_, api, _| {
                     api.wait("the poll", |api| api.count(Stage::Poll) == 1);
