@@ -64,18 +64,18 @@ pub(crate) fn api_is_up(run: &mut Session) -> Result<(), Error> {
 
 /// Waits while something writes into the data directory that is nobody's lease: the restore of a person at work on the
 /// Barman host or of a program without leases, or the rest of a `pg_basebackup` that Patroni has ended. Returns what is
-/// in the directory then.
+/// in the directory then, and looks again if that can't be seen: it is what all later looks are compared with.
 pub(crate) fn strangers(run: &mut Session, restore: &Restore) -> Result<Look, Error> {
     let (mut logged, begun) = (Every::default(), run.now());
     loop {
         let look = run.world.look();
         refuse_postgres(&look, restore)?;
         let count = match run.world.strangers() {
-            Ok(0) => return Ok(look),
-            Ok(count) => count,
+            Ok(0) if look.is_known() => return Ok(look),
+            Ok(count @ 1..) => count,
             // Where processes can't be seen at all, Barman's own check has to do.
-            Err(_) if run.now().saturating_sub(begun) >= UNSEEN => return Ok(look),
-            Err(_) => {
+            Ok(_) | Err(_) if run.now().saturating_sub(begun) >= UNSEEN => return Ok(look),
+            Ok(_) | Err(_) => {
                 run.pause(GONE_AGAIN)?;
                 continue;
             }

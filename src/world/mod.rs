@@ -210,6 +210,13 @@ pub(crate) struct Look {
     pub(crate) usage: Option<Usage>,
 }
 
+impl Look {
+    /// Whether nothing of it failed.
+    pub(crate) fn is_known(&self) -> bool {
+        self.content.is_ok() && self.first_file.is_ok() && self.postmaster.is_ok()
+    }
+}
+
 /// What is at the path of the data directory. Hidden names are nothing, as for Barman and Patroni.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {

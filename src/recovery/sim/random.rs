@@ -18,7 +18,7 @@ use crate::outcome::Code;
 const SCHEDULES: u64 = 3_000;
 const DEEP: u64 = 100_000;
 /// Schedules that once found something.
-const SEEDS: [u64; 11] = [
+const SEEDS: [u64; 12] = [
     0,
     5_000_020_061,
     6_000_000_779,
@@ -29,6 +29,7 @@ const SEEDS: [u64; 11] = [
     42_000_000_061_422,
     44_000_000_084_662,
     46_000_000_108_061,
+    54_000_000_137_383,
     u64::MAX,
 ];
 
