@@ -143,9 +143,20 @@ fn go_package() {
     output(vet.current_dir(source("bindings/go")).args(["vet", "./..."]));
     let unformatted = Command::new("gofmt").arg("-l").args(["bindings/go", "examples"].map(source)).output();
     assert_eq!(said(&unformatted.unwrap()), "exit status: 0 ");
+    go_tests(&[]);
+}
+
+/// Go's standard library is compiled for it.
+#[test]
+#[ignore = "deep"]
+fn go_package_without_data_races() {
+    go_tests(&["-race"]);
+}
+
+fn go_tests(flags: &[&str]) {
     let Some(mut test) = go() else { return };
     test.current_dir(source("bindings/go")).env("GODEBUG", "cgocheck=2");
-    output(test.args(["test", "-race", "-count=1", "./..."]));
+    output(test.args(["test", "-count=1"]).args(flags).arg("./..."));
 }
 
 #[test]

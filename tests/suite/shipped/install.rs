@@ -18,14 +18,14 @@ use standin::{Api, Model, Script};
 /// The oldest libc of a host that `docs/packaging.md` promises. That of Debian 11 is 2.31, that of RHEL 8 is 2.28.
 const OLDEST_GLIBC: (u32, u32) = (2, 17);
 
-/// As from a shell: what `cargo test` sets would make cargo build everything anew.
+/// As from a shell: what `cargo test` and `tests/run` set would make cargo build everything anew.
 fn install(arguments: &[&str], destdir: &str) {
     let mut install = Command::new(source("install"));
     let cargos = |name: &str| name == "OUT_DIR" || (name.starts_with("CARGO_") && name != "CARGO_HOME");
     for (name, _) in env::vars().filter(|(name, _)| cargos(name)) {
         install.env_remove(name);
     }
-    output(install.args(arguments).env("DESTDIR", destdir));
+    output(install.args(arguments).env_remove("RUSTC_BOOTSTRAP").env("DESTDIR", destdir));
 }
 
 /// Installs into `prefix` below the scratch directory.

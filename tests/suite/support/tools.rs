@@ -62,15 +62,9 @@ pub fn standin_program() -> PathBuf {
             name => name,
         };
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args([
-            "build",
-            "--quiet",
-            "-p",
-            "barman-recover-standin",
-            "--profile",
-            profile,
-            "--target-dir",
-        ]);
+        // For that package alone the features of dependencies would be others: they would be built anew.
+        cargo.args(["build", "--quiet", "--workspace", "--bin", "standin_api"]);
+        cargo.args(["--profile", profile, "--target-dir"]);
         // That is for the tests alone, see tests/run: it would build every crate anew.
         cargo.env_remove("RUSTC_BOOTSTRAP");
         output(cargo.arg(folder.parent().unwrap()).current_dir(source("")));
