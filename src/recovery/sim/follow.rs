@@ -117,6 +117,11 @@ fn the_end_is_noticed_at_once_with_few_requests() {
     table([
         prompt("a minute", 60).code(RecoveryDone).took(secs(60), ms(60_330)).requests(40),
         prompt("twenty minutes", 1200).code(RecoveryDone).took(secs(1200), ms(1_200_330)).requests(60),
+        prompt("a minute, of which Barman works ten seconds on its own host", 50)
+            .with(|sim| sim.state.plan.gap = secs(10))
+            .code(RecoveryDone)
+            .took(secs(60), ms(60_330))
+            .requests(40),
         prompt("a minute, without the mark", 60)
             .with(|sim| sim.state.plan.auto_conf = false)
             .code(RecoveryDone)

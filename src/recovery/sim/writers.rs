@@ -110,6 +110,14 @@ fn what_a_dead_run_left_is_revoked_and_drained_first() {
 }
 
 #[test]
+fn a_run_that_is_killed_has_noted_what_settle_needs() {
+    let mut sim = Sim::new();
+    sim.play(vec![(0, secs(0), once(vec![Cut::KillAt(ms(25))], vec![]))]);
+    let note = sim.state.nodes[0].state.note.as_ref();
+    assert!(note.is_some_and(|note| note.was_empty && note.ended.is_none()), "{note:?}");
+}
+
+#[test]
 fn two_runs_at_once_are_one_after_the_other() {
     let mut sim = Sim::new();
     sim.play(vec![
