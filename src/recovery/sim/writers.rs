@@ -1,6 +1,8 @@
 //! One writer: a second Barman on one lease, what outlives a lease, what a dead run has left, two runs at once, and
 //! directories that are removed under a run.
 
+use std::time::Duration;
+
 use super::caller::{Sim, once};
 use super::plan::{Fate, Place, Stage};
 use super::row::{Row, row, table};
@@ -111,10 +113,17 @@ fn what_a_dead_run_left_is_revoked_and_drained_first() {
 
 #[test]
 fn a_run_that_is_killed_has_noted_what_settle_needs() {
-    let mut sim = Sim::new();
-    sim.play(vec![(0, secs(0), once(vec![Cut::KillAt(ms(25))], vec![]))]);
-    let note = sim.state.nodes[0].state.note.as_ref();
-    assert!(note.is_some_and(|note| note.was_empty && note.ended.is_none()), "{note:?}");
+    let noted = |at: Duration| {
+        let mut sim = Sim::new();
+        sim.play(vec![(0, secs(0), once(vec![Cut::KillAt(at)], vec![]))]);
+        let note = sim.state.nodes[0].state.note.clone().unwrap();
+        assert!(note.was_empty && note.ended.is_none(), "{note:?}");
+        note
+    };
+    // Before the create is answered, after it, and after the first file.
+    assert_eq!(noted(ms(25)).operation_id, None);
+    assert!(noted(ms(40)).operation_id.is_some());
+    assert!(noted(secs(30)).first_file.is_some());
 }
 
 #[test]
