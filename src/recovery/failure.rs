@@ -4,15 +4,12 @@
 use std::path::Path;
 
 use super::explain::{ON_ITS_OWN_HOST, last_command, own_output};
-use super::history::{Command, History};
+use super::history::{Command, History, KILLED};
 use crate::text::{first_few, size};
 use crate::world::{Content, Inspection};
 
 /// With less than this, the next file does not fit.
 const FULL: u64 = 64 << 20;
-/// The status of a command that SIGKILL ended: of those on this node only the end of the lease sends it.
-const KILLED: i32 = 137;
-
 /// What this node shows about a restore that has failed.
 pub(crate) struct Failed<'a> {
     pub(crate) history: &'a History,

@@ -11,6 +11,7 @@ use crate::world::{Backup, Completeness};
 use super::claim::Drained;
 use super::explain::own_output;
 use super::failure::Failed;
+use super::history::KILLED;
 use super::preflight::refuse_postgres;
 use super::session::{Session, ended_line};
 use super::timing::{GONE_AGAIN, UNSEEN};
@@ -54,8 +55,11 @@ pub(crate) fn judge(
     };
     let is_complete = matches!(found, Completeness::Complete(_));
     let state = ended.state(run.state);
+    // A command that this run has killed has not done its work, whatever the API says.
+    let was_cut =
+        drained.history.cut_copy().is_some_and(|last| ended != Ended::Done || last.status == Some(KILLED));
     let data = match data(found, drained.history.lease_use(), restore) {
-        Data::Complete(..) if ended != Ended::Done && drained.history.cut_copy().is_some() => {
+        Data::Complete(..) if was_cut => {
             Data::Partial("has all data, but Barman's last copy, of configuration files, was cut off".into())
         }
         data => data,

@@ -102,9 +102,9 @@ fn follow_named(run: &mut Session, monitor: &mut Monitor, id: &str) -> Result<En
         if now >= questions.next {
             asked = now;
             match poll(run, id) {
-                Ok(Status::Done) if monitor.believes(run, Status::Done) => return Ok(Ended::Done),
-                Ok(Status::Failed) if monitor.believes(run, Status::Failed) => return Ok(Ended::Failed),
-                Ok(_) => {
+                Ok(Status::Done) if monitor.believes_done(run) => return Ok(Ended::Done),
+                Ok(Status::Failed) => return Ok(Ended::Failed),
+                Ok(Status::Done | Status::InProgress) => {
                     questions.answered(run);
                     monitor.log_progress(run, id);
                 }
@@ -286,6 +286,6 @@ fn follow_candidates(
 /// until the last look.
 fn has_ended(run: &Session, monitor: &Monitor, candidates: &Candidates, last_look: Duration) -> bool {
     let (now, history) = (run.now(), &monitor.history);
-    let is_quiet = !history.goes_on(now) && history.idle(now).is_none_or(|idle| idle >= ID_RESOLUTION);
+    let is_quiet = !history.is_at_work(now) && history.idle(now).is_none_or(|idle| idle >= ID_RESOLUTION);
     candidates.have_all_ended() && if monitor.has_lease() { is_quiet } else { now >= last_look }
 }

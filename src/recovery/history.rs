@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use crate::world::{Content, FileId, LogLine, Look, Usage};
 
-use super::timing::{LATE_LINE, SILENT_COMMAND};
+use super::timing::SILENT_COMMAND;
 
 /// No restore runs so many commands; a log with more of them was not written by Barman.
 const MOST_COMMANDS: usize = 10_000;
+
+/// The status of a command that SIGKILL ended: of those on this node only the end of the lease sends it.
+pub(crate) const KILLED: i32 = 137;
 
 /// A command that Barman ran on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,19 +219,18 @@ impl History {
         now.saturating_sub(self.news)
     }
 
-    /// When something last happened; now, while a command runs that has not been silent for too long.
+    /// When something last happened; now, while a command is at work.
     pub(crate) fn news(&self, now: Duration) -> Duration {
-        if self.runs_a_command() && self.still(now) < SILENT_COMMAND { now } else { self.news }
+        if self.is_at_work(now) { now } else { self.news }
     }
 
     pub(crate) fn runs_a_command(&self) -> bool {
         !self.running.is_empty()
     }
 
-    /// Whether a command on this node shows that the restore goes on, whatever the API says. The end of one may never be
-    /// logged: its watcher was killed, or the file system is full.
-    pub(crate) fn goes_on(&self, now: Duration) -> bool {
-        self.runs_a_command() && self.still(now) < LATE_LINE
+    /// Whether a command runs that has not been silent for too long.
+    pub(crate) fn is_at_work(&self, now: Duration) -> bool {
+        self.runs_a_command() && self.still(now) < SILENT_COMMAND
     }
 
     /// For how long no command has run; None while one does.
@@ -345,8 +347,8 @@ mod tests {
         assert_eq!(history.lease_use(), Use::Wrote);
         assert_eq!(history.news(S * 60), S * 60);
         assert_eq!(history.news(S * 3600), S * 9);
-        assert!(history.goes_on(S * 18));
-        assert!(!history.goes_on(S * 19), "its last line may never come");
+        assert!(history.is_at_work(S * 608));
+        assert!(!history.is_at_work(S * 609), "its last line may never come");
         assert!(!history.began_twice("/pg/data"));
         history.log(S * 10, Ok(vec![began(10, "ls /pg/data/")]));
         assert!(history.began_twice("/pg/data"));

@@ -40,7 +40,7 @@ use follow::follow;
 use history::History;
 use known_operations::KnownOperations;
 use monitor::Monitor;
-use preflight::{api_is_up, refuse_unfit, remember, strangers, warn_of_content};
+use preflight::{api_is_up, refuse_unfit, remember_undisturbed, warn_of_content};
 use session::Session;
 use verdict::Ended;
 
@@ -69,9 +69,8 @@ fn restore_by_lease(run: &mut Session, restore: &Restore, claim: &mut Claim) -> 
     let mut known = KnownOperations::list(run)?; // the operations before the create
     let mut attempts = Attempts::default();
     loop {
-        let before = strangers(run, restore)?; // what writes here and is nobody's lease: waits, never ends it
+        let before = remember_undisturbed(run, restore)?; // waits while something else writes; only what comes later counts
         warn_of_content(run, restore, &before);
-        remember(run, restore)?; // only what comes from now on counts
         let mut history = History::new(run.now(), &before);
         let log = claim.path();
         let mut lease = claim.grant(run, &before)?;

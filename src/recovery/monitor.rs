@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use crate::api::Status;
 use crate::config::Restore;
 use crate::error::Error;
 use crate::event::{Event, Progress};
@@ -18,7 +17,7 @@ use super::preflight::refuse_postgres;
 use super::session::Session;
 use super::throughput::Throughput;
 use super::timing::{
-    BETWEEN_COMMANDS, Every, LATE_LINE, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait,
+    BETWEEN_COMMANDS, Every, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, SILENT_COMMAND, STALL, idle_wait,
 };
 use super::verdict::Ended;
 
@@ -35,8 +34,8 @@ pub(crate) struct Monitor<'w, 'c> {
     examined: Every,
     stall_warned: bool,
     progress_logged: Every,
-    /// The API has said an end that this node contradicts.
-    end_contradicted: bool,
+    /// The API has said that it is done, which this node contradicts.
+    done_contradicted: bool,
 }
 
 impl<'w, 'c> Monitor<'w, 'c> {
@@ -57,7 +56,7 @@ impl<'w, 'c> Monitor<'w, 'c> {
             examined: Every::default(),
             stall_warned: false,
             progress_logged: Every::default(),
-            end_contradicted: false,
+            done_contradicted: false,
         }
     }
 
@@ -168,15 +167,17 @@ impl<'w, 'c> Monitor<'w, 'c> {
             && matches!(run.world.examine(), Complete(_) | NoProof(..) | WalMissing(..))
     }
 
-    /// Whether an end that the API says can be that of this restore. While a command runs here it can't: another node's
-    /// operation has the same ID. From then on DONE counts once the data is complete, and either once nothing happens any
-    /// more.
-    pub(crate) fn believes(&mut self, run: &mut Session, end: Status) -> bool {
+    /// Whether it can be this restore that the API says is done. While a command is at work here it can't: another node's
+    /// operation has the same ID. From then on that counts once everything is here, or nothing happens any more.
+    pub(crate) fn believes_done(&mut self, run: &mut Session) -> bool {
         let now = run.now();
-        self.end_contradicted |= self.history.goes_on(now);
-        !self.end_contradicted
-            || self.history.still(now) >= LATE_LINE
-            || (end == Status::Done && self.is_complete(run))
+        if self.history.is_at_work(now) {
+            if !std::mem::replace(&mut self.done_contradicted, true) {
+                run.warn("the API says that the operation is done, but a command of Barman still runs on this node: waiting for its end");
+            }
+            return false;
+        }
+        !self.done_contradicted || self.history.still(now) >= SILENT_COMMAND || self.has_everything(run)
     }
 
     /// When something last happened, for the budget of an outage; None if this node does not show it.
@@ -187,7 +188,7 @@ impl<'w, 'c> Monitor<'w, 'c> {
     /// Whether the data is complete now.
     pub(crate) fn is_complete(&mut self, run: &mut Session) -> bool {
         self.restore.is_some()
-            && !self.history.runs_a_command()
+            && !self.history.is_at_work(run.now())
             && !matches!(self.history.lease_use(), Use::Nothing if self.has_lease())
             && matches!(run.world.examine(), Completeness::Complete(_))
     }

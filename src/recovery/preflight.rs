@@ -63,47 +63,36 @@ pub(crate) fn api_is_up(run: &mut Session) -> Result<(), Error> {
 }
 
 /// Waits while something writes into the data directory that is nobody's lease: the restore of a person at work on the
-/// Barman host or of a program without leases, or the rest of a `pg_basebackup` that Patroni has ended. Returns what is
-/// in the directory then, and looks again if that can't be seen: it is what all later looks are compared with.
-pub(crate) fn strangers(run: &mut Session, restore: &Restore) -> Result<Look, Error> {
-    let (mut logged, begun) = (Every::default(), run.now());
+/// Barman host or of a program without leases, or the rest of a `pg_basebackup` that Patroni has ended. Then remembers
+/// what is there, and returns it, so that only what comes later counts. A directory that can't be seen is looked at
+/// again: nothing is started that could not be judged.
+pub(crate) fn remember_undisturbed(run: &mut Session, restore: &Restore) -> Result<Look, Error> {
+    let directory = &restore.data_directory;
+    let (mut logged, mut unsure_since) = (Every::default(), None);
     loop {
         let look = run.world.look();
         refuse_postgres(&look, restore)?;
-        let count = match run.world.strangers() {
-            Ok(0) if look.is_known() => return Ok(look),
-            Ok(count @ 1..) => count,
-            // Where processes can't be seen at all, Barman's own check has to do.
-            Ok(_) | Err(_) if run.now().saturating_sub(begun) >= UNSEEN => return Ok(look),
-            Ok(_) | Err(_) => {
-                run.pause(GONE_AGAIN)?;
-                continue;
+        let strangers = run.world.strangers();
+        if let Ok(count @ 1..) = strangers {
+            unsure_since = None;
+            if logged.is_due(run.now(), run.loop_wait) {
+                let what = text::receivers(count);
+                run.warn(format!(
+                    "something that this run did not start is writing into {directory} ({what}): waiting for it to end"
+                ));
             }
-        };
-        if logged.is_due(run.now(), run.loop_wait) {
-            run.warn(format!(
-                "something that this run did not start is writing into {} ({}): waiting for it to end",
-                restore.data_directory,
-                text::receivers(count)
-            ));
-        }
-        run.pause(GONE_AGAIN)?;
-    }
-}
-
-/// Remembers what is in the data directory, so that only what comes later counts. A directory that can't be seen is
-/// looked at again: nothing is started that could not be judged.
-pub(crate) fn remember(run: &mut Session, restore: &Restore) -> Result<(), Error> {
-    let begun = run.now();
-    loop {
-        let Err(why) = run.world.remember() else {
-            // Only now it is certain that it can be seen.
-            return refuse_postgres(&run.world.look(), restore);
-        };
-        if run.now().saturating_sub(begun) >= UNSEEN {
-            let message = format!("the data directory {} can't be seen: {why}", restore.data_directory);
-            let hint = "check that it is mounted, and that the user of this program may read it; --no-lease restores to a directory that can't be seen from here";
-            return Err(Error::with(Code::RecoveryFailed, message, hint));
+        } else {
+            let has_waited = run.now().saturating_sub(*unsure_since.get_or_insert(run.now())) >= UNSEEN;
+            match look.known().and_then(|()| run.world.remember()) {
+                // Where processes can't be seen at all, Barman's own check has to do.
+                Ok(()) if strangers.is_ok() || has_waited => return Ok(look),
+                Err(why) if has_waited => {
+                    let message = format!("the data directory {directory} can't be seen: {why}");
+                    let hint = "check that it is mounted, and that the user of this program may read it; --no-lease restores to a directory that can't be seen from here";
+                    return Err(Error::with(Code::RecoveryFailed, message, hint));
+                }
+                _ => {}
+            }
         }
         run.pause(GONE_AGAIN)?;
     }

@@ -39,13 +39,9 @@ pub(crate) const COMPLETE_IN_PROGRESS: Duration = Duration::from_secs(600);
 /// The same if the API does not answer, or does not know the operation.
 pub(crate) const COMPLETE_UNANSWERED: Duration = Duration::from_secs(60);
 
-/// A command that runs on this node counts as progress for so long without a byte. Longer, its connection may be dead:
-/// nothing ends an rsync whose other host has lost its power.
+/// A command that runs on this node is at work for so long without a byte. Longer, its connection may be dead: nothing ends
+/// an rsync whose other host has lost its power. Or it has ended, and its last line could not be logged.
 pub(crate) const SILENT_COMMAND: Duration = Duration::from_secs(600);
-
-/// A command without news for so long may have ended without a last line in the log. Before that it contradicts an end
-/// that the API says.
-pub(crate) const LATE_LINE: Duration = Duration::from_secs(10);
 
 /// How often a revoked lease is tried to be locked. What runs through it is gone within some hundredths of a second.
 pub(crate) const DRAIN_AGAIN: Duration = Duration::from_millis(20);

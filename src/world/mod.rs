@@ -211,9 +211,14 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// Whether nothing of it failed.
-    pub(crate) fn is_known(&self) -> bool {
-        self.content.is_ok() && self.first_file.is_ok() && self.postmaster.is_ok()
+    /// Why it does not show everything.
+    pub(crate) fn known(&self) -> Known<()> {
+        self.content
+            .as_ref()
+            .and(self.first_file.as_ref())
+            .and(self.postmaster.as_ref())
+            .map(drop)
+            .map_err(Clone::clone)
     }
 }
 

@@ -33,6 +33,10 @@ fn a_recovery_that_nothing_disturbs() {
             let states: Vec<_> = ran.states.iter().map(|(state, _)| *state).collect();
             states == [MaybeCreated, InProgress, Done]
         })
+        .holds("figures four times a second at first, and then once", |_, ran| {
+            let within = |from, to| ran.figures.iter().filter(|at| (from..to).contains(*at)).count();
+            (3..=8).contains(&within(secs(0), secs(2))) && (9..=11).contains(&within(secs(20), secs(30)))
+        })
         .holds("through its lease", |sim, ran| {
             let Some((_, Request::Create(new))) = ran.requests.get(2) else { return false };
             new.ssh_command == format!("{} sh {}", sim.restore.ssh_command, sim.state.leases[0].path)
@@ -236,6 +240,9 @@ fn a_create_in_doubt_is_found_by_its_lease_and_followed() {
             .says("WARNING")
             .says("has ended: DONE")
             .says("INFO: Recovery operation finished successfully.")
+            .holds("it is named as soon as only one may be ours", |_, ran| {
+                ran.states.iter().any(|(state, id)| *state == InProgress && id.is_some())
+            })
     }));
     table(lost().into_iter().map(|(name, fault)| {
         in_doubt(format!("{name}: failed"), fault)
@@ -328,6 +335,7 @@ fn a_create_in_doubt_is_told_from_those_of_others() {
                 sim.state.at(ms(25), Happening::Other("20261122T102258".into(), secs(50), Status::Done));
             })
             .code(RecoveryFailed)
-            .creates(1),
+            .creates(1)
+            .says("it is not known which of the operations was this node's"),
     ]);
 }

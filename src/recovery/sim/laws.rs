@@ -268,6 +268,8 @@ impl State {
             && restore.node == node
             && !self.tree(node).is_some_and(|tree| tree.is_foreign)
             && !here.hidden
+            // What the API says has failed is over, even if that was another node's with the same ID.
+            && self.status(&restore.operation) != Some(Status::Failed)
             && restore.stalled(now.saturating_sub(secs(10)), now).is_zero()
             && self.was_writing(restore, secs(1))
     }

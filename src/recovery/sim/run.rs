@@ -56,6 +56,8 @@ pub(super) struct Ran {
     pub(super) outcome: Option<Outcome>,
     pub(super) log: Vec<(Duration, Level, String)>,
     pub(super) states: Vec<(OperationState, Option<String>)>,
+    /// When progress was reported (time since the start of the run).
+    pub(super) figures: Vec<Duration>,
     /// What was sent, and when (time since the start of the run).
     pub(super) requests: Vec<(Duration, Request)>,
     /// When each step was taken (time since the start of the run), and whether it was a wait.
@@ -280,7 +282,7 @@ impl World for Here {
                 state.check_state(run, what);
                 state.runs[run].states.push((what, operation_id));
             }
-            _ => {}
+            Event::Progress(_) => state.runs[run].figures.push(since),
         }
     }
 

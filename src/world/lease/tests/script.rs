@@ -206,6 +206,14 @@ fn the_log_is_untrusted_text() {
     writer.write_all(b"\n3 = 0\n").unwrap();
     let lines = log.read().unwrap();
     assert_eq!(lines, [began(2, &"y".repeat(LONGEST_LINE - 2)), LogLine::Ended(3, 0)]);
+    // Where reading begins again, the end of a line may look like one.
+    let room = usize::try_from(LOG_ROOM).unwrap();
+    let looks_like_one = b"8 rsync\n";
+    writer.write_all(&vec![b'z'; room]).unwrap();
+    writer.write_all(looks_like_one).unwrap();
+    writer.write_all(&vec![b'\n'; room - looks_like_one.len() - 6]).unwrap();
+    writer.write_all(b"9 = 0\n").unwrap();
+    assert_eq!(log.read().unwrap(), [LogLine::Ended(9, 0)]);
 }
 
 #[test]
