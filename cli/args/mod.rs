@@ -14,7 +14,7 @@ use clap::Command;
 
 use command::{Env, OWN, SUB_COMMANDS, variable};
 pub use command::{NAME, command};
-use words::Typing;
+use words::{Typing, truth};
 
 /// The same as in argparse and clap.
 pub const WRONG_USAGE: u8 = 2;
@@ -102,17 +102,18 @@ impl Given<'_> {
 
     /// The word that one of the program's own options has, in upper or lower case, or else its default.
     fn word(&self, name: &str) -> Result<&'static str, String> {
-        let (words, default) = match OWN.iter().find(|(own, ..)| *own == name) {
-            Some((_, Kind::Word(words), default, _)) => (*words, *default),
-            _ => (&["false", "true"][..], "false"),
+        let Some((_, Kind::Word(words), default, _)) = OWN.iter().find(|(own, ..)| *own == name) else {
+            return Ok("");
         };
         let Some((value, source)) = self.value(name) else { return Ok(default) };
         let word = words.iter().find(|word| value.eq_ignore_ascii_case(word));
         word.copied().ok_or_else(|| format!("argument {source}: takes one of {}", words.join(", ")))
     }
 
+    /// As the library reads the flags of its own.
     fn is_on(&self, flag: &str) -> Result<bool, String> {
-        Ok(self.word(flag)? == "true")
+        let Some((value, source)) = self.value(flag) else { return Ok(false) };
+        value.to_str().and_then(truth).ok_or_else(|| format!("argument {source}: takes true or false"))
     }
 
     /// The log options. They are the program's own, as the library prints nothing.

@@ -146,6 +146,10 @@ impl<'a> Typing<'a> {
             self.asks = Some(format!("--{found}"));
             return Ok(());
         } else if arg.is_require_equals_set() {
+            let follows = rest.peek().filter(|_| value.is_none()).and_then(|next| next.to_str());
+            if let Some(next) = follows.filter(|next| truth(next).is_some()) {
+                return Err(format!("argument --{found}: write --{found}={next}"));
+            }
             value.unwrap_or_else(|| "true".into())
         } else {
             self.following(arg, value, rest)?
@@ -210,6 +214,15 @@ fn all_names(command: &Command) -> impl Iterator<Item = (&Arg, &str)> {
         let names = arg.get_long_and_visible_aliases().unwrap_or_default();
         names.into_iter().map(move |name| (arg, name))
     })
+}
+
+/// What a flag can be, as the library reads it.
+pub fn truth(word: &str) -> Option<bool> {
+    match word.to_lowercase().as_str() {
+        "true" | "on" | "yes" | "1" => Some(true),
+        "false" | "off" | "no" | "0" => Some(false),
+        _ => None,
+    }
 }
 
 /// The part of a mistyped word that can be an option name: a URL with a password may follow it.

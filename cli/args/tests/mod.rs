@@ -75,7 +75,7 @@ fn wrong_values_are_refused_by_name() {
         ("--log-file=", "argument --log-file: must not be empty"),
         ("--log-format=xml", "argument --log-format: takes one of text, json"),
         ("--log-level=trace", "argument --log-level: takes one of debug, info, warning, error"),
-        ("--log-stderr=maybe", "argument --log-stderr: takes one of false, true"),
+        ("--log-stderr=maybe", "argument --log-stderr: takes true or false"),
         ("--datadir=", "argument --data-directory: must not be empty"),
     ] {
         let text = wrong_text(ask(&with(&[word])));
@@ -84,6 +84,9 @@ fn wrong_values_are_refused_by_name() {
     for words in [["--loop-wait", "-1"], ["--loop-wait", "abc"]] {
         assert!(wrong_text(ask(&with(&words))).contains("argument --loop-wait: "));
     }
+    // It would switch the lease off, whatever the word says.
+    let text = wrong_text(ask(&with(&["--no-lease", "False"])));
+    assert!(text.contains("argument --no-lease: write --no-lease=False"), "{text}");
     assert!(wrong_text(ask(&with(&["--backup-id"]))).contains("--backup-id"));
     assert!(wrong_text(ask(&with(&["--backup-id", "--no-lease"]))).contains("--backup-id"));
 }

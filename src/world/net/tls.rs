@@ -1,8 +1,8 @@
 //! TLS: the files of `--ca-file`, `--cert-file` and `--key-file`, checked before anything is sent.
 
-use std::fs;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::{fs, io};
 
 use rustls::client::Resumption;
 use rustls::crypto::ring;
@@ -110,7 +110,17 @@ impl PemFile<'_> {
     }
 
     fn read(&self) -> Result<Vec<u8>, ConfigError> {
-        fs::read(self.path).map_err(|error| self.refuse(&error.to_string()))
+        let unreadable = |error: io::Error| self.refuse(&error.to_string());
+        let length = match fs::metadata(self.path).map_err(unreadable)? {
+            file if file.is_dir() => return Err(unreadable(io::ErrorKind::IsADirectory.into())),
+            file if file.is_file() => file.len(),
+            // Nothing may ever come from a pipe, and what comes from a device has no end.
+            _ => return Err(self.refuse("is not a file")),
+        };
+        if length > LARGEST_PEM {
+            return Err(self.refuse("is too large for certificates or a key"));
+        }
+        fs::read(self.path).map_err(unreadable)
     }
 
     fn refuse(&self, why: &str) -> ConfigError {
@@ -118,5 +128,7 @@ impl PemFile<'_> {
     }
 }
 
+/// Far more than all certificates of a system.
+const LARGEST_PEM: u64 = 16 << 20;
 const NO_KEY: &str =
     "holds no private key (expected PEM: '-----BEGIN PRIVATE KEY-----'); --key-file names a file that does";

@@ -151,6 +151,9 @@ class Observer:
         word, pid, directory, at, *status = line.split()
         node = next((node.name for node in self.stack.nodes.values() if node.data == directory), directory)
         if word == "begin":
+            # Process IDs come again, within minutes on a busy machine.
+            self.failed.discard(pid)
+            self.unguarded.discard(pid)
             self.running[pid] = directory
             self.stack.timeline.note(node, f"barman recover {pid} begins", float(at))
         else:
