@@ -15,6 +15,9 @@ const MOST_COMMANDS: usize = 10_000;
 /// The status of a command that SIGKILL ended: of those on this node only the end of the lease sends it.
 pub(crate) const KILLED: i32 = 137;
 
+/// A log that could not be read so often in a row shows no longer what runs.
+const MOST_MISSES: u32 = 5;
+
 /// A command that Barman ran on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Command {
@@ -91,7 +94,8 @@ pub(crate) struct History {
     running: BTreeMap<u32, usize>,
     /// Since when no command has run.
     idle_since: Duration,
-    log_is_known: bool,
+    /// Reads of the log in a row that failed.
+    log_misses: u32,
 }
 
 impl History {
@@ -112,7 +116,7 @@ impl History {
             commands: Vec::new(),
             running: BTreeMap::new(),
             idle_since: now,
-            log_is_known: true,
+            log_misses: 0,
         }
     }
 
@@ -160,7 +164,7 @@ impl History {
 
     /// Adds what was new in the log of the lease; an error means that it could not be read.
     pub(crate) fn log(&mut self, now: Duration, lines: Result<Vec<LogLine>, String>) {
-        self.log_is_known = lines.is_ok();
+        self.log_misses = if lines.is_ok() { 0 } else { self.log_misses.saturating_add(1) };
         for line in lines.unwrap_or_default() {
             self.happened(now);
             match line {
@@ -209,8 +213,8 @@ impl History {
     /// Something else has filled the directory, which was empty: there is content in it, and Barman has run no command
     /// that brings files. A command is logged before it runs, and the log is read after the look at the directory.
     pub(crate) fn was_filled_by_another(&self) -> bool {
-        let brought_nothing =
-            self.log_is_known && self.commands.iter().all(|command| command.effect() < Effect::BringsFiles);
+        let brought_nothing = self.log_misses == 0
+            && self.commands.iter().all(|command| command.effect() < Effect::BringsFiles);
         self.began_empty && self.content == Some(Content::Something) && brought_nothing
     }
 
@@ -228,9 +232,14 @@ impl History {
         !self.running.is_empty()
     }
 
-    /// Whether a command runs that has not been silent for too long.
+    /// Whether a command runs that has not been silent for too long, and whose end would be seen.
     pub(crate) fn is_at_work(&self, now: Duration) -> bool {
-        self.runs_a_command() && self.still(now) < SILENT_COMMAND
+        self.runs_a_command() && !self.shows_nothing(now)
+    }
+
+    /// Whether this node does not show any more what Barman does.
+    pub(crate) fn shows_nothing(&self, now: Duration) -> bool {
+        self.still(now) >= SILENT_COMMAND || self.log_misses >= MOST_MISSES
     }
 
     /// For how long no command has run; None while one does.
@@ -259,7 +268,7 @@ impl History {
     }
 
     pub(crate) fn lease_use(&self) -> Use {
-        match (self.log_is_known, self.commands.is_empty()) {
+        match (self.log_misses == 0, self.commands.is_empty()) {
             (_, false) if self.commands.iter().any(Command::writes) => Use::Wrote,
             (false, _) => Use::Unknown,
             (true, true) => Use::Nothing,
@@ -349,6 +358,11 @@ mod tests {
         assert_eq!(history.news(S * 3600), S * 9);
         assert!(history.is_at_work(S * 608));
         assert!(!history.is_at_work(S * 609), "its last line may never come");
+        for missed in 1..=MOST_MISSES {
+            history.log(S * 9, Err("EIO".into()));
+            assert_eq!(history.is_at_work(S * 10), missed < MOST_MISSES);
+        }
+        history.log(S * 9, Ok(Vec::new()));
         assert!(!history.began_twice("/pg/data"));
         history.log(S * 10, Ok(vec![began(10, "ls /pg/data/")]));
         assert!(history.began_twice("/pg/data"));

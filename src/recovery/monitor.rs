@@ -16,9 +16,7 @@ use super::history::{History, Use};
 use super::preflight::refuse_postgres;
 use super::session::Session;
 use super::throughput::Throughput;
-use super::timing::{
-    BETWEEN_COMMANDS, Every, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, SILENT_COMMAND, STALL, idle_wait,
-};
+use super::timing::{BETWEEN_COMMANDS, Every, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait};
 use super::verdict::Ended;
 
 /// What is watched while an operation is followed.
@@ -168,7 +166,7 @@ impl<'w, 'c> Monitor<'w, 'c> {
     }
 
     /// Whether it can be this restore that the API says is done. While a command is at work here it can't: another node's
-    /// operation has the same ID. From then on that counts once everything is here, or nothing happens any more.
+    /// operation has the same ID. From then on that counts once everything is here, or nothing is seen to happen any more.
     pub(crate) fn believes_done(&mut self, run: &mut Session) -> bool {
         let now = run.now();
         if self.history.is_at_work(now) {
@@ -177,7 +175,7 @@ impl<'w, 'c> Monitor<'w, 'c> {
             }
             return false;
         }
-        !self.done_contradicted || self.history.still(now) >= SILENT_COMMAND || self.has_everything(run)
+        !self.done_contradicted || self.history.shows_nothing(now) || self.has_everything(run)
     }
 
     /// When something last happened, for the budget of an outage; None if this node does not show it.

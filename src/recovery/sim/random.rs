@@ -18,7 +18,7 @@ use crate::outcome::Code;
 const SCHEDULES: u64 = 3_000;
 const DEEP: u64 = 100_000;
 /// Schedules that once found something.
-const SEEDS: [u64; 12] = [
+const SEEDS: [u64; 13] = [
     0,
     5_000_020_061,
     6_000_000_779,
@@ -30,6 +30,7 @@ const SEEDS: [u64; 12] = [
     44_000_000_084_662,
     46_000_000_108_061,
     54_000_000_137_383,
+    73_000_000_033_220,
     u64::MAX,
 ];
 
