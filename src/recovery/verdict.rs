@@ -94,9 +94,9 @@ pub(crate) fn verdict(ended: Ended, data: Data, directory: &str) -> Verdict {
         }
         (Ended::Stalled(what), Data::Nothing(_)) => Verdict::Failed(what),
 
-        (Ended::Done | Ended::Unclear(_) | Ended::Stalled(_), Data::Unseen(why)) => {
-            Verdict::Failed(format!("{directory} can't be seen: {why}"))
-        }
+        (Ended::Done | Ended::Unclear(_) | Ended::Stalled(_), Data::Unseen(why)) => Verdict::Failed(format!(
+            "{directory} can't be seen: {why}; check that Barman's login is the user that runs this program"
+        )),
     }
 }
 

@@ -168,7 +168,10 @@ fn a_restore_in_which_nothing_happens() {
             .with(stalls)
             .code(RecoveryDone)
             .says("WARNING: nothing new has arrived in /pg/data")
-            .says("WARNING: HINT: "),
+            .says("WARNING: HINT: ")
+            .holds("once", |_, ran| {
+                ran.log.iter().filter(|(.., line)| line.starts_with("nothing new has arrived")).count() == 1
+            }),
         row("--stall-timeout ends it")
             .with(stalls)
             .with(|sim| sim.restore.stall_timeout = Some(secs(100)))
