@@ -223,9 +223,9 @@ impl History {
         now.saturating_sub(self.news)
     }
 
-    /// When something last happened; now, while a command is at work.
+    /// When something last happened; now, while a command runs that has not been silent for too long.
     pub(crate) fn news(&self, now: Duration) -> Duration {
-        if self.is_at_work(now) { now } else { self.news }
+        if self.runs_a_command() && self.still(now) < SILENT_COMMAND { now } else { self.news }
     }
 
     pub(crate) fn runs_a_command(&self) -> bool {
@@ -234,12 +234,7 @@ impl History {
 
     /// Whether a command runs that has not been silent for too long, and whose end would be seen.
     pub(crate) fn is_at_work(&self, now: Duration) -> bool {
-        self.runs_a_command() && !self.shows_nothing(now)
-    }
-
-    /// Whether this node does not show any more what Barman does.
-    pub(crate) fn shows_nothing(&self, now: Duration) -> bool {
-        self.still(now) >= SILENT_COMMAND || self.log_misses >= MOST_MISSES
+        self.runs_a_command() && self.still(now) < SILENT_COMMAND && self.log_misses < MOST_MISSES
     }
 
     /// For how long no command has run; None while one does.

@@ -166,7 +166,8 @@ impl<'w, 'c> Monitor<'w, 'c> {
     }
 
     /// Whether it can be this restore that the API says is done. While a command is at work here it can't: another node's
-    /// operation has the same ID. From then on that counts once everything is here, or nothing is seen to happen any more.
+    /// operation has the same ID, or the end of that command could not be read yet. From then on that counts once
+    /// everything is here, or no command has run for a while.
     pub(crate) fn believes_done(&mut self, run: &mut Session) -> bool {
         let now = run.now();
         if self.history.is_at_work(now) {
@@ -175,7 +176,8 @@ impl<'w, 'c> Monitor<'w, 'c> {
             }
             return false;
         }
-        !self.done_contradicted || self.history.shows_nothing(now) || self.has_everything(run)
+        let is_idle = self.history.idle(now).is_none_or(|idle| idle >= BETWEEN_COMMANDS * 10);
+        !self.done_contradicted || is_idle || self.has_everything(run)
     }
 
     /// When something last happened, for the budget of an outage; None if this node does not show it.

@@ -52,6 +52,10 @@ pub(crate) const DRAIN_KILL: Duration = Duration::from_secs(4);
 /// A drain takes no longer: Patroni sends SIGKILL ten seconds after SIGTERM.
 pub(crate) const DRAIN: Duration = Duration::from_secs(8);
 
+/// How long the log of a revoked lease is read again if it can't be. Together with a drain it is no longer than Patroni
+/// waits.
+pub(crate) const LAST_LINES: Duration = Duration::from_millis(900);
+
 /// What a dead run has left is waited for no longer: it was killed when that run died, and what has not gone by then is
 /// stuck in the kernel, or belongs to another user.
 pub(crate) const LEFT: Duration = Duration::from_secs(60);
