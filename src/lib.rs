@@ -78,6 +78,7 @@ pub use commands::verify::{RestoreState, RestoredBackup, RestoredWal, Verified, 
 pub use commands::{Report, call};
 pub use config::names::{Typed, typed};
 pub use config::options::{Command, Group, Kind, OPTIONS, Opt, OptionSpec};
+pub use config::value::truth;
 pub use config::{Config, ConfigError};
 pub use event::{Event, Level, Progress};
 pub use outcome::{Answer, Code, OperationState, Outcome, Problem};

@@ -79,8 +79,8 @@ impl Code {
         self.c_name().to_str().unwrap_or_default()
     }
 
-    /// The status with which a program ends for this code: `code & 0xff`, but for wrong arguments that of all programs,
-    /// 2.
+    /// The exit status of a program that ends with this code: 2 for wrong arguments, as is usual, and `code & 0xff` for
+    /// all others.
     #[must_use]
     pub fn exit_status(self) -> u8 {
         let [lowest, ..] = (self as i32).to_le_bytes();

@@ -14,7 +14,7 @@ use clap::Command;
 
 use command::{Env, OWN, SUB_COMMANDS, variable};
 pub use command::{NAME, command};
-use words::{Typing, truth};
+use words::Typing;
 
 /// The same as in argparse and clap.
 pub const WRONG_USAGE: u8 = 2;
@@ -113,7 +113,10 @@ impl Given<'_> {
     /// As the library reads the flags of its own.
     fn is_on(&self, flag: &str) -> Result<bool, String> {
         let Some((value, source)) = self.value(flag) else { return Ok(false) };
-        value.to_str().and_then(truth).ok_or_else(|| format!("argument {source}: takes true or false"))
+        value
+            .to_str()
+            .and_then(barman_recover::truth)
+            .ok_or_else(|| format!("argument {source}: takes true or false"))
     }
 
     /// The log options. They are the program's own, as the library prints nothing.

@@ -6,7 +6,7 @@ use std::iter::{self, Peekable};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::vec;
 
-use barman_recover::{Typed, typed};
+use barman_recover::{Typed, truth, typed};
 use clap::{Arg, Command};
 
 use super::command::NAME;
@@ -214,15 +214,6 @@ fn all_names(command: &Command) -> impl Iterator<Item = (&Arg, &str)> {
         let names = arg.get_long_and_visible_aliases().unwrap_or_default();
         names.into_iter().map(move |name| (arg, name))
     })
-}
-
-/// What a flag can be, as the library reads it.
-pub fn truth(word: &str) -> Option<bool> {
-    match word.to_lowercase().as_str() {
-        "true" | "on" | "yes" | "1" => Some(true),
-        "false" | "off" | "no" | "0" => Some(false),
-        _ => None,
-    }
 }
 
 /// The part of a mistyped word that can be an option name: a URL with a password may follow it.

@@ -57,7 +57,7 @@ impl Kind {
             Kind::Url => Url::parse(some_text(text)?).map(Stored::Url),
             Kind::Seconds => number(text, "takes whole seconds without a unit, for example 10"),
             Kind::Count => number(text, "takes a whole number, for example 5"),
-            Kind::Flag => flag(text),
+            Kind::Flag => truth(text).map(Stored::Flag).ok_or_else(|| "takes true or false".into()),
             Kind::Word(words) if words.contains(&text) => Ok(Stored::Text(text.into())),
             Kind::Word(words) => Err(format!("takes one of {}", words.join(", "))),
         }
@@ -78,11 +78,14 @@ fn number(digits: &str, what: &str) -> Result<Stored, String> {
     digits.parse().map(Stored::Number).map_err(|_| "is too large (at most 4294967295)".into())
 }
 
-fn flag(word: &str) -> Result<Stored, String> {
+/// What a flag is set to by a word, in upper or lower case: `true`, `on`, `yes`, `1` and their opposites; None for any
+/// other word.
+#[must_use]
+pub fn truth(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
-        "true" | "on" | "yes" | "1" => Ok(Stored::Flag(true)),
-        "false" | "off" | "no" | "0" => Ok(Stored::Flag(false)),
-        _ => Err("takes true or false".into()),
+        "true" | "on" | "yes" | "1" => Some(true),
+        "false" | "off" | "no" | "0" => Some(false),
+        _ => None,
     }
 }
 

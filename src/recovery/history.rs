@@ -225,7 +225,7 @@ impl History {
 
     /// When something last happened; now, while a command runs that has not been silent for too long.
     pub(crate) fn news(&self, now: Duration) -> Duration {
-        if self.runs_a_command() && self.still(now) < SILENT_COMMAND { now } else { self.news }
+        if self.runs_an_active_command(now) { now } else { self.news }
     }
 
     pub(crate) fn runs_a_command(&self) -> bool {
@@ -234,7 +234,11 @@ impl History {
 
     /// Whether a command runs that has not been silent for too long, and whose end would be seen.
     pub(crate) fn is_at_work(&self, now: Duration) -> bool {
-        self.runs_a_command() && self.still(now) < SILENT_COMMAND && self.log_misses < MOST_MISSES
+        self.runs_an_active_command(now) && self.log_misses < MOST_MISSES
+    }
+
+    fn runs_an_active_command(&self, now: Duration) -> bool {
+        self.runs_a_command() && self.still(now) < SILENT_COMMAND
     }
 
     /// For how long no command has run; None while one does.

@@ -16,7 +16,9 @@ use super::history::{History, Use};
 use super::preflight::refuse_postgres;
 use super::session::Session;
 use super::throughput::Throughput;
-use super::timing::{BETWEEN_COMMANDS, Every, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait};
+use super::timing::{
+    BETWEEN_COMMANDS, Every, LONG_IDLE, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait,
+};
 use super::verdict::Ended;
 
 /// What is watched while an operation is followed.
@@ -153,8 +155,7 @@ impl<'w, 'c> Monitor<'w, 'c> {
         }
         let Some(idle) = self.history.idle(now) else { return loop_wait };
         // After a longer time it would change nothing.
-        let is_near =
-            idle < BETWEEN_COMMANDS * 10 && (self.history.may_have_failed() || self.has_everything(run));
+        let is_near = idle < LONG_IDLE && (self.history.may_have_failed() || self.has_everything(run));
         idle_wait(idle, if is_near { NEAR_THE_END } else { BETWEEN_COMMANDS }, loop_wait)
     }
 
@@ -176,7 +177,7 @@ impl<'w, 'c> Monitor<'w, 'c> {
             }
             return false;
         }
-        let is_idle = self.history.idle(now).is_none_or(|idle| idle >= BETWEEN_COMMANDS * 10);
+        let is_idle = self.history.idle(now).is_none_or(|idle| idle >= LONG_IDLE);
         !self.done_contradicted || is_idle || self.has_everything(run)
     }
 

@@ -11,6 +11,9 @@ pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
 /// Between two commands of Barman: the next one usually comes within some tenths of a second, and asking does not help.
 pub(crate) const BETWEEN_COMMANDS: Duration = Duration::from_secs(1);
 
+/// Without a command for so long, Barman has ended or is at work on its own host: its end may be near or not.
+pub(crate) const LONG_IDLE: Duration = Duration::from_secs(10);
+
 /// Once the operation may end any moment: the end of the run is to follow within 0.3 s.
 pub(crate) const NEAR_THE_END: Duration = Duration::from_millis(200);
 

@@ -241,7 +241,7 @@ impl State {
         self.restores[number].alive = false;
         self.finish_all(number, 12);
         let id = self.restores[number].operation.clone();
-        self.record(|| format!("operation {id}: its Barman dies, it stays in progress for ever"));
+        self.record(|| format!("operation {id}: its Barman dies: the API says IN_PROGRESS from now on"));
     }
 
     pub(super) fn barman_dies(&mut self) {

@@ -41,8 +41,8 @@ fn all_nodes_that_start_in_one_second_are_served() {
     }
 }
 
-/// Trap 2: both Barmans restore to the node of the later create, through its lease. One is told DONE and has nothing,
-/// the other has two writers.
+/// Two creates of one second get one ID: both Barmans restore to the node of the later create, through its lease. The other
+/// node is told DONE and has nothing; this one has two writers.
 #[test]
 fn creates_that_got_one_id_cost_an_attempt_and_no_data() {
     let nodes = 16;

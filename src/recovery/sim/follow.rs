@@ -40,7 +40,7 @@ fn misses_are_waited_out() {
                     .state(Done)
                     .creates(1)
                     .says("WARNING"),
-                row(format!("{name}, for ever from poll {from} on, while nothing arrives"))
+                row(format!("{name}, at each poll from number {from} on, while nothing arrives"))
                     .with(unpacks)
                     .with(|sim| sim.connection.max_retries = 1)
                     .with(move |sim| sim.state.meets(Kind::Poll, from..usize::MAX, always))
@@ -153,7 +153,9 @@ fn an_end_that_is_another_nodes() {
             .code(RecoveryDone)
             .took(secs(59), ms(60_330)),
         // Ours fails like this too, when its Barman is killed: the rsync that is left may go on for hours.
-        taken("FAILED can't be told from ours", Status::Failed).code(RecoveryFailed).took(secs(9), secs(11)),
+        taken("FAILED ends the run, as it may be ours", Status::Failed)
+            .code(RecoveryFailed)
+            .took(secs(9), secs(11)),
     ]);
 }
 
@@ -331,7 +333,7 @@ fn without_a_lease_it_only_follows_and_looks() {
             .with(|sim| sim.state.plan.place = Place::OtherHost)
             .code(RecoveryFailed)
             .says("--no-verify"),
-        plain("another host, as told")
+        plain("a restore to another host")
             .with(|sim| {
                 sim.state.plan.place = Place::OtherHost;
                 sim.restore.verify = false;
