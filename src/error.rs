@@ -60,8 +60,6 @@ pub(crate) enum NoReply {
     ClientCertificateRefused,
     /// The proxy refuses to connect to the API.
     ProxyRefused,
-    /// The redirects don't end.
-    Redirects,
     /// This host, or this process, has too many open files.
     Files,
     /// This host is out of memory.

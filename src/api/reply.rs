@@ -22,7 +22,7 @@ pub(crate) struct Reply {
     pub(crate) retry_after: Option<Duration>,
     /// The day on which it was sent, by the sender's clock.
     pub(crate) date: Option<Date>,
-    /// Where a redirect leads.
+    /// Where a redirect leads, if that is a whole URL.
     pub(crate) location: Option<Url>,
 }
 
@@ -53,6 +53,7 @@ impl Reply {
             (status, _) => (status < 500 && status != 408 && status != 429, self.says()),
         };
         let why = match self.status {
+            300..=399 => BadReply::Moved,
             401 | 403 => BadReply::Denied,
             _ => BadReply::NotUp,
         };

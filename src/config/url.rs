@@ -33,26 +33,15 @@ pub(crate) struct Url {
     /// As in the URL: IPv6 addresses with their brackets. Lower case.
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// "" or "/path", as written, percent-encoding included. That of an option has no slash at its end.
+    /// "" or "/path", as written, percent-encoding included, without a slash at its end.
     pub(crate) path: String,
     /// "" or "?query".
     pub(crate) query: String,
 }
 
 impl Url {
-    /// A URL given as an option. A trailing slash of a server or API means nothing and is removed.
+    /// Reads a URL as an option has it. A slash at the end of a server or an API means nothing and is left out.
     pub(crate) fn parse(text: &str) -> Result<Url, String> {
-        let mut url = Url::exact(text)?;
-        let (_, rest) = text.split_once("://").unwrap_or_default();
-        if rest.split_once(['/', '?', '#']).is_some_and(|(_, tail)| tail.contains('@')) {
-            // Half a password could be mistaken for a path, and shown.
-            return Err("has an '@' in its path (a password's '/', '?' and '#' are %2F, %3F and %23)".into());
-        }
-        url.path.truncate(url.path.trim_end_matches('/').len());
-        Ok(url)
-    }
-
-    fn exact(text: &str) -> Result<Url, String> {
         let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
         let (https, rest) = if lower.starts_with("https://") {
             (true, &text[8..])
@@ -64,6 +53,10 @@ impl Url {
         if rest.chars().any(|c| c.is_control() || matches!(c, ' ' | '"' | '<' | '>' | '\\')) {
             return Err("holds a character that is not allowed in a URL (a blank, a quote, ...)".into());
         }
+        if rest.split_once(['/', '?', '#']).is_some_and(|(_, tail)| tail.contains('@')) {
+            // Half a password could be mistaken for a path, and shown.
+            return Err("has an '@' in its path (a password's '/', '?' and '#' are %2F, %3F and %23)".into());
+        }
         let rest = rest.split('#').next().unwrap_or(rest);
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
@@ -74,7 +67,14 @@ impl Url {
         };
         let (host, port) = host_and_port(address)?;
         let port = port.unwrap_or(default_port(https));
-        Ok(Url { https, credentials, host, port, path: path.into(), query: query.into() })
+        Ok(Url {
+            https,
+            credentials,
+            host,
+            port,
+            path: path.trim_end_matches('/').into(),
+            query: query.into(),
+        })
     }
 
     /// This URL with further path segments, each percent-encoded as one segment.
@@ -92,32 +92,8 @@ impl Url {
         url
     }
 
-    /// The target of a redirect from here, as in `Location`: absolute, or relative to this URL. Our credentials go
-    /// along only to the same server.
-    pub(crate) fn follow(&self, location: &str) -> Result<Url, String> {
-        let first = location.split(['/', '?', '#']).next().unwrap_or_default();
-        let mut url = if first.ends_with(':') {
-            Url::exact(location)?
-        } else if location.starts_with("//") {
-            Url::exact(&format!("{}:{location}", self.scheme()))?
-        } else {
-            let server = Url { path: String::new(), query: String::new(), ..self.clone() };
-            let folder = match self.path.rsplit_once('/') {
-                Some((folder, _)) if !location.starts_with('/') => format!("{folder}/"),
-                _ => String::new(),
-            };
-            Url::exact(&format!("{server}{folder}{location}"))?
-        };
-        url.credentials = self.credentials.clone().filter(|_| self.same_server(&url));
-        Ok(url)
-    }
-
     fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
-    }
-
-    pub(crate) fn same_server(&self, other: &Url) -> bool {
-        self.https == other.https && self.host == other.host && self.port == other.port
     }
 }
 
@@ -248,27 +224,6 @@ mod tests {
             ("20261122T101942", "/api/servers/20261122T101942"),
         ] {
             assert_eq!(base.join(&["servers", segment]).path, path);
-        }
-    }
-
-    #[test]
-    fn redirects_are_resolved() {
-        let from = Url::parse("https://u:p@h/a/b").unwrap();
-        for (location, to) in [
-            ("https://other/x", "https://other/x"),
-            ("http://h/x", "http://h/x"),
-            ("/x/y?z=1", "https://h/x/y?z=1"),
-            ("c", "https://h/a/c"),
-            ("d/", "https://h/a/d/"),
-            ("//other:8/x", "https://other:8/x"),
-            ("/x?to=http://other/", "https://h/x?to=http://other/"),
-        ] {
-            assert_eq!(from.follow(location).unwrap().to_string(), to);
-        }
-        assert!(from.follow("/x").unwrap().credentials.is_some());
-        assert!(from.follow("https://h/x").unwrap().credentials.is_some());
-        for other in ["https://other/x", "https://h:8/x", "http://h/x", "https://u:q@other/x"] {
-            assert!(from.follow(other).unwrap().credentials.is_none(), "{other}");
         }
     }
 }

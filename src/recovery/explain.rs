@@ -41,9 +41,6 @@ pub(crate) fn create_hint(kind: OperationKind, error: &Error) -> String {
         (OperationKind::ConfigSwitch, Some(BadReply::ApiFailed)) => {
             "pg-backup-api before 2.1 has no config switch, and answers so: upgrade it on the Barman host to 2.1 or later; otherwise see its log".into()
         }
-        (_, Some(BadReply::Moved)) => {
-            "a create request is never redirected: set --api-url to that address".into()
-        }
         _ => api_hint(error),
     }
 }
@@ -59,7 +56,7 @@ fn bad_reply(why: BadReply) -> &'static str {
         BadReply::Denied => {
             "a proxy in front of pg-backup-api asks for authentication: a client certificate (--cert-file), or user:password@ in --api-url"
         }
-        BadReply::Moved => "set --api-url to that address",
+        BadReply::Moved => "redirects are not followed: set --api-url to the address of pg-backup-api itself",
         BadReply::TooOld => "upgrade pg-backup-api on the Barman host to 2.1 or later",
         BadReply::NotUp => API_HINT,
         BadReply::ApiFailed | BadReply::Other => "see the log of pg-backup-api on the Barman host",
@@ -96,7 +93,6 @@ fn no_reply(why: NoReply) -> Option<&'static str> {
         NoReply::ProxyRefused => {
             "check --proxy ('http://user:password@host:port'), and whether the proxy may connect to the API"
         }
-        NoReply::Redirects => "set --api-url to where pg-backup-api is",
         NoReply::Files => "this process, or this host, has too many open files (ulimit -n)",
         NoReply::Memory => "this host is out of memory",
         NoReply::Threads => "allow more processes and memory (ulimit -u, TasksMax)",
@@ -156,7 +152,6 @@ mod tests {
             NoReply::ClientCertificateMissing,
             NoReply::ClientCertificateRefused,
             NoReply::ProxyRefused,
-            NoReply::Redirects,
         ] {
             let error = Error::unsent(why, "");
             assert!(error.is_final() && hint(&error).is_some(), "{why:?}");

@@ -130,7 +130,7 @@ pub(crate) fn poll(run: &mut Session, id: &str) -> Result<Status, Error> {
 }
 
 fn nothing_came(why: &str) -> Ended {
-    let why = format!("no operation has come of the create request ({why})");
+    let why = format!("the create request has led to no operation ({why})");
     Ended::Nothing(Error::new(Code::HttpError, why))
 }
 

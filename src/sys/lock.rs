@@ -47,7 +47,7 @@ impl LockFile {
                 return Ok(file);
             }
         }
-        Err(io::Error::new(io::ErrorKind::WouldBlock, "this process forks all the time"))
+        Err(io::Error::new(io::ErrorKind::WouldBlock, "this process keeps forking"))
     }
 
     fn register(file: File) -> io::Result<LockFile> {

@@ -64,7 +64,7 @@ impl Folder {
             }
             return Ok((folder, made.is_ok()));
         }
-        Err(io::Error::other("it is made and removed all the time"))
+        Err(io::Error::other("other processes keep creating and removing it"))
     }
 
     fn open_directory(&self, name: &OsStr) -> Result<OwnedFd, Errno> {

@@ -39,7 +39,7 @@ pub(crate) fn claim(data_directory: &Path, state_dir: Option<&Path>) -> Claiming
             Err(error) => return Claiming::Impossible(cannot_lock(&place.path, &error)),
         }
     }
-    let error = io::Error::other("other runs make and remove it all the time");
+    let error = io::Error::other("other runs keep creating and removing it");
     Claiming::Impossible(cannot_lock(&data_directory.to_string_lossy(), &error))
 }
 

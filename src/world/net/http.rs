@@ -40,7 +40,7 @@ pub(super) struct Http {
     through: String,
 }
 
-/// What to ask, whatever URL a redirect leads to.
+/// What to ask.
 pub(super) struct Question {
     /// A request with one is a POST.
     pub(super) body: Option<Vec<u8>>,
@@ -110,7 +110,7 @@ impl Http {
         let config = Agent::config_builder()
             .proxy(self.proxy.clone()) // never from the environment
             .http_status_as_error(false)
-            .max_redirects(0)
+            .max_redirects(0) // a create would change its method or be sent twice
             .max_idle_connections(0)
             .user_agent(concat!("barman-recover/", env!("CARGO_PKG_VERSION")))
             .accept("application/json")
@@ -158,7 +158,7 @@ fn start(
 ) -> Result<Worker<Result<Reply, Error>>, Error> {
     let (body, most, limit) = (question.body.clone(), question.most, question.limit);
     let work = move || match run(&agent, &call, &url, body.as_deref()) {
-        Ok(response) => Ok(read(&url, response, most)),
+        Ok(response) => Ok(read(response, most)),
         Err(ureq::Error::Timeout(_)) => Err(late(call.phase(), limit)),
         Err(error) => Err(translated(&error, &call)),
     };
@@ -189,12 +189,12 @@ fn proxy(url: &Url) -> Result<Proxy, ureq::Error> {
     proxy.build()
 }
 
-fn read(url: &Url, mut response: Response<Body>, most: usize) -> Reply {
+fn read(mut response: Response<Body>, most: usize) -> Reply {
     let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_string());
     let retry_after =
         header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
     let date = header("date").and_then(|text| Date::from_header(&text));
-    let location = header("location").and_then(|to| url.follow(&to).ok());
+    let location = header("location").and_then(|to| Url::parse(&to).ok());
     let status = response.status().as_u16();
     let mut body = Vec::new();
     let reader = response.body_mut().as_reader();

@@ -15,8 +15,8 @@ use crate::config::options::Opt;
 use crate::config::{ConfigError, TlsFiles};
 use crate::world::net::trust::Verifier;
 
-/// Enough for two servers, the API and where it may redirect to; rustls' default reserves room for 32 of them.
-const SESSIONS: usize = 16;
+/// The tickets that rustls keeps of one server, as a run has no other; its default reserves room for 32 servers.
+const SESSIONS: usize = 8;
 
 /// The certificates and the key that the options name.
 #[derive(Debug)]
@@ -47,10 +47,6 @@ impl Tls {
     }
 
     /// Whether we have a client certificate, which is a credential.
-    pub(super) fn has_client_certificate(&self) -> bool {
-        self.client.is_some()
-    }
-
     pub(super) fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         if let Some(config) = self.config.get() {
             return Ok(config.clone());

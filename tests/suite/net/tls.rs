@@ -45,7 +45,7 @@ fn by_name(api: &Api) -> String {
     api.url().replace("127.0.0.1", "localhost")
 }
 
-pub fn with_client_certificate(url: &str) -> Recovery {
+fn with_client_certificate(url: &str) -> Recovery {
     let run = trusting(url).args(["--cert-file", &fixture("client.pem")]);
     run.args(["--key-file", &fixture("client.key")])
 }
