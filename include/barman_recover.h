@@ -84,7 +84,7 @@ const char *barman_recover_code_name(int32_t code);
 barman_recover *barman_recover_new(void);
 
 /**
- * Frees a handle. If a command runs, cancels it and waits for its end: 8 seconds at most in a restore, less otherwise.
+ * Frees a handle. If a command runs, cancels it and waits for its end: 9 seconds at most in a restore, less otherwise.
  */
 void barman_recover_free(barman_recover *handle);
 
@@ -124,8 +124,9 @@ int32_t barman_recover_next_event(barman_recover *handle, uint32_t timeout_ms);
 const char *barman_recover_event(const barman_recover *handle, const char *pointer);
 
 /**
- * Ends the command that runs, a restore on the Barman host included; when none runs, the next one, as it begins.
- * Returns at once: the command has ended when its function returns, or barman_recover_next_event returns -1.
+ * Ends the command that runs, and its restore with it; a restore without a lease and a config switch go on. When none
+ * runs, ends the next one, as it begins. Returns at once: the command has ended when its function returns, or
+ * barman_recover_next_event returns -1.
  */
 void barman_recover_cancel(barman_recover *handle);
 
@@ -163,13 +164,18 @@ typedef enum {
   BARMAN_RECOVER_NO_COMMAND = -1,
   /** The API is not up and running; nothing was started. */
   BARMAN_RECOVER_API_NOT_OK = -2,
-  /** An option is missing or wrong; nothing was sent. */
+  /**
+   * An option is missing or wrong, or the state directory or the data directory can't be used; nothing was started.
+   */
   BARMAN_RECOVER_INVALID_ARGUMENT = -3,
   /** Ended by a cancel. */
   BARMAN_RECOVER_CANCELLED = -4,
   /** The overall deadline passed. */
   BARMAN_RECOVER_TIMED_OUT = -5,
-  /** A command runs on this handle, or PostgreSQL in the data directory; nothing was started. */
+  /**
+   * A command runs on this handle, or PostgreSQL in the data directory: nothing was started, or the restore was
+   * ended.
+   */
   BARMAN_RECOVER_BUSY = -6,
   /** A bug in the library, which was caught. */
   BARMAN_RECOVER_PANIC = -7

@@ -26,13 +26,14 @@ pub enum Code {
     NoCommand = -1,
     /// The API is not up and running; nothing was started.
     ApiNotOk = -2,
-    /// An option is missing or wrong; nothing was sent.
+    /// An option is missing or wrong, or the state directory or the data directory can't be used; nothing was started.
     InvalidArgument = -3,
     /// Ended by a cancel.
     Cancelled = -4,
     /// The overall deadline passed.
     TimedOut = -5,
-    /// A command runs on this handle, or PostgreSQL in the data directory; nothing was started.
+    /// A command runs on this handle, or PostgreSQL in the data directory: nothing was started, or the restore was
+    /// ended.
     Busy = -6,
     /// A bug in the library, which was caught.
     Panic = -7,

@@ -50,7 +50,7 @@ pub extern "C" fn barman_recover_new() -> *mut Handle {
     guard(ptr::null_mut(), || Arc::into_raw(Arc::new(Handle::default())).cast_mut())
 }
 
-/// Frees a handle. If a command runs, cancels it and waits for its end: 8 seconds at most in a restore, less otherwise.
+/// Frees a handle. If a command runs, cancels it and waits for its end: 9 seconds at most in a restore, less otherwise.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_free(handle: *mut Handle) {
     guard((), || {
@@ -104,8 +104,9 @@ pub extern "C" fn barman_recover_event(handle: *const Handle, pointer: *const c_
     with(handle, NONE, NONE, |handle| handle.event(text(&pointer)))
 }
 
-/// Ends the command that runs, a restore on the Barman host included; when none runs, the next one, as it begins.
-/// Returns at once: the command has ended when its function returns, or barman_recover_next_event returns -1.
+/// Ends the command that runs, and its restore with it; a restore without a lease and a config switch go on. When none
+/// runs, ends the next one, as it begins. Returns at once: the command has ended when its function returns, or
+/// barman_recover_next_event returns -1.
 #[unsafe(no_mangle)]
 pub extern "C" fn barman_recover_cancel(handle: *mut Handle) {
     with(handle, (), (), |handle| handle.cancel());

@@ -81,7 +81,7 @@ fn each_fault() -> Vec<Row> {
     let nothing = row("create", "a lost request, with nothing behind: created again").creates(2);
     let nothing = nothing.with(&["--create-timeout", "5"]);
     let script = Script::new().create([Step::model().reset(At::Request).apply(false)]);
-    rows.push(nothing.script(script).says("no operation has come of"));
+    rows.push(nothing.script(script).says("has led to no operation"));
     rows
 }
 
