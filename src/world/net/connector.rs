@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use ureq::Error;
 use ureq::config::Config as UreqConfig;
 use ureq::http::Uri;
@@ -17,7 +17,6 @@ use ureq::unversioned::transport::{
 
 use crate::error::Phase;
 use crate::world::net::call::Call;
-use crate::world::net::tls::Tls;
 
 /// Large enough for any request head (URL, credentials); replies of any size pass through.
 pub(super) const BUFFER: usize = 16 << 10;
@@ -44,7 +43,7 @@ impl Resolver for Lookup {
 #[derive(Debug)]
 pub(super) struct Finish {
     pub(super) call: Call,
-    pub(super) tls: Arc<Tls>,
+    pub(super) tls: Arc<ClientConfig>,
     pub(super) has_proxy: bool,
 }
 
@@ -68,10 +67,9 @@ impl<In: Wire> Connector<In> for Finish {
 impl Finish {
     fn handshake(&self, details: &ConnectionDetails, wire: Box<dyn Wire>) -> Result<Secure, Error> {
         self.call.enter(Phase::Handshake)?;
-        let config = self.tls.config().map_err(io::Error::other)?;
         let host = details.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_string()).map_err(io::Error::other)?;
-        let mut session = ClientConnection::new(config, name).map_err(io::Error::other)?;
+        let mut session = ClientConnection::new(self.tls.clone(), name).map_err(io::Error::other)?;
         let mut socket = TransportAdapter::new(wire, details.current_time.clone());
         session.complete_io(&mut socket)?;
         let buffers = LazyBuffers::new(BUFFER, BUFFER);

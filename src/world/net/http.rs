@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use rustls::ClientConfig;
 use ureq::http::{Request, Response};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
@@ -24,7 +25,7 @@ use crate::world::caller::Caller;
 use crate::world::net::call::{Call, Upload};
 use crate::world::net::connector::{BUFFER, Finish, Lookup};
 use crate::world::net::failure::{io_text, translated};
-use crate::world::net::tls::Tls;
+use crate::world::net::tls::client_config;
 use crate::world::worker::{Panicked, Worker};
 
 /// How long a connection may take, from the lookup of the name to the end of the handshake.
@@ -34,7 +35,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(super) struct Http {
     pub(super) caller: Caller,
-    pub(super) tls: Arc<Tls>,
+    tls: Arc<ClientConfig>,
     proxy: Option<Proxy>,
     /// For messages: " (through the proxy HOST:PORT)".
     through: String,
@@ -58,7 +59,7 @@ impl Http {
             through.map(proxy).transpose().map_err(|_| ConfigError::of(Opt::Proxy, "is not understood"))?;
         Ok(Http {
             caller: caller.clone(),
-            tls: Arc::new(Tls::new(&connection.tls)?),
+            tls: client_config(&connection.tls)?,
             proxy,
             through: through.map_or(String::new(), |p| format!(" (through the proxy {}:{})", p.host, p.port)),
         })

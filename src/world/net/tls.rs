@@ -1,7 +1,7 @@
 //! TLS: the files of `--ca-file`, `--cert-file` and `--key-file`, checked before anything is sent.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::{fs, io};
 
 use rustls::client::Resumption;
@@ -18,52 +18,31 @@ use crate::world::net::trust::Verifier;
 /// The tickets that rustls keeps of one server, as a run has no other; its default reserves room for 32 servers.
 const SESSIONS: usize = 8;
 
-/// The certificates and the key that the options name.
-#[derive(Debug)]
-pub(super) struct Tls {
-    ca: Vec<CertificateDer<'static>>,
-    client: Option<Arc<CertifiedKey>>,
-    /// Made for the first handshake, as it reads the system's certificates.
-    config: OnceLock<Arc<ClientConfig>>,
-}
-
-impl Tls {
-    pub(super) fn new(files: &TlsFiles) -> Result<Tls, ConfigError> {
-        let file = |option, path| PemFile { option, path };
-        let ca = match &files.ca_file {
-            Some(path) => file(Opt::CaFile, path).certificates()?,
-            None => Vec::new(),
-        };
-        let client = match &files.cert_file {
-            Some(path) => {
-                let cert_file = file(Opt::CertFile, path);
-                let chain = cert_file.certificates()?;
-                let key_file = files.key_file.as_ref().map_or(cert_file, |path| file(Opt::KeyFile, path));
-                Some(Arc::new(key_file.key_of(chain)?))
-            }
-            None => None,
-        };
-        Ok(Tls { ca, client, config: OnceLock::new() })
-    }
-
-    /// Whether we have a client certificate, which is a credential.
-    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, Error> {
-        if let Some(config) = self.config.get() {
-            return Ok(config.clone());
+/// How all connections of a run speak TLS, with the certificates and the key that the options name.
+pub(super) fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, ConfigError> {
+    let file = |option, path| PemFile { option, path };
+    let ca = match &files.ca_file {
+        Some(path) => file(Opt::CaFile, path).certificates()?,
+        None => Vec::new(),
+    };
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConfigError::new(format!("TLS is not available: {error}")))?
+        .dangerous() // rustls' own verifier with one exception
+        .with_custom_certificate_verifier(Arc::new(Verifier { ca, provider }));
+    let mut config = match &files.cert_file {
+        Some(path) => {
+            let cert_file = file(Opt::CertFile, path);
+            let chain = cert_file.certificates()?;
+            let key_file = files.key_file.as_ref().map_or(cert_file, |path| file(Opt::KeyFile, path));
+            let pair = SingleCertAndKey::from(key_file.key_of(chain)?);
+            builder.with_client_cert_resolver(Arc::new(pair))
         }
-        let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(Verifier::new(&self.ca, &provider)?);
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous() // rustls' own verifier with one exception
-            .with_custom_certificate_verifier(verifier);
-        let mut config = match &self.client {
-            Some(pair) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair.clone()))),
-            None => builder.with_no_client_auth(),
-        };
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(self.config.get_or_init(|| Arc::new(config)).clone())
-    }
+        None => builder.with_no_client_auth(),
+    };
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Ok(Arc::new(config))
 }
 
 /// A file that an option names.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
@@ -25,28 +25,27 @@ impl std::error::Error for NoRoots {}
 
 /// rustls' verifier, with one exception: a certificate that is itself trusted may be marked as a CA. A plain `openssl
 /// req -x509` makes such certificates, and OpenSSL accepts them, because the trust is explicit.
+///
+/// The system's certificates are read when a server has to be verified, and not kept: they take as much memory as the
+/// rest of a run, and later connections resume the session of the first one.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    roots: Arc<RootCertStore>,
-    webpki: Arc<WebPkiServerVerifier>,
+    /// To be trusted beside the system's certificates.
+    pub(super) ca: Vec<CertificateDer<'static>>,
+    pub(super) provider: Arc<CryptoProvider>,
 }
 
 impl Verifier {
-    /// Trusts these and the system's certificates; of the system's one that is broken is ignored.
-    pub(super) fn new(
-        ca: &[CertificateDer<'static>],
-        provider: &Arc<CryptoProvider>,
-    ) -> Result<Verifier, Error> {
+    /// What is trusted now; of the system's certificates one that is broken is ignored.
+    fn roots(&self) -> Result<RootCertStore, Error> {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(found.certs);
-        roots.add_parsable_certificates(ca.iter().cloned());
+        roots.add_parsable_certificates(self.ca.iter().cloned());
         if roots.is_empty() {
             return Err(OtherError(Arc::new(NoRoots(found.errors.into_iter().next()))).into());
         }
-        let roots = Arc::new(roots);
-        let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
-        Ok(Verifier { roots, webpki: webpki.map_err(|error| Error::General(error.to_string()))? })
+        Ok(roots)
     }
 }
 
@@ -70,9 +69,12 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+        let roots = Arc::new(self.roots()?);
+        let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), self.provider.clone());
+        let webpki = webpki.build().map_err(|error| Error::General(error.to_string()))?;
+        match webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(error) if is_ca(&error) => {
-                if !trusts(&self.roots, end_entity) {
+                if !trusts(&roots, end_entity) {
                     return Err(CertificateError::UnknownIssuer.into());
                 }
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
@@ -88,7 +90,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -97,10 +99,10 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

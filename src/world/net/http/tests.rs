@@ -19,8 +19,8 @@ const BODY: &[u8] = b"{}";
 
 fn http(caller: &Caller) -> Http {
     let ca_file = Some("tests/tls/ca.pem".into());
-    let tls = Tls::new(&TlsFiles { ca_file, ..TlsFiles::default() }).unwrap();
-    Http { caller: caller.clone(), tls: Arc::new(tls), proxy: None, through: String::new() }
+    let tls = client_config(&TlsFiles { ca_file, ..TlsFiles::default() }).unwrap();
+    Http { caller: caller.clone(), tls, proxy: None, through: String::new() }
 }
 
 fn ask(caller: &Caller, url: &str, body: Option<&[u8]>, limit: Duration) -> Result<Reply, Error> {
