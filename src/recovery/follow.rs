@@ -138,34 +138,52 @@ fn long_complete(about: &str) -> Ended {
     Ended::Unclear(format!("the API does not say that {about} has ended, but the data is complete"))
 }
 
+/// Of so many operations that may be ours the state is asked for at a time. An API that was too busy to answer the
+/// creates of very many nodes would otherwise be asked by each of them about the operations of all.
+const ASKED_AT_ONCE: usize = 8;
+
 /// The operations that a lost create may have started, each with its end.
 #[derive(Default)]
-struct Candidates(BTreeMap<String, Option<Status>>);
+struct Candidates {
+    found: BTreeMap<String, Option<Status>>,
+    /// How many questions about them have been asked: they take turns.
+    asked: usize,
+}
 
 impl Candidates {
     fn open(&self) -> Vec<String> {
-        self.0.iter().filter(|(_, end)| end.is_none()).map(|(id, _)| id.clone()).collect()
+        self.found.iter().filter(|(_, end)| end.is_none()).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Those that are to be asked about now.
+    fn next_ones(&mut self) -> Vec<String> {
+        let mut open = self.open();
+        let turn = self.asked.checked_rem(open.len()).unwrap_or_default();
+        open.rotate_left(turn);
+        open.truncate(ASKED_AT_ONCE);
+        self.asked += open.len();
+        open
     }
 
     fn have_all_ended(&self) -> bool {
-        !self.0.is_empty() && self.0.values().all(Option::is_some)
+        !self.found.is_empty() && self.found.values().all(Option::is_some)
     }
 
     fn has_any_ended(&self) -> bool {
-        self.0.values().any(Option::is_some)
+        self.found.values().any(Option::is_some)
     }
 
     fn names(&self) -> String {
-        match self.0.len() {
+        match self.found.len() {
             0 => "an operation".into(),
-            1 => format!("operation {}", first_few(self.0.keys().map(String::as_str))),
-            _ => format!("one of the operations {}", first_few(self.0.keys().map(String::as_str))),
+            1 => format!("operation {}", first_few(self.found.keys().map(String::as_str))),
+            _ => format!("one of the operations {}", first_few(self.found.keys().map(String::as_str))),
         }
     }
 
     /// How they have ended, all of them.
     fn end(&self) -> Ended {
-        let all = |status| self.0.values().all(|end| *end == Some(status));
+        let all = |status| self.found.values().all(|end| *end == Some(status));
         if all(Status::Done) {
             Ended::Done
         } else if all(Status::Failed) {
@@ -178,7 +196,7 @@ impl Candidates {
         }
     }
 
-    /// Asks for the list, and for the state of each that has not ended. If Barman has used the lease, the list must
+    /// Asks for the list, and for the state of those that have not ended, some at a time. If Barman has used the lease, the list must
     /// have its operation: one without it is no good answer.
     fn ask(
         &mut self,
@@ -188,29 +206,29 @@ impl Candidates {
     ) -> Result<(), Error> {
         let must_be_there = monitor.has_lease() && monitor.history.lease_use() != Use::Nothing;
         for id in known.new_ones(run)? {
-            if let Entry::Vacant(place) = self.0.entry(id) {
+            if let Entry::Vacant(place) = self.found.entry(id) {
                 run.info(format!("operation {} is new and may be ours: following it", place.key()));
                 place.insert(None);
             }
         }
-        if must_be_there && self.0.is_empty() {
+        if must_be_there && self.found.is_empty() {
             return Err(Error::new(Code::HttpError, "the API lists no operation that may be ours"));
         }
         if let [id] = self.open().as_slice()
-            && self.0.len() == 1
+            && self.found.len() == 1
         {
             run.set_operation(Some(id), OperationState::InProgress);
             monitor.note_operation(run, id);
-        } else if self.0.len() > 1 {
+        } else if self.found.len() > 1 {
             run.set_operation(None, OperationState::MaybeCreated);
         }
-        for id in self.open() {
+        for id in self.next_ones() {
             match poll(run, &id)? {
                 Status::InProgress => monitor.log_progress(run, &id),
                 status => {
                     let state: OperationState = status.into();
                     run.info(format!("operation {id} has ended: {}", state.name()));
-                    self.0.insert(id, Some(status));
+                    self.found.insert(id, Some(status));
                 }
             }
         }
@@ -244,7 +262,7 @@ fn follow_candidates(
                     questions.next =
                         now + if now < last_look { LIST_AGAIN.min(wait.max(ID_RESOLUTION)) } else { wait };
                     if is_used && has_ended(run, monitor, &candidates, last_look) {
-                        known.add(candidates.0.keys().cloned());
+                        known.add(candidates.found.keys().cloned());
                         return Ok(candidates.end());
                     }
                 }
@@ -259,7 +277,7 @@ fn follow_candidates(
             }
         }
         // Without a lease only the list shows what has come of it: one that can't be had is no evidence.
-        let is_unlisted = !monitor.has_lease() && candidates.0.is_empty() && questions.outage.is_over();
+        let is_unlisted = !monitor.has_lease() && candidates.found.is_empty() && questions.outage.is_over();
         if now >= last_look && (!is_used || is_unlisted) {
             // The questions may have taken long, and Barman may have come meanwhile.
             if let Some(ended) = monitor.look(run)? {
@@ -268,13 +286,13 @@ fn follow_candidates(
             if monitor.has_lease() && monitor.history.lease_use() != Use::Nothing {
                 continue;
             }
-            known.add(candidates.0.into_keys());
+            known.add(candidates.found.into_keys());
             return Ok(nothing_came(why));
         }
         if candidates.has_any_ended() && monitor.has_lease() && monitor.is_complete(run) {
             return Ok(Ended::Unclear(format!("{} has ended", candidates.names())));
         }
-        let enough = if candidates.0.is_empty() { COMPLETE_UNANSWERED } else { questions.enough() };
+        let enough = if candidates.found.is_empty() { COMPLETE_UNANSWERED } else { questions.enough() };
         if monitor.is_complete_for(run, enough) {
             return Ok(long_complete(&candidates.names()));
         }
@@ -288,4 +306,27 @@ fn has_ended(run: &Session, monitor: &Monitor, candidates: &Candidates, last_loo
     let (now, history) = (run.now(), &monitor.history);
     let is_quiet = !history.is_at_work(now) && history.idle(now).is_none_or(|idle| idle >= ID_RESOLUTION);
     candidates.have_all_ended() && if monitor.has_lease() { is_quiet } else { now >= last_look }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_operation_that_may_be_ours_is_asked_about_in_its_turn() {
+        for count in [0, 1, ASKED_AT_ONCE, ASKED_AT_ONCE + 1, 200] {
+            let ids: Vec<String> = (0..count).map(|number| format!("{number:03}")).collect();
+            let found = ids.iter().map(|id| (id.clone(), None)).collect();
+            let mut candidates = Candidates { found, asked: 0 };
+            let mut asked = Vec::new();
+            while asked.len() < count {
+                let next = candidates.next_ones();
+                assert!((1..=ASKED_AT_ONCE).contains(&next.len()));
+                asked.extend(next);
+            }
+            asked.truncate(count);
+            asked.sort_unstable();
+            assert_eq!(asked, ids);
+        }
+    }
 }

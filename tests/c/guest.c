@@ -177,6 +177,7 @@ static void side_by_side(void)
     memory = status_kib("VmRSS:");
     for (number = 0; number < count; number++) {
         recoveries[number] = patient(number);
+        set(recoveries[number], "create-timeout", "100"); /* in this crowd an answer takes some seconds */
         threads[number] = small_thread(restore_beside_others, recoveries[number]);
     }
     for (number = 0; number < count; number++)
