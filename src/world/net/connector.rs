@@ -7,19 +7,28 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use ureq::Error;
 use ureq::config::Config as UreqConfig;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::time::Duration as UreqDuration;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport as Wire, TransportAdapter,
 };
+use ureq::{Error, Timeout};
 
 use crate::error::Phase;
 use crate::world::net::call::Call;
 
 /// Large enough for any request head (URL, credentials); replies of any size pass through.
 pub(super) const BUFFER: usize = 16 << 10;
+
+/// What a server has said before it closed a connection is here already, or on its way.
+const LAST_WORDS: NextTimeout = NextTimeout {
+    after: UreqDuration::from_secs(1),
+    reason: Timeout::RecvResponse,
+    per_read: None,
+    per_write: None,
+};
 
 /// The system's lookup, on the thread of the request. With a time limit ureq would start another thread for it, and
 /// panic where none can be started; the one who waits for the request limits the time.
@@ -99,7 +108,7 @@ impl Wire for Plain {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         match self.socket.transmit_output(amount, timeout) {
             // Maybe the server said why before it closed the connection: an early reply, or a TLS alert.
-            Err(error) if is_broken(&error) && self.await_input(timeout).is_ok_and(|came| came) => Ok(()),
+            Err(error) if is_broken(&error) && self.await_input(LAST_WORDS).is_ok_and(|came| came) => Ok(()),
             result => result,
         }
     }
