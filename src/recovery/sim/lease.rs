@@ -332,8 +332,14 @@ impl LeaseHandle for Held {
     fn log(&mut self) -> Known<Vec<LogLine>> {
         let mut state = self.shared.lock();
         state.step(self.run);
-        state.fallible(self.run, "the log")?;
+        let read = state.fallible(self.run, "the log");
+        let now = state.now;
         let lease = &mut state.leases[self.lease];
+        if let Err(why) = read {
+            // A second Barman can't be noticed where the log can't be read.
+            lease.shared_since = lease.shared_since.map(|_| now);
+            return Err(why);
+        }
         let new = lease.log[lease.read..].to_vec();
         lease.read = lease.log.len();
         Ok(new)

@@ -18,7 +18,7 @@ use crate::outcome::Code;
 const SCHEDULES: u64 = 3_000;
 const DEEP: u64 = 100_000;
 /// Schedules that once found something.
-const SEEDS: [u64; 20] = [
+const SEEDS: [u64; 21] = [
     0,
     5_000_020_061,
     6_000_000_779,
@@ -38,6 +38,7 @@ const SEEDS: [u64; 20] = [
     85_000_000_142_373,
     86_000_000_082_841,
     86_000_000_143_532,
+    102_000_000_084_809,
     u64::MAX,
 ];
 

@@ -113,6 +113,8 @@ def writer(pid: int, kind: str) -> Writer | None:
     except OSError:
         return None
     deleted = directory.endswith(DELETED)
+    if not read(pid, "environ"):
+        return None   # its memory is gone: it is ending, and writes no more
     restore = environment(pid, "RESTORE_PID") or "unknown"
     return Writer(pid, restore, directory.removesuffix(DELETED), number, deleted)
 
