@@ -16,9 +16,7 @@ use super::history::{History, Use};
 use super::preflight::refuse_postgres;
 use super::session::Session;
 use super::throughput::Throughput;
-use super::timing::{
-    BETWEEN_COMMANDS, Every, LONG_IDLE, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait,
-};
+use super::timing::{Every, LONG_IDLE, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait};
 use super::verdict::Ended;
 
 /// What is watched while an operation is followed.
@@ -154,9 +152,9 @@ impl<'w, 'c> Monitor<'w, 'c> {
             return (age / 11).min(loop_wait).max(SHORTEST);
         }
         let Some(idle) = self.history.idle(now) else { return loop_wait };
-        // After a longer time it would change nothing.
+        // Barman needs some seconds at most to tell the API how it ended. After a longer time it is busy with something else.
         let is_near = idle < LONG_IDLE && (self.history.may_have_failed() || self.has_everything(run));
-        idle_wait(idle, if is_near { NEAR_THE_END } else { BETWEEN_COMMANDS }, loop_wait)
+        if is_near { NEAR_THE_END } else { idle_wait(idle, loop_wait) }
     }
 
     /// Whether Barman has nothing more to bring, with or without proof.

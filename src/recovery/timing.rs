@@ -75,10 +75,9 @@ pub(crate) fn below(limit: Duration, random: u64) -> Duration {
     limit.mul_f64(f64::from(bits) / f64::from(1_u32 << 24))
 }
 
-/// Wait before asking again about an operation of which no command runs on this node for `idle`: a tenth of that time,
-/// but at least `shortest`.
-pub(crate) fn idle_wait(idle: Duration, shortest: Duration, loop_wait: Duration) -> Duration {
-    (idle / 10).min(loop_wait).max(shortest)
+/// Wait before asking again about an operation of which no command runs on this node for `idle`: a tenth of that time.
+pub(crate) fn idle_wait(idle: Duration, loop_wait: Duration) -> Duration {
+    (idle / 10).min(loop_wait).max(BETWEEN_COMMANDS)
 }
 
 /// Wait before the `n`th retry (from 1): doubled each time up to `cap`, plus up to a quarter as jitter. `Retry-After`
@@ -134,8 +133,8 @@ mod tests {
 
     #[test]
     fn an_idle_operation_is_asked_about_in_proportion() {
-        assert_eq!(idle_wait(Duration::ZERO, NEAR_THE_END, S * 10), NEAR_THE_END);
-        assert_eq!(idle_wait(S * 30, S, S * 10), S * 3);
-        assert_eq!(idle_wait(S * 300, S, S * 10), S * 10);
+        assert_eq!(idle_wait(Duration::ZERO, S * 10), BETWEEN_COMMANDS);
+        assert_eq!(idle_wait(S * 30, S * 10), S * 3);
+        assert_eq!(idle_wait(S * 300, S * 10), S * 10);
     }
 }
