@@ -239,8 +239,9 @@ class Ends:
         pid = self._wait_for("base", run)
         if fails:
             time.sleep(30)
-            os.kill(pid, signal.SIGTERM)
-            os.kill(self._wait_for("base", run), signal.SIGTERM)  # Barman's retry
+            # Not SIGTERM: rsync lives on for 0.4 s after it, while Barman knows already.
+            os.kill(pid, signal.SIGKILL)
+            os.kill(self._wait_for("base", run), signal.SIGKILL)  # Barman's retry
         code = run.wait(300)
         ended = time.time()
         self._until_barman_has_ended()
