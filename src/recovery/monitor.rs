@@ -152,7 +152,7 @@ impl<'w, 'c> Monitor<'w, 'c> {
             return (age / 11).min(loop_wait).max(SHORTEST);
         }
         let Some(idle) = self.history.idle(now) else { return loop_wait };
-        // Barman needs some seconds at most to tell the API how it ended. After a longer time it is busy with something else.
+        // Barman ends some seconds after its last command at most. After a longer time it is at work on its own host.
         let is_near = idle < LONG_IDLE && (self.history.may_have_failed() || self.has_everything(run));
         if is_near { NEAR_THE_END } else { idle_wait(idle, loop_wait) }
     }

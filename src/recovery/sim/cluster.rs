@@ -41,8 +41,8 @@ fn all_nodes_that_start_in_one_second_are_served() {
     }
 }
 
-/// Two creates of one second get one ID: both Barmans restore to the node of the later create, through its lease. The other
-/// node is told DONE and has nothing; this one has two writers.
+/// Two creates of one second get one ID: both Barmans restore to the node of the later create, through its lease, which has
+/// two writers then. The API says DONE to the node of the earlier one, to which nothing has been restored.
 #[test]
 fn creates_that_got_one_id_cost_an_attempt_and_no_data() {
     let nodes = 16;

@@ -195,7 +195,7 @@ impl State {
         }
     }
 
-    /// A run that is told to end does so at once, unless something can't be killed.
+    /// A run that is cancelled, or whose deadline passes, ends at once, unless something can't be killed.
     fn check_promptness(&self, run: usize, ensure: &mut impl FnMut(bool, &str)) {
         let ran = &self.runs[run];
         let Some(late) = ran.overdue() else { return };

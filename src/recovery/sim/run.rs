@@ -121,7 +121,7 @@ impl Ran {
         cancels.chain(deadline).min_by_key(|(at, _)| *at)
     }
 
-    /// How long after it was told to end it has ended.
+    /// How long after its cancel, or its deadline, it has ended.
     pub(super) fn overdue(&self) -> Option<Duration> {
         self.ended?.checked_sub(self.interrupt()?.0)
     }

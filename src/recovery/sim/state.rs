@@ -37,7 +37,7 @@ pub(super) enum Happening {
     /// Another node's operation: ID, how long it runs, how it ends.
     Other(String, Duration, Status),
     Ends(String, Status),
-    /// Every Barman that restores dies with its host: the API calls its operation in progress for ever.
+    /// Barman's host fails, and with it every restore that runs. For ever the API says that they are in progress.
     BarmanDies,
     /// A second Barman runs with the job file of the restore into this node.
     SecondBarman(usize),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use rustls::client::Resumption;
-use rustls::crypto::ring;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -30,13 +30,13 @@ pub(super) fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, Confi
         .with_safe_default_protocol_versions()
         .map_err(|error| ConfigError::new(format!("TLS is not available: {error}")))?
         .dangerous() // rustls' own verifier with one exception
-        .with_custom_certificate_verifier(Arc::new(Verifier { ca, provider }));
+        .with_custom_certificate_verifier(Arc::new(Verifier { ca, provider: provider.clone() }));
     let mut config = match &files.cert_file {
         Some(path) => {
             let cert_file = file(Opt::CertFile, path);
             let chain = cert_file.certificates()?;
             let key_file = files.key_file.as_ref().map_or(cert_file, |path| file(Opt::KeyFile, path));
-            let pair = SingleCertAndKey::from(key_file.key_of(chain)?);
+            let pair = SingleCertAndKey::from(key_file.key_of(chain, &provider)?);
             builder.with_client_cert_resolver(Arc::new(pair))
         }
         None => builder.with_no_client_auth(),
@@ -68,7 +68,11 @@ impl PemFile<'_> {
     }
 
     /// The key of this certificate, with its chain.
-    fn key_of(&self, chain: Vec<CertificateDer<'static>>) -> Result<CertifiedKey, ConfigError> {
+    fn key_of(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        provider: &CryptoProvider,
+    ) -> Result<CertifiedKey, ConfigError> {
         let pem = self.read()?;
         if pem.windows(9).any(|word| word == b"ENCRYPTED") {
             return Err(self.refuse(
@@ -76,7 +80,7 @@ impl PemFile<'_> {
             ));
         }
         let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| self.refuse(NO_KEY))?;
-        CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| match error {
+        CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
             Error::General(_) => self.refuse(
                 "the key is broken or of a kind that is not supported (RSA, P-256, P-384 and Ed25519 are)",
             ),

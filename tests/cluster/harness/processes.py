@@ -63,7 +63,12 @@ def children(pid: int) -> list[int]:
 
 def environment(pid: int, name: str) -> str:
     """A variable of the environment that a process was started with."""
-    for word in read(pid, "environ").split(b"\0"):
+    return variable(read(pid, "environ"), name)
+
+
+def variable(words: bytes, name: str) -> str:
+    """A variable of an environment, empty where it is not set."""
+    for word in words.split(b"\0"):
         if word.startswith(name.encode() + b"="):
             return word.partition(b"=")[2].decode()
     return ""
@@ -113,9 +118,10 @@ def writer(pid: int, kind: str) -> Writer | None:
     except OSError:
         return None
     deleted = directory.endswith(DELETED)
-    if not read(pid, "environ"):
+    words = read(pid, "environ")
+    if not words:
         return None   # its memory is gone: it is ending, and writes no more
-    restore = environment(pid, "RESTORE_PID") or "unknown"
+    restore = variable(words, "RESTORE_PID") or "unknown"
     return Writer(pid, restore, directory.removesuffix(DELETED), number, deleted)
 
 
