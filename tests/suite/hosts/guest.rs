@@ -189,30 +189,33 @@ fn a_thousand_cancels_are_prompt() {
     }
 }
 
-fn plugin(cycles: u32) {
+/// Runs `tests/c/plugin.c`, which loads the library itself.
+fn plugin(name: &str, api: &Api, count: u32) {
     let scratch = tempdir();
     let Some(mut plugin) = host("tests/c/plugin.c", &scratch) else { return };
+    let words = [name, &url(api), &scratch.within(""), &count.to_string()];
+    ends_well(plugin.args(words).arg(library()));
+}
+
+fn cycles(count: u32) {
     let api = start(Over::Http, model().fill(), Script::new());
-    ends_well(plugin.args([&url(&api), &scratch.within(""), &cycles.to_string()]).arg(library()));
-    assert!(api.applied() >= cycles.min(20) as usize);
+    plugin("cycles", &api, count);
+    assert!(api.applied() >= count.min(20) as usize);
 }
 
 #[test]
 fn a_plugin_is_loaded_run_and_unloaded_again_and_again() {
-    plugin(12);
+    cycles(12);
 }
 
 #[test]
 #[ignore = "deep"]
 fn a_plugin_is_loaded_run_and_unloaded_a_thousand_times() {
-    plugin(1000);
+    cycles(1000);
 }
 
 fn misuse(rounds: u32) {
-    let scratch = tempdir();
-    let Some(mut misuse) = host("tests/c/misuse.c", &scratch) else { return };
-    let api = start(Over::Http, model(), Script::new());
-    ends_well(misuse.args([&api.url(), &scratch.within(""), &rounds.to_string()]));
+    plugin("misuse", &start(Over::Http, model(), Script::new()), rounds);
 }
 
 #[test]

@@ -38,11 +38,16 @@ impl Watched {
         path
     }
 
+    fn plugin(&self, name: &str, api: &Api, directory: &str, count: &str) {
+        let library = self.library.to_str().unwrap();
+        self.run("tests/c/plugin.c", &[name, &api.url(), directory, count, library]);
+    }
+
     fn misuse(&self, rounds: &str) {
         // It fills nothing: some of the data directories that it is asked for are not in ours.
         let api = Api::start(Model::new().server("main").backup("20261122T101942"), Script::new());
         let directory = self.directory(&format!("misuse{rounds}"));
-        self.run("tests/c/misuse.c", &[&api.url(), &directory, rounds]);
+        self.plugin("misuse", &api, &directory, rounds);
     }
 
     fn quick(&self) {
@@ -72,9 +77,8 @@ impl Watched {
                 &[promise, &url, &self.scratch.within(&format!("deep-{promise}"))],
             );
         }
-        let library = self.library.to_str().unwrap();
         self.run("tests/c/guest.c", &["interrupted", &url, &self.directory("interrupted"), "1"]);
-        self.run("tests/c/plugin.c", &[&url, &self.directory("plugins"), "4", library]);
+        self.plugin("cycles", &plain, &self.directory("plugins"), "4");
         self.misuse("200");
 
         let stuck = Api::start(model().stuck(), Script::new());
