@@ -82,8 +82,8 @@ fn ask(run: &Run, cancel: &Cancel, log: &Log) -> End {
     }
 }
 
-/// The options of a recovery, which asks for the size of the backup where someone watches: without it progress has no
-/// percentage. What was given stands.
+/// The options of a recovery. If somebody watches, the recovery also asks for the size of the backup, because
+/// progress has no percentage without it. A value that the user has given is kept.
 fn with_size(run: &Run) -> Config {
     let mut config = run.config.clone();
     if !config.is_set(Opt::WatchSize) && is_watched(&run.logging) {

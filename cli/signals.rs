@@ -11,8 +11,9 @@ use barman_recover::{Cancel, Level, OperationState};
 use crate::log::Log;
 use crate::sys::Signals;
 
-/// How long a run has to end cleanly after a signal. GRACE applies if something may have been started: what can't be
-/// killed at once is waited for, for 8 s, and Patroni kills after 10 s. PROMPT applies otherwise.
+/// How long a run has to end cleanly after a signal. GRACE applies if something may have been started: a
+/// process that can't be killed at once is waited for up to 8 s, and Patroni kills the hook after 10 s.
+/// PROMPT applies otherwise.
 const GRACE: Duration = Duration::from_secs(9);
 const PROMPT: Duration = Duration::from_millis(700);
 
@@ -20,9 +21,9 @@ const PROMPT: Duration = Duration::from_millis(700);
 const WRITING: Duration = Duration::from_millis(250);
 
 /// While an operation may be running, the process lives at least this long after the signal. Patroni checks once a
-/// second whether the hook that it is ending is gone (`CancellableSubprocess.cancel`), and mistakes one that was
-/// started in the meantime for the old one: it kills it after ten seconds, and the next method writes into the
-/// directory in parallel with Barman.
+/// second whether the hook that it is ending is gone (`CancellableSubprocess.cancel`), and mistakes a hook
+/// that was started in the meantime for the old one. After ten seconds it would kill the new hook, and the
+/// next method would write into the directory in parallel with Barman.
 const LINGER: Duration = Duration::from_millis(750);
 
 /// A run that a signal can end.

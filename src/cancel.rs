@@ -24,7 +24,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     is_cancelled: bool,
-    /// How often those who wait were woken.
+    /// How often the waiting threads were woken.
     changes: u64,
 }
 
@@ -52,8 +52,8 @@ impl Cancel {
         self.is_cancelled().then_some(Interrupt::Cancelled)
     }
 
-    /// How often those who wait were woken: to be read before looking for what is waited for, so that nothing is
-    /// missed in between.
+    /// How often the waiting threads were woken. Read this before you look for what you wait for, so that you
+    /// do not miss a change in between.
     pub(crate) fn changes(&self) -> u64 {
         self.lock().changes
     }
@@ -64,7 +64,7 @@ impl Cancel {
         drop(self.0.changed.wait_timeout_while(state, time, |state| state.changes == seen));
     }
 
-    /// Wakes those who wait, as what they wait for may be there.
+    /// Wakes the waiting threads, because what they wait for may have come.
     pub(crate) fn wake(&self) {
         self.change(|_| ());
     }

@@ -13,7 +13,7 @@ pub(crate) struct Error {
     pub(crate) kind: ErrorKind,
     /// What went wrong, in one line.
     pub(crate) message: String,
-    /// What to do about it, where the place that found it knows more than the kind says.
+    /// What to do about it, if the code that found the error knows more than its kind tells.
     pub(crate) hint: Option<String>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) enum NoReply {
     Memory,
     /// This host starts no more threads.
     Threads,
-    /// Anything else, which may pass: refused, cut, a name that is not known, no HTTP.
+    /// Anything else, which may be temporary: refused, cut off, an unknown host name, not HTTP.
     Other,
 }
 
@@ -131,12 +131,12 @@ impl Error {
         }
     }
 
-    /// The same, with what it is about in front.
+    /// The same error, with its subject in front of the message.
     pub(crate) fn about(self, what: impl Display) -> Error {
         Error { message: format!("{what}: {}", self.message), ..self }
     }
 
-    /// The error of the last of so many tries.
+    /// The error of the last try, with the number of tries.
     pub(crate) fn after(self, tries: u32) -> Error {
         if tries <= 1 {
             return self;
@@ -203,8 +203,8 @@ impl NoReply {
         )
     }
 
-    /// Whether the server's TLS layer refused us. In TLS 1.3 that comes after the request was sent, which was not
-    /// processed all the same.
+    /// Whether the server's TLS layer refused us. In TLS 1.3 the refusal comes after the request was sent;
+    /// even so, the request was not processed.
     pub(crate) fn proves_unprocessed(self) -> bool {
         matches!(
             self,

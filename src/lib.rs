@@ -37,7 +37,7 @@
 //! - One writer: Barman can write on this node only while the run that asked for it is alive. After every exit of
 //!   a run, also by SIGKILL, nothing of its restore writes any more.
 //! - [`Code::RecoveryDone`] means that the data is there, complete and flushed to disk.
-//! - It gives up late while data arrives, and at once when none can come.
+//! - It never gives up while data arrives, and never waits for what can't succeed.
 //! - It prints nothing and installs no signal handler. The only process-wide thing is a `pthread_atfork` handler that
 //!   closes the locks of a run in a forked child. Its threads block all signals.
 //!

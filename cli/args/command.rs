@@ -13,7 +13,7 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// A sub-command.
 pub struct SubCommand {
-    /// After that of its parent: `operations list`.
+    /// The full name, which begins with the parent's: `operations list`.
     pub name: &'static str,
     /// The command of the library that it runs, and whose options it has.
     pub runs: Asked,

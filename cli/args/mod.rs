@@ -19,7 +19,7 @@ use words::Typing;
 /// The same as in argparse and clap.
 pub const WRONG_USAGE: u8 = 2;
 
-/// From the one that logs most.
+/// In order, beginning with the level that logs most.
 const LEVELS: [Level; 4] = [Level::Debug, Level::Info, Level::Warning, Level::Error];
 
 /// A text to print instead of a run, and the exit status: what is wrong with the arguments, or the requested help.

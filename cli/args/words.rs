@@ -74,8 +74,8 @@ impl<'a> Typing<'a> {
         is_asked.then(|| names.chain(last.take(1)).collect())
     }
 
-    /// The arguments that have no option: Patroni appends them to a callback, so any before them are values of unknown
-    /// options.
+    /// The positional arguments. Patroni appends them to a callback's command, so any other words before them
+    /// are values of unknown options.
     pub fn positionals(&self) -> Result<Vec<&str>, String> {
         let wanted: Vec<&Arg> = self.command.get_positionals().collect();
         if let (true, Some(stray)) = (self.command.has_subcommands(), self.strays.last()) {
@@ -158,8 +158,8 @@ impl<'a> Typing<'a> {
         Ok(())
     }
 
-    /// The value of an option that takes one. A missing one must not swallow the next option, but that of --ssh-command
-    /// may begin with a dash.
+    /// The value of an option that takes one. If the value is missing, the next option must not be taken for
+    /// it; but the value of --ssh-command may begin with a dash.
     fn following(&self, arg: &'a Arg, value: Option<OsString>, rest: &mut Words) -> Result<OsString, String> {
         let (name, any) = (arg.get_id(), arg.is_allow_hyphen_values_set());
         let is_option =

@@ -61,7 +61,7 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    /// Whether it may be of this kind: an unknown word may be a recovery's, and no word any kind's.
+    /// Whether it may be of this kind. An unknown word may mean a recovery, and no word any kind.
     pub(crate) fn may_be(&self, kind: OperationKind) -> bool {
         let word = self.kind.as_deref();
         match kind {

@@ -68,7 +68,7 @@ impl Reply {
         Error { kind, message, hint: None }
     }
 
-    /// The same, as far as the status says it, in the server's own words.
+    /// The same error, with the reason that the status gives, in the server's own words.
     pub(crate) fn refusal(&self) -> Error {
         let message = self.says();
         let why = match self.status {
@@ -99,7 +99,7 @@ impl Reply {
             // A refusal that names an operation contradicts itself.
             (_, Ok(_)) => Created::InDoubt(format!("HTTP {} with an operation ID", self.status)),
             (429, Err(_)) => Created::NotStarted(self.refusal()),
-            // 408: a proxy that gave up on the API says nothing about what that did.
+            // 408 comes from a proxy that gave up on the API, and says nothing about what the API did.
             (300..=407 | 409..=499, Err(_)) => Created::Refused(self.refusal()),
             (500, Err(_)) if self.says().contains(OWN_ERROR) => {
                 Created::NotStarted(self.bad(BadReply::ApiFailed, self.says()))

@@ -87,7 +87,7 @@ impl Request {
 
     pub(crate) fn timeout(&self, connection: &Connection) -> Duration {
         match self {
-            // Barman connects to every PostgreSQL server for it.
+            // For `/diagnose`, Barman connects to the PostgreSQL of every server.
             Request::Create(_) | Request::Switch(_) | Request::Diagnose => connection.create_timeout,
             _ => connection.request_timeout,
         }

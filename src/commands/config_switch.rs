@@ -2,7 +2,7 @@
 //! callback when the next one starts, and the last callback wins.
 //!
 //! A switch is not retried blindly either: applying a model twice is harmless, but another model may have been
-//! applied in between. After a lost reply it first follows the new operations in the list.
+//! applied in between. After a lost reply, the new operations in the list are followed first.
 
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ const LATEST: usize = 2;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Switch {
-    /// Whether the configuration was switched: with [`Code::RecoveryDone`], `false` means that this role is none for
-    /// which it is to be.
+    /// Whether the configuration was switched. With [`Code::RecoveryDone`], `false` means that no switch is
+    /// wanted for this role.
     pub switched: bool,
     /// The operation that was created, if it is known.
     pub operation_id: Option<String>,
@@ -66,7 +66,7 @@ impl Answer<Switch> {
     }
 }
 
-/// Switches the configuration of a Barman server, if the node's new role is one for that; blocks.
+/// Switches the configuration of a Barman server, if a switch is wanted for the node's new role; blocks.
 ///
 /// The option `role` is the word with which Patroni calls `on_role_change`. `on_event` is called on this thread.
 /// `cancel` ends the run from another thread; a switch that the API has started goes on.
@@ -169,8 +169,8 @@ fn switched(run: &mut Session, change: &Change) -> Result<(), Error> {
     }
 }
 
-/// Patroni kills a callback when the role changes again, but not the switch that it has started, and Barman runs two
-/// at once in parallel: so that the last role wins, the earlier switch has to end first.
+/// When the role changes again, Patroni kills the callback, but not the switch that the callback has started,
+/// and Barman runs two switches in parallel. The earlier one has to end first, so that the last role wins.
 fn wait_for_another(run: &mut Session, known: &KnownOperations) -> Result<(), Error> {
     for id in known.newest(LATEST) {
         let mut waited = false;
@@ -185,7 +185,7 @@ fn wait_for_another(run: &mut Session, known: &KnownOperations) -> Result<(), Er
     Ok(())
 }
 
-/// Whether the API says so; anything else does not keep the new switch from being made.
+/// Whether the API says that `id` is in progress. Any other answer, or none, does not prevent the new switch.
 fn is_in_progress(run: &mut Session, id: &str) -> Result<bool, Error> {
     match poll(run, id) {
         Err(error) if error.is_interrupt() => Err(error),

@@ -37,7 +37,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Of a command that found nothing, or of none.
+    /// The report of a command that found nothing, or of a call that ran no command.
     pub(crate) fn bare(code: Code, problem: Problem) -> Report {
         Answer::new(code, problem, Duration::ZERO, None::<()>).into()
     }

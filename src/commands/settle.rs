@@ -24,7 +24,7 @@ use crate::world::{
     ClaimHandle, Claiming, Completeness, Content, Drain, FileId, Known, LeftLog, Look, Note, state,
 };
 
-/// How often it is said that it has not.
+/// How often the log says that the wait goes on.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// What [`settle`] did.
@@ -39,10 +39,10 @@ pub struct Settled {
     pub left_alone: Option<String>,
 }
 
-/// Waits while a run restores into the data directory. Then, if what is there are the remains of a restore that failed
-/// or died, moves it aside as `DATADIR.failed-TIME`, with its tablespaces and its WAL directory; anything else is left
-/// alone. Blocks; needs only the option `data-directory` (and `state-dir`, if the recovery has it), and sends nothing.
-/// `cancel` ends the wait from another thread.
+/// Waits while a run restores into the data directory. Then, if the directory holds the remains of a restore
+/// that failed or died, moves it aside as `DATADIR.failed-TIME`, with its tablespaces and its WAL directory;
+/// anything else is left alone. Blocks; needs only the option `data-directory` (and `state-dir`, if the
+/// recovery has it), and sends nothing. `cancel` ends the wait from another thread.
 ///
 /// Ends with [`Code::RecoveryDone`] if PostgreSQL may be started as far as restores are concerned, and with
 /// [`Code::RecoveryFailed`] if there are remains that can't be moved, or that can't be seen.
@@ -91,8 +91,8 @@ fn left_alone(why: &str) -> Settled {
     Settled { moved_to: Vec::new(), left_alone: Some(why.into()) }
 }
 
-/// Waits for the end of a run. None if no restore by lease can have been here: an unusable place for the state
-/// directory never keeps a node down.
+/// Waits for the end of a run. None if no restore can have used a lease here: if a state directory can't be
+/// made or used, that must not keep a node from starting.
 fn claim(caller: &Caller, paths: &Paths) -> Result<Option<Box<dyn ClaimHandle>>, Error> {
     let mut said = None::<Instant>;
     loop {
@@ -122,7 +122,7 @@ fn drain(caller: &Caller, claim: &mut dyn ClaimHandle) -> Result<(), Error> {
     }
 }
 
-/// Waits a moment for the end of this, which is said now and then.
+/// Waits a moment for `what` to end, and logs now and then that it waits.
 fn wait_for(caller: &Caller, said: &mut Option<Instant>, what: &str) -> Result<(), Error> {
     if said.is_none_or(|then| then.elapsed() >= SAY_AGAIN) {
         *said = Some(Instant::now());
@@ -138,7 +138,7 @@ enum Judged {
     Remains,
 }
 
-/// Looks until everything is known that decides.
+/// Looks again until all facts that the decision needs are known.
 fn judge(
     caller: &Caller,
     note: Option<&Note>,
@@ -201,10 +201,11 @@ fn judged(
     }
 }
 
-/// Whether what is there is what the restore of a run has brought that died before it could note the first file. The
-/// directory was empty when the run let Barman write, Barman did write, and everything in it has come since the run began
-/// and has not changed since the last command of Barman ended, which the log of the lease shows. What another tool has
-/// brought after that, or changed, is newer; what was moved here, or mounted, is newer or older.
+/// Whether everything in the directory comes from a restore whose run died before it could note the first
+/// file. The directory was empty when the run let Barman write, and Barman did write. Everything in it came
+/// after the run began, and has not changed since the last command of Barman ended, as the log of the lease
+/// shows. Data that another tool brought or changed later is newer; data that was moved or mounted here is
+/// newer or older.
 fn is_proved_by_log(note: &Note, log: Option<&LeftLog>, directory: &Path) -> Known<bool> {
     let Some(log) = log else { return Ok(false) };
     let mut history = History::blind(Duration::ZERO);

@@ -22,7 +22,7 @@ pub enum RestoreState {
     Complete,
     /// Something is missing, or nothing is here.
     Incomplete,
-    /// Everything that must be here is; only what Barman writes last can't be distinguished from what the backup brought.
+    /// Everything that must be here is here, but nothing proves that Barman has written its last file.
     Unproven,
     /// It can't be seen.
     Unknown,
@@ -51,7 +51,7 @@ pub struct Verified {
     pub state: RestoreState,
     /// What was found, in one line.
     pub detail: String,
-    /// The backup that was restored; `None` if it is not here if too little of it is here.
+    /// The backup that was restored; `None` if there is none, or too little of it is here.
     pub backup: Option<RestoredBackup>,
     /// Its WAL.
     pub wal: RestoredWal,

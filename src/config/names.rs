@@ -71,8 +71,8 @@ fn letters(name: &str) -> String {
 /// What Patroni itself passes to each hook (`patroni/postgresql/bootstrap.py`).
 const PATRONIS: [&str; 6] = ["scope", "role", "connstring", "no_leader", "keep_data", "no_params"];
 
-/// The options of the Python program, those of its sub-commands first. Only they may be abbreviated, as there: a prefix
-/// means the same whatever options have been added since.
+/// The options of the Python program, those of its sub-commands first. As in that program, they may be
+/// abbreviated. Other options may not, so that a prefix keeps its meaning.
 const PYTHONS: [&[&str]; 2] = [
     &[
         "barman-server",

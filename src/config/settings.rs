@@ -1,6 +1,6 @@
-//! The options of one run, checked as they are set, so that no code below here can meet a wrong value; and what they
-//! result in: the settings of the connection, of a restore and of a config switch, with defaults filled in. Each
-//! command gets only what it uses. Pure.
+//! The options of one run. They are checked when they are set, so that no later code can meet a wrong value.
+//! From them come the settings of the connection, of a restore and of a config switch, with defaults filled
+//! in. Each command gets only what it uses. Pure.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -153,7 +153,7 @@ pub(crate) struct Restore {
 }
 
 impl Restore {
-    /// The same with what its paths become.
+    /// The same settings with their paths resolved.
     pub(crate) fn with_paths(
         self,
         resolve: impl FnOnce(Paths) -> Result<Paths, ConfigError>,

@@ -97,8 +97,8 @@ pub(crate) fn at_least_one(value: &Stored) -> Result<(), &'static str> {
     if *value == Stored::Number(0) { Err("must be at least 1") } else { Ok(()) }
 }
 
-/// The API answers every other word with 404, after a restore has been tried: among them what Patroni makes of YAML that
-/// went wrong, like `None` and `['latest']`.
+/// The API answers any other word with 404, but only after a restore has been tried. Patroni passes such
+/// words if its YAML is wrong, for example `None` or `['latest']`.
 pub(crate) fn backup_id(value: &Stored) -> Result<(), &'static str> {
     match value {
         Stored::Text(text) if !is_backup_id(text) && !ALIASES.contains(&text.as_str()) => Err(

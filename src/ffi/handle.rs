@@ -198,7 +198,7 @@ impl Handle {
 }
 
 impl State {
-    /// Begins a command, unless one runs; what the one before has left is gone.
+    /// Begins a command, unless one runs, and discards what the previous command has left.
     fn begin(&mut self, command: Given) -> Result<Begun, Code> {
         if self.stage == Stage::Running {
             return Err(Code::Busy);

@@ -1,6 +1,6 @@
-//! The claim on the data directory, and the lease that it grants. What must not happen can't be written: a lease is
-//! granted by exclusive borrow of the claim, so that a run has one at a time; it is revoked by `Drop`, so that no path
-//! through the code leaves one that lives; and only what `revoke` returns can be judged.
+//! The claim on the data directory, and the lease that it grants. The types rule out what must not happen: a
+//! lease borrows the claim exclusively, so that a run has one at a time; `Drop` revokes it, so that no path
+//! through the code leaves it alive; and only what `revoke` returns can be judged.
 
 use crate::config::Restore;
 use crate::error::Error;
@@ -30,7 +30,7 @@ pub(crate) struct Lease<'c> {
 #[must_use]
 pub(crate) struct Drained {
     pub(crate) history: History,
-    /// What could not be ended: not empty only after [`DRAIN`].
+    /// What could not be ended; always empty if the drain took less than [`DRAIN`].
     pub(crate) holders: Vec<String>,
 }
 
@@ -40,7 +40,8 @@ pub(crate) fn claim(run: &mut Session, restore: &Restore) -> Result<Claim, Error
     loop {
         match run.world.claim() {
             Claiming::Ours(handle) => {
-                // What an earlier run brought is still what a restore has left, until a lease is granted without it.
+                // Keep the first file of an earlier run: it identifies what a restore has left, until a lease
+                // is granted after that file has gone.
                 let first_file = handle.left().and_then(|left| left.first_file);
                 let note = Note { first_file, ..note(run, restore) };
                 let mut claim = Claim { handle, note, was_used: false, note_failed: false };
@@ -74,8 +75,8 @@ fn note(run: &Session, restore: &Restore) -> Note {
 }
 
 impl Claim {
-    /// Waits until nothing of a dead run writes any more. It was revoked when that run died, so this takes no time,
-    /// unless something is stuck in the kernel, or has left the process group of its command.
+    /// Waits until nothing of a dead run writes any more. Its lease was revoked when that run died, so this
+    /// takes no time, unless something is stuck in the kernel, or has left the process group of its command.
     fn drain_what_is_left(&mut self, run: &mut Session) -> Result<(), Error> {
         let (mut logged, begun, mut was_told_to_kill) = (Every::default(), run.now(), false);
         loop {
@@ -101,7 +102,7 @@ impl Claim {
     }
 
     /// Lets Barman write on this node, until the lease is revoked or this process ends; `before` is what the data directory
-    /// shows now. An error may pass: a full table of files, a full disk.
+    /// shows now. An error may be temporary (too many open files, a full disk), so this tries again.
     pub(crate) fn grant(&mut self, run: &mut Session, before: &Look) -> Result<Lease<'_>, Error> {
         self.note.operation_id = None;
         self.note.was_empty = matches!(before.content, Ok(Content::Missing | Content::Empty));
@@ -192,7 +193,7 @@ impl Lease<'_> {
         Drained { history, holders }
     }
 
-    /// What came last, which nothing reads later: a second Barman may be in it.
+    /// The last lines of the log. Nothing reads them later, and they may show a second Barman.
     fn last_lines(&mut self, run: &mut Session) -> Known<Vec<LogLine>> {
         let begun = run.now();
         loop {
@@ -204,8 +205,8 @@ impl Lease<'_> {
         }
     }
 
-    /// Waits for the end of everything that holds the revoked lease; returns what still does after [`DRAIN`]. No
-    /// interrupt ends it: it is how a run ends.
+    /// Waits until nothing holds the revoked lease; returns what still holds it after [`DRAIN`]. An interrupt
+    /// does not end this wait, because it is part of how a run ends.
     fn drained(&mut self, run: &mut Session) -> Vec<String> {
         let begun = run.now();
         let mut was_told_to_kill = false;
@@ -231,7 +232,7 @@ impl Lease<'_> {
     }
 }
 
-/// What holds a lease, never empty: what another user runs does not show which files it has open.
+/// What holds a lease. Never empty: processes of other users don't show which files they have open.
 fn named(holders: Vec<String>) -> Vec<String> {
     if holders.is_empty() { vec!["a process that can't be seen from here".into()] } else { holders }
 }

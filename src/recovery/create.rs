@@ -17,7 +17,7 @@ use super::timing::{ID_RESOLUTION, QUEUE, WIDEST_SPREAD, below};
 pub(crate) enum Created {
     /// The API named the operation.
     Named(String),
-    /// It may have started an operation; until when to look for it.
+    /// It may have started an operation, which is looked for until `last_look`.
     InDoubt { why: String, last_look: Duration },
     /// Nothing has come of it.
     NotStarted(Error),
@@ -134,9 +134,9 @@ impl Attempts {
         run.pause(wait)
     }
 
-    /// A wait for our turn while others are being served: the least wait, and how many seconds to spread over. Each
-    /// second serves one of the nodes that ask in it, so the window grows slowly at first: of a few nodes, one should
-    /// ask in every second.
+    /// The wait for our turn while other nodes are served: the shortest wait, and over how many seconds to
+    /// spread it. In each second the API serves one of the nodes that ask, so the window grows slowly at
+    /// first: with a few nodes, one of them should ask in every second.
     fn turn(&self) -> (Duration, u32) {
         (ID_RESOLUTION, self.queued.max(2_u32.saturating_pow(self.queued.saturating_sub(2))))
     }

@@ -54,8 +54,8 @@ impl Failed<'_> {
         }
     }
 
-    /// The command whose failure Barman gave up for. It ends the copy that it has begun before it does, so that
-    /// transfers that went well may follow.
+    /// The command whose failure made Barman give up. Barman first finishes the copy that it has begun, so
+    /// successful transfers may follow the failed one.
     fn failed_command(&self) -> Option<&Command> {
         let is_copy = |command: &Command| matches!(command.program(), "rsync" | "tar");
         let last = self.history.commands().iter().rev();
@@ -85,7 +85,7 @@ impl Failed<'_> {
         if matches!(self.history.content(), Some(Content::NotADirectory)) {
             return format!("{directory} is not a directory");
         }
-        // With a login that prints something, it would have gone no further than to the data directory.
+        // If the login printed something, Barman would have stopped at the data directory.
         match last.words.strip_prefix("ls ") {
             Some(location) if location != directory && last.status == Some(0) => format!(
                 "{location}, the location of a tablespace, was not empty, which Barman 3.17 and later refuse"
@@ -123,7 +123,7 @@ fn cause_of(command: &Command) -> String {
     };
     let ended = format!("'{words}' ended with status {status}");
     match (name, status) {
-        // The lease runs each command by setsid; Barman's first one is true, which is everywhere.
+        // The lease runs each command with setsid. Barman's first is `true`, which every node has.
         ("true", 127) => format!("a command is missing on this node, setsid or sh: {ended}"),
         (_, 127) => {
             format!("a command is missing on this node, in the PATH of Barman's login: {name}; {ended}")

@@ -130,8 +130,8 @@ fn hint(
     failed.hint(log, server, &operation)
 }
 
-/// Writes the data to disk: 0 must survive a power cut. It can take minutes, in which somebody may remove the
-/// directory, so that the last look comes after it.
+/// Writes the data to disk, because it must survive a power cut once the run has ended with 0. This can take
+/// minutes, in which somebody may remove the directory, so the last look comes afterwards.
 pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), Error> {
     let (begun, directory) = (run.now(), &restore.data_directory);
     let failed = |why: String| {

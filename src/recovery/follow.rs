@@ -46,8 +46,8 @@ impl Questions {
         }
     }
 
-    /// Counts a bad answer and logs it. Returns how the operation has ended if the outage has lasted too long. What has
-    /// arrived while that answer was waited for counts too.
+    /// Counts a bad answer and logs it. Returns how the operation has ended if the outage has lasted too
+    /// long. Data that arrived during the wait for that answer counts too.
     fn missed(
         &mut self,
         run: &mut Session,
@@ -75,7 +75,7 @@ impl Questions {
         Ok(None)
     }
 
-    /// For how long complete data needs no answer.
+    /// How long nothing must have happened before complete data counts as done without the API's answer.
     fn enough(&self) -> Duration {
         if self.outage.is_over() { COMPLETE_IN_PROGRESS } else { COMPLETE_UNANSWERED }
     }
@@ -123,8 +123,8 @@ fn follow_named(run: &mut Session, monitor: &mut Monitor, id: &str) -> Result<En
     }
 }
 
-/// Asks once about an operation. An API that does not know an operation which it has named has trouble: that is no
-/// end.
+/// Asks once about an operation. If the API does not know an operation that it has named itself, that is a
+/// problem of the API, and no sign that the operation has ended.
 pub(crate) fn poll(run: &mut Session, id: &str) -> Result<Status, Error> {
     run.ask(&Request::Poll(id.into()), Reply::operation)
 }
@@ -138,8 +138,8 @@ fn long_complete(about: &str) -> Ended {
     Ended::Unclear(format!("the API does not say that {about} has ended, but the data is complete"))
 }
 
-/// Of so many operations that may be ours the state is asked for at a time. An API that was too busy to answer the
-/// creates of very many nodes would otherwise be asked by each of them about the operations of all.
+/// How many of the operations that may be ours are asked about at a time. Otherwise an API that was too busy
+/// to answer the creates of very many nodes would be asked by each node about the operations of all.
 const ASKED_AT_ONCE: usize = 8;
 
 /// The operations that a lost create may have started, each with its end.
@@ -196,8 +196,8 @@ impl Candidates {
         }
     }
 
-    /// Asks for the list, and for the state of those that have not ended, some at a time. If Barman has used the lease, the list must
-    /// have its operation: one without it is no good answer.
+    /// Asks for the list, and for the states of operations that have not ended, a few at a time. If Barman
+    /// has used the lease, its operation must be in the list: a list without it is not a good answer.
     fn ask(
         &mut self,
         run: &mut Session,
@@ -236,8 +236,8 @@ impl Candidates {
     }
 }
 
-/// Finds what a create without a clear reply has started. If Barman uses the lease, it runs, and is followed; if the
-/// lease has not been used until `last_look`, nothing comes of that create any more.
+/// Finds what a create without a clear reply has started. If Barman uses the lease, the restore runs and is
+/// followed. If the lease has not been used by `last_look`, the create has led to nothing.
 fn follow_candidates(
     run: &mut Session,
     monitor: &mut Monitor,
@@ -252,7 +252,7 @@ fn follow_candidates(
             return Ok(ended);
         }
         let now = run.now();
-        // A use that is seen now was there before the next list, which therefore has its operation.
+        // If the lease has been used by now, the list that is read next must have the operation.
         let is_used = !monitor.has_lease() || monitor.history.lease_use() != Use::Nothing;
         if now >= questions.next {
             match candidates.ask(run, monitor, known) {
@@ -276,7 +276,7 @@ fn follow_candidates(
                 }
             }
         }
-        // Without a lease only the list shows what has come of it: one that can't be had is no evidence.
+        // Without a lease only the list shows what the create started, so a missing list proves nothing.
         let is_unlisted = !monitor.has_lease() && candidates.found.is_empty() && questions.outage.is_over();
         if now >= last_look && (!is_used || is_unlisted) {
             // The questions may have taken long, and Barman may have come meanwhile.

@@ -12,10 +12,10 @@ use super::timing::SILENT_COMMAND;
 /// No restore runs so many commands; a log with more of them was not written by Barman.
 const MOST_COMMANDS: usize = 10_000;
 
-/// The status of a command that SIGKILL ended: of those on this node only the end of the lease sends it.
+/// The status of a command that SIGKILL ended: on this node only the end of the lease sends that signal.
 pub(crate) const KILLED: i32 = 137;
 
-/// A log that could not be read so often in a row shows no longer what runs.
+/// After so many failed reads in a row, the log no longer shows what runs.
 const MOST_MISSES: u32 = 5;
 
 /// A command that Barman ran on this node.
@@ -204,8 +204,8 @@ impl History {
         self.usage
     }
 
-    /// The directory was removed or emptied in the meantime: its first file was there, and in two looks in a row is
-    /// not, or is another file. One look alone may fall between the removal and the creation of a file by rsync.
+    /// Whether the directory was removed or emptied: its first file was there, and two looks in a row found
+    /// none or another. One look alone may fall between the removal and the creation of a file by rsync.
     pub(crate) fn was_emptied(&self) -> bool {
         self.missed_first_file >= 2
     }
@@ -250,14 +250,14 @@ impl History {
         self.commands.last()
     }
 
-    /// The last copy, if it has not come to a good end. Its first file may be here already, which is the last proof of
-    /// completeness that the data directory has, while others are not.
+    /// The last copy, if it did not succeed. Its first file, the last proof that the data directory is
+    /// complete, may be here although its other files are not.
     pub(crate) fn cut_copy(&self) -> Option<&Command> {
         self.commands.iter().rfind(|command| command.writes()).filter(|last| last.status != Some(0))
     }
 
-    /// Whether the operation may have failed, by what ran here: nothing, for a Barman that can't log in; a listing of the
-    /// directory, which Barman refuses if it is not empty; a copy that failed.
+    /// Whether the operation may have failed, judged by what ran here: nothing, if Barman can't log in; a
+    /// listing of the directory, which Barman refuses if it is not empty; or a copy that failed.
     pub(crate) fn may_have_failed(&self) -> bool {
         self.last_command().is_none_or(|last| last.words.starts_with("ls ")) || self.cut_copy().is_some()
     }
@@ -291,8 +291,8 @@ impl History {
     }
 }
 
-/// Whether it is the same file at a later look. tar sets the time of a file after its content, and so to an earlier one.
-/// A new file often gets the inode of the one that was removed before it, and its own time.
+/// Whether a later look shows the same file. tar sets a file's time after its content, and so to an earlier
+/// time. A new file often gets the inode of the removed one, but has its own time.
 fn is_same(then: FileId, now: FileId) -> bool {
     now.inode == then.inode && now.modified <= then.modified
 }

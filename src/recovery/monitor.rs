@@ -143,8 +143,8 @@ impl<'w, 'c> Monitor<'w, 'c> {
         None
     }
 
-    /// How long to wait between two questions about the operation. While a command runs here it has not ended; without
-    /// one its end may come, and comes soon once one has failed, or everything is here.
+    /// How long to wait between two questions about the operation. While a command runs here, the operation
+    /// has not ended. When none runs, it may end, and it ends soon once one has failed or everything is here.
     pub(crate) fn ask_wait(&mut self, run: &mut Session) -> Duration {
         let (now, loop_wait) = (run.now(), run.loop_wait);
         if !self.has_lease() {
@@ -164,9 +164,9 @@ impl<'w, 'c> Monitor<'w, 'c> {
             && matches!(run.world.examine(), Complete(_) | NoProof(..) | WalMissing(..))
     }
 
-    /// Whether it can be this restore that the API says is done. While a command is at work here it can't: another node's
-    /// operation has the same ID, or the end of that command could not be read yet. From then on that counts once
-    /// everything is here, or no command has run for a while.
+    /// Whether the API's `DONE` can mean this restore. While a command is at work here it can't: another
+    /// node's operation has the same ID, or the end of that command could not be read yet. After that, `DONE`
+    /// counts once everything is here, or no command has run for a while.
     pub(crate) fn believes_done(&mut self, run: &mut Session) -> bool {
         let now = run.now();
         if self.history.is_at_work(now) {

@@ -62,10 +62,10 @@ pub(crate) fn api_is_up(run: &mut Session) -> Result<(), Error> {
     })
 }
 
-/// Waits while something writes into the data directory that is nobody's lease: the restore of a person at work on the
-/// Barman host or of a program without leases, or the rest of a `pg_basebackup` that Patroni has ended. Then remembers
-/// what is there, and returns it, so that only what comes later counts. A directory that can't be seen is looked at
-/// again: nothing is started that could not be judged.
+/// Waits while something writes into the data directory without a lease: a restore started by a person on the
+/// Barman host or by a program without leases, or the rest of a `pg_basebackup` that Patroni has ended. Then
+/// remembers what is there, so that only what comes later counts, and returns it. A directory that can't be
+/// seen is looked at again, so that nothing is started that could not be judged.
 pub(crate) fn remember_undisturbed(run: &mut Session, restore: &Restore) -> Result<Look, Error> {
     let directory = &restore.data_directory;
     let (mut logged, mut unsure_since) = (Every::default(), None);

@@ -105,8 +105,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Asks a question until it is answered, as often as the options allow; `what` it is for is said at each retry.
-    /// The error is that of the last attempt, with their number.
+    /// Asks a question until it is answered, as often as the options allow. Each retry logs `what` was asked
+    /// for. The error is that of the last attempt, with the number of attempts.
     pub(crate) fn ask_again<T>(
         &mut self,
         request: &Request,
@@ -232,8 +232,9 @@ impl Outage {
         self.since.is_none()
     }
 
-    /// Counts a miss. The budget runs from the last good answer or, if that came later, from `news`: when something
-    /// last happened in the restore. While something happens it does not run, whatever it is.
+    /// Counts a miss. The budget runs from the last good answer or, if that is later, from `news`, when
+    /// something last happened in the restore. While something is happening, the budget does not run, however
+    /// small it is.
     pub(crate) fn miss(&mut self, run: &mut Session, missed: &Error, news: Option<Duration>) -> Miss {
         let now = run.now();
         self.misses = self.misses.saturating_add(1);

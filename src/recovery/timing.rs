@@ -8,13 +8,14 @@ pub(crate) const LOOK: Duration = Duration::from_millis(250);
 /// Shortest wait between two requests.
 pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
 
-/// Between two commands of Barman: the next one usually comes within some tenths of a second, and asking does not help.
+/// How often to ask between two commands of Barman: the next one usually comes within a few tenths of a
+/// second, and asking does not help.
 pub(crate) const BETWEEN_COMMANDS: Duration = Duration::from_secs(1);
 
-/// Without a command for so long, Barman has ended or is at work on its own host: its end may be near or not.
+/// If Barman has run no command for so long, it has ended, or is at work on its own host for an unknown time.
 pub(crate) const LONG_IDLE: Duration = Duration::from_secs(10);
 
-/// Once the operation may end any moment: the end of the run is to follow within 0.3 s.
+/// How often to ask once the operation may end at any moment: the run has to end within 0.3 s after it.
 pub(crate) const NEAR_THE_END: Duration = Duration::from_millis(200);
 
 /// The API's IDs have a resolution of one second: a create that failed because of another node's can't succeed before.
@@ -23,7 +24,7 @@ pub(crate) const ID_RESOLUTION: Duration = Duration::from_secs(1);
 /// How often the list is asked for an operation whose create got no clear reply.
 pub(crate) const LIST_AGAIN: Duration = Duration::from_secs(2);
 
-/// How often it is checked whether another run, or an rsync that nobody knows, has gone.
+/// How often to check whether another run, or an rsync that this run did not start, has ended.
 pub(crate) const GONE_AGAIN: Duration = Duration::from_millis(500);
 
 /// How long a node waits its turn while the API serves other nodes.
@@ -35,18 +36,20 @@ pub(crate) const WIDEST_SPREAD: Duration = Duration::from_secs(32);
 /// A restore in which nothing has happened for so long is worth a warning.
 pub(crate) const STALL: Duration = Duration::from_secs(300);
 
-/// Complete data in which nothing has happened for so long is done although the API says that the operation runs:
-/// an operation whose process died stays in progress for ever, but scripts of the operator may run after the copy.
+/// Complete data counts as done if nothing has happened for so long, although the API says that the operation
+/// runs: an operation whose process died stays in progress for ever. The time is long, because scripts of the
+/// operator may run after the copy.
 pub(crate) const COMPLETE_IN_PROGRESS: Duration = Duration::from_secs(600);
 
 /// The same if the API does not answer, or does not know the operation.
 pub(crate) const COMPLETE_UNANSWERED: Duration = Duration::from_secs(60);
 
-/// A command that runs on this node is at work for so long without a byte. Longer, its connection may be dead: nothing ends
-/// an rsync whose other host has lost its power. Or it has ended, and its last line could not be logged.
+/// A command on this node counts as at work for so long without a byte. After that its connection may be
+/// dead, because nothing ends an rsync whose other host has lost power; or it has ended, and its last line
+/// could not be logged.
 pub(crate) const SILENT_COMMAND: Duration = Duration::from_secs(600);
 
-/// How often a revoked lease is tried to be locked. What runs through it is gone within some hundredths of a second.
+/// How often to try to lock a revoked lease. Its commands end within a few hundredths of a second.
 pub(crate) const DRAIN_AGAIN: Duration = Duration::from_millis(20);
 
 /// A drain that takes longer says who holds the lease, and kills those of the same user.
@@ -55,15 +58,15 @@ pub(crate) const DRAIN_KILL: Duration = Duration::from_secs(4);
 /// A drain takes no longer: Patroni sends SIGKILL ten seconds after SIGTERM.
 pub(crate) const DRAIN: Duration = Duration::from_secs(8);
 
-/// How long the log of a revoked lease is read again if it can't be. Together with a drain it is no longer than Patroni
+/// How long to try to read the log of a revoked lease. Together with a drain it is no longer than Patroni
 /// waits.
 pub(crate) const LAST_LINES: Duration = Duration::from_millis(900);
 
-/// What a dead run has left is waited for no longer: it was killed when that run died, and what has not gone by then is
-/// stuck in the kernel, or belongs to another user.
+/// The longest wait for what a dead run has left: it was killed when that run died, and what is still there
+/// after this time is stuck in the kernel, or belongs to another user.
 pub(crate) const LEFT: Duration = Duration::from_secs(60);
 
-/// How long a directory that can't be seen at the end is looked at again.
+/// How long to look again at a directory that can't be seen.
 pub(crate) const UNSEEN: Duration = Duration::from_secs(10);
 
 /// Figures are reported at each look in the first seconds, and then at this interval.
@@ -75,7 +78,7 @@ pub(crate) fn below(limit: Duration, random: u64) -> Duration {
     limit.mul_f64(f64::from(bits) / f64::from(1_u32 << 24))
 }
 
-/// Wait before asking again about an operation of which no command runs on this node for `idle`: a tenth of that time.
+/// Wait before asking again about an operation that has run no command here for `idle`: a tenth of that.
 pub(crate) fn idle_wait(idle: Duration, loop_wait: Duration) -> Duration {
     (idle / 10).min(loop_wait).max(BETWEEN_COMMANDS)
 }

@@ -25,7 +25,8 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    /// The state of the operation then; what the API has not said is not claimed: it stays as it `was`.
+    /// The state of the operation after that. If the API has not said how it ended, the state stays as it
+    /// `was`.
     pub(crate) fn state(&self, was: OperationState) -> OperationState {
         match self {
             Ended::Done => OperationState::Done,
@@ -40,7 +41,7 @@ impl Ended {
 pub(crate) enum Verdict {
     /// The data is here, with what an operator should know all the same.
     Restored(Backup, Vec<Problem>),
-    /// It is not, for this reason; a hint comes from what this node shows.
+    /// The data is not here, for this reason; a hint comes from what this node shows.
     Failed(String),
     /// Nothing of it is here and nothing of it can come: another create may follow.
     Again(Error),
@@ -60,7 +61,7 @@ pub(crate) enum Data {
     Unseen(String),
 }
 
-/// Row for row the table of the design: how it ended, and what is here.
+/// The table 'The end' in docs/restore.md, row for row: how the operation ended, and what is here.
 pub(crate) fn verdict(ended: Ended, data: Data, directory: &str) -> Verdict {
     match (ended, data) {
         (Ended::Nothing(failure), _) => Verdict::Again(failure),

@@ -21,7 +21,8 @@ const FREE: RawFd = -1;
 
 /// The files that a forked child has to close.
 static FILES: [AtomicI32; MOST_FILES] = [const { AtomicI32::new(FREE) }; MOST_FILES];
-/// The forks that have begun in this process, and those that have ended. Nothing is locked between these.
+/// The forks that have begun in this process, and those that have ended. While the two differ, no file is
+/// opened for locking.
 static FORKS_BEGUN: AtomicU64 = AtomicU64::new(0);
 static FORKS_ENDED: AtomicU64 = AtomicU64::new(0);
 

@@ -1,5 +1,5 @@
-//! A directory that is held open: what is done in it stays in it, also when it or one of its parents is renamed. Files
-//! in it are for its owner alone, whatever the umask is: who can open a lock file can keep the lock.
+//! A directory that is held open, so that all work is done in it even if it or one of its parents is renamed.
+//! Its files are for its owner alone, whatever the umask is: whoever can open a lock file can hold it.
 
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::sys::lock::LockFile;
 
-/// How often a directory is made again that another run removes.
+/// How often to make a directory again if another run removes it.
 const MOST_TRIES: usize = 50;
 
 /// Whose a directory is.
@@ -52,7 +52,7 @@ impl Folder {
                 found = self.open_directory(name);
             }
             let directory = match (made, found) {
-                // A parent that exists may be in one where nothing can be made.
+                // It exists, so it does not matter that it could not be made: its parent may not be writable.
                 (_, Ok(directory)) => directory,
                 // It has been removed meanwhile.
                 (Ok(()) | Err(Errno::EXIST), Err(Errno::NOENT)) => continue,
@@ -109,7 +109,7 @@ impl Folder {
         Ok(made.into())
     }
 
-    /// Opens a file to read and to write: NFS locks no other exclusively.
+    /// Opens a file to read and to write, because NFS gives an exclusive lock only on such a file.
     pub(crate) fn file(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&self.directory, name, flags, Mode::empty())?);
@@ -172,7 +172,7 @@ impl Folder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rights {
     OwnerAlone,
-    /// As others make their directories, but never one that others could write to.
+    /// The rights that directories usually have, but never with write access for others.
     Usual,
 }
 

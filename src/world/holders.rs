@@ -39,8 +39,8 @@ pub(crate) fn of(file: &File) -> Vec<Holder> {
     pids.filter_map(|pid| holder(pid, file)).collect()
 }
 
-/// Kills those that belong to this user. PostgreSQL is no command of Barman's: an operator's script may have started
-/// it.
+/// Kills the holders that belong to this user, except PostgreSQL: Barman does not start it, but an operator's
+/// script may have done so.
 pub(crate) fn kill(file: &File, user: u32) {
     let Some(identity) = Identity::of(file.metadata().ok()) else { return };
     for found in of(file) {

@@ -17,12 +17,12 @@ use crate::world::place::Place;
 use crate::world::{Drain, Known, LeaseHandle, LeftLog, LogLine};
 
 const SCRIPT: &str = include_str!("lease.sh");
-/// Room for the log, taken before anything runs: a file system that a restore fills must not end that restore. Not more
-/// than this is read of it at once either.
+/// Room for the log, reserved before anything runs: a restore that fills the file system must still be able
+/// to log. No more than this is read of the log at once, either.
 const LOG_ROOM: u64 = 64 << 10;
-/// More of a command's words than these is not kept.
+/// A longer line of the log is cut off.
 const LONGEST_LINE: usize = 4096;
-/// How often it is looked who holds a revoked lease: that takes a walk through all processes.
+/// How often to look who holds a revoked lease: that takes a walk through all processes.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What the names of a lease's files begin with; its number follows.
@@ -43,7 +43,7 @@ pub(crate) struct Lease {
     revoked: Revoked,
     log: Log,
     user: u32,
-    /// That this exists, for the claim.
+    /// Tells the claim that this lease still exists.
     _exists: Arc<()>,
 }
 
@@ -53,7 +53,7 @@ impl Lease {
     pub(crate) fn grant(place: &Place, exists: Arc<()>, only: &str) -> Result<Lease, Problem> {
         let number = number();
         Lease::write(place, &number, exists, only).map_err(|error| {
-            // Nothing has used them; what can't be removed now is a dead run's for the next one.
+            // Nothing has used them. The next run removes the rest, as it does for a dead run.
             for kind in [NEW, LEASE, ALIVE, LOG] {
                 let _ = place.folder.remove(&format!("{kind}{number}"));
             }
@@ -111,7 +111,7 @@ impl LeaseHandle for Lease {
     fn revoke(&mut self) {
         // In a forked child the lease is not ours to revoke.
         let Some(alive) = self.alive.take().filter(|alive| alive.file().is_ok()) else { return };
-        // The strong half comes first: each command is killed by the watcher beside it, and nothing starts any more.
+        // Releasing the lock comes first: the watcher beside each command kills it, and nothing new starts.
         drop(alive);
         let _ = retire(&self.folder, &self.number);
     }
@@ -135,10 +135,10 @@ impl Drop for Lease {
     }
 }
 
-/// The file of a lease that nothing new can use, and that what runs has locked.
+/// The file of a revoked lease: no new command can use it, and those that still run have locked it.
 pub(crate) struct Revoked {
     file: LockFile,
-    /// When it was last looked who holds it, and who did.
+    /// When the holders were last looked up, and who they were.
     looked: Instant,
     holders: Vec<String>,
 }
@@ -187,8 +187,8 @@ pub(crate) fn clear(folder: &Folder, number: &str) {
     }
 }
 
-/// Reads the logs in a state directory. The script writes the end of a command before it lets go of the lease: what has
-/// been drained writes nothing any more here either.
+/// Reads the logs in a state directory. The script logs the end of a command before it releases the lease, so
+/// nothing is written to the log of a drained lease.
 pub(crate) fn left_log(folder: &Folder) -> io::Result<Option<LeftLog>> {
     let mut left = None;
     for name in folder.names()? {

@@ -40,7 +40,7 @@ pub(crate) trait World {
     /// Waits; with a time of zero it only checks whether the run has to end.
     fn pause(&mut self, time: Duration) -> Result<(), Interrupt>;
 
-    /// Waits, whatever interrupts: for the end of a run, which drains its lease.
+    /// Waits without being interrupted. The end of a run needs this, because it drains the lease.
     fn rest(&mut self, time: Duration);
 
     /// Hands an event to the caller.
@@ -63,7 +63,7 @@ pub(crate) trait World {
     fn inspect(&mut self) -> Known<Inspection>;
 
     /// How many processes of rsync or `pg_basebackup` write into the data directory now. Only asked when no lease is in
-    /// use, so that they are nobody's lease.
+    /// use, so that none of them belongs to a lease.
     fn strangers(&mut self) -> Known<usize>;
 
     /// Starts to ask the API for the size of the backup; `look` has it once it is known.
@@ -94,7 +94,8 @@ pub(crate) trait ClaimHandle: Send {
     /// The note of the run before this one, if it left one that can be read.
     fn left(&self) -> Option<&Note>;
 
-    /// What the leases of the run before this one have logged, until this one grants its first; None if there is no log.
+    /// What the leases of the run before this one have logged, if there is a log. It is kept until this run
+    /// grants a lease.
     fn left_log(&self) -> Known<Option<LeftLog>>;
 
     /// Replaces the note.
@@ -106,8 +107,8 @@ pub(crate) trait ClaimHandle: Send {
     /// Kills what still holds a lease of a dead run and belongs to this user, PostgreSQL excepted.
     fn kill_holders(&mut self);
 
-    /// Writes a lease: from now on Barman's commands run, while this process lives; with `only`, no command but that
-    /// one, although the log has all.
+    /// Writes a lease: from now on Barman's commands run on this node while this process lives. With `only`,
+    /// just that one command runs, but the log has all of them.
     fn grant(&mut self, only: &str) -> Result<Box<dyn LeaseHandle>, Problem>;
 
     /// Removes everything that is there: the restore is complete, or nothing was started.
@@ -122,7 +123,7 @@ pub(crate) trait LeaseHandle: Send {
     /// What has been added to the log of its commands since the last call.
     fn log(&mut self) -> Known<Vec<LogLine>>;
 
-    /// Nothing starts any more, and what runs is killed. Again: nothing.
+    /// From now on nothing starts, and what runs is killed. A second call does nothing.
     fn revoke(&mut self);
 
     /// Whether everything that ran through it has ended. Does not wait. Only after [`revoke`](LeaseHandle::revoke).
@@ -249,12 +250,12 @@ pub(crate) struct Usage {
 pub(crate) enum Completeness {
     /// Everything is here.
     Complete(Backup),
-    /// Everything that must be here is; what Barman writes last can't be told from what the backup brought. The text
-    /// says what is missing.
+    /// Everything that must be here is here, but nothing proves that Barman has written its last file. The
+    /// text says what is missing.
     NoProof(Backup, String),
     /// Everything is here but WAL that the backup needs.
     WalMissing(Backup, MissingWal),
-    /// Something is not here that must be, or the directory is empty or missing. The text says what.
+    /// Something that must be here is not, or the directory is empty or missing. The text says what.
     Incomplete(String),
     /// Nothing in it is new since the restore began.
     Unchanged(String),
@@ -272,7 +273,7 @@ pub(crate) struct Backup {
     pub(crate) begin_time: String,
     /// The newest WAL file that was restored with it.
     pub(crate) last_wal: Option<String>,
-    /// What is true of complete data and loses rows or a night all the same.
+    /// Problems that can lose rows, or cost the operator a night, although the data is complete.
     pub(crate) warnings: Vec<Problem>,
 }
 

@@ -1,5 +1,5 @@
-//! Where the state directory of a data directory is: beside it, whatever links lead there, so that all runs for this
-//! directory find the same one; else in the home directory of its owner.
+//! Where the state directory of a data directory is: beside it, with links resolved, so that all runs for a
+//! data directory find the same one; or else in the home directory of its owner.
 
 use std::ffi::OsString;
 use std::fs;
@@ -94,7 +94,7 @@ impl Place {
 enum Refused {
     /// It can't be there, and never was: another place will do.
     Elsewhere(String),
-    /// It is there and can't be used, or this can't be told: another place would be a second claim.
+    /// It is there but can't be used, or that is unknown: a second place would allow a second claim.
     Broken(String),
 }
 
@@ -221,8 +221,8 @@ fn make_parents(existing: &Path, wanted: &Path, user: &User) -> io::Result<Folde
     Ok(folder)
 }
 
-/// Refuses a path of which others can rename a part (as sshd does with its `StrictModes`). Whoever may write there as
-/// owner or group could replace the data directory itself as well.
+/// Refuses a path if others can rename a part of it (as sshd does with its `StrictModes`). The owner and the
+/// group of a part may, because they could replace the data directory itself as well.
 fn others_keep_out(directory: &Path) -> io::Result<Result<(), Refused>> {
     for part in directory.ancestors() {
         let mode = fs::metadata(part)?.mode();
@@ -246,7 +246,7 @@ fn nearest(path: &Path) -> io::Result<(PathBuf, fs::Metadata)> {
     Err(last)
 }
 
-/// The absolute path without links, also of what is not there yet.
+/// The absolute path with links resolved, even if it does not exist yet.
 pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut path = std::path::absolute(path)?;
     let mut missing: Vec<OsString> = Vec::new();
@@ -276,7 +276,7 @@ pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Whether neither a shell nor Barman takes a character for anything but itself, wherever it is in an absolute path.
+/// Whether a character has no special meaning to a shell or to Barman, wherever it is in an absolute path.
 fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_.+,:@=-".contains(c)
 }

@@ -189,9 +189,9 @@ impl Node {
     }
 }
 
-/// Makes a relative data directory absolute, as Barman would resolve it from the home directory of its ssh user. A
-/// path that ends with `.` or `..` is replaced by the real one, because the state directory goes next to the directory,
-/// not into it.
+/// Makes a relative data directory absolute, because Barman would resolve it from the home directory of its
+/// ssh user. A path that ends with `.` or `..` is replaced by the real one, because the state directory goes
+/// next to the directory, not into it.
 pub(crate) fn absolute(paths: Paths) -> Result<Paths, ConfigError> {
     let refuse = |option: Opt, why: &str| {
         ConfigError::of(option, format!("is relative, and the current directory {why}"))

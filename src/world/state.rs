@@ -22,7 +22,7 @@ const NOTE: &str = "run";
 const NEW_NOTE: &str = "run.new";
 /// Far more than a note has.
 const NOTE_LIMIT: u64 = 16 << 10;
-/// How often a state directory is opened again that another run is making or removing, 5 ms apart.
+/// How often to open a state directory again, every 5 ms, while another run is making or removing it.
 const MOST_TRIES: usize = 50;
 
 /// Locks the state directory of a data directory, which it makes if necessary. Does not wait for another run.
@@ -79,7 +79,7 @@ struct Claim {
     place: Place,
     data: DataLock,
     left: Option<Note>,
-    /// The number of the last lease, and whether its handle still exists: that one drains it then.
+    /// The number of the last lease, and whether its handle still exists, which then drains it.
     lease: (String, Weak<()>),
     /// What dead runs have left, by the number of the lease.
     leftovers: Vec<(String, Revoked)>,
@@ -128,7 +128,7 @@ impl Claim {
         folder.rename(NEW_NOTE, NOTE)
     }
 
-    /// Takes the leases of dead runs away, and finds what is to be drained.
+    /// Renames the leases of dead runs, so that nothing new uses them, and finds what has to be drained.
     fn retire_leftovers(&mut self) -> io::Result<()> {
         let folder = self.folder()?;
         let mut found = Vec::new();
@@ -181,7 +181,7 @@ impl ClaimHandle for Claim {
     }
 
     fn note(&mut self, note: &Note) -> Known<()> {
-        // The data directory may have been made meanwhile.
+        // This locks the data directory, which may have been made in the meantime.
         self.data.is_foreign();
         self.write_note(note).map_err(|error| {
             if let Ok(folder) = self.folder() {
@@ -232,7 +232,7 @@ impl ClaimHandle for Claim {
         let unusable = |error: io::Error| cannot_lock(&self.place.path, &error);
         let folder = self.folder().map_err(unusable)?;
         if !self.has_granted {
-            // The operator had until now to read it.
+            // The old logs were kept until now, so that the operator could read them.
             let names = folder.names().map_err(unusable)?;
             for log in
                 names.iter().filter(|name| lease::parse_name(name).is_some_and(|(kind, _)| kind == LOG))
@@ -260,8 +260,8 @@ struct DataLock {
 }
 
 impl DataLock {
-    /// Locks the directory that is at the path now. True if another run has locked it; whatever else is in the way
-    /// (it does not exist yet; NFS, which locks no directories) is no evidence of one.
+    /// Locks the directory that is at the path now. True if another run has locked it; any other obstacle (it
+    /// does not exist yet; NFS locks no directories) is no evidence of another run.
     fn is_foreign(&mut self) -> bool {
         let Ok(found) = std::fs::metadata(&self.path) else { return false };
         let is_held = |held: &LockFile| {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::cancel::Cancel;
 use crate::sys;
 
-/// How long the end of a thread is waited for that has been told to end. It may hang in a system call.
+/// How long to wait for a thread that has been told to end. It may hang in a system call.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Starts a thread with this name, in which no signal handler of the host ever runs.

@@ -49,7 +49,7 @@ fn version(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
     }
 }
 
-/// Without its WAL restored data does not start.
+/// PostgreSQL does not start on restored data without its WAL.
 fn get_wal(config: &ServerConfig, server: &str) -> Finding {
     if !config.get_wal {
         return Finding::ok(CONFIGURATION, "a restore brings WAL (no get-wal)");

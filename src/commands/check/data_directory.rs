@@ -126,7 +126,7 @@ fn wal_directory_finding(directory: &Path) -> Option<Finding> {
     ))
 }
 
-/// Locks the state directory as a recovery does: the claim is for the probe. None if a recovery could not lock it now.
+/// Locks the state directory as a recovery does, for the probe. An error says why there is no claim.
 pub(super) fn claim(
     world: &mut dyn World,
     restore: &Restore,

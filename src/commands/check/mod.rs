@@ -105,7 +105,7 @@ fn user() -> Finding {
     Finding::ok("user", format!("this is {user}: Patroni and PostgreSQL should run as the same user"))
 }
 
-/// Barman starts an rsync here for each copy, through a script that needs the others.
+/// For each copy Barman starts an rsync here, through a script that needs flock and setsid.
 fn commands() -> Finding {
     const WHAT: &str = "commands";
     let missing = node::missing_commands();

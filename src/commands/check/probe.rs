@@ -19,7 +19,7 @@ const ONLY: &str = "true";
 const CREATE_AGAIN: Duration = Duration::from_millis(1300);
 const CREATES: u32 = 5;
 const POLLS: Duration = Duration::from_millis(500);
-/// How long the end waits for what may still hold the lease: it can only be `true`.
+/// How long to wait at the end until nothing holds the lease any more; only `true` can still hold it.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// The probe was not made, for this reason.
@@ -32,7 +32,7 @@ struct Probed {
     operation: String,
     /// What Barman wanted to run.
     commands: Vec<String>,
-    /// After what time the first of it came.
+    /// How long after the create the first of them came.
     reached: Option<Duration>,
     /// None while it is in progress.
     status: Option<Status>,
@@ -138,7 +138,8 @@ fn finding(probed: &Probed, connection: &Connection) -> Finding {
             format!("{}; {output}", causes()),
         );
     };
-    // Barman lists the directory first. It takes whatever is printed for a name, and goes no further.
+    // Barman lists the directory first. If the login shell prints anything, Barman takes that for a file name
+    // and goes no further.
     let first = |words: &String| words.split(' ').next().unwrap_or_default().to_string();
     if status.is_some() && commands.last().map(first).as_deref() == Some("ls") {
         return Finding::failed(

@@ -15,8 +15,8 @@ use crate::world::caller::Caller;
 const API: &str = "API";
 const SERVER: &str = "server";
 
-/// What `/diagnose` says; None if it gave no usable answer, which a restore does not need. An error says why a restore
-/// can't be asked for. The skipped checks have then been recorded.
+/// What `/diagnose` says; None if it gave no usable answer, because a restore does not need one. An error
+/// says why a restore can't be requested. Without an answer, the checks that need it are recorded as skipped.
 pub(super) fn look(
     world: &mut dyn World,
     connection: &Connection,

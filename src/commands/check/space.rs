@@ -120,7 +120,7 @@ fn tablespace_finding(tablespace: &Tablespace, ours: &[PathBuf], config: &Server
     }
 }
 
-/// As Barman sees it, which asks `ls`: hidden names are nothing.
+/// Whether the directory is empty for Barman, which runs `ls`: hidden names do not count.
 fn is_empty(directory: &Path) -> io::Result<bool> {
     let is_hidden = |entry: DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
     for entry in fs::read_dir(directory)? {

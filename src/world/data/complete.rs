@@ -1,13 +1,13 @@
 //! Whether a restore is complete, from what the files of the data directory show. Pure: facts in, an answer out.
-//! Nothing depends on change times or on directories: `chown -R` in a container changes the former, and file systems
-//! that overlay another the inodes of the latter.
+//! Nothing depends on change times, because `chown -R` in a container changes them, or on directories,
+//! because overlay file systems change their inodes.
 
 use crate::outcome::Problem;
 use crate::world::data::info::{Info, Label};
 use crate::world::data::wal::{Segment, WalFiles};
 use crate::world::{Backup, Completeness, FileId, MissingWal};
 
-/// The files that show how far a restore is; those that are there.
+/// The files that show how far a restore has got; None for a file that is not there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Marks {
     pub(super) pg_version: Option<FileId>,
@@ -109,9 +109,9 @@ fn has_news(now: &Marks, before: &Marks) -> bool {
     .any(|(now, before)| now.is_some() && now != before)
 }
 
-/// Judges the file that Barman writes last. It sends the edited `postgresql.auto.conf` with the time of the restore,
-/// while `.barman-recover.info` keeps that of Barman's catalogue, and everything else that of the backup. The text
-/// says why it proves nothing.
+/// Judges the file that Barman writes last. Barman sends the edited `postgresql.auto.conf` with the time of
+/// the restore. `.barman-recover.info` keeps its time from Barman's catalogue, and other files keep theirs
+/// from the backup. The text says why the last file proves nothing.
 fn last_file(marks: &Marks, before: Option<&Marks>) -> Result<Option<String>, Shortfall> {
     let (Some(auto_conf), Some(info)) = (marks.auto_conf, marks.info) else {
         let is_new = before.is_none_or(|before| {
@@ -159,7 +159,7 @@ pub(super) fn whole(base: Base, rest: Rest) -> Completeness {
         return Completeness::WalMissing(backup, MissingWal { needed, there });
     }
     match (missing.filter(|_| !is_fetched), unproven) {
-        // Without Barman's last file it may be on its way: nothing shows that Barman has no more of it.
+        // Without Barman's last file the missing WAL may be on its way: Barman may have more of it.
         (Some(missing), Some(why)) => {
             let there = missing.there.map_or("none of it".into(), |there| format!("WAL up to {there}"));
             Completeness::Incomplete(format!(
@@ -172,7 +172,7 @@ pub(super) fn whole(base: Base, rest: Rest) -> Completeness {
     }
 }
 
-/// What is true of complete data, and loses rows or a night all the same.
+/// Problems that can lose rows, or cost the operator a night, although the data is complete.
 fn warnings(wal: &WalFiles, start: Segment, fetcher: Option<String>) -> Vec<Problem> {
     if let Some(command) = fetcher {
         return vec![Problem::new(

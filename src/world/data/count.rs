@@ -14,7 +14,7 @@ use crate::world::Usage;
 use crate::world::data::files::{LOST_AND_FOUND, is_hidden};
 use crate::world::worker;
 
-/// How much longer than it counted the thread sleeps.
+/// The thread sleeps this many times as long as it counted.
 const SLEEPS: u32 = 50;
 /// The shortest sleep: more often than this nobody looks.
 const SHORTEST: Duration = Duration::from_millis(200);
@@ -121,7 +121,7 @@ fn is_outside(link: &Path, root: &Path) -> io::Result<bool> {
     Ok(target.is_dir() && !target.starts_with(&root) && !root.starts_with(&target))
 }
 
-/// None for what is gone meanwhile, or belongs to somebody else: the next count has the same.
+/// None for what has gone in the meantime, or belongs to somebody else: the next count leaves it out too.
 fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),

@@ -53,7 +53,7 @@ impl Entry {
         self.kind == Kind::Directory
     }
 
-    /// Whether both are the same directory: what it holds changes its times and its size.
+    /// Whether both are the same directory. Times and size do not count: its content changes them.
     pub(super) fn is_same_directory(&self, other: &Entry) -> bool {
         self.is_directory()
             && other.is_directory()

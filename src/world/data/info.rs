@@ -74,8 +74,9 @@ pub(super) fn manifest_id(name: &str) -> Option<&str> {
     name.strip_prefix("backup_manifest.").filter(|id| is_id(id))
 }
 
-/// Whether the end of a manifest says that the WAL of its backup starts there. This is how the manifest of this
-/// backup is distinguished from one that came with the data, of an earlier backup that the source had been restored from.
+/// Whether the end of a manifest says that the WAL of its backup starts there. This distinguishes the
+/// manifest of this backup from one that came with the data, because the source had been restored from an
+/// earlier backup.
 pub(super) fn manifest_starts_at(end: &str, location: Location) -> bool {
     let Some((_, ranges)) = end.rsplit_once("\"WAL-Ranges\"") else { return false };
     let starts = ranges.split("\"Start-LSN\":").skip(1).filter_map(|rest| rest.split('"').nth(1));

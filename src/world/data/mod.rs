@@ -2,7 +2,8 @@
 //! or deletes anything there.
 //!
 //! A call that fails is neither yes nor no. Only "no such file" means that something is not there, and not even that
-//! where another file system is than before: a disk that is not mounted looks like an empty directory.
+//! if the path is on another file system than before: a disk that is not mounted looks like an empty
+//! directory.
 
 mod complete;
 mod count;
@@ -175,7 +176,7 @@ impl DataDirectory {
     }
 
     fn base(&self, reader: &Reader) -> Known<Result<Base, Shortfall>> {
-        // In this order: a record that is replaced meanwhile is older than its time then, and never newer.
+        // The texts come first: if one is replaced in between, it is older than its time, and never newer.
         let (info, label) = (reader.info()?, reader.label()?);
         let marks = reader.marks()?;
         Ok(complete::base(&marks, self.before.as_ref(), info, label))
@@ -198,7 +199,7 @@ impl DataDirectory {
         }
     }
 
-    /// An error if another directory is at the path than at the beginning of a look: what was found is of both.
+    /// An error if the path leads to another directory than when a look began: its facts may be of both.
     fn confirm_same(&self, begun: Place) -> Known<()> {
         let is_same = match (begun, self.place()?) {
             (Place::Directory(before), Place::Directory(now)) => before.is_same_directory(&now),
@@ -207,8 +208,8 @@ impl DataDirectory {
         if is_same { Ok(()) } else { Err(format!("{} was replaced during a look", self.path.display())) }
     }
 
-    /// An error if what is not there may only be out of sight: there is another file system than the one on which
-    /// content was seen.
+    /// An error if what seems missing may only be out of sight, because the path is on another file system
+    /// than the one on which content was seen.
     fn confirm_absence(&self, place: Place) -> Known<()> {
         self.confirm_same(place)?;
         let Some(device) = self.device else { return Ok(()) };

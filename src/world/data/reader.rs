@@ -82,8 +82,8 @@ impl Reader<'_> {
         Ok(text.and_then(|text| info::wal_fetcher(&text)))
     }
 
-    /// The ID in the name of the manifest whose content is that of this backup. A source that Barman itself had
-    /// restored brings those of earlier backups along.
+    /// The ID in the name of the manifest that belongs to this backup. If Barman had restored the source too,
+    /// its data holds manifests of earlier backups.
     fn manifest_id(&self, info: &Info) -> Known<Option<String>> {
         let mut names = Vec::new();
         let mut add = |name: OsString| {

@@ -1,8 +1,8 @@
-//! Counts the processes on this node that receive files into the data directory while no lease is in use: those of
-//! rsync, of a restore that somebody else has started, and those of `pg_basebackup`. When Patroni ends `pg_basebackup`,
-//! the child that receives its WAL writes on for up to half a minute, at the paths that the next restore fills. An rsync
-//! has the directory as its working directory, as its arguments do not name it; with `pg_basebackup` it is the other way
-//! round. Nothing is ever signalled.
+//! Counts the processes on this node that receive files into the data directory while no lease is in use: an
+//! rsync of a restore that somebody else has started, or a `pg_basebackup`. When Patroni ends a
+//! `pg_basebackup`, the child that receives WAL keeps writing for up to half a minute, to paths that the next
+//! restore fills. An rsync is recognized by its working directory, because its arguments do not name the data
+//! directory; a `pg_basebackup` is recognized by its arguments. No process is ever signalled.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -28,7 +28,7 @@ struct Place {
     identity: (u64, u64),
 }
 
-/// How many there are. None where this node does not show its processes, as it never will.
+/// How many there are. 0 on a node that never shows its processes.
 pub(super) fn count(directory: &Path) -> Known<usize> {
     let places = places(directory)?;
     let real = resolve(directory).map_err(|error| unknown(directory, &error))?;
@@ -119,8 +119,8 @@ fn works_in(process: &Path, places: &[Place]) -> io::Result<bool> {
     Ok(is_below && identity == self::identity(&fs::metadata(&path)?))
 }
 
-/// A `pg_basebackup` that was told to fill this directory. It names its files by their paths, so that the directory may
-/// have been removed and made anew meanwhile.
+/// Whether a `pg_basebackup` was told to fill this directory. It opens its files by path, so it writes into
+/// the directory even if that was removed and made again in the meantime.
 fn fills(process: &Path, words: &[Vec<u8>], real: &Path) -> io::Result<bool> {
     let Some(target) = target(words) else { return Ok(false) };
     let target = Path::new(OsStr::from_bytes(target));

@@ -70,7 +70,7 @@ impl WalFiles {
         }
     }
 
-    /// What is missing from `begin` to `end`; None if nothing is. An end that is unknown can't be there.
+    /// What is missing from `begin` to `end`; None if nothing is. An unknown end always counts as missing.
     pub(super) fn missing(&self, begin: Segment, end: Option<Segment>, size: u64) -> Option<MissingWal> {
         let (mut next, mut there) = (begin, None);
         while self.segments.contains(&next) {
@@ -85,7 +85,8 @@ impl WalFiles {
         Some(MissingWal { needed: end.map(name), there: there.map(name) })
     }
 
-    /// A timeline that is newer than all WAL here, and than this one: its WAL did not come.
+    /// The newest timeline with a history here, if it is newer than all WAL here and than the backup's: its
+    /// WAL did not come.
     pub(super) fn newer_timeline(&self, backup: u32) -> Option<u32> {
         let newest = self.segments.last().map_or(backup, |segment| segment.timeline.max(backup));
         self.newest_history.filter(|history| *history > newest)

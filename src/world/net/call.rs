@@ -48,7 +48,7 @@ impl Call {
         self.lock().has_posted
     }
 
-    /// What came first where HTTP was expected: if it is none, it shows what else speaks there.
+    /// Keeps the first bytes where HTTP was expected: if they are not HTTP, they show what the server speaks.
     pub(super) fn note_first_bytes(&self, bytes: &[u8]) {
         self.lock().first_bytes = bytes.iter().copied().take(STATUS_LINE).collect();
     }

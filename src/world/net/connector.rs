@@ -22,7 +22,7 @@ use crate::world::net::call::Call;
 /// Large enough for any request head (URL, credentials); replies of any size pass through.
 pub(super) const BUFFER: usize = 16 << 10;
 
-/// What a server has said before it closed a connection is here already, or on its way.
+/// How long to wait for what a server said before it closed a connection: it is here already, or on its way.
 const LAST_WORDS: NextTimeout = NextTimeout {
     after: UreqDuration::from_secs(1),
     reason: Timeout::RecvResponse,

@@ -37,7 +37,7 @@ fn failed_proxy(status: Option<u16>, why: &str) -> Error {
     }
 }
 
-/// That of `HTTP/1.1 407 Proxy Authentication Required`, whose number ureq's error does not have.
+/// The status in `HTTP/1.1 407 Proxy Authentication Required`: ureq's error does not have the number.
 fn status(reply: &[u8]) -> Option<u16> {
     let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', digits @ ..] = reply else { return None };
     std::str::from_utf8(digits.get(..3)?).ok()?.parse().ok()

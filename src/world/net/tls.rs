@@ -15,7 +15,7 @@ use crate::config::options::Opt;
 use crate::config::{ConfigError, TlsFiles};
 use crate::world::net::trust::Verifier;
 
-/// The tickets that rustls keeps of one server, as a run has no other; its default reserves room for 32 servers.
+/// How many tickets rustls keeps for one server. A run has only one; the default reserves room for 32.
 const SESSIONS: usize = 8;
 
 /// How all connections of a run speak TLS, with the certificates and the key that the options name.

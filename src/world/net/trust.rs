@@ -36,7 +36,7 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// What is trusted now; of the system's certificates one that is broken is ignored.
+    /// The certificates that are trusted now. Broken ones among the system's are ignored.
     fn roots(&self) -> Result<RootCertStore, Error> {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
