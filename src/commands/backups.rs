@@ -69,7 +69,7 @@ fn note(backup: &diagnose::Backup) -> Option<&'static str> {
     if backup.is_snapshot {
         return Some("snapshots of disks, which the API can't restore");
     }
-    backup.waits_for_wal().then_some("Barman has not archived all the WAL that it needs yet")
+    backup.waits_for_wal().then_some("Barman has not yet archived all the WAL that this backup needs")
 }
 
 impl From<diagnose::Backup> for Backup {

@@ -154,8 +154,8 @@ fn judge(
             Ok(judged) => return Ok(judged),
             Err(why) if begun.elapsed() >= UNSEEN => {
                 let message =
-                    format!("whether {path} holds the remains of a failed restore can't be seen: {why}");
-                let hint = "is it mounted, and may this user read it?";
+                    format!("can't tell whether {path} holds the remains of a failed restore: {why}");
+                let hint = "check that the directory is mounted and that this user may read it";
                 return Err(Error::with(Code::RecoveryFailed, message, hint));
             }
             Err(_) => caller.wait(GONE_AGAIN)?,
@@ -191,9 +191,9 @@ fn judged(
     }
     match examine() {
         Completeness::Complete(_) => left_alone("the restore is complete"),
-        Completeness::WalMissing(..) => {
-            left_alone("the restore is complete except for WAL, which PostgreSQL asks for itself")
-        }
+        Completeness::WalMissing(..) => left_alone(
+            "the restore is complete except for some WAL, which PostgreSQL requests itself when it starts",
+        ),
         Completeness::Unknown(why) => Err(why),
         Completeness::NoProof(..) | Completeness::Incomplete(_) | Completeness::Unchanged(_) => {
             Ok(Judged::Remains)
@@ -246,7 +246,9 @@ fn move_aside(directory: &Path) -> Result<Vec<String>, Error> {
     let real = directory.canonicalize().map_err(|error| failed(directory, &error.to_string(), None))?;
     let linked = linked_directories(&real).map_err(|why| failed(directory, &why, None))?;
     let all: Vec<PathBuf> = linked.into_iter().chain([real]).collect();
-    let by_hand = Some("empty it by hand (it is not a node's data), then start again");
+    let by_hand = Some(
+        "empty it by hand (it holds the remains of a failed restore, not a node's data), then start Patroni again",
+    );
     for path in &all {
         if sys::is_mount_point(path) == Some(true) {
             return Err(failed(path, "it is a mount point", by_hand));

@@ -105,7 +105,9 @@ pub(crate) fn looked(path: &str) -> Verified {
             format!("something is writing into {name} ({})", receivers(count)),
             "ask again when it has ended",
         ),
-        Err(why) => Problem::without_hint(format!("whether something is writing can't be seen: {why}")),
+        Err(why) => {
+            Problem::without_hint(format!("can't tell whether something is writing into {name}: {why}"))
+        }
     };
     verified.warnings.push(writing);
     verified
@@ -124,7 +126,7 @@ fn described(name: &str, found: Completeness) -> Verified {
         }
         Completeness::WalMissing(backup, missing) => {
             let detail = format!(
-                "{name} holds a restore of {} without all its WAL: {}",
+                "{name} holds a restore of {}, but WAL is missing: {}",
                 in_words(&backup),
                 lacks(&missing)
             );
@@ -154,12 +156,14 @@ fn in_words(backup: &Backup) -> String {
     format!("{id} of server {}, taken {}", backup.server, backup.begin_time)
 }
 
-/// `it needs WAL up to X and has up to Y: Barman has not archived the rest yet`
+/// Which WAL is missing, and what is here of it.
 fn lacks(missing: &MissingWal) -> String {
-    let there =
-        missing.there.as_deref().map_or("has none of it".into(), |there| format!("has it up to {there}"));
+    let there = missing
+        .there
+        .as_deref()
+        .map_or("none of it is here".into(), |there| format!("WAL up to {there} is here"));
     match &missing.needed {
-        Some(needed) => format!("it needs WAL up to {needed} and {there}"),
-        None => format!("Barman did not know yet which WAL it needs, and it {there}"),
+        Some(needed) => format!("the backup needs WAL up to {needed}; {there}"),
+        None => format!("Barman did not know yet which WAL the backup needs; {there}"),
     }
 }

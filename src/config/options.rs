@@ -80,7 +80,7 @@ options! {
     Deadline "deadline": Timing, Kind::Seconds, ONLINE, { default: "0" },
         "Seconds for the whole run, 0 for no limit";
     StallTimeout "stall-timeout": Timing, Kind::Seconds, RECOVERY, { default: "0" },
-        "End a restore in which nothing has happened on this node for so many seconds, although Barman says that it runs: also one that Barman unpacks or combines on its own host; 0 never ends it (a warning comes after 300)";
+        "End a restore in which nothing has happened on this node for this many seconds, although Barman says that it is still running; this also ends a restore that Barman is still unpacking or combining on its own host. 0: never (a warning is logged after 300 seconds)";
     BarmanModel "barman-model": Needed, Kind::Text, SWITCH, {},
         "Barman config model to apply to the server";
     Reset "reset": Needed, Kind::Flag, SWITCH, {},
@@ -88,9 +88,9 @@ options! {
     SwitchWhen "switch-when": Needed, Kind::Word(&["promoted", "demoted", "always"]), SWITCH, { required: true },
         "When to switch: promoted (the new role is primary or promoted), demoted (replica or demoted), always";
     NoVerify "no-verify": Advanced, Kind::Flag, RECOVERY, {},
-        "With --no-lease: accept what Barman calls done although the data is not in the data directory, as after a restore to another host";
+        "With --no-lease: accept a restore that Barman reports as done even if its data is not in the data directory, for example after a restore to another host";
     StateDir "state-dir": Advanced, Kind::Path, LEASED, {},
-        "State directory, through which Barman's commands run on this node: the same for all runs with this data directory, visible to the login of --ssh-command (beside the data directory: DATADIR.barman-recover)";
+        "State directory, through which Barman's commands run on this node; all runs with this data directory must use the same one, and the login of --ssh-command must be able to see it (default: DATADIR.barman-recover, beside the data directory)";
     NoLease "no-lease": Advanced, Kind::Flag, RECOVERY, {},
         "Restore without a lease, to another host or through a login with a forced command: nothing on this node ends the restore when this program ends";
     WatchSize "watch-size": Advanced, Kind::Flag, RECOVERY, {},
@@ -100,7 +100,7 @@ options! {
     Strict "strict": Advanced, Kind::Flag, CHECK, {},
         "Treat every warning as a failure";
     Role "role": Advanced, Kind::Text, WITH_ROLE, {},
-        "Role of this node, as Patroni calls it: a restored replica streams the WAL that Barman does not have yet; a config switch is for some roles";
+        "Role of this node, in Patroni's words: with replica, WAL that Barman has not archived yet is only a warning, because a replica streams it; config-switch compares the role with --switch-when";
     Limit "limit": Advanced, Kind::Count, OPERATIONS, { default: "20" },
         "How many operations at most, the newest first; 0 for all; each costs a request";
 }

@@ -87,15 +87,15 @@ impl Claim {
             };
             let took = run.now().saturating_sub(begun);
             if took >= LEFT {
-                let hint = "see what it is, and end it; if it can't be ended, its disk may hang, and only a reboot helps";
-                let message = format!("what an earlier run started {why}, and could not be ended");
+                let hint = "find out what it is and end it; if it can't be ended, it may be waiting for a disk that hangs, and only a reboot helps";
+                let message = format!("an earlier run's restore {why}, and could not be ended");
                 return Err(Error::with(Code::RecoveryFailed, message, hint));
             }
             if took >= DRAIN_KILL && !std::mem::replace(&mut was_told_to_kill, true) {
                 self.handle.kill_holders();
             }
             if logged.is_due(run.now(), run.loop_wait) {
-                run.warn(format!("what an earlier run started {why}: waiting for it to end"));
+                run.warn(format!("an earlier run's restore {why}: waiting for it to end"));
             }
             run.pause(GONE_AGAIN)?;
         }

@@ -120,7 +120,7 @@ impl Attempts {
         };
         if others && run.now().saturating_sub(since) < QUEUE {
             run.info(format!(
-                "the API is busy with other nodes, it creates one operation per second ({why}): trying again in {}",
+                "the API is busy with other nodes: it creates only one operation per second ({why}); trying again in {}",
                 seconds(wait)
             ));
             return run.pause(wait);

@@ -12,7 +12,7 @@ pub(crate) const API_HINT: &str =
     "check --api-url, and on the Barman host whether pg-backup-api is running ('pg-backup-api status')";
 
 /// A cause that leaves no trace on this node.
-pub(crate) const ON_ITS_OWN_HOST: &str = "it failed on its own host first (PG_BACKUP_API_BARMAN_CONF is read by the API, but not by the barman that it starts)";
+pub(crate) const ON_ITS_OWN_HOST: &str = "it failed on its own host before it logged in (for example because the API reads PG_BACKUP_API_BARMAN_CONF, but the 'barman recover' that it starts does not)";
 
 /// An error in words, with what to do about it.
 pub(crate) fn problem(error: Error) -> Problem {
@@ -39,7 +39,7 @@ pub(crate) fn api_hint(error: &Error) -> String {
 pub(crate) fn create_hint(kind: OperationKind, error: &Error) -> String {
     match (kind, error.bad_reply()) {
         (OperationKind::ConfigSwitch, Some(BadReply::ApiFailed)) => {
-            "pg-backup-api before 2.1 has no config switch, and answers so: upgrade it on the Barman host to 2.1 or later; otherwise see its log".into()
+            "pg-backup-api before 2.1 has no config switch and answers with this error: upgrade it on the Barman host to 2.1 or later; if it is 2.1 or later already, see its log".into()
         }
         _ => api_hint(error),
     }
@@ -124,10 +124,12 @@ pub(crate) fn last_command(history: &History) -> String {
 pub(crate) fn stall(history: &History, server: &str) -> String {
     let last = last_command(history);
     if history.runs_a_command() {
-        return format!("{last}; check the network to the Barman host, and there whether it reads its disk");
+        return format!(
+            "{last}; check the network to the Barman host, and whether Barman is still reading from its disk there"
+        );
     }
     format!(
-        "{last}; while Barman unpacks, combines or fetches on its own host, nothing comes for a long time. 'barman recover' of server {server} should be running there; --stall-timeout ends a wait like this"
+        "{last}; while Barman unpacks or combines backups or fetches WAL on its own host, nothing arrives here for a long time. Check that 'barman recover' of server {server} is still running there; --stall-timeout ends a restore that waits like this"
     )
 }
 

@@ -70,7 +70,7 @@ impl Failed<'_> {
             );
         }
         format!(
-            "Barman never ran a command on this node through the lease: it could not log in with --ssh-command (try it on the Barman host), its login can't read or lock the lease (another user, another mount, a forced command), it reached another host, or {ON_ITS_OWN_HOST}"
+            "Barman never ran a command on this node through the lease: it could not log in with --ssh-command (try that command on the Barman host); or its login can't read or lock the lease (it is a different user, sees a different mount, or has a forced command); or it reached a different host; or {ON_ITS_OWN_HOST}"
         )
     }
 
@@ -91,7 +91,7 @@ impl Failed<'_> {
                 "{location}, the location of a tablespace, was not empty, which Barman 3.17 and later refuse"
             ),
             _ => format!(
-                "Barman listed {directory} and went away although it is empty: the login shell prints something (.bashrc, a banner), or Barman failed on its own host (a hook script before the restore); {what}"
+                "Barman listed {directory} and gave up, although the directory is empty: the login shell prints something (.bashrc, a banner), or Barman failed on its own host (for example in a hook script before the restore); {what}"
             ),
         }
     }
@@ -124,18 +124,22 @@ fn cause_of(command: &Command) -> String {
     let ended = format!("'{words}' ended with status {status}");
     match (name, status) {
         // The lease runs each command with setsid. Barman's first is `true`, which every node has.
-        ("true", 127) => format!("a command is missing on this node, setsid or sh: {ended}"),
+        ("true", 127) => format!("setsid or sh is missing on this node: {ended}"),
         (_, 127) => {
-            format!("a command is missing on this node, in the PATH of Barman's login: {name}; {ended}")
+            format!("{name} is not in the PATH of Barman's login on this node: {ended}")
         }
-        (_, 126) => format!("a command can't be executed on this node: {name}; {ended}"),
+        (_, 126) => format!("{name} can't be executed on this node: {ended}"),
         ("mkdir" | "touch", _) => {
             let path = command.words.split(' ').rfind(|word| word.starts_with('/')).unwrap_or("a directory");
             let parent = Path::new(path).parent().unwrap_or(Path::new("/")).display();
-            format!("Barman could not make or write {path}: may its login write into {parent}? {ended}")
+            format!(
+                "Barman could not create {path} or write to it: check that its login may write into {parent}; {ended}"
+            )
         }
         ("rsync", 11) => {
-            format!("the copy to this node could not write here (disk, quota, rights): {ended}")
+            format!(
+                "the copy to this node could not write here (the disk, a quota, or file permissions): {ended}"
+            )
         }
         ("rsync", 12 | 13 | 20 | 30) => {
             format!(
@@ -144,7 +148,7 @@ fn cause_of(command: &Command) -> String {
         }
         ("rsync" | "tar", _) => {
             format!(
-                "the copy to this node failed (rights, network, or a file that vanished on the Barman host): {ended}"
+                "the copy to this node failed (file permissions, the network, or a file that vanished on the Barman host): {ended}"
             )
         }
         _ => format!("a command of Barman failed on this node: {ended}"),
@@ -176,16 +180,16 @@ mod tests {
         let transfer = "rsync --server -sKtprRe.iLsfxCIvu";
         for (commands, expected) in [
             (&[][..], "Barman never ran a command"),
-            (&[listed][..], "Barman listed /data and went away"),
+            (&[listed][..], "Barman listed /data and gave up"),
             (&[listed, ("ls /space", Some(0))], "/space, the location of a tablespace, was not empty"),
-            (&[listed, ("ls /space", Some(2))], "Barman listed /data and went away"),
+            (&[listed, ("ls /space", Some(2))], "Barman listed /data and gave up"),
             (
                 &[("mkdir -p /data -m 700", Some(1))],
-                "Barman could not make or write /data: may its login write into /?",
+                "Barman could not create /data or write to it: check that its login may write into /;",
             ),
             (
                 &[("mkdir -p /disk/space -m 700", Some(1))],
-                "Barman could not make or write /disk/space: may its login",
+                "Barman could not create /disk/space or write to it: check that its login",
             ),
             (&[(transfer, Some(13)), ("rsync --server -c", Some(0))], "the copy to this node was cut off"),
             (&[(transfer, Some(KILLED))], "the copy was cut off"),
@@ -195,11 +199,8 @@ mod tests {
                 &[(transfer, Some(23)), ("test -e /data/pg_wal", Some(0))],
                 "Barman failed on its own host between",
             ),
-            (
-                &[(transfer, Some(127))],
-                "a command is missing on this node, in the PATH of Barman's login: rsync",
-            ),
-            (&[("true", Some(127))], "a command is missing on this node, setsid"),
+            (&[(transfer, Some(127))], "rsync is not in the PATH of Barman's login on this node"),
+            (&[("true", Some(127))], "setsid or sh is missing on this node"),
             (
                 &[(transfer, Some(0)), ("test -e /data/pg_wal", Some(1))],
                 "Barman failed on its own host between",

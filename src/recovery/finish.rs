@@ -20,7 +20,8 @@ use super::verdict::{Data, Ended, Verdict, data, verdict};
 /// The first line of the log.
 pub(crate) fn log_start(run: &mut Session, restore: &Restore) {
     let (server, url) = (&run.connection.barman_server, &run.connection.api_url);
-    let lease = if restore.lease { "" } else { ", without a lease: nothing on this node ends it" };
+    let lease =
+        if restore.lease { "" } else { ", without a lease: the restore goes on if this program ends" };
     run.info(format!(
         "Restoring backup {} of Barman server {server} to {} through {url} (barman-recover {VERSION}{lease})",
         restore.backup_id, restore.data_directory
@@ -138,7 +139,7 @@ pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), Error> {
         Error::new(Code::RecoveryFailed, format!("Recovery operation failed. {directory} {why}"))
     };
     if let Err(why) = run.world.flush()? {
-        let hint = Some("see the kernel's log for errors of the disk".into());
+        let hint = Some("look for disk errors in the kernel log".into());
         return Err(Error { hint, ..failed(format!("can't be written to disk: {why}")) });
     }
     let took = run.now().saturating_sub(begun);
@@ -151,7 +152,7 @@ pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), Error> {
             Ok(())
         }
         Completeness::Incomplete(why) | Completeness::Unchanged(why) => {
-            let hint = Some("Patroni removes it when it gives up on this node".into());
+            let hint = Some("Patroni removes the data directory when it gives up on this node".into());
             Err(Error { hint, ..failed(format!("was changed while it was written to disk: {why}")) })
         }
         Completeness::Unknown(why) => Err(failed(format!("can't be seen any more: {why}"))),

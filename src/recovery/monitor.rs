@@ -171,7 +171,7 @@ impl<'w, 'c> Monitor<'w, 'c> {
         let now = run.now();
         if self.history.is_at_work(now) {
             if !std::mem::replace(&mut self.done_contradicted, true) {
-                run.warn("the API says that the operation is done, but a command of Barman still runs on this node: waiting for its end");
+                run.warn("the API says that the operation is done, but a command of Barman is still running on this node: waiting for it to end");
             }
             return false;
         }
@@ -212,12 +212,12 @@ fn refuse_useless(look: &Look, history: &History, restore: &Restore) -> Result<(
     let (what, hint) = if history.was_emptied() {
         (
             "was removed or emptied while it was being restored",
-            "Patroni does so when it gives up on this node",
+            "Patroni removes the data directory when it gives up on this node",
         )
     } else if history.was_filled_by_another() {
         (
             "was filled by something else, before Barman had written anything",
-            "Patroni does so if it runs two methods at once, as after 'patronictl reinit --force'",
+            "Patroni may run two replica methods at once, for example after 'patronictl reinit --force'",
         )
     } else {
         return Ok(());

@@ -60,7 +60,7 @@ fn refuse_doubt(run: &Session, created: &Created) -> Result<(), Error> {
             "the create request may have started a recovery operation, but its reply does not say so: {why}"
         ),
         format!(
-            "see on the Barman host what is running for server {server}; nothing else must write into the data directory until it has ended. With a lease (without --no-lease) a lost reply does no harm"
+            "check on the Barman host what is running for server {server}; nothing else may write into the data directory until that has ended. With a lease (without --no-lease), a lost reply does no harm"
         ),
     ))
 }
@@ -74,7 +74,7 @@ fn conclude(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup
             return Ok(backup);
         }
         run.warn(format!(
-            "the data in {} was not verified: Barman says that it is done (--no-verify)",
+            "the data in {} was not verified: Barman says that the restore is done (--no-verify)",
             restore.data_directory
         ));
         return Ok(Backup::default());

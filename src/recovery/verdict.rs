@@ -73,11 +73,11 @@ pub(crate) fn verdict(ended: Ended, data: Data, directory: &str) -> Verdict {
         (Ended::Done, Data::NoProof(backup, missing)) => {
             Verdict::Restored(backup, vec![unproven(directory, &missing)])
         }
-        (Ended::Done, Data::Nothing(why)) => {
-            Verdict::Again(again(&format!("Barman says that it is done, but nothing of it has come: {why}")))
-        }
+        (Ended::Done, Data::Nothing(why)) => Verdict::Again(again(&format!(
+            "Barman says that the restore is done, but nothing has arrived on this node: {why}"
+        ))),
         (Ended::Done, Data::Partial(why)) => {
-            Verdict::Failed(format!("Barman says that it is done, but {directory} {why}"))
+            Verdict::Failed(format!("Barman says that the restore is done, but {directory} {why}"))
         }
 
         (Ended::Unclear(what) | Ended::Stalled(what), Data::Complete(backup, mut warnings)) => {
@@ -107,8 +107,8 @@ fn again(why: &str) -> Error {
 
 fn unproven(directory: &str, missing: &str) -> Problem {
     Problem::new(
-        format!("nothing but Barman's word shows that {directory} is complete: {missing}"),
-        "Barman 3.5 and later with PostgreSQL 12 and later leave a proof; with older ones, check the restored data once by hand",
+        format!("Barman says that {directory} is complete, but its files do not prove it: {missing}"),
+        "with Barman 3.5 or later and PostgreSQL 12 or later, the files prove it; with older versions, check the restored data once by hand",
     )
 }
 
@@ -152,7 +152,9 @@ fn missing_wal(wal: &MissingWal) -> String {
     let there = wal.there.as_ref().map_or("none of it".into(), |name| format!("WAL up to {name}"));
     match &wal.needed {
         Some(needed) if wal.there.as_ref() == Some(needed) => {
-            format!("when it was copied Barman still waited for WAL of the backup; {there} is here")
+            format!(
+                "Barman was still waiting for WAL of the backup when it copied the backup; {there} is here"
+            )
         }
         Some(needed) => {
             format!(

@@ -64,9 +64,13 @@ impl Place {
             Err(Refused::Elsewhere(why)) => why,
             made => return made.map_err(|refused| refused.problem(&path)),
         };
-        let also = |more: &str| Refused::Elsewhere(format!("{why}; nor in the home directory: {more}"));
+        let also = |more: &str| {
+            Refused::Elsewhere(format!("{why}; and it can't be made in the home directory: {more}"))
+        };
         let Some(home) = user.state_directory(data) else {
-            return Err(also("the user database names none that exists").problem(&path));
+            return Err(
+                also("this user has no home directory, or that directory does not exist").problem(&path)
+            );
         };
         make(&home, user).map_err(|refused| also(&refused.why()).problem(&path))
     }
@@ -151,8 +155,8 @@ impl User {
 
 fn unseen(path: &Path, error: &io::Error) -> Problem {
     Problem::new(
-        format!("{} can't be looked at: {error}", path.display()),
-        "check its parents and their rights",
+        format!("{} can't be accessed: {error}", path.display()),
+        "check the permissions of its parent directories",
     )
 }
 
@@ -169,7 +173,7 @@ fn make(path: &Path, user: &User) -> Result<Place, Refused> {
         path.to_str().filter(|path| path.starts_with('/') && path.chars().all(|c| c == '/' || is_plain(c)));
     let (Some(text), Some(name), Some(parent)) = (text, path.file_name(), path.parent()) else {
         return Err(Refused::Elsewhere(
-            "its path has characters that a shell could take for something else".into(),
+            "its path has characters that have a special meaning to a shell".into(),
         ));
     };
     let (existing, found) = nearest(path).map_err(broken)?;
@@ -178,7 +182,8 @@ fn make(path: &Path, user: &User) -> Result<Place, Refused> {
     } else {
         others_keep_out(&existing).map_err(broken)??;
         if !user.could_make_in(&found) {
-            let why = format!("the owner of the data directory can make nothing in {}", existing.display());
+            let why =
+                format!("the owner of the data directory can't create anything in {}", existing.display());
             return Err(Refused::Elsewhere(why));
         }
     }
@@ -196,7 +201,7 @@ fn make(path: &Path, user: &User) -> Result<Place, Refused> {
         return Err(Refused::Broken(format!("it belongs to {owner}")));
     }
     if found.st_mode & (WRITABLE_BY_OTHERS | WRITABLE_BY_GROUP) != 0 {
-        return Err(Refused::Broken("others than its owner can write there".into()));
+        return Err(Refused::Broken("users other than its owner can write there".into()));
     }
     Ok(Place {
         path: text.into(),

@@ -193,7 +193,7 @@ impl ClaimHandle for Claim {
 
     fn drain(&mut self) -> Drain {
         if let Err(error) = self.retire_leftovers() {
-            return Drain::Unknown(format!("{} can't be looked through: {error}", self.place.path));
+            return Drain::Unknown(format!("{} can't be read: {error}", self.place.path));
         }
         let (mut holders, mut is_held, mut unknown) = (Vec::new(), false, None);
         let folder = Arc::clone(&self.place.folder);
@@ -226,7 +226,7 @@ impl ClaimHandle for Claim {
 
     fn grant(&mut self, only: &str) -> Result<Box<dyn LeaseHandle>, Problem> {
         if self.data.is_foreign() {
-            let message = format!("another run restores into {}", self.data.path.display());
+            let message = format!("another run is restoring into {}", self.data.path.display());
             return Err(Problem::new(message, "all runs for one data directory need the same --state-dir"));
         }
         let unusable = |error: io::Error| cannot_lock(&self.place.path, &error);

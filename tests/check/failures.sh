@@ -96,7 +96,7 @@ on_the_node() {
     cut_off "Barman killed in the copy" ".*on its own host" end_barman
     ((EUID == 0)) || { echo "left out, as they need root: rights, a full disk"; return; }
     mkdir "$STACK/locked"
-    fails "no right to make the data directory" ".*could not make" --datadir "$STACK/locked/data" \
+    fails "no right to make the data directory" ".*could not create" --datadir "$STACK/locked/data" \
         --state-dir "$STACK/node/state"
     full_disk
 }
@@ -148,5 +148,5 @@ tablespaces() {
     wait_until 60 "the end of the source" has_ended "$SOURCE_PID"
     rm -rf "$STACK/disk/space"
     chown root: "$STACK/disk"
-    fails "no right to make a tablespace location" ".*could not make [^;:]*$STACK/disk"
+    fails "no right to make a tablespace location" ".*could not create [^;:]*$STACK/disk"
 }

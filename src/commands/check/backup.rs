@@ -62,13 +62,15 @@ fn described(backup: &Backup, asked: &str) -> String {
 
 fn waiting(backup: &Backup, diagnosis: &Diagnosis, detail: &str) -> Finding {
     let last = diagnosis.last_wal.as_ref();
-    let has =
-        last.map_or("it has none of this server".into(), |last| format!("the last that it has is {last}"));
-    let needs = backup.end_wal.as_ref().map_or("the last is not known".into(), |end| format!("up to {end}"));
+    let has = last.map_or("no WAL of this server is archived".into(), |last| {
+        format!("the last archived WAL file is {last}")
+    });
+    let needs =
+        backup.end_wal.as_ref().map_or("up to which file is not known".into(), |end| format!("up to {end}"));
     Finding::warning(
         BACKUP,
-        format!("{detail}: Barman has not archived all the WAL that it needs yet ({needs}; {has})"),
-        "a restore of it fails, except for a replica, which streams the rest: 'barman switch-wal --force --archive' on the Barman host brings it if archiving works, or name an older backup with --backup-id",
+        format!("{detail}: Barman has not yet archived all the WAL that this backup needs ({needs}; {has})"),
+        "a restore of this backup fails, except for a replica, which streams the missing WAL: if archiving works, run 'barman switch-wal --force --archive' on the Barman host to archive it; otherwise name an older backup with --backup-id",
     )
 }
 
@@ -87,9 +89,9 @@ fn timeline(backup: &Backup, newest: Option<u32>) -> Finding {
     Finding::warning(
         TIMELINE,
         format!(
-            "the backup is of timeline {its}, and a restore brings only WAL of that one: rows since the switchover are only in WAL of timeline {newest}"
+            "the backup is on timeline {its}, and a restore includes only WAL of that timeline: rows written since the switchover are in WAL of later timelines, up to {newest}"
         ),
-        "the recipe 'A new cluster from the backup' in docs/patroni.md brings them, as its restore_command fetches WAL of every timeline; so does a new backup",
+        "to get those rows, set restore_command as in 'A new cluster from the backup' in docs/patroni.md, which fetches WAL of every timeline, or take a new backup",
     )
 }
 
@@ -129,7 +131,11 @@ mod tests {
                 "{}",
                 "latest",
                 Verdict::Warning,
-                &["up to 000000010000000000000007", "has is 000000010000000000000004", "switch-wal"],
+                &[
+                    "up to 000000010000000000000007",
+                    "archived WAL file is 000000010000000000000004",
+                    "switch-wal",
+                ],
             ),
             (WAITING, DOWN, "latest", Verdict::Warning, &["WAITING_FOR_WALS"]),
             (
@@ -154,10 +160,10 @@ mod tests {
         let later = r#"{"status":"DONE","end_wal":"000000030000000000000007","timeline":2}"#;
         for (backup, wal, verdict, words) in [
             (DONE, "000000010000000000000009", Verdict::Ok, "newer timeline than the backup's, 1"),
-            (DONE, "000000030000000000000009", Verdict::Warning, "only in WAL of timeline 3"),
+            (DONE, "000000030000000000000009", Verdict::Warning, "later timelines, up to 3"),
             (later, "000000030000000000000009", Verdict::Ok, "newer timeline than the backup's, 3"),
             (later, "000000020000000000000009", Verdict::Ok, "newer timeline than the backup's, 3"),
-            (later, "0000000A0000000000000009", Verdict::Warning, "only in WAL of timeline 10"),
+            (later, "0000000A0000000000000009", Verdict::Warning, "later timelines, up to 10"),
             (DONE, "odd", Verdict::Skipped, "not known"),
             (r#"{"status":"DONE"}"#, "000000010000000000000009", Verdict::Skipped, "not known"),
         ] {

@@ -42,7 +42,9 @@ fn version(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
         ),
         (..3, _) | (3, ..14) => Finding::warning(
             VERSION,
-            format!("{version} is older than 3.14: this program may not see whether a restore is complete"),
+            format!(
+                "{version} is older than 3.14: this program may be unable to tell whether a restore is complete"
+            ),
             "upgrade Barman",
         ),
         _ => Finding::ok(VERSION, version),
@@ -56,7 +58,7 @@ fn get_wal(config: &ServerConfig, server: &str) -> Finding {
     }
     Finding::warning(
         CONFIGURATION,
-        "get-wal: a restore brings no WAL. PostgreSQL has to fetch it by restore_command, and Patroni removes the one that Barman writes",
+        "the server is set to get-wal, so a restore includes no WAL: PostgreSQL has to fetch WAL with restore_command, and Patroni removes the restore_command that Barman writes",
         format!(
             "Patroni's YAML needs two lines, in the section of the bootstrap method, and in postgresql for replicas: \"recovery_conf:\", and indented below it \"restore_command: barman-wal-restore -U barman BARMAN_HOST {server} %f %p\" (see 'A server with get-wal' in docs/patroni.md)"
         ),

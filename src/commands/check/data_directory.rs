@@ -49,7 +49,10 @@ fn directory_finding(world: &mut dyn World, directory: &str) -> Finding {
     let path = Path::new(directory);
     let failed = |what: &str, hint: &str| Finding::failed(DIRECTORY, format!("{directory} {what}"), hint);
     if path.parent().is_none() {
-        return failed("is the root directory", "mistyped? name the data directory of PostgreSQL");
+        return failed(
+            "is the root directory",
+            "check --data-directory: it must name PostgreSQL's data directory",
+        );
     }
     let look = world.look();
     if let Ok(Some(pid)) = look.postmaster {
@@ -63,7 +66,7 @@ fn directory_finding(world: &mut dyn World, directory: &str) -> Finding {
     let (content, found) = match (look.content, world.inspect()) {
         (Ok(content), Ok(found)) => (content, found),
         (Err(why), _) | (_, Err(why)) => {
-            let hint = "run this as the user that Patroni runs as; is it mounted?";
+            let hint = "check that the directory is mounted, and run this as the user that Patroni runs as";
             return Finding::failed(DIRECTORY, format!("{directory} can't be seen: {why}"), hint);
         }
     };
@@ -83,15 +86,16 @@ fn content_finding(directory: &str, content: Content, found: &Inspection) -> Fin
             "is a symbolic link to a directory that does not exist",
             "create the directory that it points to, or remove the link",
         ),
-        Content::NotADirectory => {
-            failed("is not a directory", "mistyped? Barman refuses it; remove it, or name another")
-        }
+        Content::NotADirectory => failed(
+            "is not a directory",
+            "check --data-directory: Barman restores only into a directory, so remove the file or name another path",
+        ),
         _ if path.is_symlink() && found.is_writable => {
             let is_empty = matches!(content, Content::Missing | Content::Empty);
             let not_empty = if is_empty { "" } else { ", and it is not empty" };
             warning(
                 &format!("is a symbolic link{not_empty}"),
-                "Patroni removes the link, not what is in the directory, when it clears the node: name the directory itself",
+                "when Patroni empties the data directory, it removes only the link and leaves the files where they are: name the directory itself",
             )
         }
         Content::Something => warning(
@@ -153,7 +157,7 @@ pub(super) fn claim(
     match claim.drain() {
         Drain::Drained => record.add(Finding::ok(STATE, format!("{path} can be locked"))),
         Drain::Held(holders) => {
-            let detail = format!("what an earlier run started is still writing ({})", holders.join(", "));
+            let detail = format!("an earlier run's restore is still writing ({})", holders.join(", "));
             record.add(Finding::warning(STATE, detail, "the next run waits for it to end"));
             return Err("an earlier restore is still writing");
         }
@@ -161,7 +165,7 @@ pub(super) fn claim(
             record.add(Finding::warning(
                 STATE,
                 format!("{path}: {why}"),
-                "a restore waits until it can be seen",
+                "a restore waits for this for up to a minute, and then fails",
             ));
             return Err("the state directory can't be seen");
         }

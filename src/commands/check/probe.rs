@@ -113,17 +113,20 @@ fn create(world: &mut dyn World, connection: &Connection, new: NewRecovery) -> R
         match world.send(&request, connection.create_timeout).map(|reply| reply.created()) {
             Ok(Created::Named(id)) => return Ok(id),
             Ok(Created::Refused(error)) => {
-                return Err(Finding::problem(PROBE, problem(error.about("the API refuses a restore"))));
+                return Err(Finding::problem(
+                    PROBE,
+                    problem(error.about("the API refused the restore request")),
+                ));
             }
             Ok(Created::NotStarted(error)) => last = error.message,
             Ok(Created::InDoubt(why)) => {
                 let hint = "try again; an operation that it may have started fails by itself";
-                return failed(format!("the API's answer to a restore: {why}"), hint);
+                return failed(format!("the API's reply to the restore request is unclear: {why}"), hint);
             }
             Err(error) => return Err(Finding::problem(PROBE, problem(error))),
         }
     }
-    failed(format!("the API starts no restore: {last}"), "see the log of pg-backup-api")
+    failed(format!("the API did not start a restore: {last}"), "see the log of pg-backup-api")
 }
 
 fn finding(probed: &Probed, connection: &Connection) -> Finding {
@@ -145,9 +148,9 @@ fn finding(probed: &Probed, connection: &Connection) -> Finding {
         return Finding::failed(
             PROBE,
             format!(
-                "Barman logged in on this node, listed the data directory and went away (operation {operation})"
+                "Barman logged in on this node, listed the data directory and gave up (operation {operation})"
             ),
-            "the login shell of this user prints something when it is not interactive (.bashrc, a banner): Barman takes it for a file and refuses the restore",
+            "this user's login shell prints something when it is not interactive (.bashrc, a banner): Barman takes that output for a file name and refuses the restore",
         );
     }
     if commands.iter().all(|words| words == ONLY) && status.is_some() {
@@ -170,8 +173,8 @@ fn finding(probed: &Probed, connection: &Connection) -> Finding {
 fn causes() -> String {
     let user = node::user();
     format!(
-        "likely causes, in this order: Barman can't log in (on the Barman host, as Barman's user, run the ssh command with 'true' behind it: \
-        key, port, host key); it logs in as a different user than {user}, or with a forced command; it logs in on a different host, or in a container \
-        that does not see the state directory (--state-dir); {ON_ITS_OWN_HOST}"
+        "causes, the likeliest first: Barman can't log in because of the key, the port or the host key (to see why, run the ssh command followed by 'true' \
+        on the Barman host, as Barman's user); it logs in as a user other than {user}, or with a forced command; it logs in on a different host, or in a \
+        container that does not see the state directory (--state-dir); {ON_ITS_OWN_HOST}"
     )
 }

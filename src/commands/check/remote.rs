@@ -82,7 +82,7 @@ fn no_diagnosis(connection: &Connection, error: Error) -> Finding {
     let hint = match error.bad_reply() {
         Some(BadReply::NoServer) | None if !error.is_late() => hint(&error),
         None => Some(format!(
-            "Barman connects to the PostgreSQL of all its servers for this, and waits for one that does not answer: raise --request-timeout above {limit}, or look with 'barman list-backups' on the Barman host for what latest is"
+            "to answer /diagnose, Barman connects to PostgreSQL on all its servers, and waits for any that does not answer: raise --request-timeout above {limit}, or run 'barman list-backups' on the Barman host to see which backup is the latest"
         )),
         Some(_) => Some("a restore does not need this answer; see the log of pg-backup-api".into()),
     };

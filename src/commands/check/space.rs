@@ -95,7 +95,12 @@ fn tablespace_finding(tablespace: &Tablespace, ours: &[PathBuf], config: &Server
             let free = free_at(above);
             return Finding::ok(TABLESPACES, format!("{name}: {location} does not exist yet{free}"));
         }
-        Err(error) => return warning(&format!("can't be seen: {error}"), "may this user look there?"),
+        Err(error) => {
+            return warning(
+                &format!("can't be seen: {error}"),
+                "check that this user may read that directory",
+            );
+        }
     };
     if !found.is_dir() {
         return failed("is not a directory", owner);

@@ -149,7 +149,7 @@ fn an_end_that_is_another_nodes() {
     };
     table([
         taken("DONE while a command runs here is not ours", Status::Done)
-            .says("but a command of Barman still runs on this node")
+            .says("but a command of Barman is still running on this node")
             .code(RecoveryDone)
             .took(secs(59), ms(60_330)),
         // Ours fails like this too, when its Barman is killed: the rsync that is left may go on for hours.
@@ -228,11 +228,13 @@ fn unclear(name: &'static str, plan: fn(&mut Plan)) -> Row {
 fn the_verdict_row_for_row() {
     table([
         done("DONE, complete", |_| {}).code(RecoveryDone).silent("WARNING"),
-        done("DONE, no proof", |plan| plan.auto_conf = false).code(RecoveryDone).says("WARNING: nothing but"),
+        done("DONE, no proof", |plan| plan.auto_conf = false)
+            .code(RecoveryDone)
+            .says("files do not prove it"),
         done("DONE, written to another directory", |plan| plan.place = Place::OtherDirectory)
             .code(RecoveryFailed)
             .creates(1)
-            .says("Barman says that it is done, but /pg/data"),
+            .says("Barman says that the restore is done, but /pg/data"),
         done("DONE, pieces, as the directory was emptied before", |plan| plan.unaware = true)
             .with(|sim| sim.at(secs(40), Deed::Remove))
             .code(RecoveryFailed),

@@ -125,18 +125,20 @@ fn last_file(marks: &Marks, before: Option<&Marks>) -> Result<Option<String>, Sh
         };
     };
     if auto_conf.modified <= info.modified {
-        return incomplete("postgresql.auto.conf is still the one of the backup: Barman writes it last");
+        return incomplete(
+            "postgresql.auto.conf is still the one from the backup: Barman writes it last, and has not written it yet",
+        );
     }
     // The inode does not count: Barman's file always has a new time.
     let version = |file: FileId| (file.modified, file.size);
     if before.and_then(|before| before.auto_conf).is_some_and(|before| version(before) == version(auto_conf))
     {
         return incomplete(
-            "postgresql.auto.conf is still the one from before this restore: Barman writes it last",
+            "postgresql.auto.conf is still the one from before this restore: Barman writes it last, and has not written it yet",
         );
     }
     Ok(marks.origin.is_none().then(|| {
-        "there is no postgresql.auto.conf.origin, the copy that Barman makes of the file that it writes last".into()
+        "there is no postgresql.auto.conf.origin, the copy that Barman makes of postgresql.auto.conf, the last file that it writes".into()
     }))
 }
 
@@ -176,16 +178,16 @@ pub(super) fn whole(base: Base, rest: Rest) -> Completeness {
 fn warnings(wal: &WalFiles, start: Segment, fetcher: Option<String>) -> Vec<Problem> {
     if let Some(command) = fetcher {
         return vec![Problem::new(
-            "Barman restored no WAL, as its server is set to get-wal: PostgreSQL fetches it by restore_command, and Patroni removes the one that Barman wrote",
+            "Barman restored no WAL, because its server is set to get-wal: PostgreSQL has to fetch WAL with restore_command, and Patroni removes the restore_command that Barman wrote",
             format!(
-                "give Patroni two lines where the cluster is bootstrapped, or in postgresql for a replica: \"recovery_conf:\", and indented below it \"restore_command: {command}\" (see docs/patroni.md)"
+                "add two lines to Patroni's YAML, in the section of the bootstrap method, or in postgresql for a replica: \"recovery_conf:\", and indented below it \"restore_command: {command}\" (see docs/patroni.md)"
             ),
         )];
     }
     let newer = wal.newer_timeline(start.timeline).map(|timeline| {
         Problem::new(
             format!(
-                "the WAL that was restored ends on timeline {}, and the archive has timeline {timeline}: Barman brings only WAL of the backup's own timeline, so that nothing is here that was written since that switchover",
+                "the restored WAL ends on timeline {}, but the archive has timeline {timeline}: Barman restores only WAL of the backup's own timeline, so everything that was written after the switchover is missing here",
                 wal.segments.last().map_or(start.timeline, |last| last.timeline)
             ),
             "let PostgreSQL fetch the rest: set restore_command to barman-wal-restore, as docs/patroni.md shows, or take a new backup",

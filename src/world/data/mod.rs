@@ -205,7 +205,11 @@ impl DataDirectory {
             (Place::Directory(before), Place::Directory(now)) => before.is_same_directory(&now),
             (before, now) => before == now,
         };
-        if is_same { Ok(()) } else { Err(format!("{} was replaced during a look", self.path.display())) }
+        if is_same {
+            Ok(())
+        } else {
+            Err(format!("{} was replaced while it was being inspected", self.path.display()))
+        }
     }
 
     /// An error if what seems missing may only be out of sight, because the path is on another file system
@@ -221,7 +225,7 @@ impl DataDirectory {
             return Ok(());
         }
         Err(format!(
-            "{} is on another file system than before: its own may not be mounted",
+            "{} is on a different file system than before: the one that belongs there may not be mounted",
             self.path.display()
         ))
     }

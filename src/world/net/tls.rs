@@ -109,5 +109,4 @@ impl PemFile<'_> {
 
 /// Far more than all certificates of a system.
 const LARGEST_PEM: u64 = 16 << 20;
-const NO_KEY: &str =
-    "holds no private key (expected PEM: '-----BEGIN PRIVATE KEY-----'); --key-file names a file that does";
+const NO_KEY: &str = "holds no private key (expected PEM: '-----BEGIN PRIVATE KEY-----'); name the file that holds it with --key-file";

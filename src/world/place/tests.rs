@@ -69,7 +69,9 @@ fn one_that_is_there_and_can_not_be_trusted_is_refused() {
     let there = place.path().join("data.barman-recover");
     fs::create_dir(&there).unwrap();
     set_mode(&there, 0o770);
-    assert!(found(&place, "data").err().unwrap().message.contains("others than its owner can write there"));
+    assert!(
+        found(&place, "data").err().unwrap().message.contains("users other than its owner can write there")
+    );
     fs::remove_dir(&there).unwrap();
     symlink(place.path(), &there).unwrap();
     assert!(found(&place, "data").is_err(), "a link is not followed");

@@ -88,7 +88,7 @@ fn two_state_directories_are_one_claim_as_soon_as_the_data_directory_exists() {
     fs::create_dir(&data).unwrap();
     first.note(&note()).unwrap();
     let problem = second.grant("").err().unwrap();
-    assert!(problem.message.contains("another run restores into"), "{problem:?}");
+    assert!(problem.message.contains("another run is restoring into"), "{problem:?}");
     // Barman before 3.17 removes the directory and makes it again.
     fs::remove_dir(&data).unwrap();
     fs::create_dir(&data).unwrap();

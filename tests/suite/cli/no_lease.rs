@@ -8,7 +8,9 @@ use standin::{Api, At, Script, Stage, Step};
 #[test]
 fn the_request_is_that_of_the_python_program() {
     let (node, api) = (Node::new(), Api::start(restore(), Script::new()));
-    node.run(&api, &["--no-lease"]).expect(0).says("without a lease: nothing on this node ends it");
+    node.run(&api, &["--no-lease"])
+        .expect(0)
+        .says("without a lease: the restore goes on if this program ends");
     assert!(node.is_complete());
     let bodies = api.requests().into_iter().filter(|received| received.stage == Stage::Create);
     let bodies: Vec<_> = bodies.map(|received| received.body).collect();
@@ -22,7 +24,7 @@ fn the_request_is_that_of_the_python_program() {
 fn data_that_is_not_here_is_a_failure_unless_barmans_word_is_to_count() {
     let api = Api::start(model(), Script::new());
     let without = |more: &[&str]| Node::new().run(&api, &[&["--no-lease"], more].concat());
-    without(&[]).fails(1, "Recovery operation failed. Barman says that it is done, but ");
+    without(&[]).fails(1, "Recovery operation failed. Barman says that the restore is done, but ");
     without(&["--no-verify"]).expect(0).says("WARNING: the data in ").says("was not verified");
 }
 

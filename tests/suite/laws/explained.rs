@@ -68,9 +68,8 @@ fn what_is_in_the_way_is_named() {
 /// The login of Barman may have other programs in its `PATH` than this program, and fewer rights.
 #[test]
 fn a_command_that_is_missing_or_fails_for_barmans_login_is_named() {
-    let without_rsync =
-        ("rsync", None, "a command is missing on this node, in the PATH of Barman's login: rsync");
-    let without_rights = ("mkdir", Some("false"), "Barman could not make or write ");
+    let without_rsync = ("rsync", None, "rsync is not in the PATH of Barman's login on this node");
+    let without_rights = ("mkdir", Some("false"), "Barman could not create ");
     check_rows([without_rsync, without_rights], |(command, instead, words)| {
         let node = Node::new();
         let programs = node.path("bin");

@@ -30,7 +30,7 @@ fn ends() -> Vec<Row> {
         row("end", "DONE without what Barman writes last is 1, and names it")
             .model(restore().stop_behind(Part::Wal))
             .code(1)
-            .says("postgresql.auto.conf is still the one of the backup"),
+            .says("postgresql.auto.conf is still the one from the backup"),
         row("end", "an unknown backup is final, with the server's words")
             .with(&["--backup-id", "20200101T000000"])
             .code(2)

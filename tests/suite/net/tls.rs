@@ -250,7 +250,10 @@ fn a_file_that_is_none_is_named_before_anything_is_sent() {
     }
     let client = fixture("client.pem");
     let alone = Recovery::through(&api.url()).args(["--cert-file", &client]).end();
-    alone.is_refused(&[&format!("--cert-file: {client}: holds no private key"), "--key-file names"]);
+    alone.is_refused(&[
+        &format!("--cert-file: {client}: holds no private key"),
+        "name the file that holds it with --key-file",
+    ]);
     let other =
         Recovery::through(&api.url()).args(["--cert-file", &client, "--key-file", &fixture("server.key")]);
     other.end().is_refused(&["--key-file: ", "server.key: the key does not belong to the certificate"]);

@@ -164,7 +164,7 @@ fn what_loses_rows_or_a_night_is_said_beside_complete_data() {
     assert_eq!(complete(restore.directory().examine()).warnings, []);
     restore.put("pg_wal/00000003.history", "", 1);
     let [warning] = &complete(restore.directory().examine()).warnings[..] else { panic!() };
-    assert!(warning.message.contains("ends on timeline 1, and the archive has timeline 3"), "{warning:?}");
+    assert!(warning.message.contains("ends on timeline 1, but the archive has timeline 3"), "{warning:?}");
     assert!(warning.hint.as_ref().unwrap().contains("barman-wal-restore"), "{warning:?}");
 }
 
