@@ -5,6 +5,7 @@ import itertools
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from typing import Callable
@@ -14,8 +15,6 @@ import stack as stacks
 from observer import Observer
 from schedule import Event
 from stack import Node, Stack
-
-CHUNK = 1 << 18  # bytes by which a disk is filled
 
 
 class Events:
@@ -176,14 +175,14 @@ class Events:
     def _disk_full(self, node: Node, event: Event) -> str | None:
         if not node.volume or "full disk" in self._faults:
             return None
-        filler = f"{node.volume}/filler"
-        with open(filler, "wb") as file:
-            try:
-                for number in itertools.count():
-                    os.posix_fallocate(file.fileno(), number * CHUNK, CHUNK)
-            except OSError:
-                pass  # full
-        self._in(event.seconds, "full disk", lambda: os.unlink(filler))
+        volume, room = node.volume, os.statvfs(node.volume)
+        for _ in range(100):  # it can't become smaller than what has been written in between
+            now = os.statvfs(volume)
+            if resize(volume, max(1, now.f_blocks - now.f_bfree), now):
+                break
+        else:
+            raise RuntimeError(f"{volume} can't be made full")
+        self._in(event.seconds, "full disk", lambda: resize(volume, room.f_blocks, room))
         return f"disk full for {event.seconds} s"
 
     # ---- Barman's host ------------------------------------------------------------------------------------------
@@ -274,3 +273,9 @@ def send(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         pass
+
+
+def resize(volume: str, blocks: int, like: os.statvfs_result) -> bool:
+    """Gives a file system in memory this many blocks; 0 would be no limit."""
+    command = ["mount", "-o", f"remount,size={blocks * like.f_frsize}", volume]
+    return subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 0
