@@ -187,6 +187,15 @@ fn a_restore_in_which_nothing_happens() {
             })
             .code(RecoveryFailed)
             .took(secs(130), secs(150)),
+        // The next attempt is Patroni's: another create could wait as long again.
+        row("--stall-timeout ends one that never wrote here, and no other is created")
+            .with(|sim| {
+                sim.state.plan.fate = Fate::Dies(Stage::Make);
+                sim.restore.stall_timeout = Some(secs(100));
+            })
+            .code(RecoveryFailed)
+            .creates(1)
+            .took(secs(100), secs(110)),
         row("--stall-timeout ends the last copy, whose first file is here")
             .with(|sim| {
                 sim.state.plan.fate = Fate::Dies(Stage::ConfEnd);
