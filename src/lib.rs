@@ -64,6 +64,7 @@ mod recovery;
 #[allow(unsafe_code)] // only the libc calls that neither std nor rustix has
 mod sys;
 mod text;
+mod timing;
 mod version;
 mod world;
 

@@ -25,12 +25,11 @@ use crate::recovery::monitor::Monitor;
 use crate::recovery::session::{Session, ended_line};
 use crate::recovery::verdict::Ended;
 use crate::recovery::{known_operations::KnownOperations, preflight::api_is_up};
+use crate::timing::SWITCH_LOOP_WAIT;
 use crate::version::VERSION;
 use crate::world::World;
 use crate::world::real::RealWorld;
 
-/// Longest wait between two polls, as in the Python program.
-const LOOP_WAIT: Duration = Duration::from_secs(5);
 /// How many earlier switches may still be in progress.
 const LATEST: usize = 2;
 
@@ -105,7 +104,7 @@ fn switch(
     change: &Change,
     warnings: impl FnOnce() -> Vec<String>,
 ) -> Answer<Switch> {
-    let mut run = Session::new(world, connection, OperationKind::ConfigSwitch, LOOP_WAIT);
+    let mut run = Session::new(world, connection, OperationKind::ConfigSwitch, SWITCH_LOOP_WAIT);
     let what = match change {
         Change::Model(model) => format!("Applying config model {model} to"),
         Change::Reset => "Unapplying the config model of".into(),
@@ -179,7 +178,7 @@ fn wait_for_another(run: &mut Session, known: &KnownOperations) -> Result<(), Er
             if !std::mem::replace(&mut waited, true) {
                 run.info(format!("config switch operation {id} is in progress: waiting for it to end"));
             }
-            run.pause(LOOP_WAIT / 10)?;
+            run.pause(SWITCH_LOOP_WAIT / 10)?;
         }
     }
     Ok(())

@@ -15,17 +15,14 @@ use crate::error::Error;
 use crate::event::{Event, Level};
 use crate::outcome::{Answer, Code, or_empty};
 use crate::recovery::history::{History, Use};
-use crate::recovery::timing::{GONE_AGAIN, UNSEEN};
 use crate::sys;
+use crate::timing::{GONE_AGAIN, SAY_AGAIN, UNSEEN};
 use crate::world::caller::Caller;
 use crate::world::data::{DataDirectory, came_within, linked_directories};
 use crate::world::real::absolute;
 use crate::world::{
     ClaimHandle, Claiming, Completeness, Content, Drain, FileId, Known, LeftLog, Look, Note, state,
 };
-
-/// How often the log says that the wait goes on.
-const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// What [`settle`] did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

@@ -9,7 +9,7 @@ use crate::world::{ClaimHandle, Claiming, Content, Drain, FileId, Known, LeaseHa
 
 use super::history::{History, Use};
 use super::session::Session;
-use super::timing::{DRAIN, DRAIN_AGAIN, DRAIN_KILL, Every, GONE_AGAIN, LAST_LINES, LEFT, UNSEEN};
+use crate::timing::{DRAIN, DRAIN_AGAIN, DRAIN_KILL, Every, GONE_AGAIN, LAST_LINES, LEFT, UNSEEN};
 
 /// No other run works on this data directory while it lives, and nothing of a dead one writes there any more.
 pub(crate) struct Claim {

@@ -10,7 +10,7 @@ use crate::text::seconds;
 use super::explain::create_hint;
 use super::known_operations::KnownOperations;
 use super::session::Session;
-use super::timing::{ID_RESOLUTION, QUEUE, WIDEST_SPREAD, below};
+use crate::timing::{ID_RESOLUTION, QUEUE, WIDEST_SPREAD, below};
 
 /// The result of a create.
 #[derive(Debug, Clone, PartialEq, Eq)]

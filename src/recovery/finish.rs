@@ -14,8 +14,8 @@ use super::failure::Failed;
 use super::history::KILLED;
 use super::preflight::refuse_postgres;
 use super::session::{Session, ended_line};
-use super::timing::{GONE_AGAIN, UNSEEN};
 use super::verdict::{Data, Ended, Verdict, data, verdict};
+use crate::timing::{GONE_AGAIN, UNSEEN};
 
 /// The first line of the log.
 pub(crate) fn log_start(run: &mut Session, restore: &Restore) {
@@ -138,10 +138,13 @@ pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), Error> {
     let failed = |why: String| {
         Error::new(Code::RecoveryFailed, format!("Recovery operation failed. {directory} {why}"))
     };
-    if let Err(why) = run.world.flush()? {
+    run.world.flush().map_err(|error| {
+        if error.is_interrupt() {
+            return error;
+        }
         let hint = Some("look for disk errors in the kernel log".into());
-        return Err(Error { hint, ..failed(format!("can't be written to disk: {why}")) });
-    }
+        Error { hint, ..failed(format!("can't be written to disk: {}", error.message)) }
+    })?;
     let took = run.now().saturating_sub(begun);
     if took >= GONE_AGAIN {
         run.info(format!("flushed {directory} to disk in {}", seconds(took)));

@@ -14,8 +14,8 @@ use super::history::Use;
 use super::known_operations::KnownOperations;
 use super::monitor::Monitor;
 use super::session::{Outage, Session};
-use super::timing::{COMPLETE_IN_PROGRESS, COMPLETE_UNANSWERED, ID_RESOLUTION, LIST_AGAIN, LOOK, SHORTEST};
 use super::verdict::Ended;
+use crate::timing::{COMPLETE_IN_PROGRESS, COMPLETE_UNANSWERED, ID_RESOLUTION, LIST_AGAIN, LOOK, SHORTEST};
 
 /// Follows what a create has started to its end.
 pub(crate) fn follow(

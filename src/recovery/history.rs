@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::world::{Content, FileId, LogLine, Look, Usage};
 
-use super::timing::SILENT_COMMAND;
+use crate::timing::SILENT_COMMAND;
 
 /// No restore runs so many commands; a log with more of them was not written by Barman.
 const MOST_COMMANDS: usize = 10_000;

@@ -21,7 +21,6 @@ mod plain;
 pub(crate) mod preflight;
 pub(crate) mod session;
 mod throughput;
-pub(crate) mod timing;
 pub(crate) mod verdict;
 
 #[cfg(test)]

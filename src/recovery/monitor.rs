@@ -16,8 +16,8 @@ use super::history::{History, Use};
 use super::preflight::refuse_postgres;
 use super::session::Session;
 use super::throughput::Throughput;
-use super::timing::{Every, LONG_IDLE, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait};
 use super::verdict::Ended;
+use crate::timing::{Every, LONG_IDLE, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait};
 
 /// What is watched while an operation is followed.
 pub(crate) struct Monitor<'w, 'c> {

@@ -12,7 +12,7 @@ use crate::world::{Content, Look};
 
 use super::explain::api_hint;
 use super::session::Session;
-use super::timing::{Every, GONE_AGAIN, UNSEEN};
+use crate::timing::{Every, GONE_AGAIN, UNSEEN};
 
 /// Refuses a directory in which PostgreSQL runs, the root directory, and directories of other users.
 pub(crate) fn refuse_unfit(run: &mut Session, restore: &Restore) -> Result<(), Error> {

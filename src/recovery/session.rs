@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::explain;
-use super::timing::{SHORTEST, retry_wait};
 use crate::api::{OperationKind, Reply, Request};
 use crate::cancel::Interrupt;
 use crate::config::Connection;
@@ -12,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Level};
 use crate::outcome::{Code, OperationState, Outcome, Problem};
 use crate::text::seconds;
+use crate::timing::{SHORTEST, retry_wait};
 use crate::world::World;
 
 /// A run, and what is known about its operation.

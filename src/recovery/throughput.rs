@@ -4,10 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::event::Progress;
+use crate::timing::{RATE_SAMPLE, RATE_WINDOW};
 use crate::world::Usage;
-
-/// The current rate is measured over this time.
-const WINDOW: Duration = Duration::from_secs(10);
 
 /// Bytes over time.
 #[derive(Debug, Default)]
@@ -35,13 +33,13 @@ impl Throughput {
             self.samples = VecDeque::from([(now, bytes)]); // from here on the rate is that of WAL
         }
         self.wal = base_is_complete.then_some(usage.wal_bytes);
-        // At most one sample per quarter of a second, plus one from before the window.
-        if self.samples.back().is_none_or(|(at, _)| now.saturating_sub(*at) >= Duration::from_millis(200)) {
+        // One more sample than those of the window: the last one before it.
+        if self.samples.back().is_none_or(|(at, _)| now.saturating_sub(*at) >= RATE_SAMPLE) {
             self.samples.push_back((now, bytes));
         } else if let Some(last) = self.samples.back_mut() {
             last.1 = bytes;
         }
-        while self.samples.get(1).is_some_and(|(at, _)| now.saturating_sub(*at) >= WINDOW) {
+        while self.samples.get(1).is_some_and(|(at, _)| now.saturating_sub(*at) >= RATE_WINDOW) {
             self.samples.pop_front();
         }
     }

@@ -10,10 +10,11 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::SeqCst};
 use std::thread;
-use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+
+use crate::timing::MOMENT;
 
 /// Four files for each run of a process, and a process seldom has more than one run.
 const MOST_FILES: usize = 1024;
@@ -40,7 +41,7 @@ impl LockFile {
         for _ in 0..1000 {
             let begun = FORKS_BEGUN.load(SeqCst);
             if begun != FORKS_ENDED.load(SeqCst) {
-                thread::sleep(Duration::from_millis(1));
+                thread::sleep(MOMENT);
                 continue;
             }
             let file = LockFile::register(open()?)?;
@@ -190,7 +191,7 @@ mod tests {
             if !open_in(child).contains(&path) {
                 break;
             }
-            thread::sleep(Duration::from_millis(1));
+            thread::sleep(MOMENT);
         }
         let files = open_in(child);
         assert!(!files.is_empty() && !files.contains(&path), "{files:?}");

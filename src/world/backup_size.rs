@@ -1,16 +1,12 @@
 //! Asks the API for the size of the backup, once, in a thread of its own: for `/diagnose` Barman examines all its
 //! servers, which can take long. Without an answer the recovery goes on.
 
-use std::time::Duration;
-
 use crate::api::Request;
 use crate::cancel::Cancel;
+use crate::timing::BACKUP_SIZE;
 use crate::world::caller::Caller;
 use crate::world::net::Transport;
 use crate::world::worker::Worker;
-
-/// Barman opens connections to all servers that it knows.
-const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The question, until it is answered. Dropped, it is cancelled.
 pub(crate) struct BackupSize {
@@ -26,7 +22,7 @@ impl BackupSize {
         let transport = transport.with_caller(Caller::new(|_| {}, cancel.clone()));
         let backup_id = backup_id.to_string();
         let work = move || {
-            let reply = transport.send(&Request::Diagnose, TIMEOUT).ok()?;
+            let reply = transport.send(&Request::Diagnose, BACKUP_SIZE).ok()?;
             let diagnosis = reply.diagnosis(&transport.connection.barman_server).ok()?;
             diagnosis.backup(&backup_id).ok()?.bytes
         };

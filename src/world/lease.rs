@@ -6,11 +6,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::outcome::Problem;
 use crate::sys::lock::LockFile;
 use crate::text::printable;
+use crate::timing::HOLDERS_AGAIN;
 use crate::world::folder::Folder;
 use crate::world::holders;
 use crate::world::place::Place;
@@ -22,8 +23,6 @@ const SCRIPT: &str = include_str!("lease.sh");
 const LOG_ROOM: u64 = 64 << 10;
 /// A longer line of the log is cut off.
 const LONGEST_LINE: usize = 4096;
-/// How often to look who holds a revoked lease: that takes a walk through all processes.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What the names of a lease's files begin with; its number follows.
 pub(crate) const LEASE: &str = "lease-";
@@ -156,7 +155,7 @@ impl Revoked {
         match locked {
             Ok(true) => Drain::Drained,
             Ok(false) => {
-                if self.looked.elapsed() >= LOOK {
+                if self.looked.elapsed() >= HOLDERS_AGAIN {
                     let found = self.file.file().map(holders::of).unwrap_or_default();
                     self.holders = found.iter().map(holders::Holder::text).collect();
                     self.looked = Instant::now();

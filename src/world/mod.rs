@@ -71,7 +71,7 @@ pub(crate) trait World {
 
     /// Writes everything that has been restored to disk: the data directory, its tablespaces and its WAL directory.
     /// Takes as long as that takes; an interrupt ends the wait.
-    fn flush(&mut self) -> Result<Known<()>, Interrupt>;
+    fn flush(&mut self) -> Result<(), Error>;
 
     /// Locks the state directory of the data directory, if no other run has it. Does not wait.
     fn claim(&mut self) -> Claiming;

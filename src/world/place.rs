@@ -166,9 +166,12 @@ fn beside(data: &Path) -> Option<PathBuf> {
     Some(data.with_file_name(name))
 }
 
+fn broken(error: io::Error) -> Refused {
+    Refused::Broken(error.to_string())
+}
+
 /// Opens the state directory at a path, or makes it there with its parents.
 fn make(path: &Path, user: &User) -> Result<Place, Refused> {
-    let broken = |error: io::Error| Refused::Broken(error.to_string());
     let text =
         path.to_str().filter(|path| path.starts_with('/') && path.chars().all(|c| c == '/' || is_plain(c)));
     let (Some(text), Some(name), Some(parent)) = (text, path.file_name(), path.parent()) else {
@@ -178,9 +181,9 @@ fn make(path: &Path, user: &User) -> Result<Place, Refused> {
     };
     let (existing, found) = nearest(path).map_err(broken)?;
     if existing == path {
-        others_keep_out(parent).map_err(broken)??;
+        others_keep_out(parent)?;
     } else {
-        others_keep_out(&existing).map_err(broken)??;
+        others_keep_out(&existing)?;
         if !user.could_make_in(&found) {
             let why =
                 format!("the owner of the data directory can't create anything in {}", existing.display());
@@ -228,14 +231,14 @@ fn make_parents(existing: &Path, wanted: &Path, user: &User) -> io::Result<Folde
 
 /// Refuses a path if others can rename a part of it (as sshd does with its `StrictModes`). The owner and the
 /// group of a part may, because they could replace the data directory itself as well.
-fn others_keep_out(directory: &Path) -> io::Result<Result<(), Refused>> {
+fn others_keep_out(directory: &Path) -> Result<(), Refused> {
     for part in directory.ancestors() {
-        let mode = fs::metadata(part)?.mode();
+        let mode = fs::metadata(part).map_err(broken)?.mode();
         if mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0 {
-            return Ok(Err(Refused::Elsewhere(format!("everybody can write to {}", part.display()))));
+            return Err(Refused::Elsewhere(format!("everybody can write to {}", part.display())));
         }
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// The path, or the nearest parent, that is there.

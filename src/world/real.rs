@@ -156,8 +156,8 @@ impl World for RealWorld {
         }
     }
 
-    fn flush(&mut self) -> Result<Known<()>, Interrupt> {
-        let Some(node) = self.node.take() else { return Ok(Ok(())) };
+    fn flush(&mut self) -> Result<(), Error> {
+        let Some(node) = self.node.take() else { return Ok(()) };
         let flushed = node.directory.flush(|time| self.pause(time));
         self.node = Some(node);
         flushed

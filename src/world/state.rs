@@ -7,11 +7,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::outcome::Problem;
 use crate::sys::lock::LockFile;
 use crate::text::printable;
+use crate::timing::OPEN_AGAIN;
 use crate::world::folder::Folder;
 use crate::world::lease::{self, LOG, Lease, Revoked, cannot_lock};
 use crate::world::place::Place;
@@ -22,7 +23,7 @@ const NOTE: &str = "run";
 const NEW_NOTE: &str = "run.new";
 /// Far more than a note has.
 const NOTE_LIMIT: u64 = 16 << 10;
-/// How often to open a state directory again, every 5 ms, while another run is making or removing it.
+/// How many times to open a state directory again while another run is making or removing it.
 const MOST_TRIES: usize = 50;
 
 /// Locks the state directory of a data directory, which it makes if necessary. Does not wait for another run.
@@ -35,7 +36,7 @@ pub(crate) fn claim(data_directory: &Path, state_dir: Option<&Path>) -> Claiming
         match lock(&place) {
             Ok(Locked::Ours(lock)) => return Claim::begin(place, lock, data_directory),
             Ok(Locked::Held) => return Claiming::Held(read_note(&place.folder)),
-            Ok(Locked::Changing) => thread::sleep(Duration::from_millis(5)),
+            Ok(Locked::Changing) => thread::sleep(OPEN_AGAIN),
             Err(error) => return Claiming::Impossible(cannot_lock(&place.path, &error)),
         }
     }

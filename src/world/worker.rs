@@ -4,13 +4,11 @@
 use std::io;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::cancel::Cancel;
 use crate::sys;
-
-/// How long to wait for a thread that has been told to end. It may hang in a system call.
-const FAREWELL: Duration = Duration::from_millis(500);
+use crate::timing::{FAREWELL, MOMENT};
 
 /// Starts a thread with this name, in which no signal handler of the host ever runs.
 pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
@@ -26,7 +24,7 @@ pub(crate) fn part_with(thread: JoinHandle<()>) {
         if begun.elapsed() >= FAREWELL {
             return;
         }
-        thread::sleep(Duration::from_millis(1));
+        thread::sleep(MOMENT);
     }
     let _ = thread.join(); // a panic was reported
 }

@@ -3,20 +3,17 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
 
 use super::finding::{Finding, Recorder};
 use crate::config::Restore;
-use crate::recovery::timing::SHORTEST;
 use crate::sys;
 use crate::text;
+use crate::timing::{CHECK_COUNT, SHORTEST};
 use crate::world::{ClaimHandle, Claiming, Content, Drain, Inspection, World};
 
 const DIRECTORY: &str = "data directory";
 const WAL: &str = "WAL directory";
 const STATE: &str = "state directory";
-/// Limit for counting what is in the directory.
-const COUNTING: Duration = Duration::from_secs(2);
 
 /// The data directory as it is.
 pub(super) struct DirectoryFacts {
@@ -178,7 +175,9 @@ fn used(world: &mut dyn World) -> u64 {
     let begun = world.now();
     loop {
         let usage = world.look().usage;
-        if usage.is_some() || world.now().saturating_sub(begun) >= COUNTING || world.pause(SHORTEST).is_err()
+        if usage.is_some()
+            || world.now().saturating_sub(begun) >= CHECK_COUNT
+            || world.pause(SHORTEST).is_err()
         {
             return usage.map_or(0, |usage| usage.bytes);
         }

@@ -8,19 +8,15 @@ use super::finding::Finding;
 use crate::api::{Created, NewRecovery, Request, Status};
 use crate::config::{Connection, Restore};
 use crate::recovery::explain::{ON_ITS_OWN_HOST, own_output, problem};
-use crate::recovery::timing::SHORTEST;
 use crate::text::seconds;
+use crate::timing::{PROBE_AGAIN, PROBE_DRAIN, PROBE_POLL, SHORTEST};
 use crate::world::{ClaimHandle, Drain, LeaseHandle, LogLine, World, node};
 
 const PROBE: &str = "probe";
 /// The one command that runs: with it Barman tries whether it can log in.
 const ONLY: &str = "true";
-/// Of two creates in the same second, the second fails.
-const CREATE_AGAIN: Duration = Duration::from_millis(1300);
+/// How often the probe creates its operation if other nodes' creates come between.
 const CREATES: u32 = 5;
-const POLLS: Duration = Duration::from_millis(500);
-/// How long to wait at the end until nothing holds the lease any more; only `true` can still hold it.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// The probe was not made, for this reason.
 pub(super) fn skipped(why: &str) -> Finding {
@@ -54,7 +50,7 @@ pub(super) fn look(
     let probed = run(world, connection, new, lease.as_mut());
     lease.revoke();
     let begun = world.now();
-    while lease.drain() != Drain::Drained && world.now().saturating_sub(begun) < DRAIN {
+    while lease.drain() != Drain::Drained && world.now().saturating_sub(begun) < PROBE_DRAIN {
         world.rest(SHORTEST);
     }
     match probed {
@@ -86,7 +82,7 @@ fn run(
         if probed.status.is_some() || probed.took >= connection.create_timeout {
             return Ok(probed);
         }
-        if world.now().saturating_sub(polled) >= POLLS {
+        if world.now().saturating_sub(polled) >= PROBE_POLL {
             let reply = world.send(&poll, connection.request_timeout);
             let status = reply.ok().and_then(|reply| reply.operation().ok());
             probed.status = status.filter(|status| *status != Status::InProgress);
@@ -107,7 +103,7 @@ fn create(world: &mut dyn World, connection: &Connection, new: NewRecovery) -> R
     let request = Request::Create(new);
     let mut last = String::new();
     for attempt in 0..CREATES {
-        if attempt > 0 && world.pause(CREATE_AGAIN).is_err() {
+        if attempt > 0 && world.pause(PROBE_AGAIN).is_err() {
             return Err(skipped("interrupted"));
         }
         match world.send(&request, connection.create_timeout).map(|reply| reply.created()) {

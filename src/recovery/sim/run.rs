@@ -336,7 +336,7 @@ impl World for Here {
 
     fn ask_size(&mut self) {}
 
-    fn flush(&mut self) -> Result<Known<()>, Interrupt> {
+    fn flush(&mut self) -> Result<(), Error> {
         let state = self.step();
         let node = self.node(&state);
         let (end, fails) = (state.now + state.nodes[node].flush, state.nodes[node].flush_fails);
@@ -346,10 +346,11 @@ impl World for Here {
         state.runs[self.run].idle = None;
         waited?;
         if fails {
-            return Ok(Err("/pg/data can't be flushed: Input/output error (os error 5)".into()));
+            let why = "/pg/data can't be flushed: Input/output error (os error 5)";
+            return Err(Error::new(Code::RecoveryFailed, why));
         }
         state.runs[self.run].flushed = Some(before);
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn claim(&mut self) -> Claiming {

@@ -8,16 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::timing::COUNT_AGAIN;
 use crate::world::Usage;
 use crate::world::data::files::{LOST_AND_FOUND, is_hidden};
 use crate::world::worker;
 
 /// The thread sleeps this many times as long as it counted.
 const SLEEPS: u32 = 50;
-/// The shortest sleep: more often than this nobody looks.
-const SHORTEST: Duration = Duration::from_millis(200);
 
 /// The thread, which ends with this.
 pub(super) struct Counter {
@@ -39,7 +38,7 @@ impl Counter {
                 if let Ok(usage) = count(&root, &stop) {
                     *counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(usage);
                 }
-                let rest = begun.elapsed().saturating_mul(SLEEPS).max(SHORTEST);
+                let rest = begun.elapsed().saturating_mul(SLEEPS).max(COUNT_AGAIN);
                 if stop.recv_timeout(rest) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }

@@ -8,35 +8,37 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cancel::{Cancel, Interrupt};
+use crate::error::Error;
+use crate::outcome::Code;
 use crate::sys;
+use crate::timing::{FLUSH_FIRST, FLUSH_LONGEST};
 use crate::world::Known;
 use crate::world::data::files::{RealFiles, linked, unknown};
 use crate::world::worker::{Panicked, Worker};
-
-/// Between two looks whether it is done. The first ones are short, as most flushes are.
-const SHORTEST: Duration = Duration::from_millis(2);
-const LONGEST: Duration = Duration::from_millis(100);
 
 /// Flushes on a thread of its own, which goes on if the wait is interrupted: the system call can't be ended.
 pub(super) fn flush(
     root: &Path,
     mut pause: impl FnMut(Duration) -> Result<(), Interrupt>,
-) -> Result<Known<()>, Interrupt> {
+) -> Result<(), Error> {
+    let failed = |why: String| Error::new(Code::RecoveryFailed, why);
     let path = root.to_path_buf();
     let worker = match Worker::start("barman-flush", &Cancel::new(), move || flush_now(&path)) {
         Ok(worker) => worker,
-        Err(error) => return Ok(Err(format!("no thread can be started: {error}"))),
+        Err(error) => return Err(failed(format!("no thread can be started: {error}"))),
     };
-    let mut wait = SHORTEST;
+    let mut wait = FLUSH_FIRST;
     loop {
         match worker.answer() {
             Some(answer) => {
                 worker.join();
-                return Ok(answer.unwrap_or_else(|Panicked| Err("the thread that flushes has died".into())));
+                let flushed =
+                    answer.unwrap_or_else(|Panicked| Err("the thread that flushes has died".into()));
+                return flushed.map_err(failed);
             }
             None => pause(wait)?,
         }
-        wait = wait.saturating_mul(2).min(LONGEST);
+        wait = wait.saturating_mul(2).min(FLUSH_LONGEST);
     }
 }
 
@@ -74,7 +76,7 @@ mod tests {
             std::thread::sleep(time);
             Ok(())
         })
-        .unwrap()
+        .map_err(|error| error.message)
     }
 
     #[test]
@@ -106,6 +108,6 @@ mod tests {
         let scratch = tempdir().unwrap();
         // The thread may be quicker than the first look.
         let flushed = flush(scratch.path(), |_| Err(Interrupt::Cancelled));
-        assert!(matches!(flushed, Err(Interrupt::Cancelled) | Ok(Ok(()))));
+        assert!(flushed.is_ok() || flushed.is_err_and(|error| error.is_interrupt()));
     }
 }

@@ -22,7 +22,8 @@ use std::time::Duration;
 pub(crate) use span::came_within;
 
 use crate::cancel::Interrupt;
-use crate::world::data::complete::{Base, Marks, Shortfall};
+use crate::error::Error;
+use crate::world::data::complete::Marks;
 use crate::world::data::count::Counter;
 use crate::world::data::files::{Entry, Files, Kind, RealFiles, if_there};
 use crate::world::data::reader::Reader;
@@ -144,10 +145,7 @@ impl DataDirectory {
 
     /// Writes it to disk, with its tablespaces and its WAL directory. Calls `pause` until that is done: an interrupt
     /// ends the wait.
-    pub(crate) fn flush(
-        &self,
-        pause: impl FnMut(Duration) -> Result<(), Interrupt>,
-    ) -> Result<Known<()>, Interrupt> {
+    pub(crate) fn flush(&self, pause: impl FnMut(Duration) -> Result<(), Interrupt>) -> Result<(), Error> {
         flush::flush(&self.path, pause)
     }
 
@@ -159,13 +157,18 @@ impl DataDirectory {
             Place::Directory(_) if self.reader().content()? != Content::Something => {
                 Completeness::Incomplete("the data directory is empty".into())
             }
-            Place::Directory(_) => match self.base(&self.reader())? {
-                Err(shortfall) => shortfall.into(),
-                Ok(base) => {
-                    let rest = self.reader().rest(&base.info)?;
-                    complete::whole(base, rest)
+            Place::Directory(_) => {
+                let reader = self.reader();
+                // The texts come first: if one is replaced in between, it is older than its time, and never newer.
+                let (info, label) = (reader.info()?, reader.label()?);
+                match complete::base(&reader.marks()?, self.before.as_ref(), info, label) {
+                    Err(shortfall) => shortfall.into(),
+                    Ok(base) => {
+                        let rest = reader.rest(&base.info)?;
+                        complete::whole(base, rest)
+                    }
                 }
-            },
+            }
         };
         if matches!(answer, Completeness::Complete(_)) {
             self.confirm_same(place)?;
@@ -173,13 +176,6 @@ impl DataDirectory {
             self.confirm_absence(place)?;
         }
         Ok(answer)
-    }
-
-    fn base(&self, reader: &Reader) -> Known<Result<Base, Shortfall>> {
-        // The texts come first: if one is replaced in between, it is older than its time, and never newer.
-        let (info, label) = (reader.info()?, reader.label()?);
-        let marks = reader.marks()?;
-        Ok(complete::base(&marks, self.before.as_ref(), info, label))
     }
 
     fn reader(&self) -> Reader<'_> {

@@ -17,14 +17,14 @@ use ureq::unversioned::transport::{
 use ureq::{Error, Timeout};
 
 use crate::error::Phase;
+use crate::timing::LAST_WORDS;
 use crate::world::net::call::Call;
 
 /// Large enough for any request head (URL, credentials); replies of any size pass through.
 pub(super) const BUFFER: usize = 16 << 10;
 
-/// How long to wait for what a server said before it closed a connection: it is here already, or on its way.
-const LAST_WORDS: NextTimeout = NextTimeout {
-    after: UreqDuration::from_secs(1),
+const FOR_LAST_WORDS: NextTimeout = NextTimeout {
+    after: UreqDuration::Exact(LAST_WORDS),
     reason: Timeout::RecvResponse,
     per_read: None,
     per_write: None,
@@ -108,7 +108,9 @@ impl Wire for Plain {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         match self.socket.transmit_output(amount, timeout) {
             // Maybe the server said why before it closed the connection: an early reply, or a TLS alert.
-            Err(error) if is_broken(&error) && self.await_input(LAST_WORDS).is_ok_and(|came| came) => Ok(()),
+            Err(error) if is_broken(&error) && self.await_input(FOR_LAST_WORDS).is_ok_and(|came| came) => {
+                Ok(())
+            }
             result => result,
         }
     }

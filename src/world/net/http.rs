@@ -21,15 +21,13 @@ use crate::config::settings::Connection;
 use crate::config::url::Url;
 use crate::error::{Error, ErrorKind, NoReply, Phase};
 use crate::text::seconds;
+use crate::timing::{CONNECT, MOMENT};
 use crate::world::caller::Caller;
 use crate::world::net::call::{Call, Upload};
 use crate::world::net::connector::{BUFFER, Finish, Lookup};
 use crate::world::net::failure::{io_text, translated};
 use crate::world::net::tls::client_config;
 use crate::world::worker::{Panicked, Worker};
-
-/// How long a connection may take, from the lookup of the name to the end of the handshake.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// How to reach servers: everything that all requests share.
 #[derive(Clone)]
@@ -117,7 +115,7 @@ impl Http {
             .accept("application/json")
             .input_buffer_size(BUFFER)
             .output_buffer_size(BUFFER)
-            .timeout_connect(Some(connect.max(Duration::from_millis(1)))) // shared by the addresses of a name
+            .timeout_connect(Some(connect.max(MOMENT))) // shared by the addresses of a name
             .build();
         let (tls, has_proxy) = (self.tls.clone(), self.proxy.is_some());
         let finish = Finish { call: call.clone(), tls, has_proxy };

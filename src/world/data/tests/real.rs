@@ -199,7 +199,7 @@ fn what_was_flushed_survives_a_loss_of_power() {
     };
     let survived = after_a_loss_of_power(|restore| {
         restore.run();
-        restore.directory().flush(pause).unwrap().unwrap();
+        restore.directory().flush(pause).unwrap();
     });
     let Some(survived) = survived else { return };
     complete(survived);

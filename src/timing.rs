@@ -1,6 +1,9 @@
-//! Every duration of a recovery, with its reason, and how waits grow. Pure: time and randomness are passed in.
+//! Every duration of the library that is no option, with its reason, and how waits grow. Pure: time and randomness are
+//! passed in.
 
 use std::time::Duration;
+
+// ---- A recovery -------------------------------------------------------------------------------------------------
 
 /// How often the data directory and the log of the lease are looked at while an operation runs.
 pub(crate) const LOOK: Duration = Duration::from_millis(250);
@@ -69,8 +72,70 @@ pub(crate) const LEFT: Duration = Duration::from_secs(60);
 /// How long to look again at a directory that can't be seen.
 pub(crate) const UNSEEN: Duration = Duration::from_secs(10);
 
+// ---- Requests ---------------------------------------------------------------------------------------------------
+
+/// How long a connection may take, from the lookup of the name to the end of the handshake.
+pub(crate) const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long to wait for what a server said before it closed a connection: it is here already, or on its way.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long to wait for the size of the backup: for `/diagnose`, Barman connects to the PostgreSQL of every server.
+pub(crate) const BACKUP_SIZE: Duration = Duration::from_secs(120);
+
+// ---- This node --------------------------------------------------------------------------------------------------
+
+/// Between two looks at something that is over in a moment, such as a fork or the end of a thread.
+pub(crate) const MOMENT: Duration = Duration::from_millis(1);
+
+/// How long to wait for a thread that has been told to end. It may hang in a system call.
+pub(crate) const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How often to open a state directory again while another run is making or removing it.
+pub(crate) const OPEN_AGAIN: Duration = Duration::from_millis(5);
+
+/// How often to look who holds a revoked lease: that takes a walk through all processes.
+pub(crate) const HOLDERS_AGAIN: Duration = Duration::from_secs(1);
+
+/// The shortest wait between two counts of what is in the data directory: more often than this nobody looks.
+pub(crate) const COUNT_AGAIN: Duration = Duration::from_millis(200);
+
+/// The first wait for the end of a flush: most take no time. It is doubled up to the longest.
+pub(crate) const FLUSH_FIRST: Duration = Duration::from_millis(2);
+pub(crate) const FLUSH_LONGEST: Duration = Duration::from_millis(100);
+
+// ---- Progress figures -------------------------------------------------------------------------------------------
+
 /// Figures are reported at each look in the first seconds, and then at this interval.
 pub(crate) const PROGRESS: Duration = Duration::from_secs(1);
+
+/// The current rate is measured over this time.
+pub(crate) const RATE_WINDOW: Duration = Duration::from_secs(10);
+
+/// The rate needs no more than one sample in this time.
+pub(crate) const RATE_SAMPLE: Duration = Duration::from_millis(200);
+
+// ---- Other commands ---------------------------------------------------------------------------------------------
+
+/// How often `settle` logs that its wait goes on.
+pub(crate) const SAY_AGAIN: Duration = Duration::from_secs(10);
+
+/// The longest wait between two polls of a config switch, as in the Python program.
+pub(crate) const SWITCH_LOOP_WAIT: Duration = Duration::from_secs(5);
+
+/// How long `check` counts what is in the data directory.
+pub(crate) const CHECK_COUNT: Duration = Duration::from_secs(2);
+
+/// When the probe of `check` creates its operation again: of two creates in the same second, the second fails.
+pub(crate) const PROBE_AGAIN: Duration = Duration::from_millis(1300);
+
+/// How often the probe asks about its operation.
+pub(crate) const PROBE_POLL: Duration = Duration::from_millis(500);
+
+/// How long the probe waits at the end until nothing holds its lease any more; only `true` can still hold it.
+pub(crate) const PROBE_DRAIN: Duration = Duration::from_secs(2);
+
+// ---- How waits grow ---------------------------------------------------------------------------------------------
 
 /// A random time in `[0, limit)`, evenly distributed.
 pub(crate) fn below(limit: Duration, random: u64) -> Duration {
