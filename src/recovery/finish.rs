@@ -65,35 +65,32 @@ pub(crate) fn judge(
         }
         data => data,
     };
-    match verdict(ended.clone(), data, &restore.data_directory) {
+    let why = match verdict(ended.clone(), data, &restore.data_directory) {
         Verdict::Restored(backup, warnings) => {
             run.set_state(state);
             for warning in &warnings {
                 run.warn_of(warning);
             }
-            Ok(Consequence::Restored(backup))
+            return Ok(Consequence::Restored(backup));
         }
         Verdict::Again(failure) if drained.holders.is_empty() => {
             run.set_operation(None, OperationState::NotCreated);
-            Ok(Consequence::Again(failure))
+            return Ok(Consequence::Again(failure));
         }
-        Verdict::Again(Error { message: why, .. }) | Verdict::Failed(why) => {
-            if run.state.may_be_running() || run.operation_id.is_some() {
-                run.set_state(state);
-            }
-            let hint = hint(run, restore, &ended, drained, is_complete, log);
-            Err(Error::with(Code::RecoveryFailed, failed(&why), hint))
-        }
+        Verdict::Again(Error { message: why, .. }) | Verdict::Failed(why) => Some(why),
+        Verdict::FailedByBarman => None,
+    };
+    if run.state.may_be_running() || run.operation_id.is_some() {
+        run.set_state(state);
     }
+    let hint = hint(run, restore, &ended, drained, is_complete, log);
+    Err(Error::with(Code::RecoveryFailed, failed(why), hint))
 }
 
 /// The message of the Python program, and why.
-pub(crate) fn failed(why: &str) -> String {
-    if why.is_empty() {
-        "Recovery operation failed.".into()
-    } else {
-        format!("Recovery operation failed. {why}")
-    }
+pub(crate) fn failed(why: Option<String>) -> String {
+    let why = why.map_or(String::new(), |why| format!(" {why}"));
+    format!("Recovery operation failed.{why}")
 }
 
 /// Reads what is there. While it can't be seen it is looked at again: such an error is evidence of nothing.

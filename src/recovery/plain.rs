@@ -93,8 +93,9 @@ fn conclude(run: &mut Session, restore: &Restore, ended: Ended) -> Result<Backup
             (Code::HttpError, format!("Maximum number of retries exceeded, exiting. {why}"))
         }
         (_, Verdict::Failed(why) | Verdict::Again(Error { message: why, .. })) => {
-            (Code::RecoveryFailed, failed(&why))
+            (Code::RecoveryFailed, failed(Some(why)))
         }
+        (_, Verdict::FailedByBarman) => (Code::RecoveryFailed, failed(None)),
     };
     let hint = if ended == Ended::Done {
         format!(

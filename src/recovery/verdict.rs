@@ -41,7 +41,9 @@ impl Ended {
 pub(crate) enum Verdict {
     /// The data is here, with what an operator should know all the same.
     Restored(Backup, Vec<Problem>),
-    /// The data is not here, for this reason; a hint comes from what this node shows.
+    /// Barman says that it failed. The API gives no reason, so that a hint comes from what this node shows.
+    FailedByBarman,
+    /// The data is not here, for this reason.
     Failed(String),
     /// Nothing of it is here and nothing of it can come: another create may follow.
     Again(Error),
@@ -67,7 +69,7 @@ pub(crate) fn verdict(ended: Ended, data: Data, directory: &str) -> Verdict {
         (Ended::Nothing(failure), _) => Verdict::Again(failure),
         (Ended::SecondBarman, _) => Verdict::Again(again("Barman began two restores for one request")),
 
-        (Ended::Failed, _) => Verdict::Failed(String::new()),
+        (Ended::Failed, _) => Verdict::FailedByBarman,
 
         (Ended::Done, Data::Complete(backup, warnings)) => Verdict::Restored(backup, warnings),
         (Ended::Done, Data::NoProof(backup, missing)) => {

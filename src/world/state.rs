@@ -80,11 +80,10 @@ struct Claim {
     place: Place,
     data: DataLock,
     left: Option<Note>,
-    /// The number of the last lease, and whether its handle still exists, which then drains it.
-    lease: (String, Weak<()>),
+    /// The number of the last lease that was granted, and whether its handle still exists, which then drains it.
+    lease: Option<(String, Weak<()>)>,
     /// What dead runs have left, by the number of the lease.
     leftovers: Vec<(String, Revoked)>,
-    has_granted: bool,
     /// When it began, in seconds since 1970: for the note.
     started: u64,
     lock: LockFile,
@@ -101,14 +100,12 @@ impl Claim {
             return Claiming::Held(None);
         }
         let left = read_note(&place.folder);
-        let lease = (String::new(), Weak::new());
         Claiming::Ours(Box::new(Claim {
             place,
             data,
             left,
-            lease,
+            lease: None,
             leftovers: Vec::new(),
-            has_granted: false,
             started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             lock,
         }))
@@ -135,7 +132,8 @@ impl Claim {
         let mut found = Vec::new();
         for name in folder.names()? {
             let Some((kind, number)) = lease::parse_name(&name) else { continue };
-            if number == self.lease.0 && self.lease.1.strong_count() > 0 {
+            if self.lease.as_ref().is_some_and(|(ours, exists)| number == *ours && exists.strong_count() > 0)
+            {
                 continue;
             }
             match kind {
@@ -232,7 +230,7 @@ impl ClaimHandle for Claim {
         }
         let unusable = |error: io::Error| cannot_lock(&self.place.path, &error);
         let folder = self.folder().map_err(unusable)?;
-        if !self.has_granted {
+        if self.lease.is_none() {
             // The old logs were kept until now, so that the operator could read them.
             let names = folder.names().map_err(unusable)?;
             for log in
@@ -244,8 +242,7 @@ impl ClaimHandle for Claim {
         let exists = Arc::new(());
         let is_there = Arc::downgrade(&exists);
         let lease = Lease::grant(&self.place, exists, only)?;
-        self.lease = (lease.number().into(), is_there);
-        self.has_granted = true;
+        self.lease = Some((lease.number().into(), is_there));
         Ok(Box::new(lease))
     }
 

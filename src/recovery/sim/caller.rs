@@ -39,10 +39,10 @@ pub(super) fn once(cuts: Vec<Cut>, failing: Vec<Range<usize>>) -> Script {
 
 impl Sim {
     pub(super) fn new() -> Sim {
-        Sim::of_nodes(1)
+        Sim::with_nodes(1)
     }
 
-    pub(super) fn of_nodes(nodes: usize) -> Sim {
+    pub(super) fn with_nodes(nodes: usize) -> Sim {
         let mut options = Config::new();
         for (option, text) in [
             (Opt::ApiUrl, "https://backup:s3cret@barman:7480/api"),

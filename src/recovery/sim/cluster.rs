@@ -9,7 +9,7 @@ use super::state::{Deed, ms, secs};
 use crate::outcome::Code;
 
 fn cluster(nodes: usize) -> Sim {
-    let mut sim = Sim::of_nodes(nodes);
+    let mut sim = Sim::with_nodes(nodes);
     sim.state.api.workers = vec![Duration::ZERO; 4];
     sim
 }
