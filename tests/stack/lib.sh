@@ -130,8 +130,21 @@ reachable() {
 
 # ---- Network ----------------------------------------------------------------------------------------------------
 
+# Prints a port on which nothing listens. It is none that the system gives to a connection or to another test, so that
+# a service that is stopped for a while can have it again.
 free_port() {
-    "$(find_python)" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    "$(find_python)" -c '
+import random, socket
+with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+    given = int(file.read().split()[0])
+while True:
+    port = random.randrange(max(1024, given - 20000), given)
+    try:
+        socket.socket().bind(("127.0.0.1", port))
+        break
+    except OSError:
+        pass  # in use
+print(port)'
 }
 
 # Prints the body of a GET: http_get PORT PATH

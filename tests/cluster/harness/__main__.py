@@ -86,9 +86,9 @@ class Run:
         timeline.note("harness", "the schedule is over; waiting for all nodes to stream", show=True)
         began = time.time()
         stuck = {name: began for name in self.stack.nodes}
-        while (missing := self.stack.nodes.keys() - self.stack.streaming()) or not self._quiet():
+        while (missing := self.stack.nodes.keys() - self.stack.streaming()) or self._busy():
             if time.time() - began > SETTLE + self.seconds / 10:
-                self._broken(f"not streaming: {', '.join(sorted(missing)) or 'restores go on'}")
+                self._broken("; ".join([f"{name} does not stream" for name in sorted(missing)] + self._busy()))
                 return
             self._tick()
             for name, node in self.stack.nodes.items():
@@ -102,9 +102,10 @@ class Run:
         self.settled = time.time() - began
         self._compare()
 
-    def _quiet(self) -> bool:
-        """No restore is running, and every service is."""
-        return not self.observer.running and all(service.runs() for service in self.stack.services)
+    def _busy(self) -> list[str]:
+        """The restores that go on, and the services that are down."""
+        restores = [f"restore {pid} goes on" for pid in self.observer.running.copy()]
+        return restores + [f"{service.name} is down" for service in self.stack.services if not service.runs()]
 
     def _is_stuck(self, node: Node) -> bool:
         """Neither a run of the program nor PostgreSQL is there.
