@@ -13,7 +13,7 @@ pub(crate) struct Error {
     pub(crate) kind: ErrorKind,
     /// What went wrong, in one line.
     pub(crate) message: String,
-    /// What to do about it, if the code that found the error knows more than its kind tells.
+    /// What to do about it. None if the kind of the error is enough to choose a hint.
     pub(crate) hint: Option<String>,
 }
 

@@ -77,6 +77,9 @@ pub(crate) const UNSEEN: Duration = Duration::from_secs(10);
 /// How long a connection may take, from the lookup of the name to the end of the handshake.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 
+/// The least time limit of a connection, if the request has no time left.
+pub(crate) const LEAST_CONNECT: Duration = Duration::from_millis(1);
+
 /// How long to wait for what a server said before it closed a connection: it is here already, or on its way.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 

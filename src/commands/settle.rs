@@ -151,7 +151,7 @@ fn judge(
             Ok(judged) => return Ok(judged),
             Err(why) if begun.elapsed() >= UNSEEN => {
                 let message =
-                    format!("can't tell whether {path} holds the remains of a failed restore: {why}");
+                    format!("it is unknown whether {path} holds the remains of a failed restore: {why}");
                 let hint = "check that the directory is mounted and that this user may read it";
                 return Err(Error::with(Code::RecoveryFailed, message, hint));
             }

@@ -106,7 +106,7 @@ pub(crate) fn looked(path: &str) -> Verified {
             "ask again when it has ended",
         ),
         Err(why) => {
-            Problem::without_hint(format!("can't tell whether something is writing into {name}: {why}"))
+            Problem::without_hint(format!("it is unknown whether something is writing into {name}: {why}"))
         }
     };
     verified.warnings.push(writing);

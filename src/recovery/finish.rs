@@ -132,9 +132,7 @@ fn hint(
 /// minutes, in which somebody may remove the directory, so the last look comes afterwards.
 pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), Error> {
     let (begun, directory) = (run.now(), &restore.data_directory);
-    let failed = |why: String| {
-        Error::new(Code::RecoveryFailed, format!("Recovery operation failed. {directory} {why}"))
-    };
+    let failed = |why: String| Error::new(Code::RecoveryFailed, failed(Some(format!("{directory} {why}"))));
     run.world.flush().map_err(|error| {
         if error.is_interrupt() {
             return error;

@@ -42,9 +42,7 @@ fn version(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
         ),
         (..3, _) | (3, ..14) => Finding::warning(
             VERSION,
-            format!(
-                "{version} is older than 3.14: this program may be unable to tell whether a restore is complete"
-            ),
+            format!("{version} is older than 3.14: this program may not recognize a complete restore"),
             "upgrade Barman",
         ),
         _ => Finding::ok(VERSION, version),

@@ -202,7 +202,10 @@ impl State {
         let holds = |restore: &Restore| restore.plan.sticks.is_some() || restore.plan.leftover.is_some();
         let held = self.restores.iter().any(|restore| restore.node == ran.node && holds(restore));
         let most = if held || !ran.failing.is_empty() { DRAIN } else { ms(500) };
-        ensure(late <= most, &format!("ends {late:?} after it was told to"));
+        ensure(
+            late <= most,
+            &format!("ended {late:?} after its cancel or its deadline, and {most:?} are allowed"),
+        );
     }
 
     /// What it says is one line each, and without a secret.

@@ -37,7 +37,7 @@ pub(super) enum Happening {
     /// Another node's operation: ID, how long it runs, how it ends.
     Other(String, Duration, Status),
     Ends(String, Status),
-    /// Barman's host fails, and with it every restore that runs. For ever the API says that they are in progress.
+    /// Barman's host fails, and with it every restore that runs. The API reports them as in progress from then on.
     BarmanDies,
     /// A second Barman runs with the job file of the restore into this node.
     SecondBarman(usize),

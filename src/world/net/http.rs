@@ -21,7 +21,7 @@ use crate::config::settings::Connection;
 use crate::config::url::Url;
 use crate::error::{Error, ErrorKind, NoReply, Phase};
 use crate::text::seconds;
-use crate::timing::{CONNECT, MOMENT};
+use crate::timing::{CONNECT, LEAST_CONNECT};
 use crate::world::caller::Caller;
 use crate::world::net::call::{Call, Upload};
 use crate::world::net::connector::{BUFFER, Finish, Lookup};
@@ -115,7 +115,7 @@ impl Http {
             .accept("application/json")
             .input_buffer_size(BUFFER)
             .output_buffer_size(BUFFER)
-            .timeout_connect(Some(connect.max(MOMENT))) // shared by the addresses of a name
+            .timeout_connect(Some(connect.max(LEAST_CONNECT))) // shared by the addresses of a name
             .build();
         let (tls, has_proxy) = (self.tls.clone(), self.proxy.is_some());
         let finish = Finish { call: call.clone(), tls, has_proxy };
