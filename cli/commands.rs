@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use barman_recover::{
     Answer, Backup, Cancel, Code, Command, Config, Event, Finding, Level, Operation, OperationState, Opt,
-    Outcome, Verdict,
+    Verdict,
 };
 use indicatif::DecimalBytes;
 use serde::Serialize;
@@ -50,18 +50,21 @@ fn ask(run: &Run, cancel: &Cancel, log: &Log) -> End {
     let (config, events) = (&run.config, log.clone());
     let on_event = move |event: Event| events.event(event);
     match run.command {
-        Command::Recover => barman_recover::run(&with_size(run), cancel, on_event).into(),
+        Command::Recover => {
+            let answer = barman_recover::run(&with_size(run), cancel, on_event);
+            End { backup_id: answer.found.backup_id.clone(), ..answer.into() }
+        }
         Command::Settle => {
             let answer = barman_recover::settle(config, cancel, on_event);
             if run.json {
                 print(&json(&answer));
             }
-            End::new(answer.code, &answer.message, answer.hint)
+            answer.into()
         }
         Command::ConfigSwitch => {
             let answer = barman_recover::config_switch(config, cancel, on_event);
             let (code, exit_status) = answer.exit();
-            End { code, exit_status, ..End::new(answer.code, &answer.message, answer.hint) }
+            End { code, exit_status, ..answer.into() }
         }
         Command::Check => check(run, cancel, on_event),
         Command::Verify => print_answer(run, log, &barman_recover::verify(config), |looked| {
@@ -181,8 +184,8 @@ impl End {
     }
 }
 
-impl From<Outcome> for End {
-    fn from(Outcome { code, message, hint, backup_id, .. }: Outcome) -> End {
-        End { backup_id, ..End::new(code, &message, hint) }
+impl<T> From<Answer<T>> for End {
+    fn from(answer: Answer<T>) -> End {
+        End::new(answer.code, &answer.message, answer.hint)
     }
 }

@@ -82,5 +82,5 @@ pub use config::options::{Command, Group, Kind, OPTIONS, Opt, OptionSpec};
 pub use config::value::truth;
 pub use config::{Config, ConfigError};
 pub use event::{Event, Level, Progress};
-pub use outcome::{Answer, Code, OperationState, Outcome, Problem};
+pub use outcome::{Answer, Code, OperationState, Problem, Recovery};
 pub use version::VERSION;

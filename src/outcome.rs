@@ -163,57 +163,7 @@ pub(crate) fn or_empty<S: Serializer>(text: &Option<String>, to: S) -> Result<S:
     to.serialize_str(text.as_deref().unwrap_or_default())
 }
 
-/// The result of a recovery.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Outcome {
-    /// How it ended; serialized as `code` and `code_name`.
-    #[serde(flatten)]
-    pub code: Code,
-    /// What went wrong, in one line; empty when all went well.
-    pub message: String,
-    /// What to do about it, in one line, if that is known.
-    #[serde(serialize_with = "or_empty")]
-    pub hint: Option<String>,
-    /// Time from the start of the run to its end.
-    #[serde(rename = "elapsed_seconds", serialize_with = "in_seconds")]
-    pub elapsed: Duration,
-    /// The operation that was created or followed, if it is known.
-    pub operation_id: Option<String>,
-    /// What is known about that operation.
-    pub operation_state: OperationState,
-    /// The backup that was restored, if the data directory names it.
-    pub backup_id: Option<String>,
-    /// Bytes in the data directory at the end, if they were counted.
-    pub bytes: Option<u64>,
-    /// Size of the backup, if known.
-    pub total_bytes: Option<u64>,
-    /// The HTTP status of the reply that decided how it ended; `None` when no reply did.
-    pub http_status: Option<u16>,
-    /// The warnings of the log, each once; of very many the newest.
-    pub warnings: Vec<String>,
-}
-
-impl Outcome {
-    /// For a run that sent nothing.
-    pub(crate) fn not_begun(code: Code, message: &str) -> Outcome {
-        Outcome {
-            code,
-            message: printable(message),
-            hint: None,
-            elapsed: Duration::ZERO,
-            operation_id: None,
-            operation_state: OperationState::NotCreated,
-            backup_id: None,
-            bytes: None,
-            total_bytes: None,
-            http_status: None,
-            warnings: Vec::new(),
-        }
-    }
-}
-
-/// The result of any other command: how it ended, and what it found.
+/// The result of a command: how it ended, and what it found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Answer<T> {
@@ -237,6 +187,40 @@ impl<T> Answer<T> {
     pub(crate) fn new(code: Code, problem: Problem, elapsed: Duration, found: T) -> Answer<T> {
         Answer { code, message: problem.message, hint: problem.hint, elapsed, found }
     }
+
+    /// Of a command that sent nothing.
+    pub(crate) fn not_begun(code: Code, problem: Problem) -> Answer<T>
+    where
+        T: Default,
+    {
+        Answer::new(code, problem, Duration::ZERO, T::default())
+    }
+
+    /// The same end, of a command that found something else.
+    pub(crate) fn with<U>(self, found: U) -> Answer<U> {
+        let Answer { code, message, hint, elapsed, .. } = self;
+        Answer { code, message, hint, elapsed, found }
+    }
+}
+
+/// What a recovery found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// The operation that was created or followed, if it is known.
+    pub operation_id: Option<String>,
+    /// What is known about that operation.
+    pub operation_state: OperationState,
+    /// The backup that was restored, if the data directory names it.
+    pub backup_id: Option<String>,
+    /// Bytes in the data directory at the end, if they were counted.
+    pub bytes: Option<u64>,
+    /// Size of the backup, if known.
+    pub total_bytes: Option<u64>,
+    /// The HTTP status of the reply that decided how it ended; `None` when no reply did.
+    pub http_status: Option<u16>,
+    /// The warnings of the log, each once; of very many the newest.
+    pub warnings: Vec<String>,
 }
 
 /// As a number with milliseconds.

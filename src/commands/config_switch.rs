@@ -4,8 +4,6 @@
 //! A switch is not retried blindly either: applying a model twice is harmless, but another model may have been
 //! applied in between. After a lost reply, the new operations in the list are followed first.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use crate::api::{OperationKind, Request, Status};
@@ -16,7 +14,7 @@ use crate::config::options::{Command, Opt};
 use crate::config::{Config, ConfigError, Connection};
 use crate::error::Error;
 use crate::event::{Event, Level};
-use crate::outcome::{Answer, Code, OperationState, Outcome, Problem};
+use crate::outcome::{Answer, Code, OperationState, Problem};
 use crate::recovery::create::{Attempts, create};
 use crate::recovery::explain::own_output;
 use crate::recovery::follow::{follow, poll};
@@ -77,7 +75,7 @@ pub fn config_switch(
     let (caller, warnings) = Warnings::caller(on_event, cancel);
     let not_begun = |level: Level, code: Code, why: &str| {
         caller.report(Event::log(level, why));
-        Answer::new(code, Problem::without_hint(why), Duration::ZERO, Switch::default())
+        Answer::not_begun(code, Problem::without_hint(why))
     };
     if let (Some(when), Some(role)) = (config.text(Opt::SwitchWhen), config.text(Opt::Role))
         && !config.switches_for(role)
@@ -112,7 +110,7 @@ fn switch(
     let (server, url) = (&connection.barman_server, &connection.api_url);
     run.info(format!("{what} Barman server {server} through {url} (barman-recover {VERSION})"));
     let end = switched(&mut run, change);
-    let outcome = run.finish(end, |run, interrupt| {
+    let ended = run.finish(end, |run, interrupt| {
         let what = run.reason(interrupt);
         let server = &run.connection.barman_server;
         Problem::without_hint(match (&run.operation_id, run.state.may_be_running()) {
@@ -125,24 +123,19 @@ fn switch(
             (_, false) => format!("{what}: no config switch operation is running"),
         })
     });
-    let answer = answered(&outcome, warnings());
+    let switch = Switch {
+        switched: ended.code == Code::RecoveryDone,
+        operation_id: ended.found.operation_id.clone(),
+        operation_state: ended.found.operation_state,
+        http_status: ended.found.http_status,
+        warnings: warnings(),
+    };
+    let answer = ended.clone().with(switch);
     if answer.code != Code::Cancelled {
         let (name, exit_status) = answer.exit();
-        run.info(ended_line(&outcome, name, exit_status));
+        run.info(ended_line(&ended, name, exit_status));
     }
     answer
-}
-
-fn answered(outcome: &Outcome, warnings: Vec<String>) -> Answer<Switch> {
-    let switch = Switch {
-        switched: outcome.code == Code::RecoveryDone,
-        operation_id: outcome.operation_id.clone(),
-        operation_state: outcome.operation_state,
-        http_status: outcome.http_status,
-        warnings,
-    };
-    let problem = Problem { message: outcome.message.clone(), hint: outcome.hint.clone() };
-    Answer::new(outcome.code, problem, outcome.elapsed, switch)
 }
 
 fn switched(run: &mut Session, change: &Change) -> Result<(), Error> {

@@ -9,7 +9,7 @@ pub(crate) mod recover;
 pub(crate) mod settle;
 pub(crate) mod verify;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::config::options::Command;
 use crate::error::Error;
 use crate::event::Event;
-use crate::outcome::{Answer, Code, Outcome, Problem};
+use crate::outcome::{Answer, Code, Problem};
 use crate::recovery::explain::{api_hint, problem};
 use crate::recovery::session::Session;
 use crate::world::caller::Caller;
@@ -39,24 +39,14 @@ pub struct Report {
 impl Report {
     /// The report of a command that found nothing, or of a call that ran no command.
     pub(crate) fn bare(code: Code, problem: Problem) -> Report {
-        Answer::new(code, problem, Duration::ZERO, None::<()>).into()
-    }
-
-    fn new(code: Code, result: &impl Serialize) -> Report {
-        // Strings, numbers, lists and objects with names always serialize.
-        Report { code, json: serde_json::to_value(result).unwrap_or_default() }
-    }
-}
-
-impl From<Outcome> for Report {
-    fn from(outcome: Outcome) -> Report {
-        Report::new(outcome.code, &outcome)
+        Answer::<Option<()>>::not_begun(code, problem).into()
     }
 }
 
 impl<T: Serialize> From<Answer<T>> for Report {
     fn from(answer: Answer<T>) -> Report {
-        Report::new(answer.code, &answer)
+        // Strings, numbers, lists and objects with names always serialize.
+        Report { code: answer.code, json: serde_json::to_value(&answer).unwrap_or_default() }
     }
 }
 

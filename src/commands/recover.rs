@@ -7,7 +7,7 @@ use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::config::options::Command;
 use crate::event::{Event, Level};
-use crate::outcome::{Code, Outcome};
+use crate::outcome::{Answer, Code, Problem, Recovery};
 use crate::recovery::recover;
 use crate::world::caller::Caller;
 use crate::world::real::{RealWorld, absolute};
@@ -16,21 +16,26 @@ use crate::world::real::{RealWorld, absolute};
 ///
 /// `on_event` is called on this thread. `cancel` ends the run, and the restore, from another thread. If options are
 /// missing, wrong or incompatible, it ends with [`Code::InvalidArgument`] before anything is sent.
-pub fn run(config: &Config, cancel: &Cancel, on_event: impl FnMut(Event) + Send + 'static) -> Outcome {
+pub fn run(
+    config: &Config,
+    cancel: &Cancel,
+    on_event: impl FnMut(Event) + Send + 'static,
+) -> Answer<Recovery> {
     let (caller, warnings) = Warnings::caller(on_event, cancel);
     let opened = config.connection(Command::Recover).and_then(|connection| {
         let restore = config.restore()?.with_paths(absolute)?;
         Ok((RealWorld::open(&connection, Some(&restore), caller.clone())?, connection, restore))
     });
-    let outcome = match opened {
+    let mut answer = match opened {
         Ok((mut world, connection, restore)) => recover(&mut world, &connection, &restore),
         Err(why) => {
             let message = why.to_string();
             caller.report(Event::log(Level::Error, &message));
-            Outcome::not_begun(Code::InvalidArgument, &message)
+            Answer::not_begun(Code::InvalidArgument, Problem::without_hint(message))
         }
     };
-    Outcome { warnings: warnings.taken(), ..outcome }
+    answer.found.warnings = warnings.taken();
+    answer
 }
 
 /// The warnings that a run logs.

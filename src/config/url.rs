@@ -25,10 +25,33 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// How a URL's host is talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+}
+
 /// A parsed `http://` or `https://` URL. `Display` leaves the credentials out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url {
-    pub(crate) https: bool,
+    pub(crate) scheme: Scheme,
     pub(crate) credentials: Option<Credentials>,
     /// As in the URL: IPv6 addresses with their brackets. Lower case.
     pub(crate) host: String,
@@ -43,10 +66,10 @@ impl Url {
     /// Reads a URL as an option has it. A slash at the end of a server or an API means nothing and is left out.
     pub(crate) fn parse(text: &str) -> Result<Url, String> {
         let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
-        let (https, rest) = if lower.starts_with("https://") {
-            (true, &text[8..])
+        let (scheme, rest) = if lower.starts_with("https://") {
+            (Scheme::Https, &text[8..])
         } else if lower.starts_with("http://") {
-            (false, &text[7..])
+            (Scheme::Http, &text[7..])
         } else {
             return Err("must begin with 'http://' or 'https://'".into());
         };
@@ -66,9 +89,9 @@ impl Url {
             None => (None, authority),
         };
         let (host, port) = host_and_port(address)?;
-        let port = port.unwrap_or(default_port(https));
+        let port = port.unwrap_or(scheme.default_port());
         Ok(Url {
-            https,
+            scheme,
             credentials,
             host,
             port,
@@ -91,16 +114,12 @@ impl Url {
         }
         url
     }
-
-    fn scheme(&self) -> &'static str {
-        if self.https { "https" } else { "http" }
-    }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme(), self.host)?;
-        if self.port != default_port(self.https) {
+        write!(f, "{}://{}", self.scheme.name(), self.host)?;
+        if self.port != self.scheme.default_port() {
             write!(f, ":{}", self.port)?;
         }
         write!(f, "{}{}", self.path, self.query)
@@ -114,10 +133,6 @@ fn credentials(user: &str) -> Result<Credentials, String> {
         return Err("has credentials with control characters".into());
     }
     Ok(Credentials(if text.contains(':') { text.into_owned() } else { format!("{text}:") }))
-}
-
-fn default_port(https: bool) -> u16 {
-    if https { 443 } else { 80 }
 }
 
 /// A host and, if it is there, a port.

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::config::url::Url;
+use crate::config::url::{Scheme, Url};
 
 /// A value that was accepted.
 #[derive(Clone, PartialEq, Eq)]
@@ -136,7 +136,7 @@ pub(crate) fn no_query(value: &Stored) -> Result<(), &'static str> {
 
 pub(crate) fn proxy(value: &Stored) -> Result<(), &'static str> {
     match value {
-        Stored::Url(url) if url.https || !url.path.is_empty() || !url.query.is_empty() => {
+        Stored::Url(url) if url.scheme == Scheme::Https || !url.path.is_empty() || !url.query.is_empty() => {
             Err("takes 'http://host:port' or 'http://user:password@host:port'")
         }
         _ => Ok(()),

@@ -3,7 +3,7 @@
 use crate::cancel::Interrupt;
 use crate::config::Restore;
 use crate::error::Error;
-use crate::outcome::{Code, OperationState, Outcome, Problem};
+use crate::outcome::{Answer, Code, OperationState, Problem, Recovery};
 use crate::text::{seconds, size};
 use crate::version::VERSION;
 use crate::world::{Backup, Completeness};
@@ -158,18 +158,19 @@ pub(crate) fn flush(run: &mut Session, restore: &Restore) -> Result<(), Error> {
 }
 
 /// Logs how the recovery ended and makes the report.
-pub(crate) fn finish(mut run: Session, restore: &Restore, end: Result<Backup, Error>) -> Outcome {
+pub(crate) fn finish(mut run: Session, restore: &Restore, end: Result<Backup, Error>) -> Answer<Recovery> {
     if end.is_ok() {
         run.info("Recovery operation finished successfully.");
     }
     let backup = end.as_ref().ok().cloned();
-    let outcome = run.finish(end.map(drop), |run, interrupt| interrupted(run, restore, interrupt));
+    let mut answer = run.finish(end.map(drop), |run, interrupt| interrupted(run, restore, interrupt));
     // For a cancelled run the program logs its own last line.
-    if outcome.code != Code::Cancelled {
-        let line = ended_line(&outcome, outcome.code.name(), outcome.code.exit_status());
-        run.info(line + &restored_line(&outcome, backup.as_ref()));
+    if answer.code != Code::Cancelled {
+        let line = ended_line(&answer, answer.code.name(), answer.code.exit_status());
+        run.info(line + &restored_line(&answer, backup.as_ref()));
     }
-    Outcome { backup_id: backup.and_then(|backup| backup.id), ..outcome }
+    answer.found.backup_id = backup.and_then(|backup| backup.id);
+    answer
 }
 
 /// What an interrupted run leaves behind.
@@ -193,7 +194,7 @@ fn interrupted(run: &mut Session, restore: &Restore, interrupt: Interrupt) -> Pr
 }
 
 /// Which backup was restored, when it was taken, and how far its WAL goes.
-fn restored_line(outcome: &Outcome, backup: Option<&Backup>) -> String {
+fn restored_line(answer: &Answer<Recovery>, backup: Option<&Backup>) -> String {
     // Unverified data names no backup.
     let backup = backup.filter(|backup| !backup.server.is_empty());
     let restored = backup.map(|backup| {
@@ -201,7 +202,7 @@ fn restored_line(outcome: &Outcome, backup: Option<&Backup>) -> String {
         format!("; restored {id} of server {}, taken {}", backup.server, backup.begin_time)
     });
     let wal = backup.and_then(|backup| backup.last_wal.as_ref()).map(|wal| format!(", with WAL up to {wal}"));
-    let bytes = outcome.bytes.filter(|_| outcome.code == Code::RecoveryDone);
+    let bytes = answer.found.bytes.filter(|_| answer.code == Code::RecoveryDone);
     let bytes = bytes.map(|bytes| format!(", {}", size(bytes)));
     [restored, wal, bytes].into_iter().flatten().collect()
 }

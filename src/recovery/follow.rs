@@ -10,7 +10,6 @@ use crate::outcome::{Code, OperationState};
 use crate::text::{first_few, printable, seconds};
 
 use super::create::Created;
-use super::history::Use;
 use super::known_operations::KnownOperations;
 use super::monitor::Monitor;
 use super::session::{Outage, Session};
@@ -204,7 +203,7 @@ impl Candidates {
         monitor: &mut Monitor,
         known: &KnownOperations,
     ) -> Result<(), Error> {
-        let must_be_there = monitor.has_lease() && monitor.history.lease_use() != Use::Nothing;
+        let must_be_there = monitor.lease_is_used();
         for id in known.new_ones(run)? {
             if let Entry::Vacant(place) = self.found.entry(id) {
                 run.info(format!("operation {} is new and may be ours: following it", place.key()));
@@ -253,14 +252,12 @@ fn follow_candidates(
         }
         let now = run.now();
         // If the lease has been used by now, the list that is read next must have the operation.
-        let is_used = !monitor.has_lease() || monitor.history.lease_use() != Use::Nothing;
+        let is_used = !monitor.has_lease() || monitor.lease_is_used();
         if now >= questions.next {
             match candidates.ask(run, monitor, known) {
                 Ok(()) => {
                     questions.answered(run);
-                    let wait = monitor.ask_wait(run);
-                    questions.next =
-                        now + if now < last_look { LIST_AGAIN.min(wait.max(ID_RESOLUTION)) } else { wait };
+                    questions.next = now + list_wait(monitor.ask_wait(run), now, last_look);
                     if is_used && has_ended(run, monitor, &candidates, last_look) {
                         known.add(candidates.found.keys().cloned());
                         return Ok(candidates.end());
@@ -283,7 +280,7 @@ fn follow_candidates(
             if let Some(ended) = monitor.look(run)? {
                 return Ok(ended);
             }
-            if monitor.has_lease() && monitor.history.lease_use() != Use::Nothing {
+            if monitor.lease_is_used() {
                 continue;
             }
             known.add(candidates.found.into_keys());
@@ -298,6 +295,11 @@ fn follow_candidates(
         }
         questions.pause(run)?;
     }
+}
+
+/// The wait before the list is read again. Until the last look a new operation may appear in it, one a second at most.
+fn list_wait(wait: Duration, now: Duration, last_look: Duration) -> Duration {
+    if now < last_look { LIST_AGAIN.min(wait.max(ID_RESOLUTION)) } else { wait }
 }
 
 /// Whether all candidates have ended, and no command shows that ours goes on. Without a lease another may still come

@@ -29,7 +29,7 @@ mod sim;
 use crate::api::{NewRecovery, OperationKind, Request};
 use crate::config::{Connection, Restore};
 use crate::error::Error;
-use crate::outcome::{Code, Outcome};
+use crate::outcome::{Answer, Code, Recovery};
 use crate::world::{Backup, World};
 
 use claim::{Claim, Lease, claim};
@@ -44,7 +44,7 @@ use session::Session;
 use verdict::Ended;
 
 /// Restores a backup into the data directory of this node.
-pub(crate) fn recover(world: &mut dyn World, connection: &Connection, restore: &Restore) -> Outcome {
+pub(crate) fn recover(world: &mut dyn World, connection: &Connection, restore: &Restore) -> Answer<Recovery> {
     let mut run = Session::new(world, connection, OperationKind::Recovery, restore.loop_wait);
     log_start(&mut run, restore);
     let end = if restore.lease {

@@ -63,6 +63,11 @@ impl<'w, 'c> Monitor<'w, 'c> {
         self.lease.is_some()
     }
 
+    /// Whether Barman has run a command through the lease.
+    pub(crate) fn lease_is_used(&self) -> bool {
+        self.has_lease() && self.history.lease_use() != Use::Nothing
+    }
+
     /// Notes the operation for whoever comes after this run.
     pub(crate) fn note_operation(&mut self, run: &mut Session, id: &str) {
         if let Some(lease) = &mut self.lease {

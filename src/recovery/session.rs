@@ -9,7 +9,7 @@ use crate::cancel::Interrupt;
 use crate::config::Connection;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Level};
-use crate::outcome::{Code, OperationState, Outcome, Problem};
+use crate::outcome::{Answer, Code, OperationState, Problem, Recovery};
 use crate::text::seconds;
 use crate::timing::{SHORTEST, retry_wait};
 use crate::world::World;
@@ -157,7 +157,7 @@ impl<'a> Session<'a> {
         &mut self,
         end: Result<(), Error>,
         interrupted: impl FnOnce(&mut Self, Interrupt) -> Problem,
-    ) -> Outcome {
+    ) -> Answer<Recovery> {
         let code = end.as_ref().map_or_else(Error::code, |()| Code::RecoveryDone);
         let problem = end.err().map(|error| match error.kind {
             ErrorKind::Interrupted { why, .. } => interrupted(self, why),
@@ -167,18 +167,15 @@ impl<'a> Session<'a> {
             let level = if code == Code::Cancelled { Level::Warning } else { Level::Error };
             self.log_problem(level, problem);
         }
-        let problem = problem.unwrap_or_default();
-        Outcome {
-            message: problem.message,
-            hint: problem.hint,
+        let found = Recovery {
             operation_id: self.operation_id.clone(),
             operation_state: self.state,
-            http_status: self.http_status,
-            elapsed: self.now(),
             bytes: self.bytes,
             total_bytes: self.total_bytes,
-            ..Outcome::not_begun(code, "")
-        }
+            http_status: self.http_status,
+            ..Recovery::default()
+        };
+        Answer::new(code, problem.unwrap_or_default(), self.now(), found)
     }
 
     /// Why an interrupt ends the run, as said in its last message.
@@ -196,17 +193,17 @@ impl<'a> Session<'a> {
 }
 
 /// The last line of a run, which has this name and exit status for Patroni.
-pub(crate) fn ended_line(outcome: &Outcome, name: &str, exit_status: u8) -> String {
-    let operation = match (&outcome.operation_id, outcome.operation_state) {
+pub(crate) fn ended_line(answer: &Answer<Recovery>, name: &str, exit_status: u8) -> String {
+    let operation = match (&answer.found.operation_id, answer.found.operation_state) {
         (_, OperationState::NotCreated) => String::new(),
         (Some(id), state) => format!("; operation {id}: {}", state.name()),
         (None, state) => format!("; operation: {}", state.name()),
     };
-    let status = match outcome.code as i32 {
+    let status = match answer.code as i32 {
         0.. => exit_status.to_string(),
         number => format!("{number}, exit status {exit_status}"),
     };
-    format!("Ended with {name} ({status}) after {}{operation}", seconds(outcome.elapsed))
+    format!("Ended with {name} ({status}) after {}{operation}", seconds(answer.elapsed))
 }
 
 /// The time without a good answer.

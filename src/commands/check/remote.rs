@@ -5,7 +5,7 @@ use super::{backup, barman, space};
 use crate::api::diagnose::Diagnosis;
 use crate::api::{Reply, Request};
 use crate::config::Connection;
-use crate::config::url::Url;
+use crate::config::url::{Scheme, Url};
 use crate::error::{BadReply, Error};
 use crate::recovery::explain::{api_hint, hint, problem};
 use crate::text::seconds;
@@ -52,7 +52,10 @@ fn ask(
         record.skip(&[SERVER], "the API is not working");
         return Err("the API is not working");
     }
-    let how = if url.https { "over TLS with a certificate that is trusted" } else { "without TLS" };
+    let how = match url.scheme {
+        Scheme::Https => "over TLS with a certificate that is trusted",
+        Scheme::Http => "without TLS",
+    };
     record.add(Finding::ok(API, format!("{url}/status answers OK {how} in {} ms", took.as_millis())));
     match once(world, connection, &Request::List).and_then(|reply| reply.operations()) {
         Ok(all) => {

@@ -111,7 +111,7 @@ fn cancelled(ran: &Ran) -> Result<(), String> {
     if !matches!(outcome.code, Code::Cancelled | Code::RecoveryDone | Code::RecoveryFailed) {
         return Err(format!("not cancelled, but {:?}", outcome.code));
     }
-    if ran.creates() == 0 && outcome.operation_state != OperationState::NotCreated {
+    if ran.creates() == 0 && outcome.found.operation_state != OperationState::NotCreated {
         return Err("a create that was never sent".into());
     }
     Ok(())

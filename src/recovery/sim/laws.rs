@@ -9,7 +9,7 @@ use super::plan::{Fate, Place};
 use super::state::{State, ms, secs};
 use crate::api::{NewRecovery, Reply, Request, Status};
 use crate::error::Error;
-use crate::outcome::{Code, OperationState, Outcome};
+use crate::outcome::{Answer, Code, OperationState, Recovery};
 
 pub(super) const SECRETS: [&str; 2] = ["s3cret", "/private/key"];
 /// How long two Barmans may write through one lease, and Barman beside a PostgreSQL that was started, until the run has
@@ -155,13 +155,13 @@ impl State {
         ensure(!live, "law 1: a live lease is left");
         ensure(here.state.locked_by != Some(run), "the claim is left");
         ensure(
-            outcome.operation_state == ran.reported(),
+            outcome.found.operation_state == ran.reported(),
             "the outcome has another state than was reported last",
         );
         let done = outcome.code == Code::RecoveryDone;
         ensure(done == outcome.message.is_empty(), "done, and a message; or not done, and none");
         if done {
-            ensure(outcome.operation_state == OperationState::Done, "done, and not so called");
+            ensure(outcome.found.operation_state == OperationState::Done, "done, and not so called");
             let unseen = !ran.has_lease && !ran.verifies;
             if let (false, Err(why)) = (unseen, self.is_complete(run)) {
                 ensure(false, &format!("law 2: done, and the data is not here: {why}"));
@@ -182,7 +182,9 @@ impl State {
                 ran.failing.is_empty() && here.state.room.is_none() && here.state.locked_by.is_none();
             let was_used = self.leases.iter().any(|lease| lease.run == run && !lease.restores.is_empty());
             ensure(is_noted || !was_used || !may_note, "its end is not noted");
-            if let (Some(id), false) = (&outcome.operation_id, outcome.operation_state.may_be_running()) {
+            if let (Some(id), false) =
+                (&outcome.found.operation_id, outcome.found.operation_state.may_be_running())
+            {
                 let has_ended = self.status(id) != Some(Status::InProgress) || self.is_complete(run).is_ok();
                 ensure(has_ended, "an end of the operation that the API has not said");
             }
@@ -209,7 +211,7 @@ impl State {
     }
 
     /// What it says is one line each, and without a secret.
-    fn check_texts(&self, run: usize, outcome: &Outcome, ensure: &mut impl FnMut(bool, &str)) {
+    fn check_texts(&self, run: usize, outcome: &Answer<Recovery>, ensure: &mut impl FnMut(bool, &str)) {
         let texts =
             self.runs[run].log.iter().map(|(.., line)| line).chain([&outcome.message]).chain(&outcome.hint);
         for text in texts {

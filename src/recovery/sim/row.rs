@@ -61,7 +61,9 @@ impl Row {
     }
 
     pub(super) fn state(self, state: OperationState) -> Row {
-        self.check(move |_, ran| equal("state", ran.outcome.as_ref().map(|o| o.operation_state), Some(state)))
+        self.check(move |_, ran| {
+            equal("state", ran.outcome.as_ref().map(|o| o.found.operation_state), Some(state))
+        })
     }
 
     /// The creates of the run that counts.
@@ -95,7 +97,7 @@ impl Row {
 
     pub(super) fn named(self, id: Option<&'static str>) -> Row {
         self.check(move |_, ran| {
-            let named = ran.outcome.as_ref().and_then(|outcome| outcome.operation_id.clone());
+            let named = ran.outcome.as_ref().and_then(|outcome| outcome.found.operation_id.clone());
             equal("operation", named.as_deref(), id)
         })
     }

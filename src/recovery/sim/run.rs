@@ -13,7 +13,7 @@ use crate::api::{Reply, Request};
 use crate::cancel::Interrupt;
 use crate::error::Error;
 use crate::event::{Event, Level};
-use crate::outcome::{Code, OperationState, Outcome};
+use crate::outcome::{Answer, Code, OperationState, Recovery};
 
 use crate::world::{Claiming, Completeness, Inspection, Known, Look, World};
 
@@ -53,7 +53,7 @@ pub(super) struct Ran {
     /// Whether its process has died.
     pub(super) dead: bool,
     /// None when it was killed.
-    pub(super) outcome: Option<Outcome>,
+    pub(super) outcome: Option<Answer<Recovery>>,
     pub(super) log: Vec<(Duration, Level, String)>,
     pub(super) states: Vec<(OperationState, Option<String>)>,
     /// When progress was reported (time since the start of the run).

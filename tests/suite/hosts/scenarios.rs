@@ -79,7 +79,7 @@ fn check(common: &Common, scenario: &Scenario) -> Result<(), String> {
             lines.lock().unwrap().extend([&message, "\n"]);
         }
     });
-    let found = (outcome.code.name(), outcome.operation_state.name(), api.creates());
+    let found = (outcome.code.name(), outcome.found.operation_state.name(), api.creates());
     let expected = (scenario.code.as_str(), scenario.state.as_str(), scenario.creates);
     let log = log.lock().unwrap();
     if found == expected { Ok(()) } else { Err(format!("{found:?} instead of {expected:?}\n{log}")) }
