@@ -120,8 +120,17 @@ macro_rules! recording {
 }
 pub(super) use recording;
 
-pub(super) fn no_reply(sent: bool, text: &str) -> Error {
-    let kind = ErrorKind::NoReply { why: NoReply::Other, sent };
+/// The error of a request that was never sent.
+pub(super) fn not_sent(text: &str) -> Error {
+    without_reply(ErrorKind::NoReply { why: NoReply::Other, sent: false }, text)
+}
+
+/// The error of a request that was sent, and to which no reply came.
+pub(super) fn not_answered(text: &str) -> Error {
+    without_reply(ErrorKind::NoReply { why: NoReply::Other, sent: true }, text)
+}
+
+fn without_reply(kind: ErrorKind, text: &str) -> Error {
     Error { kind, message: format!("https://barman:7480/api: {text}"), hint: None }
 }
 
@@ -160,7 +169,9 @@ impl State {
         let number = self.api.sent[kind as usize];
         self.api.sent[kind as usize] += 1;
         let fault = self.fault(kind, number);
-        self.runs[run].met(kind, self.now, fault.is_some());
+        if fault.is_some() {
+            self.runs[run].met_fault(kind, self.now);
+        }
         let at = match &fault {
             Some(Fault::Late(late) | Fault::Ghost(late)) => LATENCY + *late,
             _ => LATENCY + self.queue(kind),
@@ -182,14 +193,14 @@ impl State {
             None | Some(Fault::Late(_)) => Exchange::Answer(at, None),
             Some(Fault::Slow(time)) => Exchange::Answer(at + time, None),
             Some(Fault::Answer(reply) | Fault::Instead(reply)) => Exchange::Answer(at, Some(reply)),
-            Some(Fault::Refused) => Exchange::Broken(LATENCY, no_reply(false, "connection refused")),
+            Some(Fault::Refused) => Exchange::Broken(LATENCY, not_sent("connection refused")),
             Some(Fault::Lasting) => {
                 let text = "unknown issuer of its certificate";
                 Exchange::Broken(LATENCY, Error::unsent(NoReply::UnknownIssuer, text))
             }
-            Some(Fault::Lost) => Exchange::Broken(at, no_reply(true, "connection reset by peer")),
+            Some(Fault::Lost) => Exchange::Broken(at, not_answered("connection reset by peer")),
             Some(Fault::Broken | Fault::Ghost(_)) => {
-                Exchange::Broken(LATENCY, no_reply(true, "connection reset by peer"))
+                Exchange::Broken(LATENCY, not_answered("connection reset by peer"))
             }
             Some(Fault::Dropped) => Exchange::Silence,
         };
@@ -216,7 +227,7 @@ impl State {
             Request::Status => recording!("status"),
             Request::List => {
                 if self.operations.is_empty() {
-                    self.runs[run].met(Kind::List, self.now, true);
+                    self.runs[run].met_fault(Kind::List, self.now);
                 }
                 let entry = |op: &Operation| format!("{{\"id\":\"{}\",\"type\":\"{}\"}}", op.id, op.kind);
                 let entries: Vec<String> = self.operations.iter().map(entry).collect();
@@ -225,7 +236,7 @@ impl State {
             }
             Request::Poll(id) => match self.status(id) {
                 None => {
-                    self.runs[run].met(Kind::Poll, self.now, true);
+                    self.runs[run].met_fault(Kind::Poll, self.now);
                     recording!("operation-unknown-id")
                 }
                 Some(status) => {
@@ -246,7 +257,7 @@ impl State {
         let id = id_at(self.now);
         if self.status(&id).is_some() {
             self.api.pending.retain(|other| other.ticket != pending.ticket);
-            self.runs[pending.run].met(Kind::Create, self.now, true);
+            self.runs[pending.run].met_fault(Kind::Create, self.now);
             self.api.replies.insert(pending.ticket, recording!("create-recovery-same-second"));
         } else if self.api.race.is_zero() {
             self.register(pending, id);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::node::Part;
+use super::node::{How, Part};
 use super::plan::{Fate, Place, Plan, STAGES, Stage, Wal};
 use super::state::{Happening, State, ms};
 use crate::api::Status;
@@ -114,18 +114,21 @@ impl State {
                 !plan.staging || self.command(number, &format!("{RECEIVE} . /staging")).is_some()
             }
             Stage::Copy => self.copy(number, plan),
-            Stage::Version => self.receive(number, &[Part::Version, Part::Label], plan.restored_source),
-            Stage::Control => self.receive(number, &[Part::Control, Part::AutoConf], false),
+            Stage::Version if plan.restored_source => {
+                self.receive(number, &[Part::Version, Part::Label, Part::Info])
+            }
+            Stage::Version => self.receive(number, &[Part::Version, Part::Label]),
+            Stage::Control => self.receive(number, &[Part::Control, Part::AutoConf]),
             Stage::Copied => self.copied(number, plan),
-            Stage::Info => once(self, RECEIVE) && self.put(number, Part::Info, true),
+            Stage::Info => once(self, RECEIVE) && self.put(number, Part::Info, How::Edited),
             Stage::Wal => plan.wal != Wal::Copied || self.command(number, RECEIVE).is_some(),
             Stage::WalEnd if plan.wal == Wal::Copied => {
-                self.receive(number, &[Part::Wal], false) && self.finish_all(number, 0)
+                self.receive(number, &[Part::Wal]) && self.finish_all(number, 0)
             }
             Stage::Conf => {
                 once(self, "test -e /pg/data/postgresql.auto.conf")
                     && self.command(number, RECEIVE).is_some()
-                    && (!plan.auto_conf || self.put(number, Part::AutoConf, true))
+                    && (!plan.auto_conf || self.put(number, Part::AutoConf, How::Edited))
             }
             Stage::ConfEnd => self.finish_all(number, 0),
             Stage::WalEnd | Stage::End => true,
@@ -174,28 +177,27 @@ impl State {
 
     fn copied(&mut self, number: usize, plan: &Plan) -> bool {
         let disturbed = self.restores[number].disturbed;
-        let received = disturbed || self.receive(number, &[Part::Rest], false);
+        let received = disturbed || self.receive(number, &[Part::Rest]);
         self.finish_all(number, if disturbed { 23 } else { 0 });
         self.restores[number].copied = received && (!disturbed || plan.unaware);
         self.restores[number].copied
     }
 
     /// What the commands that run write, into where they stand: false if they were killed.
-    fn receive(&mut self, number: usize, parts: &[Part], old_info: bool) -> bool {
-        if !self.is_running(number) {
-            return false;
-        }
-        let old = old_info.then_some(Part::Info);
-        parts.iter().copied().chain(old).all(|part| self.put(number, part, false))
+    fn receive(&mut self, number: usize, parts: &[Part]) -> bool {
+        self.is_running(number) && parts.iter().all(|part| self.put(number, *part, How::Copied))
     }
 
-    fn put(&mut self, number: usize, part: Part, edited: bool) -> bool {
+    fn put(&mut self, number: usize, part: Part, how: How) -> bool {
         let restore = &self.restores[number];
-        let there = if edited { self.nodes[restore.node].tree } else { restore.tree };
+        let there = match how {
+            How::Copied => restore.tree,
+            How::Edited => self.nodes[restore.node].tree,
+        };
         if let (Place::Here, Some(tree)) = (restore.plan.place, there)
             && (part != Part::AutoConf || restore.plan.auto_conf)
         {
-            self.write(tree, part, number, edited);
+            self.write(tree, part, number, how);
         }
         true
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Shared;
-use super::plan::Place;
+use super::plan::{Leftover, Place};
 use super::state::{Happening, State};
 use crate::outcome::Problem;
 use crate::world::{ClaimHandle, Claiming, Drain, Known, LeaseHandle, LeftLog, LogLine, Note};
@@ -20,8 +20,8 @@ pub(super) struct Lease {
     pub(super) revoked: bool,
     log: Vec<LogLine>,
     read: usize,
-    /// A process of its own group that holds it; whether this user may kill it.
-    pub(super) leftover: Option<bool>,
+    /// A process of its own group that holds it.
+    pub(super) leftover: Option<Leftover>,
     /// Restores that have run a command through it, and since when that are two.
     pub(super) restores: Vec<usize>,
     pub(super) shared_since: Option<Duration>,
@@ -174,7 +174,7 @@ impl State {
             return Drain::Drained;
         }
         // What another user runs can't be seen from here.
-        held.extend(leftover.filter(|is_ours| *is_ours).map(|_| "agent (pid 4711)".into()));
+        held.extend(leftover.filter(|it| *it == Leftover::OfThisUser).map(|_| "agent (pid 4711)".into()));
         Drain::Held(held)
     }
 
@@ -266,7 +266,7 @@ impl ClaimHandle for Claim {
         let mut state = self.shared.lock();
         state.step(self.run);
         for lease in state.nodes[self.node].state.leases.clone() {
-            state.leases[lease].leftover.take_if(|killable| *killable);
+            state.leases[lease].leftover.take_if(|it| *it == Leftover::OfThisUser);
         }
     }
 
@@ -371,7 +371,7 @@ impl LeaseHandle for Held {
     fn kill_holders(&mut self) {
         let mut state = self.shared.lock();
         state.step(self.run);
-        state.leases[self.lease].leftover.take_if(|killable| *killable);
+        state.leases[self.lease].leftover.take_if(|it| *it == Leftover::OfThisUser);
     }
 }
 

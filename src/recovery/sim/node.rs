@@ -27,6 +27,15 @@ pub(super) enum Part {
 const ALL: [Part; 7] =
     [Part::Version, Part::Label, Part::Control, Part::Rest, Part::Info, Part::Wal, Part::AutoConf];
 
+/// How a part came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// As it is in the backup, or as another method left it.
+    Copied,
+    /// Barman wrote it itself.
+    Edited,
+}
+
 /// One of them, as somebody wrote it.
 #[derive(Debug, Clone, Copy)]
 struct Written {
@@ -34,8 +43,7 @@ struct Written {
     at: Duration,
     /// By which restore; None: by another method.
     by: Option<usize>,
-    /// Whether Barman wrote it itself, rather than copied it from the backup.
-    edited: bool,
+    how: How,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -70,6 +78,12 @@ pub(super) struct Node {
     pub(super) state: StateDir,
 }
 
+impl Written {
+    fn is_edited(&self) -> bool {
+        self.how == How::Edited
+    }
+}
+
 impl Tree {
     fn part(&self, part: Part) -> Option<Written> {
         self.parts[part as usize]
@@ -93,8 +107,9 @@ impl Tree {
     /// What it holds, for messages.
     fn describe(&self) -> String {
         let parts = ALL.iter().map(|part| match self.part(*part) {
-            Some(Written { at, by, edited, .. }) => {
-                format!("{part:?} by {by:?} at {:.1} s, edited: {edited}", at.as_secs_f64())
+            Some(written) => {
+                let (by, at, edited) = (written.by, written.at.as_secs_f64(), written.is_edited());
+                format!("{part:?} by {by:?} at {at:.1} s, edited: {edited}")
             }
             None => format!("no {part:?}"),
         });
@@ -121,10 +136,11 @@ impl State {
         written.by.map_or("another method's", |by| &self.restores[by].plan.backup)
     }
 
-    pub(super) fn write(&mut self, tree: usize, part: Part, by: usize, edited: bool) {
-        let new = Written { number: self.number(), at: self.now, by: Some(by), edited };
+    pub(super) fn write(&mut self, tree: usize, part: Part, by: usize, how: How) {
+        let new = Written { number: self.number(), at: self.now, by: Some(by), how };
         let old = self.trees[tree].part(part);
-        let same = |old: Written| !edited && !old.edited && self.backup_of(old) == self.backup_of(new);
+        let same =
+            |old: Written| !new.is_edited() && !old.is_edited() && self.backup_of(old) == self.backup_of(new);
         let kept = old.is_some_and(same); // rsync leaves it alone
         let tree = &mut self.trees[tree];
         tree.writes += 1;
@@ -192,7 +208,7 @@ impl State {
             return Completeness::Incomplete(tree.describe());
         };
         let by = info.by.map(|by| &self.restores[by]);
-        let Some(Restore { plan, .. }) = by.filter(|_| info.edited) else {
+        let Some(Restore { plan, .. }) = by.filter(|_| info.is_edited()) else {
             return Completeness::Incomplete("the mark is of another backup".into());
         };
         if self.backup_of(label) != self.backup_of(info) {
@@ -204,7 +220,7 @@ impl State {
         let begin_time = "2026-11-22 09:00:00.000000+00:00".into();
         let backup = Backup { id, server: "pg".into(), begin_time, last_wal: last_wal.clone(), warnings };
         let conf = tree.part(Part::AutoConf);
-        let proves = |conf: Written| conf.edited && conf.at >= info.at;
+        let proves = |conf: Written| conf.is_edited() && conf.at >= info.at;
         // Without that file nothing but WAL shows that Barman came past the base backup.
         if !conf.map_or(last_wal.is_some() || plan.wal == Wal::Get, proves) {
             return Completeness::Incomplete("postgresql.auto.conf has not been edited".into());
@@ -237,7 +253,7 @@ impl State {
         let wanted = !ran.backup_id.contains('T') || ran.backup_id == plan.backup;
         let is_here = |part: &Part| {
             tree.part(*part).is_some_and(|it| {
-                let edited = it.edited || !matches!(part, Part::Info | Part::AutoConf);
+                let edited = it.is_edited() || !matches!(part, Part::Info | Part::AutoConf);
                 edited && self.backup_of(it) == plan.backup
             })
         };
@@ -285,7 +301,7 @@ impl State {
     /// What another method writes.
     fn write_other(&mut self, tree: usize) {
         for part in [Part::Version, Part::Label, Part::Control, Part::Rest] {
-            let other = Written { number: self.number(), at: self.now, by: None, edited: false };
+            let other = Written { number: self.number(), at: self.now, by: None, how: How::Copied };
             self.trees[tree].parts[part as usize] = Some(other);
             self.trees[tree].writes += 1;
         }
@@ -295,7 +311,7 @@ impl State {
     /// A name that `ls` does not show: whoever empties a directory may leave it.
     pub(super) fn leave_mark(&mut self, node: usize, by: usize) {
         let tree = self.nodes[node].tree.unwrap_or_else(|| self.make_tree(node));
-        self.write(tree, Part::Info, by, true);
+        self.write(tree, Part::Info, by, How::Edited);
     }
 
     /// A restore of which nothing has arrived loses nothing; `PG_VERSION` is among the first files.

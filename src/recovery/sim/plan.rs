@@ -73,6 +73,15 @@ pub(super) enum Wal {
     Waiting,
 }
 
+/// Something that a restore has started, that has left its process group, and that holds the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leftover {
+    /// A run may kill it.
+    OfThisUser,
+    /// It can be neither seen nor killed.
+    OfAnotherUser,
+}
+
 /// What a restore does.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
@@ -87,8 +96,7 @@ pub(super) struct Plan {
     pub(super) staging: bool,
     /// A script of the operator runs on the Barman host after the last command.
     pub(super) script: Duration,
-    /// Something that has left its process group holds the lease; whether this user may kill it.
-    pub(super) leftover: Option<bool>,
+    pub(super) leftover: Option<Leftover>,
     /// Barman up to 3.14 does not list the directory.
     pub(super) lists: bool,
     /// `delta-restore`: the directory may have files.

@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::api::{Fault, Kind, id_at, recording, reply};
 use super::caller::{Caller, Script, Sim};
 use super::dice::Dice;
-use super::plan::{BACKUP, Fate, Place, Plan, STAGES, Wal};
+use super::node::Node;
+use super::plan::{BACKUP, Fate, Leftover, Place, Plan, STAGES, Wal};
 use super::run::Cut;
 use super::state::{Deed, Happening, ms, secs};
 use crate::api::Status;
@@ -62,7 +63,7 @@ fn random_plan(dice: &mut Dice) -> Plan {
         gap: long(dice, 6, 90_000),
         staging: dice.one_in(8),
         script: long(dice, 8, 120_000),
-        leftover: dice.one_in(12).then(|| dice.one_in(2)),
+        leftover: dice.one_in(12).then(|| dice.pick(&[Leftover::OfThisUser, Leftover::OfAnotherUser])),
         lists: !dice.one_in(8),
         accepts_files: dice.one_in(6),
         prints_text: dice.one_in(30),
@@ -215,8 +216,8 @@ fn random_failing(dice: &mut Dice) -> Vec<Range<usize>> {
 }
 
 /// Patroni removes the directory; what it can't remove it moves away, and it gives up half-way on a mount point.
-fn random_wipe(dice: &mut Dice, mount_point: bool) -> Deed {
-    match (dice.below(6), mount_point) {
+fn random_wipe(dice: &mut Dice, node: &Node) -> Deed {
+    match (dice.below(6), node.mount_point) {
         (0, _) => Deed::Empty,
         (1 | 2, true) => Deed::HalfRemove,
         (1, false) => Deed::MoveAway,
@@ -238,13 +239,20 @@ fn after_failure(caller: &mut Caller, dice: &mut Dice) {
         caller.wait(time.max(secs(1)));
     }
     caller.with(|state| {
-        let wipe = random_wipe(dice, state.nodes[0].mount_point);
+        let wipe = random_wipe(dice, &state.nodes[0]);
         state.happen(Happening::Node(0, wipe));
     });
 }
 
+/// Who calls the recovery on a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Callers {
+    PatroniAlone,
+    PatroniAndSomebody,
+}
+
 /// Patroni on a node: calls, wipes after a failure, is killed and comes back, and calls again when all is well.
-fn patroni(mut dice: Dice, by_hand: bool) -> Script {
+fn patroni(mut dice: Dice, callers: Callers) -> Script {
     Box::new(move |caller| {
         for _ in 0..dice.below(5) {
             caller.connection.deadline = dice.one_in(8).then(|| ms(dice.below(60_000)));
@@ -255,7 +263,7 @@ fn patroni(mut dice: Dice, by_hand: bool) -> Script {
                 return;
             }
             // Another program that calls by hand may still be at work.
-            if !by_hand && (code.is_some() || dice.one_in(2)) {
+            if callers == Callers::PatroniAlone && (code.is_some() || dice.one_in(2)) {
                 after_failure(caller, &mut dice);
             }
             let most = if dice.one_in(3) { 20_000 } else { 1500 };
@@ -297,9 +305,9 @@ fn play(seed: u64, story: Story) -> Sim {
     let dice = &mut Dice(seed);
     let mut sim = random_world(dice);
     sim.state.silent = story == Story::Dropped;
-    let two = dice.one_in(6);
-    let mut scripts = vec![(0, Duration::ZERO, patroni(Dice(dice.next()), two))];
-    if two {
+    let callers = if dice.one_in(6) { Callers::PatroniAndSomebody } else { Callers::PatroniAlone };
+    let mut scripts = vec![(0, Duration::ZERO, patroni(Dice(dice.next()), callers))];
+    if callers == Callers::PatroniAndSomebody {
         scripts.push((0, ms(dice.below(40_000)), by_hand(Dice(dice.next()))));
     }
     sim.play(scripts);

@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use super::api::{Exchange, Kind, no_reply};
+use super::api::{Exchange, Kind, not_answered, not_sent};
 use super::clock::Shared;
 use super::state::State;
 use crate::api::{Reply, Request};
@@ -83,12 +83,10 @@ impl Ran {
         self.of(Kind::Create).count()
     }
 
-    /// A request of it is sent, or had no luck.
-    pub(super) fn met(&mut self, kind: Kind, now: Duration, fault: bool) {
-        if fault {
-            self.faults[kind as usize] = true;
-            (self.faulted, self.idle) = (now, None);
-        }
+    /// A request of it had no luck.
+    pub(super) fn met_fault(&mut self, kind: Kind, now: Duration) {
+        self.faults[kind as usize] = true;
+        (self.faulted, self.idle) = (now, None);
     }
 
     pub(super) fn has_met(&self, kinds: &[Kind]) -> bool {
@@ -223,7 +221,7 @@ impl World for Here {
     fn send(&mut self, request: &Request, limit: Duration) -> Result<Reply, Error> {
         let mut state = self.shared.lock();
         if state.runs[self.run].interrupt().is_some_and(|(at, _)| at <= state.now) {
-            return Err(no_reply(false, "interrupted"));
+            return Err(not_sent("interrupted"));
         }
         state.step(self.run);
         let since = state.now - state.runs[self.run].started;
@@ -239,16 +237,16 @@ impl World for Here {
         };
         let (mut state, waited) = self.wait(state, ready.min(end));
         let answer = match exchange {
-            _ if waited.is_err() => Err(no_reply(true, "interrupted")),
-            _ if ready > end => Err(no_reply(true, "no answer in time")),
+            _ if waited.is_err() => Err(not_answered("interrupted")),
+            _ if ready > end => Err(not_answered("no answer in time")),
             Exchange::Answer(_, Some(reply)) => Ok(reply),
             Exchange::Answer(_, None) => Ok(state.answer(self.run, request, ticket)),
             Exchange::Broken(_, error) => Err(error),
-            Exchange::Silence => Err(no_reply(true, "nothing")),
+            Exchange::Silence => Err(not_answered("nothing")),
         };
         if answer.is_err() {
             let now = state.now;
-            state.runs[self.run].met(Kind::of(request), now, true);
+            state.runs[self.run].met_fault(Kind::of(request), now);
         }
         state.tell_exchange(self.run, request, &answer);
         answer

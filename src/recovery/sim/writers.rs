@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::caller::{Sim, once};
-use super::plan::{Fate, Place, Stage};
+use super::plan::{Fate, Leftover, Place, Stage};
 use super::row::{Row, row, table};
 use super::run::Cut;
 use super::state::{Deed, Happening, ms, secs};
@@ -41,7 +41,7 @@ fn a_second_barman_on_one_lease_ends_both() {
             .creates(2)
             .says("not empty"),
         second("not created again beside something that still holds the lease")
-            .with(|sim| sim.state.plan.leftover = Some(false))
+            .with(|sim| sim.state.plan.leftover = Some(Leftover::OfAnotherUser))
             .code(RecoveryFailed)
             .creates(1)
             .says("could not be ended"),
@@ -53,7 +53,7 @@ fn a_second_barman_on_one_lease_ends_both() {
     ]);
 }
 
-fn stopped(name: &'static str, sticks: Option<u64>, leftover: Option<bool>) -> Row {
+fn stopped(name: &'static str, sticks: Option<u64>, leftover: Option<Leftover>) -> Row {
     row(name).with(move |sim| {
         sim.state.plan.sticks = sticks.map(secs);
         sim.state.plan.leftover = leftover;
@@ -69,12 +69,17 @@ fn a_run_that_is_stopped_leaves_no_writer() {
         stopped("or after eight seconds", Some(1000), None)
             .took(secs(28), ms(29_000))
             .says("could not be ended: rsync (pid"),
-        stopped("what has left its process group is killed after four seconds", None, Some(true))
-            .took(secs(24), secs(25))
-            .silent("could not be ended"),
-        stopped("what belongs to another user is said", None, Some(false)).says("could not be ended"),
+        stopped(
+            "what has left its process group is killed after four seconds",
+            None,
+            Some(Leftover::OfThisUser),
+        )
+        .took(secs(24), secs(25))
+        .silent("could not be ended"),
+        stopped("what belongs to another user is said", None, Some(Leftover::OfAnotherUser))
+            .says("could not be ended"),
         row("a leftover beside complete data is a warning")
-            .with(|sim| sim.state.plan.leftover = Some(false))
+            .with(|sim| sim.state.plan.leftover = Some(Leftover::OfAnotherUser))
             .code(RecoveryDone)
             .says("WARNING: something that the restore has started could not be ended"),
     ]);
@@ -98,10 +103,10 @@ fn what_a_dead_run_left_is_revoked_and_drained_first() {
         died("waits for the kernel", Some(5), None)
             .creates(1)
             .holds("after five seconds", |_, ran| ran.requests[0].0 >= secs(5)),
-        died("kills what has left its process group", None, Some(true))
+        died("kills what has left its process group", None, Some(Leftover::OfThisUser))
             .creates(1)
             .holds("after four seconds", |_, ran| ran.requests[0].0 >= secs(4)),
-        died("and does not wait for ever for another user's", None, Some(false))
+        died("and does not wait for ever for another user's", None, Some(Leftover::OfAnotherUser))
             .with(|sim| sim.cuts = vec![Cut::KillAt(secs(200))])
             .with(|sim| sim.state.plan.script = secs(1000))
             .code(RecoveryFailed)
