@@ -160,7 +160,7 @@ fn an_end_that_is_another_nodes() {
 }
 
 #[test]
-fn a_restore_in_which_nothing_happens() {
+fn a_restore_that_stalls() {
     let stalls = |sim: &mut Sim| {
         sim.state.plan.length = secs(2000);
         sim.state.plan.stall = Some((secs(20), secs(1000)));
@@ -203,6 +203,12 @@ fn a_restore_in_which_nothing_happens() {
             })
             .code(RecoveryFailed)
             .says("Barman's last copy, of configuration files, was cut off"),
+    ]);
+}
+
+#[test]
+fn a_restore_in_which_nothing_happens() {
+    table([
         row("Barman unpacks for an hour").with(|sim| sim.state.plan.gap = secs(3600)).code(RecoveryDone),
         row("its Barman died when all was here: ten minutes")
             .with(|sim| sim.state.plan.fate = Fate::Dies(Stage::End))
