@@ -1,7 +1,8 @@
 //! Which servers TLS trusts: rustls' own verifier decides, using the system's certificates and `--ca-file`.
 
-use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::{env, fmt};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -9,6 +10,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
+use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 
 /// There are no certificates to trust; and why the system's could not be read, if that is the cause.
 #[derive(Debug)]
@@ -36,9 +38,8 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// The certificates that are trusted now. Broken ones among the system's are ignored.
-    fn roots(&self) -> Result<RootCertStore, Error> {
-        let found = rustls_native_certs::load_native_certs();
+    /// The certificates that are trusted, given those of the system, of which broken ones are ignored.
+    fn roots(&self, found: CertificateResult) -> Result<RootCertStore, Error> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(found.certs);
         roots.add_parsable_certificates(self.ca.iter().cloned());
@@ -46,6 +47,39 @@ impl Verifier {
             return Err(OtherError(Arc::new(NoRoots(found.errors.into_iter().next()))).into());
         }
         Ok(roots)
+    }
+
+    /// Verifies a server's certificate, given the system's.
+    fn verify(
+        &self,
+        found: CertificateResult,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let roots = Arc::new(self.roots(found)?);
+        let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), self.provider.clone());
+        let webpki = webpki.build().map_err(|error| Error::General(error.to_string()))?;
+        match webpki.verify_server_cert(end_entity, intermediates, server_name, &[], now) {
+            Err(error) if is_ca(&error) => {
+                if !trusts(&roots, end_entity) {
+                    return Err(CertificateError::UnknownIssuer.into());
+                }
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+}
+
+/// The file that has all of the system's certificates. `SSL_CERT_FILE` and `SSL_CERT_DIR` take its place.
+fn bundle() -> Option<PathBuf> {
+    match (env::var_os("SSL_CERT_FILE"), env::var_os("SSL_CERT_DIR")) {
+        (Some(file), _) => Some(file.into()),
+        (None, Some(_)) => None,
+        (None, None) => openssl_probe::probe().cert_file,
     }
 }
 
@@ -66,22 +100,13 @@ impl ServerCertVerifier for Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let roots = Arc::new(self.roots()?);
-        let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), self.provider.clone());
-        let webpki = webpki.build().map_err(|error| Error::General(error.to_string()))?;
-        match webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            Err(error) if is_ca(&error) => {
-                if !trusts(&roots, end_entity) {
-                    return Err(CertificateError::UnknownIssuer.into());
-                }
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            verdict => verdict,
-        }
+        let verify = |found| self.verify(found, end_entity, intermediates, server_name, now);
+        // To read a directory of certificates takes longer than all else before the first request. As OpenSSL, this
+        // looks into it only for a server that the bundle does not vouch for.
+        verify(load_certs_from_paths(bundle().as_deref(), None)).or_else(|_| verify(load_native_certs()))
     }
 
     fn verify_tls12_signature(

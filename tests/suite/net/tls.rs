@@ -296,7 +296,8 @@ fn what_is_broken_in_the_trust_store_is_ignored() {
     let (directory, bundle) = (scratch.within("certs"), scratch.within("bundle"));
     fs::create_dir(&directory).unwrap();
     let broken = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
-    fs::write(&bundle, [broken.as_bytes(), CA, b"\xff"].concat()).unwrap();
+    fs::write(&bundle, [broken.as_bytes(), b"\xff"].concat()).unwrap();
+    fs::write(format!("{directory}/ca.pem"), [broken.as_bytes(), CA, b"\xff"].concat()).unwrap();
     fs::write(format!("{directory}/no-base64.pem"), "-----BEGIN CERTIFICATE-----\n?\n").unwrap();
     symlink("nowhere", format!("{directory}/dangling.pem")).unwrap();
     let api = tls_api(&server());
