@@ -7,19 +7,23 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Logging;
 
-/// Whether someone watches: somebody who asked for progress, or who sits at the terminal.
+/// Whether someone watches: somebody who asked for progress, or who sees a bar.
 pub fn is_watched(logging: &Logging) -> bool {
-    logging.progress.unwrap_or_else(|| io::stderr().is_terminal())
+    logging.progress.unwrap_or_else(|| can_draw(logging))
+}
+
+/// Whether standard error is a terminal, and no bar would come between the lines of a JSON log.
+fn can_draw(logging: &Logging) -> bool {
+    let is_json = logging.json && (logging.stderr || logging.file.is_none());
+    !is_json && io::stderr().is_terminal()
 }
 
 /// A bar on standard error, if that is a terminal.
 pub struct Bar(Option<ProgressBar>);
 
 impl Bar {
-    /// No bar between the lines of a JSON log.
     pub fn new(logging: &Logging) -> Bar {
-        let is_json = logging.json && logging.stderr;
-        let is_wanted = logging.progress != Some(false) && !is_json && io::stderr().is_terminal();
+        let is_wanted = logging.progress != Some(false) && can_draw(logging);
         let bar = || ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::stderr());
         Bar(is_wanted.then(|| bar().with_style(style("{msg}"))))
     }

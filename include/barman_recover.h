@@ -173,8 +173,8 @@ typedef enum {
   /** The overall deadline passed. */
   BARMAN_RECOVER_TIMED_OUT = -5,
   /**
-   * A command runs on this handle, or PostgreSQL in the data directory: nothing was started, or the restore was
-   * ended.
+   * A command runs on this handle, no thread can be started for one, or PostgreSQL runs in the data directory:
+   * nothing was started, or the restore was ended.
    */
   BARMAN_RECOVER_BUSY = -6,
   /** A bug in the library, which was caught. */

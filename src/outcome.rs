@@ -32,8 +32,8 @@ pub enum Code {
     Cancelled = -4,
     /// The overall deadline passed.
     TimedOut = -5,
-    /// A command runs on this handle, or PostgreSQL in the data directory: nothing was started, or the restore was
-    /// ended.
+    /// A command runs on this handle, no thread can be started for one, or PostgreSQL runs in the data directory:
+    /// nothing was started, or the restore was ended.
     Busy = -6,
     /// A bug in the library, which was caught.
     Panic = -7,

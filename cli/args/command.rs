@@ -20,7 +20,7 @@ pub struct SubCommand {
     /// A line, then examples and the exit status.
     help: &'static str,
     /// Its other options and its positional arguments.
-    more: &'static [&'static str],
+    pub more: &'static [&'static str],
 }
 
 /// Every sub-command.

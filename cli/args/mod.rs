@@ -89,7 +89,7 @@ impl Given<'_> {
             command: sub.runs,
             config: self.config(sub.runs, &words)?,
             logging: self.logging()?,
-            json: self.word("format")? == "json",
+            json: sub.more.contains(&"format") && self.word("format")? == "json",
             ignored: self.typing.ignored.clone(),
         }))
     }
@@ -164,7 +164,8 @@ impl Given<'_> {
         if let [_, role, _] = words {
             config.set(Opt::Role, role).map_err(|why| format!("argument role: {}", why.reason()))?;
         }
-        if self.is_on("all")? {
+        let lists_all = typed("all") || !typed(Opt::Limit.spec().name);
+        if asked == Asked::Operations && lists_all && self.is_on("all")? {
             config.set(Opt::Limit, "0").map_err(|why| why.to_string())?;
         }
         let missing: Vec<String> = config.missing(asked).map(|spec| format!("--{}", spec.name)).collect();

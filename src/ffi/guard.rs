@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
+use std::thread;
 
 use crate::text::one_line;
 
@@ -42,7 +43,9 @@ fn install_hook() {
     ONCE.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !IS_GUARDED.get() {
+            // The library's own threads, which have their names, end with an error of the command.
+            let is_own = thread::current().name().is_some_and(|name| name.starts_with("barman-"));
+            if !IS_GUARDED.get() && !is_own {
                 return previous(info);
             }
             let said = said(info);

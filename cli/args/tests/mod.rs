@@ -128,6 +128,19 @@ fn no_sub_command_prints_the_help() {
 }
 
 #[test]
+fn the_environment_of_a_list_changes_no_typed_limit_and_no_other_command() {
+    let env = [("BARMAN_RECOVER_ALL", "true"), ("BARMAN_RECOVER_FORMAT", "yaml")];
+    let list = ["--api-url=http://h", "operations", "--barman-server=m", "--format=text"];
+    let limit = |more: &[&str]| {
+        let run = ask_with(&[&list, more].concat(), &env).unwrap_or_else(|(text, _)| panic!("{text}"));
+        run.config.number(Opt::Limit)
+    };
+    assert_eq!((limit(&[]), limit(&["--limit=5"])), (Some(0), Some(5)));
+    assert_eq!(limit(&["--limit=5", "--all"]), Some(0));
+    assert!(ask_with(&with(&[]), &env).is_ok());
+}
+
+#[test]
 fn the_environment_stands_behind_the_command_line() {
     let env = [
         ("BARMAN_RECOVER_API_URL", "http://h"),

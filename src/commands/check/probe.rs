@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::finding::Finding;
 use crate::api::{Created, NewRecovery, Request, Status};
+use crate::cancel::Interrupt;
 use crate::config::{Connection, Restore};
 use crate::recovery::explain::{ON_ITS_OWN_HOST, own_output, problem};
 use crate::text::seconds;
@@ -87,12 +88,17 @@ fn run(
             let status = reply.ok().and_then(|reply| reply.operation().ok());
             probed.status = status.filter(|status| *status != Status::InProgress);
             polled = world.now();
-        } else if world.pause(SHORTEST).is_err() {
-            let operation = &probed.operation;
-            return Err(Finding::skipped(
-                PROBE,
-                format!("interrupted; operation {operation} fails by itself"),
-            ));
+        } else {
+            match world.pause(SHORTEST) {
+                Ok(()) => {}
+                // As after the create time-out: what has not come by now counts as missing.
+                Err(Interrupt::DeadlinePassed) => return Ok(probed),
+                Err(Interrupt::Cancelled) => {
+                    let operation = &probed.operation;
+                    let why = format!("interrupted; operation {operation} fails by itself");
+                    return Err(Finding::skipped(PROBE, why));
+                }
+            }
         }
     }
 }
@@ -103,8 +109,10 @@ fn create(world: &mut dyn World, connection: &Connection, new: NewRecovery) -> R
     let request = Request::Create(new);
     let mut last = String::new();
     for attempt in 0..CREATES {
-        if attempt > 0 && world.pause(PROBE_AGAIN).is_err() {
-            return Err(skipped("interrupted"));
+        match if attempt > 0 { world.pause(PROBE_AGAIN) } else { Ok(()) } {
+            Ok(()) => {}
+            Err(Interrupt::DeadlinePassed) => break,
+            Err(Interrupt::Cancelled) => return Err(skipped("interrupted")),
         }
         match world.send(&request, connection.create_timeout).map(|reply| reply.created()) {
             Ok(Created::Named(id)) => return Ok(id),

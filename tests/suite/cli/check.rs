@@ -260,6 +260,15 @@ fn an_api_that_cannot_diagnose_is_only_a_warning() {
     );
 }
 
+#[test]
+fn a_probe_that_the_deadline_ends_has_failed() {
+    let (scratch, api) = (tempdir(), Api::start(restore(), Script::new()));
+    let hangs = [(Opt::SshCommand, "sh -c 'sleep 10'"), (Opt::Deadline, "5")];
+    let found = checked(&api, &scratch.within("data"), &hangs);
+    let probe = found.about("probe");
+    assert!(probe.verdict == Verdict::Failed && probe.detail.contains("is still in progress"), "{probe:?}");
+}
+
 /// Row for row what keeps Barman from restoring to this node, and what the probe says about it.
 #[test]
 fn a_probe_shows_whether_barman_can_restore_to_this_node() {
