@@ -196,7 +196,9 @@ impl Candidates {
     }
 
     /// Asks for the list, and for the states of operations that have not ended, a few at a time. If Barman
-    /// has used the lease, its operation must be in the list: a list without it is not a good answer.
+    /// has used the lease, its operation must be in the list: a list without it is not a good answer. A bad answer about
+    /// one operation counts if there is no good one about another that runs: one whose output is broken may be
+    /// another node's.
     fn ask(
         &mut self,
         run: &mut Session,
@@ -221,17 +223,23 @@ impl Candidates {
         } else if self.found.len() > 1 {
             run.set_operation(None, OperationState::MaybeCreated);
         }
+        let (mut runs_one, mut bad_answer) = (false, None);
         for id in self.next_ones() {
-            match poll(run, &id)? {
-                Status::InProgress => monitor.log_progress(run, &id),
-                status => {
+            match poll(run, &id) {
+                Ok(Status::InProgress) => {
+                    runs_one = true;
+                    monitor.log_progress(run, &id);
+                }
+                Ok(status) => {
                     let state: OperationState = status.into();
                     run.info(format!("operation {id} has ended: {}", state.name()));
                     self.found.insert(id, Some(status));
                 }
+                Err(error) if error.bad_reply().is_some() => bad_answer = Some(error),
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        bad_answer.filter(|_| !runs_one).map_or(Ok(()), Err)
     }
 }
 

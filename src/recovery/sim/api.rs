@@ -87,6 +87,8 @@ pub(super) struct Api {
     /// When all requests meet a fault.
     pub(super) outages: Vec<(Range<Duration>, Fault)>,
     sent: [usize; 4],
+    /// An operation whose output is broken: the API lists it, and says that it does not know it.
+    pub(super) broken: Option<String>,
     /// Creates that the API has not come to yet.
     pub(super) pending: Vec<Pending>,
     replies: HashMap<u64, Reply>,
@@ -234,7 +236,7 @@ impl State {
                 let listed = reply(200, format!("{{\"operations\":[{}]}}\n", entries.join(",")));
                 Reply { date: Date::from_header(&header_at(self.now)), ..listed }
             }
-            Request::Poll(id) => match self.status(id) {
+            Request::Poll(id) => match self.status(id).filter(|_| self.api.broken.as_ref() != Some(id)) {
                 None => {
                     self.runs[run].met_fault(Kind::Poll, self.now);
                     recording!("operation-unknown-id")

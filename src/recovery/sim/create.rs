@@ -328,6 +328,14 @@ fn a_create_in_doubt_is_told_from_those_of_others() {
             })
             .code(RecoveryDone)
             .creates(1),
+        in_doubt("another's, whose output is broken, is no outage while ours runs", Fault::Lost)
+            .with(|sim| {
+                sim.state.plan.gap = secs(400);
+                sim.state.api.broken = Some("20261122T102200".into());
+                sim.state.at(ms(25), Happening::Other("20261122T102200".into(), secs(50), Status::Done));
+            })
+            .code(RecoveryDone)
+            .creates(1),
         in_doubt("another's is done, ours left pieces", Fault::Lost)
             .with(|sim| {
                 sim.state.plan =
