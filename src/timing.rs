@@ -103,6 +103,9 @@ pub(crate) const HOLDERS_AGAIN: Duration = Duration::from_secs(1);
 /// The shortest wait between two counts of what is in the data directory: more often than this nobody looks.
 pub(crate) const COUNT_AGAIN: Duration = Duration::from_millis(200);
 
+/// The longest: a command under which no figure changes for [`SILENT_COMMAND`] counts as silent.
+pub(crate) const COUNT_LONGEST: Duration = Duration::from_secs(60);
+
 /// The first wait for the end of a flush: most take no time. It is doubled up to the longest.
 pub(crate) const FLUSH_FIRST: Duration = Duration::from_millis(2);
 pub(crate) const FLUSH_LONGEST: Duration = Duration::from_millis(100);

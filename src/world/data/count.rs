@@ -1,5 +1,5 @@
 //! Counts what is in a data directory, again and again, on a thread of its own: a look costs nothing, and counting
-//! costs two percent of the time, whatever the size of the directory.
+//! costs two percent of the time, unless the directory is so large that the figures would become too old.
 
 use std::fs::{self, DirEntry};
 use std::io::{self, ErrorKind};
@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crate::timing::COUNT_AGAIN;
+use crate::timing::{COUNT_AGAIN, COUNT_LONGEST};
 use crate::world::Usage;
 use crate::world::data::files::{LOST_AND_FOUND, is_hidden};
 use crate::world::worker;
 
-/// The thread sleeps this many times as long as it counted.
+/// The thread sleeps this many times as long as it counted, within limits.
 const SLEEPS: u32 = 50;
 
 /// The thread, which ends with this.
@@ -38,7 +38,7 @@ impl Counter {
                 if let Ok(usage) = count(&root, &stop) {
                     *counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(usage);
                 }
-                let rest = begun.elapsed().saturating_mul(SLEEPS).max(COUNT_AGAIN);
+                let rest = begun.elapsed().saturating_mul(SLEEPS).clamp(COUNT_AGAIN, COUNT_LONGEST);
                 if stop.recv_timeout(rest) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }

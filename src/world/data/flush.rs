@@ -13,7 +13,7 @@ use crate::outcome::Code;
 use crate::sys;
 use crate::timing::{FLUSH_FIRST, FLUSH_LONGEST};
 use crate::world::Known;
-use crate::world::data::files::{RealFiles, linked, unknown};
+use crate::world::data::files::{Files, RealFiles, if_there, linked, unknown};
 use crate::world::worker::{Panicked, Worker};
 
 /// Flushes on a thread of its own, which goes on if the wait is interrupted: the system call can't be ended.
@@ -45,6 +45,10 @@ pub(super) fn flush(
 /// Flushes each file system once that holds a part of the data directory.
 fn flush_now(root: &Path) -> Known<()> {
     let mut places = linked(&RealFiles, root)?;
+    let wal = root.join("pg_wal"); // which may be a mount point
+    if if_there(&wal, RealFiles.entry(&wal))?.is_some_and(|entry| entry.is_directory()) {
+        places.push(wal);
+    }
     places.push(root.into());
     let mut flushed = BTreeSet::new();
     for place in places {
