@@ -70,18 +70,17 @@ fn settled(caller: &Caller, paths: &Paths) -> Result<Settled, Error> {
     };
     drain(caller, claim.as_mut())?;
     let mut directory = DataDirectory::new(Path::new(&paths.data_directory));
-    let note = claim.left().cloned();
-    // A log that can't be read proves nothing.
-    let log = claim.left_log().ok().flatten();
-    let judged = judge(caller, note.as_ref(), log.as_ref(), &mut directory, &paths.data_directory)?;
-    if let Judged::LeftAlone(why) = judged {
-        if note.is_none() {
+    match judge(caller, claim.as_ref(), &mut directory, &paths.data_directory)? {
+        Judged::NothingLeft => {
             let _ = claim.remove(); // nothing is in it that anybody could miss
+            Ok(left_alone("no restore has left anything"))
         }
-        return Ok(left_alone(&why));
+        Judged::LeftAlone(why) => Ok(left_alone(&why)),
+        Judged::Remains => {
+            let moved_to = move_aside(Path::new(&paths.data_directory))?;
+            Ok(Settled { moved_to, left_alone: None })
+        }
     }
-    let moved_to = move_aside(Path::new(&paths.data_directory))?;
-    Ok(Settled { moved_to, left_alone: None })
 }
 
 fn left_alone(why: &str) -> Settled {
@@ -131,6 +130,8 @@ fn wait_for(caller: &Caller, said: &mut Option<Instant>, what: &str) -> Result<(
 /// What is in the data directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Judged {
+    /// No run has left a note.
+    NothingLeft,
     LeftAlone(String),
     Remains,
 }
@@ -138,21 +139,21 @@ enum Judged {
 /// Looks again until all facts that the decision needs are known.
 fn judge(
     caller: &Caller,
-    note: Option<&Note>,
-    log: Option<&LeftLog>,
+    claim: &dyn ClaimHandle,
     directory: &mut DataDirectory,
     path: &str,
 ) -> Result<Judged, Error> {
     let begun = Instant::now();
     loop {
         let look = directory.look();
-        let proof = |note: &Note| is_proved_by_log(note, log, Path::new(path));
-        match judged(note, &look, in_use(Path::new(path)), proof, || directory.examine()) {
+        let proof = |note: &Note| is_proved_by_log(note, claim.left_log()?.as_ref(), Path::new(path));
+        match judged(claim.left(), &look, in_use(Path::new(path)), proof, || directory.examine()) {
             Ok(judged) => return Ok(judged),
             Err(why) if begun.elapsed() >= UNSEEN => {
                 let message =
                     format!("it is unknown whether {path} holds the remains of a failed restore: {why}");
-                let hint = "check that the directory is mounted and that this user may read it";
+                let hint =
+                    "check that it and its state directory are mounted and that this user may read them";
                 return Err(Error::with(Code::RecoveryFailed, message, hint));
             }
             Err(_) => caller.wait(GONE_AGAIN)?,
@@ -162,14 +163,14 @@ fn judge(
 
 /// The decision, from facts alone.
 fn judged(
-    note: Option<&Note>,
+    note: Known<Option<Note>>,
     look: &Look,
     in_use: Known<bool>,
     is_proved_by_log: impl FnOnce(&Note) -> Known<bool>,
     examine: impl FnOnce() -> Completeness,
 ) -> Known<Judged> {
     let left_alone = |why: &str| Ok(Judged::LeftAlone(why.into()));
-    let Some(note) = note else { return left_alone("no restore has left anything") };
+    let Some(note) = note? else { return Ok(Judged::NothingLeft) };
     if look.postmaster.clone()?.is_some() {
         return left_alone("PostgreSQL is running");
     }
@@ -178,7 +179,7 @@ fn judged(
         Some(came) if look.first_file.clone()?.map(identity) != Some(identity(came)) => {
             return left_alone("what the restore has written is not there any more");
         }
-        None if look.content.clone()? != Content::Something || !is_proved_by_log(note)? => {
+        None if look.content.clone()? != Content::Something || !is_proved_by_log(&note)? => {
             return left_alone("no restore has left anything");
         }
         _ => {}
@@ -221,17 +222,15 @@ fn is_proved_by_log(note: &Note, log: Option<&LeftLog>, directory: &Path) -> Kno
     Ok(true)
 }
 
-/// Whether PostgreSQL has been started since: it writes its options, and renames `backup_label`.
+/// Whether PostgreSQL has been started since: at every start it writes its options, which no backup has. The
+/// `backup_label.old` that it makes is no proof, because a backup of a node that was restored itself has one.
 fn in_use(directory: &Path) -> Known<bool> {
-    for name in ["postmaster.opts", "backup_label.old"] {
-        let path = directory.join(name);
-        match fs::symlink_metadata(&path) {
-            Ok(_) => return Ok(true),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(format!("{}: {error}", path.display())),
-        }
+    let path = directory.join("postmaster.opts");
+    match fs::symlink_metadata(&path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(format!("{}: {error}", path.display())),
     }
-    Ok(false)
 }
 
 /// Moves the data directory and what its links lead to, as Patroni does after a failed bootstrap.
@@ -262,4 +261,32 @@ fn move_aside(directory: &Path) -> Result<Vec<String>, Error> {
     }
     moved.reverse();
     Ok(moved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error that an operator may mend must not let PostgreSQL start on half a restore.
+    #[test]
+    fn what_cannot_be_read_is_unknown() {
+        let file = FileId { inode: 1, modified: 1, size: 3 };
+        let look = Look {
+            content: Ok(Content::Something),
+            first_file: Ok(Some(file)),
+            postmaster: Ok(None),
+            usage: None,
+        };
+        let eio = || "EIO".to_owned();
+        let note = |first_file| Ok(Some(Note { first_file, ..Note::default() }));
+        let judged = |note, proof: Known<bool>, in_use| {
+            judged(note, &look, in_use, |_| proof, || Completeness::Incomplete(String::new()))
+        };
+        assert_eq!(judged(note(Some(file)), Ok(false), Ok(false)), Ok(Judged::Remains));
+        assert_eq!(judged(note(None), Ok(true), Ok(false)), Ok(Judged::Remains));
+        assert_eq!(judged(Ok(None), Ok(true), Ok(false)), Ok(Judged::NothingLeft));
+        assert_eq!(judged(Err(eio()), Ok(true), Ok(false)), Err(eio()));
+        assert_eq!(judged(note(None), Err(eio()), Ok(false)), Err(eio()));
+        assert_eq!(judged(note(Some(file)), Ok(false), Err(eio())), Err(eio()));
+    }
 }

@@ -42,7 +42,7 @@ pub(crate) fn claim(run: &mut Session, restore: &Restore) -> Result<Claim, Error
             Claiming::Ours(handle) => {
                 // Keep the first file of an earlier run: it identifies what a restore has left, until a lease
                 // is granted after that file has gone.
-                let first_file = handle.left().and_then(|left| left.first_file);
+                let first_file = handle.left().ok().flatten().and_then(|left| left.first_file);
                 let note = Note { first_file, ..note(run, restore) };
                 let mut claim = Claim { handle, note, was_used: false, note_failed: false };
                 claim.drain_what_is_left(run)?;

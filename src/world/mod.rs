@@ -91,8 +91,8 @@ pub(crate) trait ClaimHandle: Send {
     /// The path of the state directory, for messages.
     fn path(&self) -> String;
 
-    /// The note of the run before this one, if it left one that can be read.
-    fn left(&self) -> Option<&Note>;
+    /// The note of the run before this one, if it left one. It is kept until this run writes its own.
+    fn left(&self) -> Known<Option<Note>>;
 
     /// What the leases of the run before this one have logged, if there is a log. It is kept until this run
     /// grants a lease.

@@ -35,7 +35,7 @@ pub(crate) fn claim(data_directory: &Path, state_dir: Option<&Path>) -> Claiming
         };
         match lock(&place) {
             Ok(Locked::Ours(lock)) => return Claim::begin(place, lock, data_directory),
-            Ok(Locked::Held) => return Claiming::Held(read_note(&place.folder)),
+            Ok(Locked::Held) => return Claiming::Held(read_note(&place.folder).ok().flatten()),
             Ok(Locked::Changing) => thread::sleep(OPEN_AGAIN),
             Err(error) => return Claiming::Impossible(cannot_lock(&place.path, &error)),
         }
@@ -79,7 +79,6 @@ fn changing(error: io::Error) -> io::Result<Locked> {
 struct Claim {
     place: Place,
     data: DataLock,
-    left: Option<Note>,
     /// The number of the last lease that was granted, and whether its handle still exists, which then drains it.
     lease: Option<(String, Weak<()>)>,
     /// What dead runs have left, by the number of the lease.
@@ -99,11 +98,9 @@ impl Claim {
             }
             return Claiming::Held(None);
         }
-        let left = read_note(&place.folder);
         Claiming::Ours(Box::new(Claim {
             place,
             data,
-            left,
             lease: None,
             leftovers: Vec::new(),
             started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
@@ -170,8 +167,9 @@ impl ClaimHandle for Claim {
         self.place.path.clone()
     }
 
-    fn left(&self) -> Option<&Note> {
-        self.left.as_ref()
+    fn left(&self) -> Known<Option<Note>> {
+        read_note(&self.place.folder)
+            .map_err(|error| format!("{}/{NOTE} can't be read: {error}", self.place.path))
     }
 
     fn left_log(&self) -> Known<Option<LeftLog>> {
@@ -283,9 +281,17 @@ impl DataLock {
     }
 }
 
-/// The note in a state directory, if it is one.
-fn read_note(folder: &Folder) -> Option<Note> {
-    parse_note(&folder.text(NOTE, NOTE_LIMIT).ok()?)
+/// The note in a state directory, if there is one: something else, like a link, was not written by a run.
+fn read_note(folder: &Folder) -> io::Result<Option<Note>> {
+    use ErrorKind::{FileTooLarge, InvalidInput, IsADirectory, NotFound};
+    match folder.text(NOTE, NOTE_LIMIT) {
+        Ok(text) => Ok(parse_note(&text)),
+        Err(error) if matches!(error.kind(), NotFound | FileTooLarge | InvalidInput | IsADirectory) => {
+            Ok(None)
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Anybody of this user can have written it.

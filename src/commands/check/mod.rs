@@ -87,7 +87,7 @@ fn look(config: &Config, caller: &Caller, record: &mut Recorder) -> Result<(), C
                 Some(why) => probe::skipped(why),
                 None => probe::look(&mut world, &connection, &restore, claim.as_mut()),
             };
-            if claim.left().is_none() {
+            if claim.left() == Ok(None) {
                 let _ = claim.remove(); // the next run removes what is there
             }
             finding

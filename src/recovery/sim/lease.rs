@@ -222,8 +222,8 @@ impl ClaimHandle for Claim {
         "/pg/data.barman-recover".into()
     }
 
-    fn left(&self) -> Option<&Note> {
-        self.left.as_ref()
+    fn left(&self) -> Known<Option<Note>> {
+        Ok(self.left.clone())
     }
 
     fn left_log(&self) -> Known<Option<LeftLog>> {

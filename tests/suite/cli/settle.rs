@@ -34,6 +34,8 @@ fn failed(node: &Node) {
 fn remains_are_moved_aside_whole_and_once() {
     let node = Node::new();
     failed(&node);
+    // As in a backup of a node that was restored itself: no sign that PostgreSQL has been started here.
+    fs::write(node.file("backup_label.old"), "").unwrap();
     let there = names(&node.data);
     assert!(there.contains(&"PG_VERSION".to_owned()), "{there:?}");
     let ran = settle(&node);

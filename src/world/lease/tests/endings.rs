@@ -63,7 +63,7 @@ fn the_death_of_the_run_ends_what_writes() {
             writer.ended();
             assert_eq!(node.run(&path, &["true"], "").status.code(), Some(75), "{shell}: {what}");
             let mut next = node.claim();
-            assert_eq!(next.left().and_then(|note| note.operation_id.as_deref()), Some("op"));
+            assert_eq!(next.left().unwrap().and_then(|note| note.operation_id).as_deref(), Some("op"));
             until("what is left is drained", || next.drain() == Drain::Drained);
             assert!(!Path::new(&path).exists());
             assert!(Path::new(&path.replace(LEASE, LOG)).exists(), "the log is for the operator");
