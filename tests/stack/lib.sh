@@ -9,7 +9,7 @@
 
 STACK_REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BARMAN_VENV=$STACK_REPO/target/barman-venv
-STACK_PROCESSES=()   # "signal pid", in the order of their start
+STACK_PROCESSES=()   # "signal pid started", in the order of their start
 
 die() {
     printf 'ERROR: %s\n' "$*" >&2
@@ -58,14 +58,26 @@ spawn() {
     shift 2
     setsid "${STACK_AS[@]}" "$@" </dev/null >>"$log" 2>&1 &
     SPAWNED=$!
-    STACK_PROCESSES+=("$signal $SPAWNED")
+    ends_with_us "$signal" "$SPAWNED"
 }
+
+# When a process was started, in ticks since the boot: only together with that a pid names one process. started PID
+started() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
+
+# Notes a process that stop_all ends, with its session: ends_with_us SIGNAL PID [STARTED]
+ends_with_us() { STACK_PROCESSES+=("$1 $2 ${3-$(started "$2")}"); }
+
+# Whether a process, or what it started, is still there, rather than another one with its pid by now: is_left PID STARTED
+is_left() {
+    if [[ -e /proc/$1 ]]; then [[ $(started "$1") == "$2" ]]; else [[ -n $(session "$1") ]]; fi
+}
+is_gone() { ! is_left "$@"; }
 
 # Like as_pg for what takes long: a signal to this shell is handled at once, and ends the command too.
 attend() {
     local status=0
     setsid "${STACK_AS[@]}" "$@" </dev/null &
-    STACK_PROCESSES+=("TERM $!")
+    ends_with_us TERM "$!"
     wait "$!" || status=$?
     unset 'STACK_PROCESSES[-1]'
     return "$status"
@@ -106,13 +118,14 @@ signal_session() {
 
 # Ends what was spawned, with all that it started, the last one first.
 stop_all() {
-    local i signal pid
+    local i signal pid started
     for ((i = ${#STACK_PROCESSES[@]} - 1; i >= 0; i--)); do
-        read -r signal pid <<<"${STACK_PROCESSES[i]}"
+        read -r signal pid started <<<"${STACK_PROCESSES[i]}"
+        is_left "$pid" "$started" || continue
         # The sessions of sshd end by themselves once their clients are gone; nothing must write after us.
         if [[ $pid == "${SSHD_PID:-}" ]]; then (wait_until 10 "the ssh sessions" has_no_children "$pid") || true; fi
         signal_session "$signal" "$pid" || continue
-        (wait_until 10 "process $pid" has_ended "$pid") || signal_session KILL "$pid" || true
+        (wait_until 10 "process $pid" is_gone "$pid" "$started") || signal_session KILL "$pid" || true
         wait "$pid" 2>/dev/null || true
     done
     STACK_PROCESSES=()
