@@ -64,6 +64,7 @@ pub(crate) struct Plan {
     pub(crate) hold: Option<Part>,
     pub(crate) stop: Option<Part>,
     pub(crate) retries: u32,
+    pub(crate) tablespaces_first: bool,
 }
 
 impl Plan {
@@ -89,6 +90,7 @@ impl Default for Plan {
             hold: None,
             stop: None,
             retries: 0,
+            tablespaces_first: false,
         }
     }
 }
@@ -153,6 +155,8 @@ impl Model {
         /// `fill` that copies the base backup again so often when that has failed: Barman's `basebackup_retry_times` (0),
         /// with a tenth of a second between them in place of half a minute.
         retries(times: u32) => retries = times, fill = true;
+        /// `fill` that makes `pg_tblspc` a second before it copies, as Barman 3.14 does, which links the tablespaces then.
+        tablespaces_first() => tablespaces_first = true, fill = true;
     }
 
     fn last_server(&mut self) -> &mut Server {

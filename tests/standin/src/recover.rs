@@ -149,7 +149,12 @@ impl Barman<'_> {
         let check = format!("{destination}/.barman_write_check");
         self.succeed(&["touch", &check])?;
         // Another restore may have removed it.
-        self.on_node(&["rm", &check]).map(drop)
+        self.on_node(&["rm", &check])?;
+        if self.recover.plan.tablespaces_first {
+            self.succeed(&["mkdir", "-p", &format!("{destination}/pg_tblspc")])?;
+            self.sleep(1000)?;
+        }
+        Ok(())
     }
 
     /// The base backup: in one transfer, unless the plan is about a part of it, and `global/pg_control` for itself.

@@ -31,6 +31,11 @@ fn ends() -> Vec<Row> {
             .model(restore().stop_behind(Part::Wal))
             .code(1)
             .says("postgresql.auto.conf is still the one from the backup"),
+        row(
+            "end",
+            "Barman 3.14, which makes pg_tblspc before its first copy, is not taken for another program",
+        )
+        .model(restore().tablespaces_first()),
         row("end", "an unknown backup is final, with the server's words")
             .with(&["--backup-id", "20200101T000000"])
             .code(2)
