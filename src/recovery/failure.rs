@@ -88,7 +88,7 @@ impl Failed<'_> {
         // If the login printed something, Barman would have stopped at the data directory.
         match last.words.strip_prefix("ls ") {
             Some(location) if location != directory && last.status == Some(0) => format!(
-                "{location}, the location of a tablespace, was not empty, which Barman 3.17 and later refuse"
+                "{location}, the location of a tablespace, was not empty, which Barman 3.15 and later refuse"
             ),
             _ => format!(
                 "Barman listed {directory} and gave up, although the directory is empty: the login shell prints something (.bashrc, a banner), or Barman failed on its own host (for example in a hook script before the restore); {what}"

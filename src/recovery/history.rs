@@ -38,7 +38,8 @@ enum Effect {
 impl Command {
     fn effect(&self) -> Effect {
         match self.program() {
-            "true" | "ls" | "test" => Effect::Nothing,
+            "true" | "ls" | "test" | "cat" | "stat" | "uname" | "which" => Effect::Nothing,
+            _ if self.words.ends_with(" --version") => Effect::Nothing,
             // For the links to tablespaces Barman 3.14 makes this before the first copy.
             "mkdir" if self.words.ends_with("/pg_tblspc") => Effect::BringsFiles,
             "mkdir" | "touch" | "rm" => Effect::Prepares,
@@ -281,19 +282,18 @@ impl History {
         }
     }
 
-    /// Whether two restores have begun on this lease: Barman lists the data directory once, before anything else; up
-    /// to version 3.14 it makes it instead.
+    /// Whether two restores have begun on this lease. Barman lists the data directory once, before anything else, but for
+    /// version 3.14 and for a delta restore; and each version looks once for the information of an earlier restore.
     pub(crate) fn began_twice(&self, data_directory: &str) -> bool {
         let directory = Path::new(data_directory);
-        let times = |first: &str| {
+        let has_come_twice = |first: &str, path: &Path| {
             let is_it = |command: &&Command| {
                 let mut words = command.words.split(' ');
-                words.next() == Some(first) && words.any(|word| Path::new(word) == directory)
+                words.next() == Some(first) && words.any(|word| Path::new(word) == path)
             };
-            self.commands.iter().filter(is_it).count()
+            self.commands.iter().filter(is_it).nth(1).is_some()
         };
-        let listed = times("ls");
-        listed > 1 || (listed == 0 && times("mkdir") > 1)
+        has_come_twice("ls", directory) || has_come_twice("test", &directory.join(".barman-recover.info"))
     }
 }
 

@@ -82,7 +82,7 @@ on_the_way() {
     mkdir "$bin"
     ln -s /usr/bin/* "$bin"
     rm "$bin/rsync"
-    with_login "SetEnv PATH=$bin" fails "no rsync for the login of Barman" ".*missing.*rsync\|.*rsync.*missing"
+    with_login "SetEnv PATH=$bin" fails "no rsync for the login of Barman" "rsync is not in the PATH"
 }
 
 # ---- On the node ------------------------------------------------------------------------------------------------

@@ -35,11 +35,9 @@ fn version(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
             format!("{removes}, and that is a mount point here"),
             "upgrade Barman to 3.17 or later, or name a directory below the mount point",
         ),
-        _ if removes_destination(release) => Finding::warning(
-            VERSION,
-            removes,
-            "upgrade Barman to 3.17 or later, which refuses a directory that is not empty",
-        ),
+        _ if removes_destination(release) => {
+            Finding::warning(VERSION, removes, "upgrade Barman to 3.17 or later, which removes nothing")
+        }
         (..3, _) | (3, ..14) => Finding::warning(
             VERSION,
             format!("{version} is older than 3.14: this program may not recognize a complete restore"),

@@ -119,7 +119,7 @@ fn tablespace_finding(tablespace: &Tablespace, ours: &[PathBuf], config: &Server
         }
         Ok(false) => failed(
             "is not empty, and the cluster in the data directory does not use it",
-            "is another cluster using it? Otherwise empty it: Barman 3.17 and later refuse the restore, earlier ones mix the files",
+            "is another cluster using it? Otherwise empty it: Barman 3.15 and later refuse the restore, earlier ones mix the files",
         ),
         Err(error) => warning(&format!("can't be listed: {error}"), "Barman lists it before a restore"),
     }

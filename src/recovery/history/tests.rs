@@ -66,6 +66,14 @@ fn the_log_says_what_runs_and_how_far_barman_came() {
     assert!(!history.began_twice("/pg/data"));
     history.log(S * 10, Ok(vec![began(10, "ls /pg/data/")]));
     assert!(history.began_twice("/pg/data"));
+    // Barman 3.14 lists nothing, and makes the directory only if it is not there.
+    let mut history = History::new(S, &look(Ok(None)));
+    let looks =
+        [began(7, "test -e /pg/data/.barman-recover.info"), began(8, "cat /pg/data/.barman-recover.info")];
+    history.log(S, Ok(looks.to_vec()));
+    assert!(!history.began_twice("/pg/data") && history.lease_use() == Use::Reached);
+    history.log(S, Ok(looks.to_vec()));
+    assert!(history.began_twice("/pg/data"));
 }
 
 #[test]

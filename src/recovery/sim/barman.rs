@@ -138,7 +138,10 @@ impl State {
     /// Barman lists the directory, once, and refuses one that is not empty.
     fn make_directory(&mut self, number: usize, plan: &Plan) -> bool {
         let node = self.restores[number].node;
-        let mut words = vec!["test -e /pg/data/.barman-recover.info", "mkdir -p /pg/data -m 700"];
+        let mut words = vec!["test -e /pg/data/.barman-recover.info"];
+        if plan.place != Place::Here || self.nodes[node].tree.is_none() {
+            words.push("mkdir -p /pg/data -m 700");
+        }
         if plan.lists {
             words.insert(0, "ls /pg/data");
         }

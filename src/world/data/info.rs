@@ -92,7 +92,8 @@ pub(super) fn wal_fetcher(configuration: &str) -> Option<String> {
         Some(value.strip_prefix('\'')?.rsplit_once('\'')?.0.replace("''", "'"))
     });
     let command = command.next_back()?;
-    let is_barmans = command.contains("barman-wal-restore") || command.contains("barman get-wal");
+    let barmans = ["barman-wal-restore", "barman get-wal", "barman cloud-wal-restore"];
+    let is_barmans = barmans.into_iter().any(|one| command.contains(one));
     is_barmans.then(|| one_line(&command))
 }
 

@@ -113,6 +113,9 @@ fn barmans_restore_command_is_found_as_postgresql_reads_it() {
     }
     let local = "restore_command = 'sudo -u barman barman get-wal -P main ''%f'' > %p'";
     assert_eq!(wal_fetcher(local).as_deref(), Some("sudo -u barman barman get-wal -P main '%f' > %p"));
+    // Barman 3.19, for WAL in cloud storage.
+    let cloud = "restore_command = 'barman cloud-wal-restore main %f %p'";
+    assert_eq!(wal_fetcher(cloud).as_deref(), Some("barman cloud-wal-restore main %f %p"));
 }
 
 #[test]
