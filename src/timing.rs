@@ -52,6 +52,9 @@ pub(crate) const COMPLETE_UNANSWERED: Duration = Duration::from_secs(60);
 /// could not be logged.
 pub(crate) const SILENT_COMMAND: Duration = Duration::from_secs(600);
 
+/// How often to ask whether running commands move data, if nothing else shows it.
+pub(crate) const MOVED_AGAIN: Duration = Duration::from_secs(10);
+
 /// How often to try to lock a revoked lease. Its commands end within a few hundredths of a second.
 pub(crate) const DRAIN_AGAIN: Duration = Duration::from_millis(20);
 

@@ -80,7 +80,7 @@ options! {
     Deadline "deadline": Timing, Kind::Seconds, ONLINE, { default: "0" },
         "Seconds for the whole run, 0 for no limit";
     StallTimeout "stall-timeout": Timing, Kind::Seconds, RECOVERY, { default: "0" },
-        "End a restore in which nothing has happened on this node for this many seconds, although Barman says that it is still running; this also ends a restore that Barman is still unpacking or combining on its own host, or copying into a staging directory. 0: never (a warning is logged after 300 seconds)";
+        "End a restore in which nothing has happened on this node for this many seconds, although Barman says that it is still running; this also ends a restore that Barman is still unpacking or combining on its own host. 0: never (a warning is logged after 300 seconds)";
     BarmanModel "barman-model": Needed, Kind::Text, SWITCH, {},
         "Barman config model to apply to the server";
     Reset "reset": Needed, Kind::Flag, SWITCH, {},

@@ -159,6 +159,10 @@ impl Lease<'_> {
         self.handle.log()
     }
 
+    pub(crate) fn moved(&mut self) -> Option<u64> {
+        self.handle.moved()
+    }
+
     /// Notes the operation, once the API has named it.
     pub(crate) fn note_operation(&mut self, run: &mut Session, id: &str) {
         self.claim.note.operation_id = Some(id.into());

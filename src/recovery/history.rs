@@ -78,7 +78,7 @@ pub(crate) enum Use {
 /// One restore, from its create on.
 #[derive(Debug, Clone)]
 pub(crate) struct History {
-    /// When something last happened: bytes, files, or a line in the log. The create is the first such thing.
+    /// When something last happened: bytes, files, data that moves, or a line in the log. The create is the first such thing.
     news: Duration,
     /// Whether anything has happened since the create.
     pub(crate) has_news: bool,
@@ -92,6 +92,8 @@ pub(crate) struct History {
     /// Whether there was nothing in the data directory before the create.
     began_empty: bool,
     usage: Option<Usage>,
+    /// What the running commands had read and written when that was last asked.
+    moved: Option<u64>,
     commands: Vec<Command>,
     /// The commands that run now: the process, and its place in `commands`.
     running: BTreeMap<u32, usize>,
@@ -116,6 +118,7 @@ impl History {
                 Ok(Content::Missing | Content::Empty | Content::LostAndFound)
             ),
             usage: before.usage,
+            moved: None,
             commands: Vec::new(),
             running: BTreeMap::new(),
             idle_since: now,
@@ -187,6 +190,15 @@ impl History {
                     }
                 }
             }
+        }
+    }
+
+    /// Adds what the running commands have read and written. Barman also copies to where nothing is counted: to tablespaces
+    /// before it links them, and to a staging directory.
+    pub(crate) fn moved(&mut self, now: Duration, moved: Option<u64>) {
+        let then = std::mem::replace(&mut self.moved, moved);
+        if then.is_some() && moved.is_some() && then != moved {
+            self.happened(now);
         }
     }
 

@@ -17,7 +17,9 @@ use super::preflight::refuse_postgres;
 use super::session::Session;
 use super::throughput::Throughput;
 use super::verdict::Ended;
-use crate::timing::{Every, LONG_IDLE, LOOK, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait};
+use crate::timing::{
+    Every, LONG_IDLE, LOOK, MOVED_AGAIN, NEAR_THE_END, PROGRESS, SHORTEST, STALL, idle_wait,
+};
 
 /// What is watched while an operation is followed.
 pub(crate) struct Monitor<'w, 'c> {
@@ -29,6 +31,7 @@ pub(crate) struct Monitor<'w, 'c> {
     throughput: Throughput,
     began: Duration,
     reported: Every,
+    moved_asked: Every,
     examined: Every,
     stall_warned: bool,
     progress_logged: Every,
@@ -51,6 +54,7 @@ impl<'w, 'c> Monitor<'w, 'c> {
             throughput: Throughput::new(began, before),
             began,
             reported: Every::default(),
+            moved_asked: Every::default(),
             examined: Every::default(),
             stall_warned: false,
             progress_logged: Every::default(),
@@ -83,6 +87,11 @@ impl<'w, 'c> Monitor<'w, 'c> {
         self.history.look(now, &look);
         if let Some(lease) = &mut self.lease {
             self.history.log(now, lease.log());
+            // Looking through all processes is not cheap, so only once nothing else shows that data moves.
+            let is_quiet = self.history.runs_a_command() && self.history.still(now) >= MOVED_AGAIN;
+            if is_quiet && self.moved_asked.is_due(now, MOVED_AGAIN) {
+                self.history.moved(now, lease.moved());
+            }
             if let Some(file) = self.history.first_file() {
                 lease.note_first_file(run, file);
             }

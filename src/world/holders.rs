@@ -25,6 +25,14 @@ impl Holder {
         format!("{} (pid {})", self.name, self.pid)
     }
 
+    fn moved(&self) -> Option<u64> {
+        let figures = read(&Path::new("/proc").join(self.pid.to_string()).join("io"));
+        let figure = |name: &str| -> Option<u64> {
+            figures.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
+        };
+        Some(figure("rchar:")?.wrapping_add(figure("wchar:")?))
+    }
+
     fn is_postgres(&self) -> bool {
         self.name == "postgres" || self.name == "postmaster"
     }
@@ -37,6 +45,11 @@ pub(crate) fn of(file: &File) -> Vec<Holder> {
     let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(|pid| holder(pid, file)).collect()
+}
+
+/// How many bytes the holders have read and written; None if `/proc` shows that of none of them.
+pub(crate) fn moved(file: &File) -> Option<u64> {
+    of(file).iter().filter_map(Holder::moved).reduce(u64::wrapping_add)
 }
 
 /// Kills the holders that belong to this user, except PostgreSQL: Barman does not start it, but an operator's

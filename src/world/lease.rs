@@ -107,6 +107,10 @@ impl LeaseHandle for Lease {
         self.log.read().map_err(|error| format!("the log of the lease can't be read: {error}"))
     }
 
+    fn moved(&mut self) -> Option<u64> {
+        holders::moved(self.revoked.file.file().ok()?)
+    }
+
     fn revoke(&mut self) {
         // In a forked child the lease is not ours to revoke.
         let Some(alive) = self.alive.take().filter(|alive| alive.file().is_ok()) else { return };
@@ -134,7 +138,7 @@ impl Drop for Lease {
     }
 }
 
-/// The file of a revoked lease: no new command can use it, and those that still run have locked it.
+/// The file of a lease, which its commands have locked; once it is revoked, no new command can use it.
 pub(crate) struct Revoked {
     file: LockFile,
     /// When the holders were last looked up, and who they were.

@@ -123,6 +123,10 @@ pub(crate) trait LeaseHandle: Send {
     /// What has been added to the log of its commands since the last call.
     fn log(&mut self) -> Known<Vec<LogLine>>;
 
+    /// How many bytes the commands that run now have read and written, from their connections too; None if this node does
+    /// not show it. Another number than before means that data is moving, wherever it goes.
+    fn moved(&mut self) -> Option<u64>;
+
     /// From now on nothing starts, and what runs is killed. A second call does nothing.
     fn revoke(&mut self);
 

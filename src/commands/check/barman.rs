@@ -19,7 +19,7 @@ pub(super) fn look(diagnosis: &Diagnosis, server: &str, place: &DirectoryFacts, 
     record.add(cluster(diagnosis, place));
 }
 
-/// Barman 3.15 and 3.16 remove the destination before a restore, which is impossible for a mount point.
+/// Barman 3.15 and 3.16 remove the destination before a restore, and make it again.
 fn removes_destination(release: (u32, u32)) -> bool {
     matches!(release, (3, 15 | 16))
 }
@@ -30,14 +30,16 @@ fn version(diagnosis: &Diagnosis, place: &DirectoryFacts) -> Finding {
     };
     let removes = format!("{version} removes the data directory before it restores");
     match release {
-        _ if removes_destination(release) && place.is_mount_point => Finding::failed(
-            VERSION,
-            format!("{removes}, and that is a mount point here"),
-            "upgrade Barman to 3.17 or later, or name a directory below the mount point",
-        ),
-        _ if removes_destination(release) => {
-            Finding::warning(VERSION, removes, "upgrade Barman to 3.17 or later, which removes nothing")
-        }
+        _ if removes_destination(release) => match place.not_removable {
+            Some(why) => Finding::failed(
+                VERSION,
+                format!("{removes}, and that {why}"),
+                "upgrade Barman to 3.17 or later, or name a plain directory that this user may remove",
+            ),
+            None => {
+                Finding::warning(VERSION, removes, "upgrade Barman to 3.17 or later, which removes nothing")
+            }
+        },
         (..3, _) | (3, ..14) => Finding::warning(
             VERSION,
             format!("{version} is older than 3.14: this program may not recognize a complete restore"),
@@ -90,7 +92,7 @@ mod tests {
     use crate::api::diagnose::ServerStatus;
 
     fn place(content: Content) -> DirectoryFacts {
-        DirectoryFacts { content: Some(content), is_mount_point: false, used: 0, system_id: None }
+        DirectoryFacts { content: Some(content), not_removable: None, used: 0, system_id: None }
     }
 
     fn diagnosis() -> Diagnosis {
@@ -106,20 +108,21 @@ mod tests {
 
     #[test]
     fn versions_that_remove_the_destination_are_named() {
-        for (text, mounted, verdict) in [
-            ("3.19.1", true, Verdict::Ok),
-            ("3.17.0", false, Verdict::Ok),
-            ("3.16.2", false, Verdict::Warning),
-            ("3.15.0", true, Verdict::Failed),
-            ("3.14.1", false, Verdict::Ok),
-            ("3.13.3", false, Verdict::Warning),
-            ("4.0", false, Verdict::Ok),
-            ("x", false, Verdict::Warning),
+        let mounted = Some("is a mount point");
+        for (text, not_removable, verdict) in [
+            ("3.19.1", mounted, Verdict::Ok),
+            ("3.17.0", None, Verdict::Ok),
+            ("3.16.2", None, Verdict::Warning),
+            ("3.15.0", mounted, Verdict::Failed),
+            ("3.14.1", None, Verdict::Ok),
+            ("3.13.3", None, Verdict::Warning),
+            ("4.0", None, Verdict::Ok),
+            ("x", None, Verdict::Warning),
         ] {
             let mut diagnosis = diagnosis();
             diagnosis.barman_version = Some(text.into());
-            let place = DirectoryFacts { is_mount_point: mounted, ..place(Content::Empty) };
-            assert_eq!(version(&diagnosis, &place).verdict, verdict, "{text} {mounted}");
+            let place = DirectoryFacts { not_removable, ..place(Content::Empty) };
+            assert_eq!(version(&diagnosis, &place).verdict, verdict, "{text} {not_removable:?}");
         }
     }
 

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
 use super::finding::{Finding, Recorder};
 use crate::config::Restore;
 use crate::sys;
@@ -19,7 +21,8 @@ const STATE: &str = "state directory";
 pub(super) struct DirectoryFacts {
     /// None if it can't be seen.
     pub(super) content: Option<Content>,
-    pub(super) is_mount_point: bool,
+    /// What keeps it from being removed and made again, if something does.
+    pub(super) not_removable: Option<&'static str>,
     /// Bytes in it, which emptying it would free.
     pub(super) used: u64,
     /// The system identifier in its `pg_control`.
@@ -36,9 +39,22 @@ pub(super) fn look(world: &mut dyn World, restore: &Restore, record: &mut Record
     let content = world.look().content.ok();
     DirectoryFacts {
         content,
-        is_mount_point: sys::is_mount_point(path) == Some(true),
+        not_removable: not_removable(path),
         used: if content == Some(Content::Something) { used(world) } else { 0 },
         system_id: system_id(&path.join("global/pg_control")),
+    }
+}
+
+fn not_removable(path: &Path) -> Option<&'static str> {
+    let may_write = |parent| accessat(CWD, parent, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+    if path.is_symlink() {
+        Some("is a symbolic link")
+    } else if sys::is_mount_point(path) == Some(true) {
+        Some("is a mount point")
+    } else if path.exists() && path.parent().is_some_and(|parent| may_write(parent).is_err()) {
+        Some("is in a directory that this user may not write into")
+    } else {
+        None
     }
 }
 

@@ -43,6 +43,22 @@ fn only_two_looks_in_a_row_without_the_first_file_are_an_emptied_directory() {
 }
 
 #[test]
+fn data_that_moves_is_news() {
+    let mut history = History::new(S, &look(Ok(None)));
+    for (at, moved, still) in [
+        (10, Some(5), 9),
+        (20, Some(5), 19),
+        (30, Some(6), 0),
+        (40, None, 10), // it can't be seen
+        (50, Some(9), 20),
+        (60, Some(4), 0), // one of two commands has ended
+    ] {
+        history.moved(S * at, moved);
+        assert_eq!(history.still(S * at), S * still, "at {at} s");
+    }
+}
+
+#[test]
 fn the_log_says_what_runs_and_how_far_barman_came() {
     let mut history = History::new(S, &look(Ok(None)));
     assert_eq!((history.lease_use(), history.idle(S * 3)), (Use::Nothing, Some(S * 2)));

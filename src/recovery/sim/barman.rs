@@ -42,7 +42,16 @@ pub(super) struct Restore {
 impl Restore {
     /// For how long nothing arrives between these times.
     pub(super) fn stalled(&self, from: Duration, to: Duration) -> Duration {
-        let Some((begin, end)) = self.plan.stall else { return Duration::ZERO };
+        self.within(self.plan.stall, from, to)
+    }
+
+    /// For how long what arrives between these times goes to where nobody counts it.
+    pub(super) fn uncounted(&self, from: Duration, to: Duration) -> Duration {
+        self.within(self.plan.elsewhere, from, to)
+    }
+
+    fn within(&self, span: Option<(Duration, Duration)>, from: Duration, to: Duration) -> Duration {
+        let Some((begin, end)) = span else { return Duration::ZERO };
         (self.start + end).min(to).saturating_sub((self.start + begin).max(from))
     }
 }

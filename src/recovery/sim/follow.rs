@@ -74,6 +74,10 @@ fn an_outage_costs_nothing_while_data_arrives() {
         gone("for good, and nothing arrives for ten minutes", 100, 1_000_000)
             .with(|sim| sim.state.plan.stall = Some((secs(200), secs(790))))
             .code(RecoveryDone),
+        gone("for good, and for twenty minutes data goes to where nobody counts it", 100, 1_000_000)
+            .with(|sim| sim.state.plan.length = secs(2000))
+            .with(|sim| sim.state.plan.elsewhere = Some((secs(200), secs(1400))))
+            .code(RecoveryDone),
         gone("for good, and it failed", 100, 1_000_000)
             .with(|sim| sim.state.plan.fate = Fate::Fails(Stage::Control))
             .code(RecoveryFailed)
@@ -174,6 +178,12 @@ fn a_restore_that_stalls() {
             .holds("once", |_, ran| {
                 ran.log.iter().filter(|(.., line)| line.starts_with("nothing new has arrived")).count() == 1
             }),
+        row("none while data goes to where nobody counts it")
+            .with(stalls)
+            .with(|sim| sim.state.plan.elsewhere = sim.state.plan.stall.take())
+            .with(|sim| sim.restore.stall_timeout = Some(secs(100)))
+            .code(RecoveryDone)
+            .holds("no warning", |_, ran| !ran.says("nothing new has arrived")),
         row("--stall-timeout ends it")
             .with(stalls)
             .with(|sim| sim.restore.stall_timeout = Some(secs(100)))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Shared;
+use super::node::bytes;
 use super::plan::{Leftover, Place};
 use super::state::{Happening, State};
 use crate::outcome::Problem;
@@ -343,6 +344,20 @@ impl LeaseHandle for Held {
         let new = lease.log[lease.read..].to_vec();
         lease.read = lease.log.len();
         Ok(new)
+    }
+
+    fn moved(&mut self) -> Option<u64> {
+        let mut state = self.shared.lock();
+        state.step(self.run);
+        state.fallible(self.run, "what the commands move").ok()?;
+        let state = &*state;
+        let here = &state.nodes[state.leases[self.lease].node];
+        let ours = here.processes.iter().filter(|process| process.lease == Some(self.lease));
+        let all = ours.map(|process| {
+            let time = state.now - process.since;
+            bytes(time.saturating_sub(state.restores[process.restore].stalled(process.since, state.now)))
+        });
+        all.reduce(|all, one| all + one)
     }
 
     fn revoke(&mut self) {

@@ -78,6 +78,11 @@ pub(super) struct Node {
     pub(super) state: StateDir,
 }
 
+/// What arrives in this time.
+pub(super) fn bytes(time: Duration) -> u64 {
+    RATE * u64::try_from(time.as_millis()).unwrap() / 1000
+}
+
 impl Written {
     fn is_edited(&self) -> bool {
         self.how == How::Edited
@@ -156,8 +161,8 @@ impl State {
             let restore = &self.restores[process.restore];
             let Some(tree) = restore.tree.filter(|_| !process.stuck) else { continue };
             let begun = from.max(process.since).min(self.now);
-            let time = (self.now - begun).saturating_sub(restore.stalled(begun, self.now));
-            self.trees[tree].bytes += RATE * u64::try_from(time.as_millis()).unwrap() / 1000;
+            let lost = restore.stalled(begun, self.now) + restore.uncounted(begun, self.now);
+            self.trees[tree].bytes += bytes((self.now - begun).saturating_sub(lost));
         }
     }
 

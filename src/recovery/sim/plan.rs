@@ -116,6 +116,8 @@ pub(super) struct Plan {
     pub(super) backup: String,
     /// From when to when, since its begin, nothing arrives.
     pub(super) stall: Option<(Duration, Duration)>,
+    /// From when to when, since its begin, what arrives goes to where nobody counts it.
+    pub(super) elsewhere: Option<(Duration, Duration)>,
     /// It does not notice that its directory was removed.
     pub(super) unaware: bool,
     /// Its commands, when killed, stay in the kernel: for so long.
@@ -143,6 +145,7 @@ impl Default for Plan {
             named: true,
             backup: BACKUP.into(),
             stall: None,
+            elsewhere: None,
             unaware: false,
             sticks: None,
         }

@@ -74,6 +74,7 @@ fn random_plan(dice: &mut Dice) -> Plan {
         restored_source: dice.one_in(3),
         named: !dice.one_in(6),
         stall: dice.one_in(8).then(|| (ms(dice.below(20_000)), ms(20_000 + dice.below(30_000)))),
+        elsewhere: dice.one_in(12).then(|| (ms(dice.below(20_000)), ms(20_000 + dice.below(300_000)))),
         unaware: dice.one_in(2),
         sticks: dice.one_in(12).then(|| ms(dice.pick(&[500, 5_000, 60_000, 1_000_000]))),
         ..Plan::default()

@@ -92,6 +92,32 @@ fn a_command_that_left_its_group_is_named_and_killed() {
 }
 
 #[test]
+fn what_a_command_moves_is_seen_wherever_it_goes() {
+    let node = Node::new("dash").unwrap();
+    let mut claim = node.claim();
+    let mut lease = claim.grant("").unwrap();
+    assert_eq!(lease.moved(), None, "nothing runs");
+    let waits = node.writer(&lease.path(), "echo $$ >>PIDS; echo x >>WRITTEN; exec sleep 1000");
+    let silent = lease.moved();
+    assert!(silent.is_some());
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(lease.moved(), silent, "a command that waits moves nothing");
+    }
+    let busy = node.writer(&lease.path(), "echo $$ >>PIDS; echo x >>WRITTEN; exec cat /dev/zero >/dev/null");
+    let mut before = lease.moved();
+    for _ in 0..3 {
+        until("data moves", || lease.moved() > before);
+        before = lease.moved();
+    }
+    lease.revoke();
+    drained(&mut *lease);
+    assert_eq!(lease.moved(), None);
+    waits.ended();
+    busy.ended();
+}
+
+#[test]
 fn postgres_and_who_only_reads_the_lease_are_not_killed() {
     let node = Node::new("dash").unwrap();
     let mut claim = node.claim();
