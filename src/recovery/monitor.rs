@@ -125,7 +125,8 @@ impl<'w, 'c> Monitor<'w, 'c> {
     /// The progress line that the Python program logs too, once per loop wait.
     pub(crate) fn log_progress(&mut self, run: &mut Session, id: &str) {
         let now = run.now();
-        if self.progress_logged.is_due(now, run.loop_wait) {
+        // A poll may come a moment earlier than the last one did.
+        if self.progress_logged.is_due(now, run.loop_wait.saturating_sub(LOOK)) {
             let figures = self.throughput.progress(now).map(|progress| format!(": {progress}"));
             let kind = run.kind.capitalized();
             run.info(format!("{kind} operation {id} is still in progress{}", figures.unwrap_or_default()));
