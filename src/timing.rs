@@ -24,6 +24,9 @@ pub(crate) const NEAR_THE_END: Duration = Duration::from_millis(200);
 /// The API's IDs have a resolution of one second: a create that failed because of another node's can't succeed before.
 pub(crate) const ID_RESOLUTION: Duration = Duration::from_secs(1);
 
+/// If another node's operation has the same ID, both fail within this time: that node ends the second Barman at once.
+pub(crate) const SAME_ID: Duration = Duration::from_secs(60);
+
 /// How often the list is asked for an operation whose create got no clear reply.
 pub(crate) const LIST_AGAIN: Duration = Duration::from_secs(2);
 

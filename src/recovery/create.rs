@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use crate::api::{Created as Answer, Request};
 use crate::error::{BadReply, Error};
-use crate::outcome::OperationState;
+use crate::outcome::{Code, OperationState};
 use crate::text::seconds;
 
 use super::explain::create_hint;
+use super::history::Use;
 use super::known_operations::KnownOperations;
 use super::session::Session;
-use crate::timing::{ID_RESOLUTION, QUEUE, WIDEST_SPREAD, below};
+use super::verdict::Ended;
+use crate::timing::{ID_RESOLUTION, QUEUE, SAME_ID, WIDEST_SPREAD, below};
 
 /// The result of a create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,9 +98,28 @@ pub(crate) struct Attempts {
     /// How often the API itself failed, and when the first create failed.
     queued: u32,
     since: Option<Duration>,
+    /// An operation that failed was doubted to be this node's.
+    doubted: bool,
 }
 
 impl Attempts {
+    /// Of two creates in one second both may get one ID, and Barman restores to the node of the later one, twice: there
+    /// both are ended, and the API says `FAILED` to both nodes. So if Barman never came here, the create is sent again;
+    /// once, because a login that fails looks the same.
+    pub(crate) fn doubt(&mut self, run: &Session, began: Duration, ended: Ended, lease_use: Use) -> Ended {
+        let is_soon = run.now().saturating_sub(began) < SAME_ID;
+        let may_be_anothers = ended == Ended::Failed && lease_use == Use::Nothing && is_soon;
+        let is_last = self.failed + 1 >= run.connection.max_retries.max(1);
+        if !may_be_anothers || is_last || std::mem::replace(&mut self.doubted, true) {
+            return ended;
+        }
+        let operation = run.operation_id.as_ref().map_or("it".into(), |id| format!("operation {id}"));
+        let why = format!(
+            "{operation} has failed, but Barman never ran a command on this node: it may be another node's, with the same ID"
+        );
+        Ended::Nothing(Error::new(Code::RecoveryFailed, why))
+    }
+
     /// Waits until the create may be sent again, or ends the run after the last attempt. While the list grows, the
     /// API is serving other nodes, and the failure does not count as an attempt.
     pub(crate) fn again(

@@ -70,12 +70,14 @@ fn restore_by_lease(run: &mut Session, restore: &Restore, claim: &mut Claim) -> 
     loop {
         let before = remember_undisturbed(run, restore)?; // waits while something else writes; only what comes later counts
         warn_of_content(run, restore, &before);
-        let mut history = History::new(run.now(), &before);
+        let began = run.now();
+        let mut history = History::new(began, &before);
         let log = claim.path();
         let mut lease = claim.grant(run, &before)?;
         let ended = restore_once(run, restore, &mut lease, &mut history, &mut known);
         let drained = lease.revoke(run, history); // nothing writes any more, whatever happened
-        match judge(run, restore, ended?, &drained, &log)? {
+        let ended = attempts.doubt(run, began, ended?, drained.history.lease_use());
+        match judge(run, restore, ended, &drained, &log)? {
             Consequence::Restored(backup) => {
                 flush(run, restore)?;
                 return Ok(backup);
@@ -97,6 +99,7 @@ fn restore_once(
     let created = create(run, &request, known)?; // named, in doubt, or not started
     if let create::Created::Named(id) = &created {
         lease.note_operation(run, id);
+        known.add([id.clone()]);
     }
     plain::ask_size(run, restore);
     let mut monitor = Monitor::new(run.now(), Some(restore), Some(lease), history);

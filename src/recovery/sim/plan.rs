@@ -114,6 +114,8 @@ pub(super) struct Plan {
     /// Whether the directory names the backup's ID.
     pub(super) named: bool,
     pub(super) backup: String,
+    /// How long Barman takes before it logs in.
+    pub(super) late: Duration,
     /// From when to when, since its begin, nothing arrives.
     pub(super) stall: Option<(Duration, Duration)>,
     /// From when to when, since its begin, what arrives goes to where nobody counts it.
@@ -144,6 +146,7 @@ impl Default for Plan {
             restored_source: false,
             named: true,
             backup: BACKUP.into(),
+            late: Duration::ZERO,
             stall: None,
             elsewhere: None,
             unaware: false,
@@ -161,19 +164,21 @@ impl Plan {
         let copy = make + if self.staging { base * 2 / 3 } else { Duration::ZERO };
         let (copied, rest) = (make + base, make + base - copy);
         let gap = if stage > Stage::Make { self.gap } else { Duration::ZERO };
-        gap + match stage {
-            Stage::Login => make / 2,
-            Stage::Make | Stage::Staging => make,
-            Stage::Copy => copy,
-            Stage::Version => copy + rest / 50,
-            Stage::Control => copy + rest * 2 / 3,
-            Stage::Copied => copied,
-            Stage::Info => copied + tail / 10,
-            Stage::Wal => copied + tail / 5,
-            Stage::WalEnd => copied + tail / 2,
-            Stage::Conf => copied + tail * 8 / 10,
-            Stage::ConfEnd => copied + tail * 9 / 10,
-            Stage::End => self.length + self.script,
-        }
+        self.late
+            + gap
+            + match stage {
+                Stage::Login => make / 2,
+                Stage::Make | Stage::Staging => make,
+                Stage::Copy => copy,
+                Stage::Version => copy + rest / 50,
+                Stage::Control => copy + rest * 2 / 3,
+                Stage::Copied => copied,
+                Stage::Info => copied + tail / 10,
+                Stage::Wal => copied + tail / 5,
+                Stage::WalEnd => copied + tail / 2,
+                Stage::Conf => copied + tail * 8 / 10,
+                Stage::ConfEnd => copied + tail * 9 / 10,
+                Stage::End => self.length + self.script,
+            }
     }
 }

@@ -234,8 +234,22 @@ fn a_lease_that_barman_cannot_use_is_said() {
         row("the wrong host")
             .with(|sim| sim.state.plan.place = Place::OtherHost)
             .code(RecoveryFailed)
-            .says("Barman never ran a command")
+            .says("it may be another node's, with the same ID")
+            .says("ERROR: HINT: Barman never ran a command")
+            .creates(2)
+            .took(secs(3), secs(6)),
+        row("the wrong host, and no attempt is left")
+            .with(|sim| sim.state.plan.place = Place::OtherHost)
+            .with(|sim| sim.connection.max_retries = 1)
+            .code(RecoveryFailed)
+            .says("ERROR: HINT: Barman never ran a command")
+            .creates(1)
             .took(ms(500), secs(3)),
+        row("Barman can't log in, after a long time")
+            .with(|sim| sim.state.plan.place = Place::OtherHost)
+            .with(|sim| sim.state.plan.late = secs(70))
+            .code(RecoveryFailed)
+            .creates(1),
         row("the disk is full")
             .with(|sim| sim.state.plan.fate = Fate::Fails(Stage::Control))
             .code(RecoveryFailed)
