@@ -1,7 +1,7 @@
 //! What has happened in one restore, as far as this node sees it: looks and lines of the lease's log go in, facts come
 //! out. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -276,9 +276,16 @@ impl History {
     }
 
     /// Whether the operation may have failed, judged by what ran here: nothing, if Barman can't log in; a
-    /// listing of the directory, which Barman refuses if it is not empty; or a copy that failed.
+    /// listing of the directory, which Barman refuses if it is not empty; or a copy that failed and was not repeated.
     pub(crate) fn may_have_failed(&self) -> bool {
-        self.last_command().is_none_or(|last| last.words.starts_with("ls ")) || self.cut_copy().is_some()
+        self.last_command().is_none_or(|last| last.words.starts_with("ls ")) || self.has_failed_copy()
+    }
+
+    /// Barman may begin another copy before it notices that one has failed, so it is not always the last one.
+    fn has_failed_copy(&self) -> bool {
+        let mut later = HashSet::new();
+        let mut copies = self.commands.iter().rev().filter(|command| command.writes());
+        copies.any(|copy| later.insert(&copy.words) && copy.status != Some(0))
     }
 
     pub(crate) fn commands(&self) -> &[Command] {

@@ -43,6 +43,25 @@ fn only_two_looks_in_a_row_without_the_first_file_are_an_emptied_directory() {
 }
 
 #[test]
+fn a_copy_that_failed_and_was_not_repeated_may_be_the_end() {
+    let copies = |copies: &[(&str, i32)]| {
+        let mut history = History::new(S, &look(Ok(None)));
+        for (process, (words, status)) in (1..).zip(copies) {
+            history.log(S, Ok(vec![began(process, words), LogLine::Ended(process, *status)]));
+        }
+        history.may_have_failed()
+    };
+    let (base, check) = ("rsync --server -sKtprRe.iLsfxCIvu", "rsync --server -sKtprcRe.iLsfxCIvu");
+    assert!(copies(&[("ls /pg/data", 0)]));
+    assert!(!copies(&[("mkdir -p /pg/data", 0), (base, 0)]));
+    assert!(copies(&[(base, 12)]));
+    // Barman's second copy of the data directory, begun although the first one had failed.
+    assert!(copies(&[(base, 12), (check, 0)]));
+    assert!(copies(&[(base, 12), (check, 0), (base, 12), (check, 0)]));
+    assert!(!copies(&[(base, 12), (check, 0), (base, 0)]), "Barman's retry");
+}
+
+#[test]
 fn data_that_moves_is_news() {
     let mut history = History::new(S, &look(Ok(None)));
     for (at, moved, still) in [
