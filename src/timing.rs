@@ -43,7 +43,7 @@ pub(crate) const WIDEST_SPREAD: Duration = Duration::from_secs(32);
 pub(crate) const STALL: Duration = Duration::from_secs(300);
 
 /// Complete data counts as done if nothing has happened for so long, although the API says that the operation
-/// runs: an operation whose process died stays in progress for ever. The time is long, because scripts of the
+/// runs: an operation whose process died stays in progress forever. The time is long, because scripts of the
 /// operator may run after the copy.
 pub(crate) const COMPLETE_IN_PROGRESS: Duration = Duration::from_secs(600);
 

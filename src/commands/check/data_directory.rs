@@ -4,13 +4,12 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, CWD, accessat};
-
 use super::finding::{Finding, Recorder};
 use crate::config::Restore;
 use crate::sys;
 use crate::text;
 use crate::timing::{CHECK_COUNT, SHORTEST};
+use crate::world::data::may_write;
 use crate::world::{ClaimHandle, Claiming, Content, Drain, Inspection, World};
 
 const DIRECTORY: &str = "data directory";
@@ -46,12 +45,11 @@ pub(super) fn look(world: &mut dyn World, restore: &Restore, record: &mut Record
 }
 
 fn not_removable(path: &Path) -> Option<&'static str> {
-    let may_write = |parent| accessat(CWD, parent, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
     if path.is_symlink() {
         Some("is a symbolic link")
     } else if sys::is_mount_point(path) == Some(true) {
         Some("is a mount point")
-    } else if path.exists() && path.parent().is_some_and(|parent| may_write(parent).is_err()) {
+    } else if path.exists() && path.parent().is_some_and(|parent| may_write(parent) != Ok(true)) {
         Some("is in a directory that this user may not write into")
     } else {
         None

@@ -40,7 +40,7 @@ fn nearest<'a>(files: &dyn Files, path: &'a Path) -> Known<(&'a Path, Entry)> {
 }
 
 /// Whether this user may make and remove files in a directory.
-fn may_write(directory: &Path) -> Known<bool> {
+pub(crate) fn may_write(directory: &Path) -> Known<bool> {
     match rustix::fs::accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
         Ok(()) => Ok(true),
         Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Ok(false),

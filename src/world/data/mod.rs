@@ -19,6 +19,7 @@ mod wal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use inspect::may_write;
 pub(crate) use span::came_within;
 
 use crate::cancel::Interrupt;
